@@ -1,0 +1,34 @@
+"""What activities work with, opened once per worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import httpx
+
+from meetbot.access import AccessTokens
+from meetbot.bots.base import BotBackend
+from meetbot.events import Provider
+from meetbot.providers.base import CalendarProvider
+from meetbot.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``clock`` gives the present in UTC; durations are the service's defaults."""
+
+    database: Database
+    providers: Mapping[Provider, CalendarProvider]
+    tokens: AccessTokens
+    backend: BotBackend
+    clock: Callable[[], datetime]
+    connections: Sequence[httpx.Client]
+    window_days: int
+    horizon: timedelta
+    join_lead: timedelta
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()

@@ -1,0 +1,161 @@
+"""One attempt to deliver one webhook message: load it, sign it, send it, store what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from sqlmodel import Session
+from temporalio import activity
+
+from meetbot.errors import SecretUnreadable
+from meetbot.orchestration import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.sealing import SealedSecret, SecretBinding
+from meetbot.settings import Region
+from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
+from meetbot.storage.database import Database
+from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.webhooks.destinations import DestinationRefused
+from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
+from meetbot.webhooks.envelope import envelope
+from meetbot.webhooks.event_types import EventType
+from meetbot.webhooks.outbound import Outbound, OutboundFailed
+from meetbot.webhooks.outcome import (
+    Blame,
+    DeliveryState,
+    EndpointState,
+    Outcome,
+    answered,
+    result_after,
+    state_after,
+    unanswered,
+    unsigned,
+)
+from meetbot.webhooks.resources import EndpointResource
+from meetbot.webhooks.signing import signed_headers
+
+_STOP = DeliveryResult(DeliveryVerdict.STOP)
+_CONSTANT_HEADERS = {"content-type": "application/json", "user-agent": "meetbot-webhooks/2"}
+_log = structlog.get_logger(__name__)
+
+
+class SecretOpener(Protocol):
+    """The part of `meetbot.vault.Vault` that is needed here."""
+
+    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    delivery: WebhookDelivery
+    endpoint: WebhookEndpoint
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookActivities:
+    database: Database
+    vault: SecretOpener
+    region: Region
+    outbound: Outbound
+    clock: Callable[[], datetime] = field(default=_utc_now)
+
+    @activity.defn(name="webhook.deliver")
+    def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
+        """One attempt, and what came of it.
+
+        Raises only for faults of ours (`VaultError`, the database's errors): the endpoint was not asked, so it is to be
+        tried again and counts as no attempt. The result holds neither the URL nor the body nor what was answered.
+        """
+        found = self._load(request)
+        if isinstance(found, DeliveryResult):
+            return found
+        outcome = self._attempt(found)
+        return self._record(found, outcome, request)
+
+    def _load(self, request: DeliveryAttempt) -> _Task | DeliveryResult:
+        """What to send, or the answer where there is nothing to be sent (any more)."""
+        with self.database.transaction(request.tenant_id) as session:
+            found = webhook_deliveries.find_with_endpoint(session, request.tenant_id, request.delivery_id)
+            if found is None:
+                return _STOP
+            delivery, endpoint = found
+            if delivery.state != DeliveryState.PENDING:
+                return DeliveryResult(DeliveryVerdict.DELIVERED) if delivery.state == DeliveryState.DELIVERED else _STOP
+            if endpoint is None or endpoint.state != EndpointState.ENABLED:
+                webhook_deliveries.give_up(session, request.tenant_id, request.delivery_id, "endpoint_disabled")
+                return _STOP
+            return _Task(delivery, endpoint)
+
+    def _attempt(self, task: _Task) -> Outcome:
+        now = self.clock()
+        secrets = self._open_secrets(task.endpoint, now)
+        if not secrets:
+            return unsigned("secret_unreadable")
+        delivery = task.delivery
+        if delivery.emitted_at is None:
+            raise AssertionError("the database sets emitted_at")
+        body = envelope(delivery.id, delivery.event_type, delivery.emitted_at, delivery.attempts + 1, delivery.data)
+        headers = {**_CONSTANT_HEADERS, **signed_headers(secrets, delivery.id, now, body)}
+        try:
+            answer = self.outbound.post(task.endpoint.url, body, headers)
+        except (DestinationRefused, OutboundFailed) as error:
+            return unanswered(error.code)
+        return answered(answer.status, answer.retry_after, self.clock())
+
+    def _open_secrets(self, endpoint: WebhookEndpoint, now: datetime) -> list[str]:
+        """The secrets to sign with, the newest first; one that does not open any more is left out."""
+        binding = secret_binding(self.region, endpoint.tenant_id, endpoint.id)
+        opened = []
+        for stored in valid_secrets(endpoint.secrets, now):
+            try:
+                plain = self.vault.open(endpoint.tenant_id, sealed_secret(endpoint.tenant_id, stored), binding)
+            except SecretUnreadable as error:
+                _log.error(
+                    "webhook.secret_unreadable",
+                    tenant_id=endpoint.tenant_id,
+                    endpoint_id=endpoint.id,
+                    code=error.code,
+                )
+                continue
+            opened.append(plain.decode("ascii"))
+        return opened
+
+    def _record(self, task: _Task, outcome: Outcome, request: DeliveryAttempt) -> DeliveryResult:
+        now = self.clock()
+        state = state_after(outcome, last=request.last)
+        with self.database.transaction(request.tenant_id) as session:
+            webhook_deliveries.record_attempt(session, task.delivery, outcome, state, now)
+            _keep_record_of_endpoint(session, task.endpoint, outcome, now)
+        return result_after(outcome, state)
+
+
+def _keep_record_of_endpoint(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+    if outcome.blame is Blame.NOBODY:
+        webhook_endpoints.note_success(session, endpoint.tenant_id, endpoint.id)
+    elif outcome.blame is Blame.ENDPOINT:
+        webhook_endpoints.note_failure(session, endpoint.tenant_id, endpoint.id, now)
+        _disable_where_due(session, endpoint, outcome, now)
+
+
+def _disable_where_due(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+    disable = webhook_endpoints.disable_as_gone if outcome.gone else webhook_endpoints.disable_if_failing_too_long
+    disabled = disable(session, endpoint.tenant_id, endpoint.id, now)
+    if disabled is None:
+        return
+    resource = EndpointResource.model_validate(disabled).model_dump(mode="json")
+    # The notice goes to the tenant's other endpoints; this one takes nothing any more.
+    data = {**resource, "sequence": int(now.timestamp() * 1000)}
+    outbox.emit(session, endpoint.tenant_id, EventType.WEBHOOK_ENDPOINT_DISABLED, data)
+    _log.warning(
+        "webhook.endpoint_disabled",
+        tenant_id=endpoint.tenant_id,
+        endpoint_id=endpoint.id,
+        reason=disabled.disabled_reason,
+    )

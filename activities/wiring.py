@@ -1,0 +1,114 @@
+"""Opening what a worker process works with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from activities.bots import BotActivities
+from activities.services import Services
+from activities.sync import SyncActivities
+from activities.webhooks import WebhookActivities
+from meetbot.access import AccessTokens
+from meetbot.bots.base import BotBackend
+from meetbot.bots.meetbot import MeetbotBackend
+from meetbot.errors import MeetbotError
+from meetbot.events import Provider
+from meetbot.providers.http import build_http_client
+from meetbot.providers.registry import build_providers, oauth_client
+from meetbot.settings import BackendName, Settings
+from meetbot.storage.database import Database, create_database
+from meetbot.vault import Vault, vault_from_settings
+from meetbot.webhooks.outbound import Outbound
+
+_BACKEND_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    database: Database
+    vault: Vault
+    services: Services
+    sync: SyncActivities
+    bots: BotActivities
+    webhooks: WebhookActivities
+
+    def close(self) -> None:
+        self.services.close()
+        self.vault.close()
+        self.database.close()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def sleep_until(instant: datetime) -> None:
+    """Return at `instant` or just after it, never before; at once where it has passed."""
+    while (remaining := (instant - utc_now()).total_seconds()) > 0:
+        time.sleep(remaining)
+
+
+def open_parts(settings: Settings) -> WorkerParts:
+    """Raises `MeetbotError` naming the setting that is missing."""
+    if settings.database_url is None:
+        raise MeetbotError(
+            "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
+        )
+    database = create_database(settings.database_url)
+    vault = vault_from_settings(settings)
+    services = build_services(settings, database, vault, clock=utc_now)
+    return WorkerParts(
+        database=database,
+        vault=vault,
+        services=services,
+        sync=SyncActivities(services),
+        bots=BotActivities(services, sleep_until=sleep_until),
+        webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
+    )
+
+
+def build_services(settings: Settings, database: Database, vault: Vault, *, clock: Callable[[], datetime]) -> Services:
+    to_providers = build_http_client()
+    to_backend = httpx.Client(trust_env=False, limits=_BACKEND_CONNECTIONS)
+    providers = build_providers(settings, to_providers)
+    clients = {provider: client for provider in Provider if (client := oauth_client(settings, provider)) is not None}
+    return Services(
+        database=database,
+        providers=providers,
+        tokens=AccessTokens(
+            database=database,
+            vault=vault,
+            providers=providers,
+            clients=clients,
+            region=settings.region,
+            clock=clock,
+        ),
+        backend=build_backend(settings, to_backend),
+        clock=clock,
+        connections=(to_providers, to_backend),
+        window_days=settings.sync_window_days,
+        horizon=timedelta(hours=settings.schedule_horizon_hours),
+        join_lead=timedelta(seconds=settings.join_lead_seconds),
+    )
+
+
+def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
+    """Raises `MeetbotError` for a backend that this release does not speak."""
+    if settings.backend is not BackendName.MEETBOT:
+        raise MeetbotError(
+            "backend_not_supported",
+            f"the backend {settings.backend} is not supported by this release",
+            next_step="set MEETBOT_BACKEND=meetbot",
+        )
+    key = settings.backend_api_key
+    return MeetbotBackend(
+        base_url=settings.backend_url,
+        api_key=key.get_secret_value() if key else "",
+        report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
+        client=client,
+    )

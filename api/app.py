@@ -1,0 +1,119 @@
+"""The HTTP front: ``uvicorn api.app:app``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from api import docs, health, problems
+from api.container import Services
+from api.gate import Outermost, RequestGate
+from api.logging import configure_logging
+from api.ops import ops_server
+from api.orchestrator import TemporalOrchestrator
+from api.pages import STATIC_DIRECTORY
+from api.routers import (
+    backends,
+    bots,
+    connect,
+    console,
+    events,
+    overrides,
+    rules,
+    tenant,
+    tenant_rules,
+    users,
+    webhook_endpoints,
+)
+from meetbot.events import Provider
+from meetbot.providers.registry import build_providers, oauth_client
+from meetbot.settings import Settings, UnsafeConfiguration, load_settings
+from meetbot.storage.database import create_database
+from meetbot.vault import vault_from_settings
+
+PREFIXES = ("/v1", "/api/v1")
+_ROUTERS = (connect, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant, backends)
+
+
+def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+    """The application. Without `services` it opens its own when it starts; with them it leaves them to the caller."""
+    app = FastAPI(
+        title="meetbot calendar",
+        version="1",
+        description=docs.DESCRIPTION,
+        openapi_tags=docs.TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(settings, services),
+        redirect_slashes=False,
+    )
+    app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
+    for prefix in PREFIXES:
+        for module in _ROUTERS:
+            app.include_router(module.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+    for router in (health.router, docs.router, console.router):
+        app.include_router(router)
+    app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")
+    app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
+    problems.install(app)
+    # The one added last is the outermost.
+    app.add_middleware(RequestGate)
+    app.add_middleware(Outermost, https=settings.public_url.startswith("https://"))
+    return app
+
+
+def _lifespan(settings: Settings, services: Services | None) -> Any:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if services is not None:
+            app.state.services = services
+            yield
+            return
+        configure_logging()
+        async with _opened(settings) as opened, ops_server(opened):
+            app.state.services = opened
+            yield
+
+    return lifespan
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Services]:
+    """Nothing here waits for another service: reads are answered while Temporal or the vault is away."""
+    if settings.database_url is None:
+        raise UnsafeConfiguration("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
+    database = create_database(settings.database_url)
+    vault = vault_from_settings(settings)
+    orchestrator = TemporalOrchestrator(
+        asyncio.get_running_loop(), sync_interval_seconds=settings.sync_interval_seconds
+    )
+    connecting = asyncio.create_task(orchestrator.keep_connecting(settings.temporal_address))
+    clients = {provider: oauth_client(settings, provider) for provider in Provider}
+    try:
+        yield Services(
+            settings=settings,
+            database=database,
+            vault=vault,
+            providers=build_providers(settings),
+            clients={provider: client for provider, client in clients.items() if client is not None},
+            orchestrator=orchestrator,
+        )
+    finally:
+        connecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await connecting
+        vault.close()
+        database.close()
+
+
+def __getattr__(name: str) -> FastAPI:
+    """``app`` is made when a server first asks for it, so that importing this module reads no environment."""
+    if name != "app":
+        raise AttributeError(name)
+    made = globals()["app"] = create_app(load_settings())
+    return made

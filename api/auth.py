@@ -1,0 +1,143 @@
+"""Who calls, whether they may, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlmodel import Session
+
+from api.container import Container, Services
+from api.problems import Problem
+from meetbot.api_keys import proves, public_id_in
+from meetbot.storage.keys import find_key, speak_for
+from meetbot.storage.rate_limits import Allowance, take_token
+from meetbot.storage.tables import ApiKey
+from meetbot.storage.tenants import find_tenant
+
+_bearer = HTTPBearer(
+    scheme_name="api_key",
+    description="An API key: `mb_live_…` or `mb_test_…`.",
+    bearerFormat="API key",
+    auto_error=False,
+)
+
+
+class Scope(StrEnum):
+    """What a key may be limited to. A key with ``*`` may do everything."""
+
+    CALENDARS_READ = "calendars:read"
+    CALENDARS_WRITE = "calendars:write"
+    RULES_READ = "rules:read"
+    RULES_WRITE = "rules:write"
+    BOTS_READ = "bots:read"
+    BOTS_WRITE = "bots:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    TENANT_READ = "tenant:read"
+    TENANT_WRITE = "tenant:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated request. ``api_key`` is the key in clear and never leaves this process."""
+
+    tenant_id: str
+    key_id: str
+    scopes: frozenset[str]
+    api_key: str = field(repr=False)
+
+    def may(self, scope: Scope) -> bool:
+        return "*" in self.scopes or scope in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    caller: Caller
+    region: str
+    allowance: Allowance | None
+
+
+def requires(scope: Scope) -> Callable[..., Caller]:
+    """The dependency of a route: ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``."""
+
+    def authenticated(
+        request: Request,
+        services: Container,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> Caller:
+        caller = _authenticate(request, services, credentials)
+        if not caller.may(scope):
+            raise Problem(403, "missing_scope", f"the API key lacks the scope {scope}")
+        return caller
+
+    return authenticated
+
+
+def _authenticate(request: Request, services: Services, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+    api_key = credentials.credentials if credentials is not None else ""
+    public_id = public_id_in(api_key)
+    if public_id is None:
+        raise _unauthorized()
+    with services.database.key_lookup(public_id) as session:
+        verdict = _look_up(session, api_key, public_id, per_minute=services.settings.rate_limit_per_minute)
+    if verdict is None:
+        raise _unauthorized()
+    request.state.tenant_id, request.state.key_id = verdict.caller.tenant_id, verdict.caller.key_id
+    _enforce(request, verdict, services.settings.region)
+    return verdict.caller
+
+
+def _look_up(session: Session, api_key: str, public_id: str, *, per_minute: int) -> _Verdict | None:
+    key = find_key(session, public_id)
+    if not _is_good(key, api_key):
+        return None
+    assert key is not None  # noqa: S101 - for the type checker: none is not good
+    speak_for(session, key.tenant_id)
+    tenant = find_tenant(session, key.tenant_id)
+    if tenant is None:
+        return None
+    allowance = take_token(session, key.tenant_id, public_id, per_minute=per_minute) if per_minute else None
+    caller = Caller(key.tenant_id, public_id, frozenset(key.scopes), api_key)
+    return _Verdict(caller, tenant.region, allowance)
+
+
+def _is_good(key: ApiKey | None, api_key: str) -> bool:
+    # The comparison is made for an unknown key too, so that both take the same time.
+    proven = proves(api_key, key.secret_hash if key is not None else b"")
+    return key is not None and proven and key.revoked_at is None
+
+
+def _enforce(request: Request, verdict: _Verdict, region: str) -> None:
+    if verdict.allowance is not None:
+        request.state.rate_headers = _rate_headers(verdict.allowance)
+        if verdict.allowance.is_exhausted:
+            raise Problem(
+                429,
+                "rate_limited",
+                f"more than {verdict.allowance.limit} requests a minute",
+                headers={"Retry-After": str(verdict.allowance.retry_after_seconds)},
+            )
+    if verdict.region != region:
+        raise Problem(421, "wrong_region", f"this tenant lives in the region {verdict.region}; ask its host")
+
+
+def _rate_headers(allowance: Allowance) -> dict[str, str]:
+    return {
+        "RateLimit-Limit": str(allowance.limit),
+        "RateLimit-Remaining": str(allowance.remaining),
+        "RateLimit-Reset": str(allowance.reset_seconds),
+    }
+
+
+def _unauthorized() -> Problem:
+    return Problem(
+        401,
+        "unauthorized",
+        "send a good API key as Authorization: Bearer",
+        headers={"WWW-Authenticate": 'Bearer realm="meetbot"'},
+    )

@@ -1,0 +1,166 @@
+"""Starting and signalling workflows from request threads.
+
+Nothing is lost where Temporal does not answer: what a request wanted stands in the database, and workflows look there. So
+every method tells whether it got through, and none raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from datetime import timedelta
+from typing import Any, Protocol
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from meetbot.orchestration import (
+    BotSignal,
+    CalendarUserSignal,
+    CalendarUserState,
+    TaskQueue,
+    WorkflowName,
+    bot_workflow_id,
+    calendar_user_workflow_id,
+)
+from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.temporal import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID, connect
+
+_CALL_SECONDS = 5.0
+_FIRST_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 15.0
+_SIGNALS_AT_ONCE = 16
+_log = structlog.get_logger(__name__)
+
+
+class Orchestrator(Protocol):
+    def start_calendar_user(self, user: CalendarUserRef) -> bool: ...
+
+    def signal_calendar_user(self, user: CalendarUserRef, signal: CalendarUserSignal) -> bool:
+        """Starts the workflow where it does not run."""
+        ...
+
+    def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
+        """The same for a page of them, within one call's time."""
+        ...
+
+    def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool: ...
+
+    def backend_reported(self, tenant_id: str, meeting_key: str) -> bool: ...
+
+    def check(self) -> bool: ...
+
+
+class TemporalOrchestrator:
+    """Bridges request threads to the event loop on which the Temporal client lives. Never call it on that loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, sync_interval_seconds: int) -> None:
+        self._loop = loop
+        self._sync_interval_seconds = sync_interval_seconds
+        self._client: Client | None = None
+
+    async def keep_connecting(self, address: str | None) -> None:
+        """Runs until connected: the API answers reads meanwhile. The client itself reconnects ever after."""
+        pause = _FIRST_RETRY_SECONDS
+        while self._client is None:
+            try:
+                self._client = await connect(address)
+            except (RPCError, RuntimeError, OSError) as error:
+                _log.warning("temporal_unreachable", error=type(error).__name__, retry_seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+        _log.info("temporal_connected")
+
+    def start_calendar_user(self, user: CalendarUserRef) -> bool:
+        return self._run("start_calendar_user", lambda client: self._start(client, user, None))
+
+    def signal_calendar_user(self, user: CalendarUserRef, signal: CalendarUserSignal) -> bool:
+        return self._run(f"signal_{signal}", lambda client: self._start(client, user, signal))
+
+    def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
+        wanted = list(users)
+        return self._run(f"signal_{signal}", lambda client: self._start_all(client, wanted, signal))
+
+    def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
+        return self._run("cancel_bot", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.CANCEL))
+
+    def backend_reported(self, tenant_id: str, meeting_key: str) -> bool:
+        return self._run(
+            "backend_reported", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.BACKEND_REPORTED)
+        )
+
+    def check(self) -> bool:
+        return self._run("check", _check_health)
+
+    async def _start(self, client: Client, user: CalendarUserRef, signal: CalendarUserSignal | None) -> None:
+        """Start the workflow, or signal the one that runs: a start that was once lost is made up for here."""
+        await client.start_workflow(
+            WorkflowName.CALENDAR_USER,
+            CalendarUserState(
+                tenant_id=user.tenant_id,
+                calendar_user_id=user.id,
+                provider=user.provider,
+                interval_seconds=self._sync_interval_seconds,
+            ),
+            id=calendar_user_workflow_id(user.tenant_id, user.id),
+            task_queue=TaskQueue.CALENDAR_USERS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=_search_attributes(user),
+            static_summary=f"{user.provider} calendar, user {user.id}",
+            priority=Priority(fairness_key=user.tenant_id),
+            start_signal=signal,
+            rpc_timeout=timedelta(seconds=_CALL_SECONDS),
+        )
+
+    async def _start_all(self, client: Client, users: list[CalendarUserRef], signal: CalendarUserSignal) -> None:
+        for first in range(0, len(users), _SIGNALS_AT_ONCE):
+            page = users[first : first + _SIGNALS_AT_ONCE]
+            await asyncio.gather(*(self._start(client, user, signal) for user in page))
+
+    def _run(self, what: str, call: Any) -> bool:
+        client = self._client
+        if client is None:
+            _log.warning("temporal_not_reached", call=what, error="not_connected")
+            return False
+        return self._wait(what, call(client))
+
+    def _wait(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            future.result(timeout=_CALL_SECONDS)
+        except (RPCError, TimeoutError) as error:
+            future.cancel()
+            _log.warning("temporal_not_reached", call=what, error=_name_of(error))
+            return False
+        return True
+
+
+async def _signal_bot(client: Client, tenant_id: str, meeting_key: str, signal: BotSignal) -> None:
+    """A bot's workflow that has closed needs no signal: what it would read is in the database."""
+    handle = client.get_workflow_handle(bot_workflow_id(tenant_id, meeting_key))
+    try:
+        await handle.signal(signal, rpc_timeout=timedelta(seconds=_CALL_SECONDS))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _check_health(client: Client) -> None:
+    await client.service_client.check_health(timeout=timedelta(seconds=2))
+
+
+def _search_attributes(user: CalendarUserRef) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(TENANT_ID, user.tenant_id),
+            SearchAttributePair(CALENDAR_USER_ID, user.id),
+            SearchAttributePair(CALENDAR_PROVIDER, user.provider),
+            SearchAttributePair(MEETBOT_STATE, "connecting"),
+        ]
+    )
+
+
+def _name_of(error: Exception) -> str:
+    return error.status.name if isinstance(error, RPCError) else type(error).__name__

@@ -1,0 +1,52 @@
+"""What bot backends report to us."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Request
+from pydantic import BaseModel
+
+from api.container import Container, Services
+from api.problems import Problem, described
+from meetbot.bots.reports import apply_report
+
+router = APIRouter(prefix="/backends", tags=["bot backends"])
+_SIGNATURE_PREFIX = "sha256="
+
+
+class ReportAnswer(BaseModel):
+    status: str
+
+
+async def _raw_body(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post(
+    "/meetbot/events", responses=described(400, 401, 413, 415, 422, 503), summary="Take a report of the meetbot backend"
+)
+def take_report(
+    services: Container,
+    raw: Annotated[bytes, Depends(_raw_body)],
+    document: Annotated[dict[str, Any], Body(description="The envelope of the meetbot backend's own webhooks.")],
+    x_meetbot_signature: Annotated[str, Header(description="`sha256=` and the HMAC-SHA256 of the raw body.")] = "",
+) -> ReportAnswer:
+    """Repeated and late reports change nothing; reports about jobs that are none of ours are taken and ignored."""
+    if not _is_signed(services, raw, x_meetbot_signature):
+        raise Problem(401, "invalid_signature", "the signature does not fit the body")
+    outcome = apply_report(services.database, document, services.clock())
+    if outcome is None:
+        return ReportAnswer(status="ignored")
+    services.orchestrator.backend_reported(outcome.tenant_id, outcome.meeting_key)
+    return ReportAnswer(status="taken")
+
+
+def _is_signed(services: Services, raw: bytes, signature: str) -> bool:
+    secret = services.settings.backend_webhook_secret
+    if secret is None or not secret.get_secret_value():
+        return False
+    expected = hmac.new(secret.get_secret_value().encode("utf-8"), raw, hashlib.sha256).hexdigest()
+    return hmac.compare_digest((_SIGNATURE_PREFIX + expected).encode(), signature.encode("utf-8", "replace"))

@@ -1,0 +1,91 @@
+"""Recording bots."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+from sqlmodel import Session
+
+from api.auth import Caller, Scope, requires
+from api.container import Container
+from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.problems import COMMON, described, not_found
+from api.times import instant_of, micros_of
+from meetbot.public_resources import BotResource, BotState, bot_resource
+from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
+from meetbot.storage.tables import Bot
+
+router = APIRouter(prefix="/bots", tags=["bots"])
+
+Reader = Annotated[Caller, Depends(requires(Scope.BOTS_READ))]
+Writer = Annotated[Caller, Depends(requires(Scope.BOTS_WRITE))]
+
+
+class BotsQuery(PageQuery):
+    state: BotState | None = None
+    meeting_key: Annotated[str, Field(max_length=100)] | None = None
+    calendar_user_id: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, description="Only bots of meetings that this calendar user wants recorded now."
+    )
+
+
+@router.get("", responses=COMMON, summary="List bots")
+def list_tenant_bots(query: Annotated[BotsQuery, Query()], caller: Reader, services: Container) -> Page[BotResource]:
+    """The newest first."""
+    asked = f"bots {caller.tenant_id} {query.question()}"
+    place = decode_cursor(query.cursor, asked=asked, length=2)
+    with services.database.transaction(caller.tenant_id) as session:
+        rows = list_bots(
+            session,
+            caller.tenant_id,
+            BotFilter(query.state, query.meeting_key, query.calendar_user_id),
+            before=(instant_of(place[0]), str(place[1])) if place is not None else None,
+            limit=query.limit + 1,
+        )
+        shown = rows[: query.limit]
+        data = _views(session, caller.tenant_id, shown)
+    more = len(rows) > query.limit
+    return Page(
+        data=data,
+        next_cursor=encode_cursor([micros_of(shown[-1].created_at), shown[-1].id], asked=asked) if more else None,
+    )
+
+
+@router.get("/{bot_id}", responses=COMMON | described(404), summary="Get a bot")
+def get_bot(bot_id: str, caller: Reader, services: Container) -> BotResource:
+    with services.database.transaction(caller.tenant_id) as session:
+        row = find_bot(session, caller.tenant_id, bot_id)
+        if row is None:
+            raise not_found("bot")
+        return _views(session, caller.tenant_id, [row])[0]
+
+
+@router.post(
+    "/{bot_id}/cancel",
+    status_code=202,
+    response_model=BotResource,
+    responses=COMMON | described(404) | {200: {"model": BotResource, "description": "It had ended already."}},
+    summary="Cancel a bot for the whole meeting",
+)
+def cancel_bot(bot_id: str, caller: Writer, services: Container) -> Response:
+    """Ends the bot, whoever wanted it, and no other one goes to the meeting until somebody overrides with `record`. Repeating
+    it changes nothing."""
+    with services.database.transaction(caller.tenant_id) as session:
+        row = find_bot(session, caller.tenant_id, bot_id)
+        if row is None:
+            raise not_found("bot")
+        live = is_live(row)
+        if live:
+            hold_meeting(session, caller.tenant_id, row.meeting_key, held_by=caller.key_id, now=services.clock())
+        view = _views(session, caller.tenant_id, [row])[0]
+    if live:
+        services.orchestrator.cancel_bot(caller.tenant_id, row.meeting_key)
+    return JSONResponse(view.document(), status_code=202 if live else 200)
+
+
+def _views(session: Session, tenant_id: str, rows: list[Bot]) -> list[BotResource]:
+    claims = claims_by_meeting(session, tenant_id, {row.meeting_key for row in rows}) if rows else {}
+    return [bot_resource(row, claims.get(row.meeting_key, [])) for row in rows]

@@ -1,0 +1,20 @@
+"""The console: one page that connects calendars and shows what happens to their meetings, through the public API alone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from api.pages import page
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+def root() -> RedirectResponse:
+    return RedirectResponse("/console", status_code=302)
+
+
+@router.get("/console")
+def console() -> HTMLResponse:
+    return page("console.html")

@@ -1,0 +1,102 @@
+"""What a person says about one occurrence or a whole series, against the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+from sqlmodel import Session
+
+from api.auth import Caller, Scope, requires
+from api.container import Container, Services
+from api.fields import Body
+from api.problems import COMMON, Problem, described, not_found
+from api.routers.events import view_event
+from meetbot.orchestration import CalendarUserSignal
+from meetbot.public_resources import EventResource, OverrideScope, Recording
+from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
+from meetbot.storage.event_reads import find_event
+from meetbot.storage.overrides import release_holds, remove_override, set_override
+from meetbot.storage.tables import CalendarEvent
+
+router = APIRouter(prefix="/calendar/users/{calendar_user_id}/events/{event_id}/override", tags=["overrides"])
+
+Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]
+
+
+class OverrideRequest(Body):
+    recording: Recording
+    scope: OverrideScope = Field(default="occurrence", description="An occurrence's override beats its series'.")
+
+
+@router.put("", responses=COMMON | described(404, 409), summary="Record or skip, whatever the rules say")
+def put_override(
+    calendar_user_id: str, event_id: str, body: OverrideRequest, caller: Writer, services: Container
+) -> EventResource:
+    """`record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
+    `skip` beats all. It speaks for this calendar user only, and holds through edits, moves and syncs. `record` also lifts
+    an earlier cancellation of the meeting's bot. The decision follows within moments."""
+    with services.database.transaction(caller.tenant_id) as session:
+        event = _event(session, caller, calendar_user_id, event_id)
+        if event.deleted:
+            raise Problem(409, "event_deleted", "the event is cancelled or gone from the calendar")
+        set_override(
+            session,
+            event,
+            scope=body.scope,
+            recording=body.recording,
+            set_by=caller.key_id,
+            now=services.clock(),
+        )
+        if body.recording == "record":
+            release_holds(session, event, scope=body.scope)
+        answer = _answer(session, event)
+    return _decided_again(services, answer)
+
+
+class OverrideQuery(Body):
+    scope: OverrideScope = "occurrence"
+
+
+@router.delete("", responses=COMMON | described(404), summary="Take an override back")
+def delete_override(
+    calendar_user_id: str,
+    event_id: str,
+    query: Annotated[OverrideQuery, Query()],
+    caller: Writer,
+    services: Container,
+) -> EventResource:
+    """Where there is none of this scope, nothing changes."""
+    with services.database.transaction(caller.tenant_id) as session:
+        event = _event(session, caller, calendar_user_id, event_id)
+        remove_override(session, event, scope=query.scope)
+        answer = _answer(session, event)
+    return _decided_again(services, answer)
+
+
+def _event(session: Session, caller: Caller, calendar_user_id: str, event_id: str) -> CalendarEvent:
+    event = find_event(session, caller.tenant_id, calendar_user_id, event_id)
+    if event is None:
+        raise not_found("event")
+    return event
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    event: EventResource
+    user: CalendarUserRef
+
+
+def _answer(session: Session, event: CalendarEvent) -> _Answer:
+    user = find_calendar_user(session, event.tenant_id, event.calendar_user_id)
+    if user is None:
+        raise not_found("event")
+    return _Answer(view_event(session, event), CalendarUserRef(user.tenant_id, user.id, user.provider))
+
+
+def _decided_again(services: Services, answer: _Answer) -> EventResource:
+    """After the commit: the workflow must find what was written."""
+    services.orchestrator.signal_calendar_user(answer.user, CalendarUserSignal.RULES_CHANGED)
+    return answer.event

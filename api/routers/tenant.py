@@ -1,0 +1,105 @@
+"""The tenant's own settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from api.auth import Caller, Scope, requires
+from api.container import Container
+from api.fields import Body, ShortText
+from api.problems import COMMON, Problem, not_found
+from api.wake import rules_changed_for_all
+from meetbot.connect import check_origin
+from meetbot.rules.addresses import rule_domain
+from meetbot.storage.tables import Tenant
+from meetbot.storage.tenants import change_tenant, find_tenant
+
+router = APIRouter(prefix="/tenant", tags=["tenant"])
+
+
+class TenantAnswer(BaseModel):
+    id: str
+    name: str
+    region: str
+    internal_domains: list[str]
+    redirect_origins: list[str]
+    join_lead_seconds: int = Field(description="How long before the start a bot is asked for.")
+    revoked_grace_hours: int
+    bot_display_name: str
+    created_at: datetime
+
+
+def _domain(value: str) -> str:
+    domain = rule_domain(value)
+    if domain is None:
+        raise PydanticCustomError("invalid_domain", "must be a domain such as example.com")
+    return domain
+
+
+Domain = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_domain)]
+Origin = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class TenantChanges(Body):
+    """What is not named stays."""
+
+    name: ShortText | None = None
+    internal_domains: Annotated[list[Domain], Field(max_length=200)] | None = Field(
+        default=None, description="Whose people are internal; with none set, those of each calendar's owner."
+    )
+    redirect_origins: Annotated[list[Origin], Field(max_length=50)] | None = Field(
+        default=None, description="Where redirect URLs may lead, such as `https://app.example.com`; none set: anywhere."
+    )
+    join_lead_seconds: Annotated[int, Field(ge=0, le=900)] | None = Field(
+        default=None, description="Null goes back to the service's default."
+    )
+    revoked_grace_hours: Annotated[int, Field(ge=0, le=720)] | None = Field(
+        default=None,
+        description="How long bots still go on the last known state after access was lost; 0 cancels at once.",
+    )
+    bot_display_name: Annotated[ShortText, Field(max_length=100)] | None = None
+
+
+@router.get("", responses=COMMON, summary="Get the tenant's settings")
+def get_tenant(caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], services: Container) -> TenantAnswer:
+    with services.database.transaction(caller.tenant_id) as session:
+        tenant = find_tenant(session, caller.tenant_id)
+    return _view(tenant, services.settings.join_lead_seconds)
+
+
+@router.patch("", responses=COMMON, summary="Change the tenant's settings")
+def patch_tenant(
+    body: TenantChanges, caller: Annotated[Caller, Depends(requires(Scope.TENANT_WRITE))], services: Container
+) -> TenantAnswer:
+    """A change of `internal_domains` is applied to all stored events at once."""
+    changes = _changes(body)
+    for origin in body.redirect_origins or ():
+        check_origin(origin, allowed_networks=services.settings.outbound_allow_cidrs)
+    with services.database.transaction(caller.tenant_id) as session:
+        before = find_tenant(session, caller.tenant_id)
+        known = list(before.internal_domains) if before is not None else []
+        tenant = change_tenant(session, caller.tenant_id, changes)
+    if "internal_domains" in changes and changes["internal_domains"] != known:
+        rules_changed_for_all(services, caller.tenant_id)
+    return _view(tenant, services.settings.join_lead_seconds)
+
+
+def _changes(body: TenantChanges) -> dict[str, Any]:
+    changes = body.model_dump(exclude_unset=True)
+    empty = [name for name, value in changes.items() if value is None and name != "join_lead_seconds"]
+    if empty:
+        raise Problem(422, "invalid_input", f"{empty[0]}: must not be null")
+    return changes
+
+
+def _view(tenant: Tenant | None, default_lead: int) -> TenantAnswer:
+    if tenant is None:
+        raise not_found("tenant")
+    shown = tenant.model_dump()
+    lead = tenant.join_lead_seconds
+    return TenantAnswer.model_validate(shown | {"join_lead_seconds": default_lead if lead is None else lead})

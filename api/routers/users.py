@@ -1,0 +1,119 @@
+"""Calendar users."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from api.auth import Caller, Scope, requires
+from api.container import Container, Services
+from api.fields import AttributeChanges, Body, ShortText
+from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.problems import COMMON, Problem, described, not_found
+from api.times import instant_of, micros_of
+from meetbot.connect import reconnect_token
+from meetbot.orchestration import CalendarUserSignal
+from meetbot.public_resources import CalendarUserResource, CalendarUserState, calendar_user_resource
+from meetbot.storage.calendar_users import (
+    CalendarUserFilter,
+    CalendarUserRef,
+    find_calendar_user,
+    list_calendar_users,
+    set_attributes,
+)
+from meetbot.storage.tables import CalendarUser
+
+router = APIRouter(prefix="/calendar/users", tags=["calendar users"])
+
+Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
+Writer = Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))]
+
+
+class UsersQuery(PageQuery):
+    customer_user_id: ShortText | None = None
+    provider: Literal["google", "microsoft"] | None = None
+    state: CalendarUserState | None = None
+
+
+@router.get("", responses=COMMON, summary="List calendar users")
+def list_users(
+    query: Annotated[UsersQuery, Query()], caller: Reader, services: Container
+) -> Page[CalendarUserResource]:
+    """In the order in which they were first connected."""
+    asked = f"users {caller.tenant_id} {query.question()}"
+    place = decode_cursor(query.cursor, asked=asked, length=2)
+    wanted = CalendarUserFilter(query.customer_user_id, query.provider, query.state)
+    with services.database.transaction(caller.tenant_id) as session:
+        rows = list_calendar_users(
+            session,
+            caller.tenant_id,
+            wanted,
+            after=(instant_of(place[0]), str(place[1])) if place is not None else None,
+            limit=query.limit + 1,
+        )
+    shown = rows[: query.limit]
+    more = len(rows) > query.limit
+    return Page(
+        data=[view(services, row) for row in shown],
+        next_cursor=encode_cursor([micros_of(shown[-1].created_at), shown[-1].id], asked=asked) if more else None,
+    )
+
+
+@router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
+def get_user(calendar_user_id: str, caller: Reader, services: Container) -> CalendarUserResource:
+    with services.database.transaction(caller.tenant_id) as session:
+        row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
+    if row is None:
+        raise not_found("calendar_user")
+    return view(services, row)
+
+
+class UserChanges(Body):
+    attributes: AttributeChanges = Field(
+        description="Merged into the stored ones (RFC 7396): what is not named stays, null removes."
+    )
+
+
+@router.patch("/{calendar_user_id}", responses=COMMON | described(404), summary="Change a calendar user's attributes")
+def change_user(calendar_user_id: str, body: UserChanges, caller: Writer, services: Container) -> CalendarUserResource:
+    """Rules that name the attributes are applied again at once."""
+    with services.database.transaction(caller.tenant_id) as session:
+        row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
+        if row is None:
+            raise not_found("calendar_user")
+        merged = {name: value for name, value in (row.attributes | body.attributes).items() if value is not None}
+        if len(merged) > _MAX_ATTRIBUTES:
+            raise Problem(422, "too_many_attributes", f"at most {_MAX_ATTRIBUTES} attributes")
+        set_attributes(session, row, merged, now=services.clock())
+    services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.RULES_CHANGED)
+    return view(services, row)
+
+
+_MAX_ATTRIBUTES = 50
+
+
+@router.post(
+    "/{calendar_user_id}/sync", status_code=202, responses=COMMON | described(404, 409), summary="Sync a calendar now"
+)
+def sync_user(calendar_user_id: str, caller: Writer, services: Container) -> CalendarUserResource:
+    """Asks the provider now instead of at the next slot. See `last_synced_at` for when it was done."""
+    with services.database.transaction(caller.tenant_id) as session:
+        row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
+    if row is None:
+        raise not_found("calendar_user")
+    if row.state not in ("connecting", "active"):
+        raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
+    services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
+    return view(services, row)
+
+
+def reference(row: CalendarUser) -> CalendarUserRef:
+    return CalendarUserRef(row.tenant_id, row.id, row.provider)
+
+
+def view(services: Services, row: CalendarUser) -> CalendarUserResource:
+    token = reconnect_token(row.tenant_id, row.id, row.refresh_ciphertext)
+    url = f"{services.settings.public_url.rstrip('/')}/v1/calendar/reconnect/{token}"
+    return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

@@ -1,0 +1,109 @@
+"""What another rule set would change on a calendar user's stored events. Writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, Field
+from sqlmodel import Session
+
+from meetbot.decisions import Policy, StoredRuleSet, decide_event
+from meetbot.events import Provider
+from meetbot.rules import Decision, RuleSetBody
+from meetbot.storage.calendar_user_context import load_context
+from meetbot.storage.events import Identity, event_from_row, undecided_rows
+from meetbot.storage.rule_sets import USER_LAYER
+from meetbot.storage.tables import CalendarEvent
+
+MAX_EVENTS = 2_000
+# No stored version: the compiled rules of different proposals differ by their body.
+_PROPOSED_VERSION = 0
+
+
+class SimulatedDecision(BaseModel):
+    outcome: Literal["record", "skip"]
+    reason: str
+    rule: str | None
+    rule_layer: str | None
+
+
+class SimulatedEvent(BaseModel):
+    event_id: str
+    title: str
+    start: datetime | None
+    before: SimulatedDecision
+    after: SimulatedDecision
+    changed: bool = Field(description="Whether it flips between record and skip.")
+    facts: dict[str, Any]
+
+
+class SimulationSummary(BaseModel):
+    record: int
+    skip: int
+    flips: int
+
+
+class Simulation(BaseModel):
+    data: list[SimulatedEvent] = Field(
+        description=f"Events that are not over, {MAX_EVENTS} at most; those that flip first."
+    )
+    summary: SimulationSummary
+
+
+def simulate(
+    session: Session, tenant_id: str, calendar_user_id: str, proposed: RuleSetBody, *, now: datetime
+) -> Simulation | None:
+    """None where there is no such calendar user."""
+    user = load_context(session, tenant_id, calendar_user_id)
+    if user is None:
+        return None
+    policy = _with(user.policy, proposed)
+    rows = undecided_rows(session, tenant_id, calendar_user_id, now=now)[:MAX_EVENTS]
+    events = [_simulated(row, user.provider, policy, now) for row in rows]
+    events.sort(key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
+    recorded = sum(event.after.outcome == "record" for event in events)
+    return Simulation(
+        data=events,
+        summary=SimulationSummary(
+            record=recorded, skip=len(events) - recorded, flips=sum(event.changed for event in events)
+        ),
+    )
+
+
+def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
+    body = orjson.dumps(proposed.document()).decode()
+    others = tuple(rules for rules in policy.rule_sets if rules.layer != USER_LAYER)
+    return dataclasses.replace(
+        policy, rule_sets=(*others, StoredRuleSet(layer=USER_LAYER, version=_PROPOSED_VERSION, body=body))
+    )
+
+
+def _simulated(row: CalendarEvent, provider: Provider, policy: Policy, now: datetime) -> SimulatedEvent:
+    identity = Identity(row.tenant_id, row.calendar_user_id, row.id, row.meeting_key, row.series_key)
+    after = _view(decision := decide_event(policy, event_from_row(row, provider), identity, now=now))
+    before = SimulatedDecision.model_validate(
+        {"outcome": row.outcome, "reason": row.reason, "rule": row.rule, "rule_layer": row.rule_layer}
+    )
+    return SimulatedEvent(
+        event_id=row.id,
+        title=row.title,
+        start=row.start_at,
+        before=before,
+        after=after,
+        changed=before.outcome != after.outcome,
+        facts=dict(decision.facts),
+    )
+
+
+def _view(decision: Decision) -> SimulatedDecision:
+    return SimulatedDecision.model_validate(
+        {
+            "outcome": str(decision.outcome),
+            "reason": str(decision.reason),
+            "rule": decision.rule,
+            "rule_layer": decision.layer,
+        }
+    )

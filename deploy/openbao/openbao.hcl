@@ -1,0 +1,31 @@
+# One node with raft storage. For production proper: three nodes, TLS on the listener, and the seal key in a cloud KMS or
+# an HSM instead of the environment.
+
+storage "raft" {
+  path                   = "/openbao/file"
+  node_id                = "openbao"
+  performance_multiplier = 1
+}
+
+# Unseals itself at every start with this key: 32 bytes, as 64 hexadecimal digits.
+seal "static" {
+  current_key_id = "1"
+  current_key    = "env://OPENBAO_SEAL_KEY"
+}
+
+listener "tcp" {
+  address         = "0.0.0.0:8200"
+  cluster_address = "0.0.0.0:8201"
+  tls_disable     = true
+}
+
+# Audit devices can only be declared here: the API refuses to create them.
+audit "file" "stdout" {
+  options {
+    file_path = "stdout"
+  }
+}
+
+api_addr     = "http://openbao:8200"
+cluster_addr = "http://openbao:8201"
+ui           = false

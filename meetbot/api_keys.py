@@ -1,0 +1,55 @@
+"""API keys: ``mb_live_{public id}_{secret}``. The public id finds the row, SHA-256 of the whole key proves it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+_PUBLIC_ID_BYTES = 10
+_SECRET_BYTES = 32
+_FORM = re.compile(r"mb_(?:live|test)_([a-z2-7]{16})_[a-z2-7]{52}")
+
+
+class KeyMode(StrEnum):
+    LIVE = "live"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """``text`` is shown once and never stored."""
+
+    text: str = field(repr=False)
+    public_id: str
+    secret_hash: bytes = field(repr=False)
+
+
+def new_api_key(mode: KeyMode) -> NewApiKey:
+    """A fresh key with 256 secret random bits."""
+    public_id = _base32(secrets.token_bytes(_PUBLIC_ID_BYTES))
+    text = f"mb_{mode}_{public_id}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
+    return NewApiKey(text=text, public_id=public_id, secret_hash=hash_api_key(text))
+
+
+def public_id_in(text: str) -> str | None:
+    """The public id of what has the form of a key; None for everything else."""
+    match = _FORM.fullmatch(text)
+    return match.group(1) if match else None
+
+
+def hash_api_key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+def proves(text: str, secret_hash: bytes) -> bool:
+    """Whether this is the key whose hash is stored, in constant time."""
+    return hmac.compare_digest(hash_api_key(text), secret_hash)
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode("ascii").rstrip("=").lower()

@@ -1,0 +1,89 @@
+"""What is to become of a meeting's bot: the one place that decides it, from its standing and what is wanted. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from meetbot.bots.base import TERMINAL_STATES, BotState
+from meetbot.planning import Target
+
+
+class Action(StrEnum):
+    """`NOTHING`: no bot and none wanted, or it had its bot. `KEEP`: as it stands. The others change it."""
+
+    NOTHING = "nothing"
+    CREATE = "create"
+    KEEP = "keep"
+    RESCHEDULE = "reschedule"
+    CANCEL = "cancel"
+    MISS = "miss"
+    RELOCATE = "relocate"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The meeting's latest bot."""
+
+    state: BotState
+    join_at: datetime
+    end_at: datetime
+    meeting_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the claims come to. ``target`` is None without a claim. ``held``: somebody cancelled the bot by hand.
+    ``expected``: the bot's event is still one to be recorded, which tells a missed meeting from a cancelled one."""
+
+    target: Target | None
+    held: bool = False
+    expected: bool = True
+
+
+def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timedelta) -> Action:
+    target = None if wish.held or wish.target is None or wish.target.end_at <= now else wish.target
+    if bot is None:
+        return Action.NOTHING if target is None else Action.CREATE
+    if bot.state in TERMINAL_STATES:
+        return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
+    if bot.state is BotState.SCHEDULED:
+        return _before_dispatch(bot, target, wish, now)
+    return _after_dispatch(bot, target, wish, now, lead)
+
+
+def _deserves_another(bot: Standing, target: Target, lead: timedelta) -> bool:
+    """A restored meeting gets a new bot. One that had its bot gets another only where it moved on or to another link."""
+    if bot.state is BotState.CANCELLED:
+        return True
+    return target.join_at > bot.join_at + lead or target.meeting_url != bot.meeting_url
+
+
+def _before_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime) -> Action:
+    if target is not None:
+        return Action.KEEP if _same(bot, target) else Action.RESCHEDULE
+    overdue = bot.end_at <= now
+    return Action.MISS if overdue and wish.expected and not wish.held else Action.CANCEL
+
+
+def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime, lead: timedelta) -> Action:
+    if wish.held:
+        return Action.KEEP if bot.state is BotState.FINALIZING else Action.WITHDRAW
+    if target is None:
+        # Claims end with the meeting's scheduled end; a bot in a meeting that runs long stays to the last word.
+        over = bot.end_at <= now or bot.state is BotState.FINALIZING
+        if over and bot.state is BotState.DISPATCHING:
+            return Action.MISS
+        return Action.KEEP if over else Action.WITHDRAW
+    if bot.state is BotState.FINALIZING:
+        return Action.KEEP
+    moved = abs(target.join_at - bot.join_at) > lead
+    if moved or target.meeting_url != bot.meeting_url:
+        return Action.RELOCATE
+    return Action.KEEP
+
+
+def _same(bot: Standing, target: Target) -> bool:
+    return (bot.join_at, bot.end_at, bot.meeting_url) == (target.join_at, target.end_at, target.meeting_url)

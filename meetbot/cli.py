@@ -1,0 +1,147 @@
+"""The `meetbot` command. Each subcommand reads its arguments and calls the module that does the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from meetbot.errors import InvalidInput, MeetbotError
+
+app = typer.Typer(help="Calendar in, recording bots out.", no_args_is_help=True, add_completion=False)
+tenants = typer.Typer(help="Tenants: our customers.", no_args_is_help=True)
+db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+rules = typer.Typer(help="Recording rules.", no_args_is_help=True)
+app.add_typer(tenants, name="tenants")
+app.add_typer(db, name="db")
+app.add_typer(rules, name="rules")
+
+StateDirectory = Annotated[Path, typer.Option("--state", help="Where the development stack keeps its data.")]
+_DEFAULT_STATE = Path(".meetbot")
+_MAX_RULES_BYTES = 1 << 20
+
+
+@app.command()
+def dev(state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Run the whole service on this machine: Temporal, OpenBao, PostgreSQL, sandbox, worker and API."""
+    from meetbot.dev.command import run_dev
+    from meetbot.dev.demo import prepare_demo_tenant
+
+    raise typer.Exit(run_dev(state, prepare_demo_tenant))
+
+
+@app.command()
+def doctor(state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Check that everything the service needs is there and answers."""
+    from meetbot.doctor import run_doctor
+
+    _use_running_stack(state)
+    raise typer.Exit(run_doctor())
+
+
+@app.command()
+def links() -> None:
+    """Find the meeting link of each event: JSON lines {"provider", "event"} in, JSON lines out."""
+    from meetbot.links import cli
+
+    raise typer.Exit(cli.run(sys.stdin.buffer, _write_line))
+
+
+@rules.command()
+def evaluate(
+    rules_file: Annotated[Path | None, typer.Argument(help="A rule set as JSON, as PUT …/rules takes it.")] = None,
+    rules_option: Annotated[Path | None, typer.Option("--rules", "-r", help="The same, as an option.")] = None,
+) -> None:
+    """Decide about events: JSON lines {"event", "owner_email", "internal_domains", "now"} in, decisions out."""
+    from meetbot.rules import cli
+
+    path = rules_file or rules_option
+    if path is None:
+        _fail("say which rule set: meetbot rules evaluate RULES.json < events.jsonl")
+    try:
+        document = _read_rules(path)
+        raise typer.Exit(cli.run(document, sys.stdin.buffer, _write_line))
+    except InvalidInput as error:
+        for fault in error.faults:
+            typer.echo(f"{fault.path}: {fault.message} [{fault.code}]", err=True)
+        _fail(str(error))
+
+
+@tenants.command("create")
+def create(
+    name: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Make a test key (mb_test_…) instead of a live one.")] = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Make a tenant and its first API key, which is shown only here."""
+    from meetbot.api_keys import KeyMode
+    from meetbot.settings import load_settings
+    from meetbot.storage.database import create_database
+    from meetbot.tenancy import create_tenant
+    from meetbot.vault import vault_from_settings
+
+    _use_running_stack(state)
+    try:
+        settings = load_settings()
+        if settings.database_url is None:
+            _fail("no database: start `meetbot dev` in another terminal, or set DATABASE_URL and VAULT_ADDR")
+        database = create_database(settings.database_url)
+        vault = vault_from_settings(settings)
+        mode = KeyMode.TEST if test else KeyMode.LIVE
+        tenant_id, api_key = create_tenant(database, vault, name, settings.region, mode)
+    except MeetbotError as error:
+        _fail(f"{error} {error.next_step}".strip())
+    if as_json:
+        typer.echo(json.dumps({"tenant_id": tenant_id, "api_key": api_key}))
+    else:
+        typer.echo(f"tenant   {tenant_id}\nAPI key  {api_key}   (shown only here)")
+
+
+@db.command()
+def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Bring the schema of DATABASE_URL to this release."""
+    from meetbot.settings import load_settings
+    from meetbot.storage.migrate import upgrade as run
+
+    _use_running_stack(state)
+    url = load_settings().database_url
+    if url is None:
+        _fail("DATABASE_URL is not set")
+    run(url)
+    typer.echo("the schema is up to date")
+
+
+def main() -> None:
+    app()
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line if line.endswith("\n") else line + "\n")
+
+
+def _read_rules(path: Path) -> object:
+    try:
+        if path.stat().st_size > _MAX_RULES_BYTES:
+            _fail(f"{path} is larger than {_MAX_RULES_BYTES} bytes")
+        document: object = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        _fail(f"cannot read {path}: {type(error).__name__}")
+    return document
+
+
+def _use_running_stack(state: Path) -> None:
+    """Where a development stack runs here, its addresses stand in for the variables that are not set."""
+    from meetbot.dev.state import load_running_environment
+
+    for name, value in (load_running_environment(state) or {}).items():
+        os.environ.setdefault(name, value)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"meetbot: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,98 @@
+"""Deciding for one calendar user: which rules hold for it, its attributes and its overrides."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from meetbot.events import Event, Provider
+from meetbot.ids import derived_id
+from meetbot.rules import (
+    CompiledRules,
+    Decision,
+    DecisionContext,
+    Override,
+    RuleLayer,
+    compile_rules,
+    decide,
+    parse_rule_set,
+)
+from meetbot.storage.events import Identity
+
+# Grows when deciding itself changes, so that stored decisions are made again after a deployment.
+_POLICY_REVISION = "1"
+
+TENANT_OWNER = "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRuleSet:
+    """An active rule set as stored: ``layer`` is ``user``, or the tenant's ``ahead``, ``default`` or ``behind``."""
+
+    layer: str
+    version: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything a decision depends on besides the event and the time."""
+
+    provider: Provider
+    owner_email: str
+    internal_domains: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    rule_sets: tuple[StoredRuleSet, ...]
+    occurrence_overrides: Mapping[str, str]
+    series_overrides: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Differs where stored decisions may no longer hold."""
+        return derived_id(
+            "pol",
+            _POLICY_REVISION,
+            self.owner_email,
+            *sorted(self.internal_domains),
+            orjson.dumps(self.attributes, option=orjson.OPT_SORT_KEYS).decode(),
+            *(f"{rules.layer}:{rules.version}" for rules in self.rule_sets),
+            orjson.dumps([self.occurrence_overrides, self.series_overrides], option=orjson.OPT_SORT_KEYS).decode(),
+        )
+
+    def override_for(self, identity: Identity) -> Override | None:
+        """An occurrence's override beats its series'."""
+        said = self.occurrence_overrides.get(identity.meeting_key) or self.series_overrides.get(identity.series_key)
+        return Override(said) if said else None
+
+
+def evaluation_order(rule_sets: Sequence[StoredRuleSet]) -> tuple[StoredRuleSet, ...]:
+    """Locked ahead, then the user's own or else the tenant's default, then locked behind."""
+    by_layer = {rules.layer: rules for rules in rule_sets}
+    own = by_layer.get("user") or by_layer.get("default")
+    return tuple(rules for rules in (by_layer.get("ahead"), own, by_layer.get("behind")) if rules is not None)
+
+
+def decide_event(policy: Policy, event: Event, identity: Identity, *, now: datetime) -> Decision:
+    context = DecisionContext(
+        owner_email=policy.owner_email,
+        internal_domains=policy.internal_domains,
+        attributes=policy.attributes,
+        now=now,
+        override=policy.override_for(identity),
+    )
+    return decide(event, context, _compiled(evaluation_order(policy.rule_sets)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
+    return compile_rules(
+        [
+            RuleLayer(rules=parse_rule_set(orjson.loads(stored.body)), version=str(stored.version), source=stored.layer)
+            for stored in rule_sets
+        ]
+    )

@@ -1,0 +1,199 @@
+"""The real PostgreSQL, from a wheel: TCP on the loopback interface, passwords required, data in one directory.
+
+The application's role owns its database but is neither superuser nor above row level security, as in production.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from meetbot.dev import binaries
+from meetbot.dev.errors import DevStackError
+from meetbot.dev.files import private_directory, read_json, write_private_json
+from meetbot.dev.ports import HOST
+from meetbot.dev.processes import Child, Identity, KeepGoing, launch_command, spawn, wait_until_ready
+
+DATABASE = "meetbot"
+ROLE = "meetbot"
+_SUPERUSER = "postgres"
+_INITDB_SECONDS = 60
+_READY_SECONDS = 30.0
+
+# What a throw-away server may do without. Never for data that somebody wants to see again.
+WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """``url`` is the application's; ``admin_url`` the superuser's, for creating databases only."""
+
+    child: Child
+    url: str
+    admin_url: str
+
+
+def start_postgres(
+    directory: Path, *, logs: Path, port: int, options: Mapping[str, str] | None = None
+) -> PostgresServer:
+    """Start the server with its data under ``directory``, created on the first run. Then `make_postgres_ready`."""
+    private_directory(directory)
+    identity = _unprivileged_identity(directory)
+    passwords = _passwords(directory)
+    data = _initialised_data(directory, passwords["superuser"], identity)
+    settings = {**_settings(port), **(options or {})}
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    child = spawn(
+        "postgres",
+        [binaries.postgres_directory() / "postgres", "-D", data, *arguments],
+        logs=logs,
+        stop_signal=signal.SIGINT,  # "fast": sessions are ended, data is flushed
+        run_as=identity,
+    )
+    return PostgresServer(
+        child,
+        url=_url(ROLE, passwords["role"], port, DATABASE),
+        admin_url=_url(_SUPERUSER, passwords["superuser"], port, "postgres"),
+    )
+
+
+def make_postgres_ready(server: PostgresServer, keep_going: KeepGoing = lambda: None) -> None:
+    """Wait for the server, then see that the application's role and database exist."""
+    wait_until_ready(server.child, lambda: _accepts(server.admin_url), seconds=_READY_SECONDS, keep_going=keep_going)
+    password = psycopg.conninfo.conninfo_to_dict(server.url)["password"]
+    with psycopg.connect(server.admin_url, autocommit=True, connect_timeout=5) as connection:
+        if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", ROLE):
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE").format(
+                    sql.Identifier(ROLE)
+                )
+            )
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), sql.Literal(password)))
+        if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
+            create_database(connection, DATABASE)
+
+
+def create_database(
+    connection: psycopg.Connection[tuple[object, ...]], name: str, *, template: str | None = None
+) -> None:
+    """A database of the application's role, empty or a copy of ``template``. The connection is in autocommit."""
+    statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(ROLE))
+    if template is not None:
+        statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
+    connection.execute(statement)
+
+
+def database_url(server_url: str, database: str) -> str:
+    """The same server, role and password, another database."""
+    return f"{server_url.rsplit('/', 1)[0]}/{quote(database, safe='')}"
+
+
+def _settings(port: int) -> dict[str, str]:
+    return {
+        "listen_addresses": HOST,
+        "port": str(port),
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        # Errors are logged without the rows they concern: those are somebody's calendar.
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "panic",
+    }
+
+
+def _url(role: str, password: str, port: int, database: str) -> str:
+    return f"postgresql://{role}:{quote(password, safe='')}@{HOST}:{port}/{database}"
+
+
+def _unprivileged_identity(directory: Path) -> Identity | None:
+    """PostgreSQL refuses to run as root, so root lends it the user ``nobody`` and gives that user the directory."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise DevStackError(
+            "no_unprivileged_user",
+            "PostgreSQL cannot run as root and there is no user named nobody",
+            next_step="run as an ordinary user, or set DATABASE_URL",
+        ) from None
+    os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+    return Identity(nobody.pw_uid, nobody.pw_gid)
+
+
+def _passwords(directory: Path) -> dict[str, str]:
+    path = directory / "passwords.json"
+    known = read_json(path)
+    if known is None:
+        known = {"superuser": secrets.token_urlsafe(24), "role": secrets.token_urlsafe(24)}
+        write_private_json(path, known)
+    return {str(name): str(value) for name, value in known.items()}
+
+
+def _initialised_data(directory: Path, superuser_password: str, identity: Identity | None) -> Path:
+    """The data directory. It gets its name only when it is complete, so a run that was killed half-way leaves none."""
+    data, draft = directory / "data", directory / "data.new"
+    if data.exists():
+        return data
+    shutil.rmtree(draft, ignore_errors=True)
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="password-") as password_file:
+        password_file.write(superuser_password.encode())
+        password_file.flush()
+        if identity is not None:
+            os.chown(password_file.name, identity.uid, identity.gid)
+        _run_initdb(draft, Path(password_file.name), identity)
+    draft.rename(data)
+    return data
+
+
+def _run_initdb(data: Path, password_file: Path, identity: Identity | None) -> None:
+    command: list[str | Path] = [
+        binaries.postgres_directory() / "initdb",
+        f"--pgdata={data}",
+        f"--username={_SUPERUSER}",
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--no-sync",
+        "--no-instructions",
+    ]
+    finished = subprocess.run(  # noqa: S603 - a fixed program, no shell
+        launch_command(command, run_as=identity),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_INITDB_SECONDS,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise DevStackError(
+            "postgres_not_initialised",
+            f"initdb ended with exit code {finished.returncode}: {finished.stderr.strip()[-1000:]}",
+            next_step="mend what it says, or set DATABASE_URL to a PostgreSQL of your own",
+        )
+
+
+def _accepts(admin_url: str) -> bool:
+    try:
+        psycopg.connect(admin_url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:
+    return connection.execute(query.encode(), (name,)).fetchone() is not None

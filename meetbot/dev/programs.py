@@ -1,0 +1,83 @@
+"""Our own programs as children: the sandbox, the worker and the HTTP front."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from meetbot.dev.family import Family
+from meetbot.dev.ports import HOST
+from meetbot.dev.processes import Child, spawn, wait_until_ready
+from meetbot.dev.wiring import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, SandboxSecrets
+
+_READY_SECONDS = 60.0
+_GRACEFUL_SHUTDOWN_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A started program and the page that answers 200 once it serves."""
+
+    child: Child
+    health_url: str
+
+
+def start_sandbox(state_directory: Path, *, port: int, secrets: SandboxSecrets, family: Family) -> Program:
+    url = f"http://{HOST}:{port}"
+    arguments = {
+        "--host": HOST,
+        "--port": str(port),
+        "--state": str(state_directory / "sandbox.json"),
+        "--public-url": url,
+        "--client-id": SANDBOX_CLIENT_ID,
+        "--client-secret": SANDBOX_CLIENT_SECRET,
+        "--api-key": secrets.api_key,
+        "--webhook-secret": secrets.webhook_secret,
+    }
+    command = ["-m", "sandbox", *(part for pair in arguments.items() for part in pair)]
+    return Program(_start("sandbox", command, {}, state_directory, family), f"{url}/healthz")
+
+
+def start_worker(state_directory: Path, *, environment: Mapping[str, str], ops_port: int, family: Family) -> Program:
+    child = _start("worker", ["-m", "worker"], environment, state_directory, family)
+    return Program(child, f"http://{HOST}:{ops_port}/healthz")
+
+
+def start_api(state_directory: Path, *, port: int, environment: Mapping[str, str], family: Family) -> Program:
+    command = ["-m", "uvicorn", "api.app:app", "--host", HOST, "--port", str(port)]
+    # An access log would hold the query of the OAuth callback, and with it authorization codes.
+    command += ["--no-access-log", "--timeout-graceful-shutdown", str(_GRACEFUL_SHUTDOWN_SECONDS)]
+    return Program(_start("api", command, environment, state_directory, family), f"http://{HOST}:{port}/healthz")
+
+
+def await_program(program: Program, family: Family) -> None:
+    wait_until_ready(
+        program.child,
+        lambda: _answers(program.health_url),
+        seconds=_READY_SECONDS,
+        keep_going=family.keep_going,
+    )
+
+
+def _start(
+    name: str, arguments: list[str], environment: Mapping[str, str], state_directory: Path, family: Family
+) -> Child:
+    return family.adopt(
+        spawn(
+            name,
+            [sys.executable, *arguments],
+            logs=state_directory / "logs",
+            environment={"PYTHONUNBUFFERED": "1", **environment},
+        )
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

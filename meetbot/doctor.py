@@ -1,0 +1,104 @@
+"""`meetbot doctor`: ask each part whether it answers, and say what to do about those that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
+
+from meetbot.errors import MeetbotError
+from meetbot.events import Provider
+from meetbot.providers.registry import oauth_client
+from meetbot.settings import Settings, load_settings
+from meetbot.storage.database import create_database
+from meetbot.storage.migrate import pending
+from meetbot.temporal import connect
+from meetbot.vault import vault_from_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    part: str
+    fault: str | None
+    next_step: str = ""
+
+
+def run_doctor() -> int:
+    """Prints a line for each part; exit code 0 where all is well."""
+    try:
+        settings = load_settings()
+    except ValidationError as error:
+        sys.stdout.write(f"configuration: {error}\n")
+        return 1
+    findings = examine(settings)
+    for finding in findings:
+        sys.stdout.write(f"{'ok  ' if finding.fault is None else 'FAIL'}  {finding.part}{_explained(finding)}\n")
+    return 0 if all(finding.fault is None for finding in findings) else 1
+
+
+def examine(settings: Settings) -> list[Finding]:
+    return [
+        _probe("PostgreSQL", lambda: _check_database(settings), "check DATABASE_URL"),
+        _probe("schema", lambda: _check_schema(settings), "run `meetbot db upgrade`"),
+        _probe(
+            "OpenBao or Vault", lambda: vault_from_settings(settings).check(), "check VAULT_ADDR and its credentials"
+        ),
+        _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
+        *(_probe(f"{provider} OAuth client", _check_client(settings, provider), "") for provider in Provider),
+    ]
+
+
+def _probe(part: str, check: Callable[[], None], next_step: str) -> Finding:
+    try:
+        check()
+    except MeetbotError as error:
+        return Finding(part, error.detail, error.next_step or next_step)
+    except (SQLAlchemyError, RPCError, RuntimeError, OSError, TimeoutError) as error:
+        return Finding(part, type(error).__name__, next_step)
+    return Finding(part, None)
+
+
+def _check_database(settings: Settings) -> None:
+    database = create_database(_database_url(settings))
+    try:
+        database.check()
+    finally:
+        database.close()
+
+
+def _check_schema(settings: Settings) -> None:
+    if pending(_database_url(settings)):
+        raise MeetbotError("schema_behind", "the schema is behind this release")
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url is None:
+        raise MeetbotError(
+            "database_not_configured", "DATABASE_URL is not set", next_step="set it, or start `meetbot dev`"
+        )
+    return settings.database_url
+
+
+async def _check_temporal(settings: Settings) -> None:
+    async with asyncio.timeout(5):
+        await connect(settings.temporal_address)
+
+
+def _check_client(settings: Settings, provider: Provider) -> Callable[[], None]:
+    def check() -> None:
+        if oauth_client(settings, provider) is None:
+            name = f"MEETBOT_{provider.upper()}_CLIENT_ID"
+            raise MeetbotError("provider_not_configured", "not configured", next_step=f"set {name} and its secret")
+
+    return check
+
+
+def _explained(finding: Finding) -> str:
+    if finding.fault is None:
+        return ""
+    return f": {finding.fault}" + (f" ({finding.next_step})" if finding.next_step else "")

@@ -1,0 +1,101 @@
+"""From a provider's events to stored ones with decisions: what syncing and the re-check before a dispatch share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from meetbot.decisions import decide_event
+from meetbot.events import Event, EventStatus
+from meetbot.providers.base import CalendarProvider
+from meetbot.rules import Decision
+from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.events import (
+    Identity,
+    decision_columns,
+    event_from_row,
+    event_record,
+    identity_of,
+    undecided_rows,
+    write_decisions,
+)
+from meetbot.storage.tables import CalendarEvent
+from meetbot.sync import ChangedEvent, is_stale
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedEvent:
+    event: Event
+    identity: Identity
+    decision: Decision
+
+
+def decided_events(
+    user: CalendarUserContext, provider: CalendarProvider, changed: Iterable[ChangedEvent], *, now: datetime
+) -> list[dict[str, Any]]:
+    """The rows to write for changed events. What was cancelled before we ever saw it is left out."""
+    records = []
+    for change in changed:
+        decided = decide_raw(user, provider, change, now=now)
+        if decided is not None:
+            records.append(record_of(user, decided, change.fingerprint, now=now))
+    return records
+
+
+def decide_raw(
+    user: CalendarUserContext, provider: CalendarProvider, change: ChangedEvent, *, now: datetime
+) -> DecidedEvent | None:
+    event = provider.normalise(change.listed.calendar_id, change.listed.raw, owner_email=user.email)
+    if event is None or is_stale(change, event.updated):
+        return None
+    if event.status is EventStatus.CANCELLED and change.stored is None:
+        return None
+    identity = identity_of(event, user.tenant_id, user.id)
+    return DecidedEvent(event, identity, decide_event(user.policy, event, identity, now=now))
+
+
+def record_of(user: CalendarUserContext, decided: DecidedEvent, fingerprint: bytes, *, now: datetime) -> dict[str, Any]:
+    override = user.policy.override_for(decided.identity)
+    return event_record(
+        decided.event,
+        decided.identity,
+        fingerprint=fingerprint,
+        decision=decided.decision,
+        override=override,
+        now=now,
+    )
+
+
+def redecide(session: Session, user: CalendarUserContext, *, now: datetime, except_ids: Sequence[str] = ()) -> int:
+    """Decide again about the stored events that are not over; writes and counts those whose decision changed."""
+    fresh = frozenset(except_ids)
+    records = []
+    for row in undecided_rows(session, user.tenant_id, user.id, now=now):
+        if row.id in fresh:
+            continue
+        identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
+        decision = decide_event(user.policy, event_from_row(row, user.provider), identity, now=now)
+        override = user.policy.override_for(identity)
+        if _differs(row, decision, override):
+            records.append(
+                {"tenant_id": user.tenant_id, "id": row.id, **decision_columns(decision, override=override, now=now)}
+            )
+    write_decisions(session, records)
+    return len(records)
+
+
+def _differs(row: CalendarEvent, decision: Decision, override: str | None) -> bool:
+    stored = (row.outcome, row.reason, row.rule, row.rule_set_version, row.rule_layer, row.override)
+    made = (
+        decision.outcome,
+        decision.reason,
+        decision.rule,
+        decision.rule_set_version,
+        decision.layer,
+        override,
+    )
+    return stored != made or row.facts != dict(decision.facts)

@@ -1,0 +1,7 @@
+"""`python -m meetbot.links`: the same as `meetbot links`, from standard input to standard output."""
+
+import sys
+
+from meetbot.links.cli import run
+
+sys.exit(run(sys.stdin.buffer, sys.stdout.write))

@@ -1,0 +1,114 @@
+"""Takes a web address apart as strictly as trust in its host demands.
+
+An address that two programs could read differently (userinfo, backslashes, a host that is not plain ASCII, an unusual
+port) is no address here. WHATWG URL and RFC 3986 disagree on just these, which is what look-alike links live on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from meetbot.links.table import APP_HOSTS, APP_SCHEMES
+
+MAX_LENGTH = 8192
+_MAX_PARAMETERS = 64
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(/{0,3})")
+_HOST = re.compile(r"((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9])(?::([0-9]{1,5}))?")
+_PORT_FIRST = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
+
+# What may stand unescaped in a path segment or a parameter's value, by RFC 3986, and escapes already there.
+_KEPT_AS_IS = "!$'()*+,;:@/?~-._%=&"
+_NOTHING_TO_ESCAPE = re.compile(r"[A-Za-z0-9!$'()*+,;:@/?~._%=&-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An address with a host that can be compared. ``path``, ``query`` and ``fragment`` are as written."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    query: str
+    fragment: str
+
+    def segments(self) -> list[str]:
+        return [segment for segment in self.path.split("/") if segment]
+
+    def parameters(self) -> dict[str, str]:
+        """Lower-case names with the raw value each has first; those without a value are left out."""
+        found: dict[str, str] = {}
+        for pair in self.query.split("&", _MAX_PARAMETERS)[:_MAX_PARAMETERS]:
+            name, _, value = pair.partition("=")
+            if value:
+                found.setdefault(name.lower().removeprefix("amp;"), value)
+        return found
+
+    def has_usual_port(self) -> bool:
+        """Whether a browser opens this on the port that the scheme stands for."""
+        return self.port in (None, 80 if self.scheme == "http" else 443)
+
+
+def parse(text: str) -> Url | None:
+    """The address in `text`, with or without scheme, or None where it is none or could be read in two ways."""
+    if len(text) > MAX_LENGTH or "\\" in text or not text.isprintable():
+        return None
+    scheme, rest = _split_scheme(text.strip())
+    if scheme is None:
+        return None
+    if scheme in APP_HOSTS:
+        rest = _with_app_host(scheme, rest)
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    host = _HOST.fullmatch(authority.lower())
+    if host is None:
+        return None
+    return Url(scheme, host[1], int(host[2]) if host[2] else None, "/" + path, query, fragment)
+
+
+def looks_like_address(text: str) -> bool:
+    """Whether a browser would leave for another site on this: with a web or app scheme, or from the root of a host."""
+    found = _SCHEME.match(text)
+    if found:
+        return found[1].lower() in {"http", "https", *APP_SCHEMES}
+    return text.startswith(("//", "\\\\", "/\\", "\\/"))
+
+
+def in_ascii(text: str) -> str:
+    """`text` with everything escaped that may not stand in a path segment or parameter; escapes stay as they are."""
+    return text if _NOTHING_TO_ESCAPE.fullmatch(text) else quote(text, safe=_KEPT_AS_IS)
+
+
+def decoded(text: str) -> str:
+    return unquote(text) if "%" in text else text
+
+
+def decodings(text: str, rounds: int = 2) -> Iterator[tuple[str, str]]:
+    """`text` and its decoded form, then the same once more for text that was escaped twice, and so on."""
+    for _ in range(rounds):
+        plain = decoded(text)
+        yield text, plain
+        if plain == text or "%" not in plain:
+            return
+        text = plain
+
+
+def _split_scheme(text: str) -> tuple[str | None, str]:
+    found = _SCHEME.match(text)
+    if not found or _PORT_FIRST.match(text, found.end(1) + 1):
+        return "https", text.removeprefix("//")
+    scheme = found[1].lower()
+    if scheme in {"http", "https"} or scheme in APP_SCHEMES:
+        return scheme, text[found.end() :]
+    return None, text
+
+
+def _with_app_host(scheme: str, rest: str) -> str:
+    """``msteams:/l/…``, ``msteams:l/…`` and ``msteams://l/…`` name no host."""
+    first = rest.partition("/")[0]
+    return rest if "." in first or ":" in first or "@" in first else f"{APP_HOSTS[scheme]}/{rest}"

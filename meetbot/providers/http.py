@@ -1,0 +1,193 @@
+"""Requests to the providers: bounded in time and size, and quiet about what they carried.
+
+Nothing here puts a URL, a token or a body into an error; a failure says who, what kind, and the status.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+import orjson
+
+from meetbot.errors import RetryLater
+from meetbot.events import Provider
+
+ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
+
+_CONNECT_SECONDS = 3.0
+_READ_SECONDS = 15.0
+_WRITE_SECONDS = 10.0
+_POOL_SECONDS = 10.0
+_LONGEST_RETRY_AFTER = timedelta(days=1)
+
+
+class AnswerTooLarge(RetryLater):
+    """The body went over the limit and was not read to its end. Ask for less at a time."""
+
+
+class Deadline:
+    """A point in time after which waiting ends. ``clock`` is a monotonic clock in seconds."""
+
+    __slots__ = ("_clock", "_end")
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self._end - self._clock())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class _PhaseTimeouts(dict[str, float | None]):
+    """httpx's timeout table. The transport asks it at the start of each phase, which gets what the deadline leaves."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__(connect=_CONNECT_SECONDS, read=_READ_SECONDS, write=_WRITE_SECONDS, pool=_POOL_SECONDS)
+        self._deadline = deadline
+
+    def get(self, key: str, default: Any = None) -> Any:
+        limit = super().get(key, default)
+        # Zero would mean "do not block" to a socket, which is another error than a timeout.
+        return None if limit is None else max(0.001, min(limit, self._deadline.remaining()))
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access_token}"}
+
+
+def build_http_client() -> httpx.Client:
+    """The one client for all provider calls of a process; safe to use from many threads.
+
+    It keeps no cookies: a login page's cookie set for one person must not travel with the next person's request.
+    """
+    return httpx.Client(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS, write=_WRITE_SECONDS, pool=_POOL_SECONDS),
+        limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30.0),
+        headers={"User-Agent": "meetbot-calendar (gzip)", "Accept-Encoding": "gzip"},
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+def send(
+    http: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    provider: Provider,
+    deadline: Deadline,
+    headers: Mapping[str, str] | None = None,
+    params: list[tuple[str, str]] | None = None,
+    form: Mapping[str, str] | None = None,
+    limit: int = ANSWER_LIMIT_BYTES,
+) -> Answer:
+    """One request and its whole answer, whatever the status. Raises `RetryLater` (`AnswerTooLarge` among them)."""
+    try:
+        request = http.build_request(
+            method,
+            url,
+            headers={"Accept": "application/json", **(headers or {})},
+            params=tuple(params) if params is not None else None,
+            data=form,
+            extensions={"timeout": _PhaseTimeouts(deadline)},
+        )
+        answer = http.send(request, stream=True, follow_redirects=False)
+        try:
+            return Answer(answer.status_code, answer.headers, _read(answer, provider, deadline, limit))
+        finally:
+            answer.close()
+    except httpx.TimeoutException:
+        failure = _timed_out(provider)
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+        failure = RetryLater("provider_unreachable", f"{provider}: {type(error).__name__}")
+    # Raised here, not above, so that it does not carry the original, whose request holds the token.
+    raise failure
+
+
+def _read(answer: httpx.Response, provider: Provider, deadline: Deadline, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in answer.iter_bytes():
+        size += len(chunk)
+        if size > limit:
+            raise AnswerTooLarge("answer_too_large", f"{provider}: more than {limit} bytes")
+        if deadline.remaining() <= 0:
+            raise _timed_out(provider)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _timed_out(provider: Provider) -> RetryLater:
+    return RetryLater("provider_timeout", f"{provider}: no complete answer in time")
+
+
+def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
+    """The answer's JSON object. Raises `RetryLater` for HTML, broken JSON and anything that is no object."""
+    parsed = _parse(answer.body)
+    if parsed is None:
+        raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without a JSON object")
+    return parsed
+
+
+def error_object(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an error answer; empty for the HTML or nothing that front ends send."""
+    return _parse(answer.body) or {}
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = _parse_leniently(body)
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _parse_leniently(body: bytes) -> object:
+    """One title with half an emoji (a lone surrogate) must not hide a whole calendar; orjson refuses those."""
+    if body.lstrip()[:1] != b"{":
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
+    """The wish in a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), at most a day; None without one."""
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(timedelta(seconds=int(value[:9])), _LONGEST_RETRY_AFTER)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(moment - now, timedelta(0)), _LONGEST_RETRY_AFTER)

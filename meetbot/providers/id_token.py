@@ -1,0 +1,117 @@
+"""Claims of an ID token that came straight from the token endpoint over TLS.
+
+Such a token needs no signature check (OpenID Connect Core 1.0, 3.1.3.7, item 6); who it is for, until when, and which
+login it answers are still checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+
+from meetbot.errors import ReconnectRequired
+from meetbot.events import Provider
+
+Claims = Mapping[str, Any]
+
+_LONGEST_TOKEN = 64 * 1024
+_CLOCK_SKEW = timedelta(seconds=60)
+
+log = structlog.get_logger(__name__)
+
+
+def read_id_token(
+    token: object,
+    *,
+    provider: Provider,
+    client_id: str,
+    nonce: str | None,
+    now: datetime,
+    issuer_is_right: Callable[[Claims], bool],
+) -> Claims:
+    """The claims. ``nonce`` is None on a refresh, which has none to check.
+
+    Raises `ReconnectRequired` (``id_token_refused``), naming the check that failed.
+    """
+    claims = _decode(token)
+    if claims is None:
+        raise _refused(provider, "unreadable")
+    checks = {
+        "aud": _is_for(claims, client_id),
+        "exp": _is_unexpired(claims, now),
+        "nonce": nonce is None or _equal(claims.get("nonce"), nonce),
+        "iss": issuer_is_right(claims),
+    }
+    failed = [name for name, holds in checks.items() if not holds]
+    if failed:
+        raise _refused(provider, ", ".join(failed))
+    return claims
+
+
+def read_refreshed_id_token(
+    token: object,
+    *,
+    provider: Provider,
+    client_id: str,
+    now: datetime,
+    issuer_is_right: Callable[[Claims], bool],
+) -> Claims:
+    """The claims of a refresh's ID token, for news of the address; empty where there is none that holds.
+
+    Nothing hangs on it: the account behind a refresh token cannot change, so a doubtful token must not disconnect it.
+    """
+    if token is None:
+        return {}
+    try:
+        return read_id_token(
+            token, provider=provider, client_id=client_id, nonce=None, now=now, issuer_is_right=issuer_is_right
+        )
+    except ReconnectRequired as refusal:
+        log.warning("refreshed_id_token_ignored", provider=provider.value, code=refusal.code)
+        return {}
+
+
+def _refused(provider: Provider, why: str) -> ReconnectRequired:
+    return ReconnectRequired(
+        "id_token_refused", f"{provider}: the ID token does not hold: {why}", next_step="Start the connection again."
+    )
+
+
+def _decode(token: object) -> dict[str, Any] | None:
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii():
+        return None
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    payload = parts[1]
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def _is_for(claims: Claims, client_id: str) -> bool:
+    audience = claims.get("aud")
+    if isinstance(audience, list):
+        alone = len(audience) == 1
+        return client_id in audience and (alone or claims.get("azp") == client_id)
+    return bool(audience == client_id)
+
+
+def _is_unexpired(claims: Claims, now: datetime) -> bool:
+    expiry = claims.get("exp")
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return False
+    return expiry > (now - _CLOCK_SKEW).timestamp()
+
+
+def _equal(claim: object, expected: str) -> bool:
+    return isinstance(claim, str) and hmac.compare_digest(claim.encode("utf-8", "replace"), expected.encode())

@@ -1,0 +1,100 @@
+"""What is asked of Microsoft Graph, which of a person's calendars are theirs, and which links may be followed. Pure.
+
+Source: learn.microsoft.com/graph/api/calendar-list-calendarview, /graph/api/resources/calendar, /graph/paging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from meetbot.providers.listing import MAX_CALENDARS, PRIMARY, CalendarRef
+from meetbot.providers.people import mapping
+from meetbot.providers.text import ID_LIMIT, address, exact, same_address
+from meetbot.providers.times import to_wire
+
+PAGE_SIZE = 500
+CALENDAR_LIST_PAGE_SIZE = 100
+
+PREFER = {"Prefer": 'outlook.timezone="UTC", IdType="ImmutableId"'}
+"""Times in UTC, and ids that stay when an event moves to another folder. Wanted on every request."""
+
+EVENT_FIELDS = (
+    "id,iCalUId,type,seriesMasterId,originalStart,originalStartTimeZone,subject,body,start,end,isAllDay,isCancelled,"
+    "isDraft,isOrganizer,organizer,attendees,hideAttendees,responseStatus,sensitivity,location,locations,"
+    "onlineMeeting,onlineMeetingUrl,lastModifiedDateTime"
+)
+_CALENDAR_FIELDS = "id,isDefaultCalendar,canEdit,owner"
+
+
+def view_query(window_start: datetime, window_end: datetime, page_size: int) -> list[tuple[str, str]]:
+    """Occurrences that overlap the window; moments are UTC."""
+    return [
+        ("startDateTime", to_wire(window_start)),
+        ("endDateTime", to_wire(window_end, up=True)),
+        ("$select", EVENT_FIELDS),
+        ("$top", str(page_size)),
+    ]
+
+
+def event_query() -> list[tuple[str, str]]:
+    return [("$select", EVENT_FIELDS)]
+
+
+def calendar_list_query() -> list[tuple[str, str]]:
+    return [("$select", _CALENDAR_FIELDS), ("$top", str(CALENDAR_LIST_PAGE_SIZE))]
+
+
+def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
+    """The default calendar and those the same person owns and edits, at most `MAX_CALENDARS`, the same at every sync.
+
+    Left out: calendars of others, and the holidays and birthdays that nobody can edit. An empty ``path_id`` means the
+    default calendar without its id.
+    """
+    listed = list(entries)
+    default = next((entry for entry in listed if entry.get("isDefaultCalendar") is True), None)
+    if default is None:
+        return [CalendarRef(PRIMARY, "")]
+    owner = _owner(default)
+    ids = {
+        calendar_id
+        for entry in listed
+        if entry is not default
+        and entry.get("canEdit") is True
+        and same_address(_owner(entry), owner)
+        and (calendar_id := exact(entry.get("id"), ID_LIMIT))
+    }
+    secondary = [CalendarRef(calendar_id, calendar_id) for calendar_id in sorted(ids)]
+    return [CalendarRef(PRIMARY, exact(default.get("id"), ID_LIMIT) or ""), *secondary[: MAX_CALENDARS - 1]]
+
+
+def _owner(entry: Mapping[str, Any]) -> str | None:
+    return address(mapping(entry.get("owner")).get("address"))
+
+
+def is_under(base_url: str, link: str) -> bool:
+    """Whether a link from an answer leads to the same server and below the same path, so that it may see the token."""
+    try:
+        base, target = urlsplit(base_url), urlsplit(link)
+        same_server = (base.scheme, base.hostname, _port(base.port, base.scheme)) == (
+            target.scheme,
+            target.hostname,
+            _port(target.port, target.scheme),
+        )
+    except ValueError:
+        return False
+    if not same_server or "@" in target.netloc or not link.isascii() or not link.isprintable():
+        return False
+    return target.path.startswith(base.path.rstrip("/") + "/") and not _climbs(target.path)
+
+
+def _port(port: int | None, scheme: str) -> int | None:
+    return port or {"https": 443, "http": 80}.get(scheme)
+
+
+def _climbs(path: str) -> bool:
+    """Whether a path could leave its prefix: dot segments and backslashes, also when escaped (once or twice)."""
+    decoded = unquote(unquote(path)).replace("\\", "/")
+    return any(segment in (".", "..") for segment in decoded.split("/")) or "\\" in unquote(unquote(path))

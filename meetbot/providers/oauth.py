@@ -1,0 +1,171 @@
+"""The OAuth 2.0 parts that Google and Microsoft share: PKCE, authorization URLs, token requests and their refusals.
+
+Sources: RFC 6749, RFC 7636, RFC 9700; developers.google.com/identity/protocols/oauth2;
+learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
+from meetbot.events import Provider
+from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
+from meetbot.providers.refusals import describe, safe_code
+
+_TOKEN_SECONDS = 20.0
+_TOKEN_ANSWER_LIMIT = 1024 * 1024
+_LONGEST_TOKEN = 32 * 1024
+_ASSUMED_LIFETIME = timedelta(minutes=5)  # RFC 6749 4.2.2: expires_in is only recommended
+_LONGEST_LIFETIME = timedelta(days=1)
+
+_RECONNECT_ERRORS = frozenset(
+    {
+        "access_denied",
+        "admin_policy_enforced",
+        "consent_required",
+        "interaction_required",
+        "invalid_grant",
+        "login_required",
+    }
+)
+_OPERATOR_ERRORS = frozenset(
+    {
+        "deleted_client",
+        "disabled_client",
+        "invalid_client",
+        "invalid_request",
+        "invalid_resource",
+        "invalid_scope",
+        "org_internal",
+        "redirect_uri_mismatch",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    }
+)
+# AADSTS90094 and 90095: the directory lets only an administrator consent, or asks for one's approval.
+_ADMIN_CONSENT_NUMBERS = frozenset({90094, 90095})
+_ASK_ADMIN = "Ask the directory's administrator to approve this application, then connect again."
+
+
+def new_code_verifier() -> str:
+    """A fresh PKCE verifier: 256 random bits in 43 characters (RFC 7636 4.1)."""
+    return _base64url(secrets.token_bytes(32))
+
+
+def code_challenge_s256(verifier: str) -> str:
+    """The S256 challenge for a verifier (RFC 7636 4.2)."""
+    return _base64url(hashlib.sha256(verifier.encode("ascii")).digest())
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+
+
+def url_with_query(base: str, query: Mapping[str, str]) -> str:
+    return f"{base}{'&' if '?' in base else '?'}{urlencode(query)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """A successful token answer, checked. ``scopes`` is empty where the provider did not repeat them."""
+
+    access_token: str
+    expires_at: datetime
+    refresh_token: str | None
+    scopes: frozenset[str]
+    id_token: object
+
+    def __repr__(self) -> str:
+        return f"TokenAnswer(expires_at={self.expires_at.isoformat()})"
+
+
+def request_token(
+    http: httpx.Client, url: str, form: Mapping[str, str], *, provider: Provider, now: datetime
+) -> TokenAnswer:
+    """Ask a token endpoint. ``now`` is taken before the request, so that ``expires_at`` is never too late.
+
+    Raises `ReconnectRequired`, `OperatorRequired` or `RetryLater`.
+    """
+    answer = post_form(http, url, form, provider=provider)
+    if not answer.ok:
+        raise token_refusal(answer, provider, now)
+    return _token_answer(json_object(answer, provider), provider, now)
+
+
+def post_form(http: httpx.Client, url: str, form: Mapping[str, str], *, provider: Provider) -> Answer:
+    return send(
+        http,
+        "POST",
+        url,
+        provider=provider,
+        deadline=Deadline(_TOKEN_SECONDS),
+        form=form,
+        limit=_TOKEN_ANSWER_LIMIT,
+    )
+
+
+def token_refusal(answer: Answer, provider: Provider, now: datetime) -> ProviderError:
+    """The error behind a refused token request, by the ``error`` field alone (RFC 6749 5.2 and the vendors' own)."""
+    body = error_object(answer)
+    error = safe_code(body.get("error"))
+    detail = describe(provider, answer, error)
+    if answer.status == 429 or answer.status >= 500:
+        return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
+    if error in _OPERATOR_ERRORS:
+        return OperatorRequired(
+            error, detail, next_step="Check the OAuth client: its id, secret and expiry, redirect address, scopes."
+        )
+    if error in _RECONNECT_ERRORS:
+        return _reconnect(error, detail, body)
+    # Unknown words, HTML, temporarily_unavailable, …: nobody is disconnected for what we do not understand.
+    return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
+
+
+def _reconnect(error: str, detail: str, body: Mapping[str, Any]) -> ReconnectRequired:
+    numbers = body.get("error_codes")
+    if isinstance(numbers, list) and any(number in _ADMIN_CONSENT_NUMBERS for number in numbers):
+        return ReconnectRequired("admin_consent_required", detail, next_step=_ASK_ADMIN)
+    if error == "admin_policy_enforced":
+        return ReconnectRequired(error, detail, next_step=_ASK_ADMIN)
+    return ReconnectRequired(error, detail, next_step="Connect the calendar again.")
+
+
+def _token_answer(body: Mapping[str, Any], provider: Provider, now: datetime) -> TokenAnswer:
+    access_token = _token(body.get("access_token"))
+    if access_token is None:
+        raise RetryLater("malformed_answer", f"{provider}: a token answer without a usable access token")
+    scope = body.get("scope")
+    return TokenAnswer(
+        access_token=access_token,
+        expires_at=now + _lifetime(body.get("expires_in")),
+        refresh_token=_token(body.get("refresh_token")),
+        scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
+        id_token=body.get("id_token"),
+    )
+
+
+def _token(value: object) -> str | None:
+    """A token that fits into a header; RFC 6749 A.12 allows visible ASCII and the space."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TOKEN:
+        return None
+    return value if value.isascii() and value.isprintable() else None
+
+
+def _lifetime(expires_in: object) -> timedelta:
+    """Seconds as a number, or as a text, which older endpoints send."""
+    if isinstance(expires_in, str) and expires_in.isascii() and expires_in.isdigit():
+        expires_in = int(expires_in[:9])
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:
+        return _ASSUMED_LIFETIME
+    return timedelta(seconds=min(float(expires_in), _LONGEST_LIFETIME.total_seconds()))

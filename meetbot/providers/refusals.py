@@ -1,0 +1,45 @@
+"""What both providers' error answers have in common: statuses, and codes that are safe to repeat."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from meetbot.errors import AccessTokenRejected, OperatorRequired, ProviderError, ResourceGone, RetryLater
+from meetbot.events import Provider
+from meetbot.providers.http import Answer, retry_after
+
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_TRANSIENT_CLIENT_STATUSES = frozenset({408, 421, 425})
+
+
+def safe_code(value: object) -> str:
+    """A provider's machine-readable code, fit for an error text; "unstated" for what looks like prose or data."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else "unstated"
+
+
+def describe(provider: Provider, answer: Answer, reason: str) -> str:
+    return f"{provider}: status {answer.status}, {reason}"
+
+
+def throttled(provider: Provider, answer: Answer, reason: str, now: datetime) -> RetryLater:
+    return RetryLater("rate_limited", describe(provider, answer, reason), retry_after=retry_after(answer.headers, now))
+
+
+def refusal_by_status(provider: Provider, answer: Answer, reason: str, now: datetime) -> ProviderError:
+    """The error for a status alone, where no code of the provider's says more."""
+    status, detail = answer.status, describe(provider, answer, reason)
+    if status == 401:
+        return AccessTokenRejected("access_token_rejected", detail)
+    if status in (404, 410):
+        return ResourceGone("not_found", detail)
+    if status == 429:
+        return throttled(provider, answer, reason, now)
+    if status == 403:
+        # Without a reason it may be anything, an outage included: nobody is disconnected for it.
+        return RetryLater("forbidden", detail, retry_after=retry_after(answer.headers, now))
+    if status >= 500 or status in _TRANSIENT_CLIENT_STATUSES:
+        return RetryLater("provider_unavailable", detail, retry_after=retry_after(answer.headers, now))
+    if status >= 400:
+        return OperatorRequired("request_refused", detail, next_step="Report this; the request itself is refused.")
+    return RetryLater("unexpected_status", detail)

@@ -1,0 +1,45 @@
+"""The providers of this process, built from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from meetbot.events import Provider
+from meetbot.providers.base import CalendarProvider, OAuthClient
+from meetbot.providers.google import GoogleAddresses, GoogleCalendar
+from meetbot.providers.http import build_http_client
+from meetbot.providers.microsoft import MicrosoftAddresses, MicrosoftCalendar
+from meetbot.settings import Settings
+
+
+def build_providers(settings: Settings, http: httpx.Client | None = None) -> Mapping[Provider, CalendarProvider]:
+    """Both providers on one shared client (``http``, or one of their own). Build once per process; thread-safe."""
+    http = http or build_http_client()
+    google = GoogleAddresses(
+        authorize_url=settings.google_authorize_url,
+        token_url=settings.google_token_url,
+        revoke_url=settings.google_revoke_url,
+        api_url=settings.google_api_url,
+    )
+    microsoft = MicrosoftAddresses(
+        login_url=settings.microsoft_login_url,
+        directory=settings.microsoft_tenant,
+        graph_url=settings.microsoft_graph_url,
+    )
+    return {
+        Provider.GOOGLE: GoogleCalendar(google, http),
+        Provider.MICROSOFT: MicrosoftCalendar(microsoft, http),
+    }
+
+
+def oauth_client(settings: Settings, provider: Provider) -> OAuthClient | None:
+    """Our OAuth client at a provider, or None where its id or secret is not configured."""
+    if provider is Provider.GOOGLE:
+        client_id, secret = settings.google_client_id, settings.google_client_secret
+    else:
+        client_id, secret = settings.microsoft_client_id, settings.microsoft_client_secret
+    if client_id is None or secret is None:
+        return None
+    return OAuthClient(provider, client_id, secret.get_secret_value())

@@ -1,0 +1,19 @@
+"""The public resources as JSON objects, as webhooks carry them. Their shape is that of `meetbot.public_resources`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from meetbot import public_resources
+from meetbot.storage.tables import Bot, CalendarUser
+
+
+def bot_resource(bot: Bot, claims: Sequence[str]) -> dict[str, Any]:
+    return public_resources.bot_resource(bot, claims).document()
+
+
+def calendar_user_resource(user: CalendarUser, *, now: datetime) -> dict[str, Any]:
+    """With the ``sequence`` that tells an older message from a newer one."""
+    return public_resources.calendar_user_resource(user, now=now).document() | {"sequence": user.sequence}

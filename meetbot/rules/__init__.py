@@ -1,0 +1,39 @@
+"""Which meetings to record: the rule language and the engine that decides. Pure: no clock, no network, no database.
+
+`parse_rule_set` reads a document, `compile_rules` makes functions of it, `decide` applies them to one event.
+"""
+
+from meetbot.rules.deciding import (
+    CompiledRule,
+    CompiledRules,
+    Decision,
+    LayerSource,
+    Outcome,
+    ReasonCode,
+    RuleLayer,
+    compile_rules,
+    decide,
+)
+from meetbot.rules.facts import AttributeValue, DecisionContext, Json, Override
+from meetbot.rules.language import Action
+from meetbot.rules.ruleset import Rule, RuleSetBody, parse_rule_set
+
+__all__ = [
+    "Action",
+    "AttributeValue",
+    "CompiledRule",
+    "CompiledRules",
+    "Decision",
+    "DecisionContext",
+    "Json",
+    "LayerSource",
+    "Outcome",
+    "Override",
+    "ReasonCode",
+    "Rule",
+    "RuleLayer",
+    "RuleSetBody",
+    "compile_rules",
+    "decide",
+    "parse_rule_set",
+]

@@ -1,0 +1,199 @@
+"""To record or to skip one event, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from meetbot.events import Event, EventStatus, Response
+from meetbot.rules import vocabulary
+from meetbot.rules.compiling import Reading, Test, compile_predicate
+from meetbot.rules.facts import DecisionContext, Facts, Json, Override
+from meetbot.rules.language import Action, AllDay, AllOf, AnyOf, Not
+from meetbot.rules.ruleset import Rule, RuleSetBody
+
+
+class Outcome(StrEnum):
+    RECORD = "record"
+    SKIP = "skip"
+
+
+class ReasonCode(StrEnum):
+    RULE_MATCHED = "rule_matched"
+    NO_RULE_MATCHED = "no_rule_matched"
+    NO_MEETING_URL = "no_meeting_url"
+    ENDED = "ended"
+    OWNER_DECLINED = "owner_declined"
+    ALL_DAY = "all_day"
+    CANCELLED = "cancelled"
+    OVERRIDE_RECORD = "override_record"
+    OVERRIDE_SKIP = "override_skip"
+    ACCESS_REVOKED = "access_revoked"
+    """Never decided here: the calendar could not be read any more."""
+
+
+class LayerSource(StrEnum):
+    """Whose rules a layer holds, in the order in which they are asked."""
+
+    TENANT_LOCKED_AHEAD = "tenant_locked_ahead"
+    USER = "user"
+    TENANT = "tenant"
+    TENANT_LOCKED_BEHIND = "tenant_locked_behind"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLayer:
+    rules: RuleSetBody
+    version: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    name: str
+    version: str
+    layer: str
+    outcome: Outcome
+    decides_all_day: bool
+    holds: Test
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRules:
+    """All layers as one list. ``all_day``: whether every layer's set includes all-day events; ``some_all_day``: whether
+    any rule that records does. ``attribute_names``: what the rules refer to."""
+
+    rules: tuple[CompiledRule, ...]
+    all_day: bool
+    some_all_day: bool
+    attribute_names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``rule``, ``rule_set_version`` and ``layer`` name the rule that decided, and are None where none did."""
+
+    outcome: Outcome
+    reason: ReasonCode
+    rule: str | None
+    rule_set_version: str | None
+    layer: str | None
+    facts: Mapping[str, Json]
+
+
+def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
+    """The layers in the order in which they are asked; the first rule that matches decides."""
+    rules = tuple(_compiled(rule, layer) for layer in layers for rule in layer.rules.rules)
+    return CompiledRules(
+        rules=rules,
+        all_day=bool(layers) and all(layer.rules.all_day for layer in layers),
+        some_all_day=any(rule.decides_all_day and rule.outcome is Outcome.RECORD for rule in rules),
+        attribute_names=frozenset(
+            name for layer in layers for rule in layer.rules.rules for name in _attributes_in(rule.when)
+        ),
+    )
+
+
+def _compiled(rule: Rule, layer: RuleLayer) -> CompiledRule:
+    records = rule.action is Action.RECORD
+    return CompiledRule(
+        name=rule.name,
+        version=layer.version,
+        layer=layer.source,
+        outcome=Outcome.RECORD if records else Outcome.SKIP,
+        # To skip an all-day event needs no permission: otherwise a rule that skips could be jumped over.
+        decides_all_day=not records or layer.rules.all_day or _names_all_day(rule.when, positively=True),
+        holds=compile_predicate(rule.when, Reading.of_rule(records=records)),
+    )
+
+
+def _names_all_day(predicate: BaseModel, *, positively: bool) -> bool:
+    """Whether the predicate speaks of all-day events as ones it is about, ``not`` taken into account."""
+    if isinstance(predicate, AllDay):
+        return predicate.all_day is positively
+    if isinstance(predicate, Not):
+        return _names_all_day(predicate.not_, positively=not positively)
+    if isinstance(predicate, AllOf):
+        return any(_names_all_day(inner, positively=positively) for inner in predicate.all)
+    if isinstance(predicate, AnyOf):
+        return any(_names_all_day(inner, positively=positively) for inner in predicate.any)
+    return False
+
+
+def _attributes_in(value: Any) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        for _, inner in value:
+            yield from _attributes_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _attributes_in(inner)
+    elif isinstance(value, str) and (name := vocabulary.attribute_in(value)) is not None:
+        yield name
+
+
+def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Decision:
+    """The decision on one event. Never raises, whatever the event holds.
+
+    The first that applies gives the reason: override to skip; cancelled; no meeting URL (or not a meeting at all);
+    ended (or without usable times); override to record; declined by the owner; all-day; a rule matches; none does.
+    """
+    facts = Facts(event, context)
+    gate = _gate(event, context, rules)
+    if gate is not None:
+        return _decision(gate, facts, context, rules)
+    for rule in rules.rules:
+        if rule.holds(facts) and (rule.decides_all_day or not event.all_day):
+            return Decision(
+                outcome=rule.outcome,
+                reason=ReasonCode.RULE_MATCHED,
+                rule=rule.name,
+                rule_set_version=rule.version,
+                layer=rule.layer,
+                facts=_shown_facts(facts, context, rules),
+            )
+    excluded_all_day = event.all_day and not rules.all_day
+    return _decision(ReasonCode.ALL_DAY if excluded_all_day else ReasonCode.NO_RULE_MATCHED, facts, context, rules)
+
+
+def _gate(event: Event, context: DecisionContext, rules: CompiledRules) -> ReasonCode | None:
+    """The reason that settles the matter before any rule is asked."""
+    if context.override is Override.SKIP:
+        return ReasonCode.OVERRIDE_SKIP
+    if (never := _never_recorded(event, context)) is not None:
+        return never
+    if context.override is Override.RECORD:
+        return ReasonCode.OVERRIDE_RECORD
+    if event.owner_response is Response.DECLINED:
+        return ReasonCode.OWNER_DECLINED
+    if event.all_day and not rules.some_all_day and not rules.all_day:
+        return ReasonCode.ALL_DAY
+    return None
+
+
+def _never_recorded(event: Event, context: DecisionContext) -> ReasonCode | None:
+    """What not even an override changes."""
+    if event.status is EventStatus.CANCELLED:
+        return ReasonCode.CANCELLED
+    if event.link is None or not event.is_meeting:
+        return ReasonCode.NO_MEETING_URL
+    if event.start is None or event.end is None or event.end <= context.now:
+        return ReasonCode.ENDED
+    return None
+
+
+def _decision(reason: ReasonCode, facts: Facts, context: DecisionContext, rules: CompiledRules) -> Decision:
+    outcome = Outcome.RECORD if reason is ReasonCode.OVERRIDE_RECORD else Outcome.SKIP
+    return Decision(outcome, reason, None, None, None, _shown_facts(facts, context, rules))
+
+
+def _shown_facts(facts: Facts, context: DecisionContext, rules: CompiledRules) -> dict[str, Json]:
+    shown = facts.as_json()
+    if rules.attribute_names:
+        missing = rules.attribute_names - context.attributes.keys()
+        if missing:
+            shown["missing_attributes"] = sorted(missing)
+    return shown

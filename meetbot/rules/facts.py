@@ -1,0 +1,218 @@
+"""What rules can ask about one event. Computed once per event; what only some rules ask for, when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from meetbot.events import Event, Response
+from meetbot.rules.addresses import parse_address, readable_domain, with_parents
+from meetbot.rules.people import Viewpoint
+from meetbot.rules.text import fold, searchable
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+AttributeValue = str | int | float | bool | None | Sequence[str]
+
+_SHOWN_DOMAINS = 50
+_SHOWN_LENGTH = 253
+_NOWHERE: frozenset[str] = frozenset()
+
+
+class Override(StrEnum):
+    """What somebody set for this occurrence or its series by hand."""
+
+    RECORD = "record"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """Whose calendar it is, and when it is decided. ``internal_domains`` is the tenant's setting; where it is empty,
+    the owner's own domain is the internal one. ``attributes`` are the calendar user's. ``now`` is aware."""
+
+    owner_email: str
+    internal_domains: tuple[str, ...]
+    attributes: Mapping[str, AttributeValue]
+    now: datetime
+    override: Override | None = None
+    memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False, compare=False)
+
+    def viewpoint(self) -> Viewpoint:
+        if self.memo.viewpoint is None:
+            self.memo.viewpoint = Viewpoint(self.owner_email, self.internal_domains)
+        return self.memo.viewpoint
+
+
+class Memo:
+    """What follows from a context alone, worked out when the first event asks for it. ``expected``: the names that each
+    test compares with, for this calendar user's attributes."""
+
+    __slots__ = ("expected", "viewpoint")
+
+    def __init__(self) -> None:
+        self.viewpoint: Viewpoint | None = None
+        self.expected: dict[object, tuple[frozenset[str], bool]] = {}
+
+
+class Facts:
+    """The facts of one event, as the rules' tests read them.
+
+    Where the provider hid or cut the attendee list, some facts are only bounded: then ``internal`` and its like say
+    what is certain, ``internal_possible`` and its like what cannot be excluded. With a complete list the two agree.
+    """
+
+    __slots__ = (
+        "_event",
+        "_folded_title",
+        "_local_starts",
+        "_searchable_title",
+        "all_day",
+        "attendee_count",
+        "attendee_count_most",
+        "attributes",
+        "calendar_id",
+        "complete",
+        "duration_minutes",
+        "external",
+        "external_count",
+        "external_count_most",
+        "external_possible",
+        "internal",
+        "internal_possible",
+        "is_organizer",
+        "memo",
+        "one_to_one",
+        "one_to_one_possible",
+        "organizer_domain",
+        "organizer_domains",
+        "organizer_identity",
+        "people",
+        "platform",
+        "provider",
+        "recurring",
+        "response",
+        "visibility",
+    )
+
+    def __init__(self, event: Event, context: DecisionContext) -> None:
+        self._event = event
+        self._folded_title: str | None = None
+        self._searchable_title: tuple[bytes, ...] | None = None
+        self._local_starts: dict[ZoneInfo, tuple[int, int]] | None = None
+        self.attributes = context.attributes
+        self.memo = context.memo
+        self._learn_event(event)
+        self._learn_people(event, context)
+
+    def _learn_event(self, event: Event) -> None:
+        self.all_day = event.all_day
+        self.recurring = event.recurring or event.original_start is not None
+        self.is_organizer = event.is_organizer
+        self.calendar_id = fold(event.calendar_id)
+        self.provider = str(event.provider)
+        self.visibility = str(event.visibility)
+        self.platform = str(event.link.platform) if event.link else "none"
+        self.response = str(_own_answer(event))
+        self.duration_minutes = _minutes(event.start, event.end)
+
+    def _learn_people(self, event: Event, context: DecisionContext) -> None:
+        self.people = people = context.viewpoint().people_of(event)
+        self.complete = complete = event.attendees_complete
+        self.attendee_count = people.size
+        self.external_count = people.external_count
+        self.external = people.external_count > 0
+        if complete:
+            self.internal = self.internal_possible = people.internal
+            self.external_possible = self.external
+            self.one_to_one = self.one_to_one_possible = people.size == 2
+            self.attendee_count_most: float = people.size
+            self.external_count_most: float = people.external_count
+        else:
+            self.internal = self.one_to_one = False
+            self.internal_possible = people.internal
+            self.external_possible = True
+            self.one_to_one_possible = people.size <= 2
+            self.attendee_count_most = self.external_count_most = math.inf
+        organizer = event.organizer
+        identity, domain = parse_address(organizer.email) if organizer and organizer.email else ("", "")
+        self.organizer_identity = identity
+        self.organizer_domain = domain
+        self.organizer_domains = with_parents(domain) if domain else _NOWHERE
+
+    def folded_title(self) -> str:
+        if self._folded_title is None:
+            self._folded_title = fold(self._event.title)
+        return self._folded_title
+
+    def searchable_title(self) -> tuple[bytes, ...]:
+        if self._searchable_title is None:
+            self._searchable_title = searchable(self._event.title)
+        return self._searchable_title
+
+    def written_organizer(self) -> str:
+        """The organiser's address as it was written, folded; "" where there is none."""
+        organizer = self._event.organizer
+        return fold((organizer.email or "").strip()) if organizer else ""
+
+    def readable_organizer_domain(self) -> str:
+        return readable_domain(self.organizer_domain)
+
+    def local_start(self, zone: ZoneInfo) -> tuple[int, int]:
+        """Weekday (Monday is 0) and minute of the day at which the event starts, as clocks in the zone show it."""
+        if self._local_starts is None:
+            self._local_starts = {}
+        known = self._local_starts.get(zone)
+        if known is None:
+            known = self._local_starts[zone] = _weekday_and_minute(self._event.start, zone)
+        return known
+
+    def as_json(self) -> dict[str, Json]:
+        """The facts as a decision shows them: counts, truths and domains; no title, name or address."""
+        people = self.people
+        return {
+            "internal": self.internal,
+            "external": self.external,
+            "one_to_one": self.one_to_one,
+            "attendee_count": people.size,
+            "external_count": people.external_count,
+            "attendees_complete": self.complete,
+            "attendee_domains": [domain[:_SHOWN_LENGTH] for domain in sorted(people.domains)[:_SHOWN_DOMAINS]],
+            "organizer_domain": self.organizer_domain[:_SHOWN_LENGTH] or None,
+            "is_organizer": self.is_organizer,
+            "response": self.response,
+            "recurring": self.recurring,
+            "all_day": self.all_day,
+            "duration_minutes": self.duration_minutes,
+            "platform": self.platform,
+            "provider": self.provider,
+            "visibility": self.visibility,
+        }
+
+
+def _own_answer(event: Event) -> Response:
+    """An organiser who is not in the list comes; anybody else who is not in it has not answered."""
+    if event.owner_response is not None:
+        return event.owner_response
+    return Response.ACCEPTED if event.is_organizer else Response.NEEDS_ACTION
+
+
+def _minutes(start: datetime | None, end: datetime | None) -> int | float:
+    if start is None or end is None:
+        return 0
+    minutes = (end - start).total_seconds() / 60
+    return int(minutes) if minutes.is_integer() else minutes
+
+
+def _weekday_and_minute(start: datetime | None, zone: ZoneInfo) -> tuple[int, int]:
+    if start is None:
+        return (-1, -1)
+    try:
+        local = start.astimezone(zone)
+    except OverflowError:
+        # The first and last day of the calendar that Python can count: no zone can be ahead or behind there.
+        local = start
+    return local.weekday(), local.hour * 60 + local.minute

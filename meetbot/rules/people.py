@@ -1,0 +1,115 @@
+"""Who takes part in an event: the organiser and the attendees, without rooms and without those who declined."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from meetbot.events import Attendee, Event, Response
+from meetbot.rules.addresses import is_calendar_domain, is_domain, parse_address, rule_domain, with_parents
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+_DECLINED: Final = Response.DECLINED
+"""Reading a member of an enumeration is slow in Python 3.11, and it is read for every attendee."""
+
+_MOST_REMEMBERED: Final = 10_000
+
+
+class Person(NamedTuple):
+    """``domain`` is "" where there is none; such a person is neither external nor internal. Rooms and secondary
+    calendars have addresses as well, but are not ``human``."""
+
+    identity: str
+    domain: str
+    external: bool
+    human: bool
+
+
+class People(NamedTuple):
+    """``domains_and_parents`` holds the people's domains and all domains above these. ``internal``: everybody is under
+    an internal domain. ``external_count``: those who have a domain that is under none."""
+
+    identities: frozenset[str]
+    domains: frozenset[str]
+    domains_and_parents: frozenset[str]
+    size: int
+    external_count: int
+    internal: bool
+
+
+class Viewpoint:
+    """Who the owner is and who is internal to them. Remembers the people it has met, because a calendar's events are
+    mostly with the same ones. It lives no longer than the work on that calendar, and so does what it remembers."""
+
+    __slots__ = ("_internal_domains", "_met", "owner")
+
+    def __init__(self, owner_email: str, internal_domains: tuple[str, ...]) -> None:
+        owner_domain = parse_address(owner_email)[1]
+        self._internal_domains = _internal_domains(internal_domains, owner_domain)
+        self._met: dict[str, Person] = {}
+        self.owner = self._person(owner_email)
+
+    def people_of(self, event: Event) -> People:
+        present = self._present(event).values()
+        domains = frozenset([person.domain for person in present])
+        external_count = sum([person.external for person in present])
+        return People(
+            frozenset([person.identity for person in present]),
+            domains - {""} if "" in domains else domains,
+            _NO_NAMES.union(*[with_parents(domain) for domain in domains if domain]),
+            len(present),
+            external_count,
+            bool(present) and not external_count and "" not in domains,
+        )
+
+    def _present(self, event: Event) -> dict[str, Person]:
+        """Everybody who counts, by identity."""
+        present: dict[str, Person] = {}
+        absent: set[str] = set()
+        owner_listed = False
+        met = self._met
+        for attendee in event.attendees:
+            person = met.get(attendee.email or "") or self._meet(attendee)
+            if person.human and _comes(attendee):
+                present[person.identity] = person
+            else:
+                absent.add(person.identity)
+            if attendee.is_self:
+                owner_listed = True
+        organizer = event.organizer
+        if organizer is not None:
+            person = met.get(organizer.email or "") or self._meet(organizer)
+            # The list knows the organiser's answer; the organiser field does not.
+            if person.human and _comes(organizer) and person.identity not in absent:
+                present[person.identity] = person
+            if organizer.is_self:
+                owner_listed = True
+        # Invited through a group, or alone in the event: no entry is the owner's, yet the owner is there.
+        if not owner_listed and self.owner.identity not in absent:
+            present[self.owner.identity] = self.owner
+        return present
+
+    def _meet(self, attendee: Attendee) -> Person:
+        if not attendee.email:
+            # Somebody without an address is still somebody; the space keeps the key apart from every address.
+            return Person(f"name {(attendee.name or '').strip().casefold()}", "", external=False, human=True)
+        if len(self._met) >= _MOST_REMEMBERED:
+            self._met.clear()
+        person = self._met[attendee.email] = self._person(attendee.email)
+        return person
+
+    def _person(self, email: str) -> Person:
+        identity, domain = parse_address(email)
+        external = domain != "" and with_parents(domain).isdisjoint(self._internal_domains)
+        return Person(identity, domain, external, not is_calendar_domain(domain))
+
+
+def _comes(attendee: Attendee) -> bool:
+    return not attendee.resource and attendee.response is not _DECLINED
+
+
+def _internal_domains(set_by_tenant: tuple[str, ...], owner_domain: str) -> frozenset[str]:
+    """Canonical. Where the tenant set none: the owner's own."""
+    usable = frozenset(domain for domain in map(rule_domain, set_by_tenant) if domain)
+    if usable or not is_domain(owner_domain):
+        return usable
+    return frozenset((owner_domain,))

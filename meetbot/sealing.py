@@ -1,0 +1,84 @@
+"""Sealing one secret with one data key: AES-256-GCM, bound to what the secret belongs to. Pure.
+
+The binding (region, tenant, kind, record) is authenticated data here and not in transit, because transit cannot
+rewrap a ciphertext that carries any.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from meetbot.errors import SecretUnreadable
+
+_AAD_LABEL = "meetbot/secret/v1"
+_NONCE_BYTES = 12
+_TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretBinding:
+    """What a secret belongs to. A sealed secret opens only under the binding it was sealed with.
+
+    Use only parts that never change: ``kind`` such as ``refresh_token``, ``record_id`` the row's own id.
+    """
+
+    region: str
+    tenant_id: str
+    kind: str
+    record_id: str
+
+    def authenticated_data(self) -> bytes:
+        """Every part with its length before it, so that no two bindings read alike."""
+        parts = (_AAD_LABEL, self.region, self.tenant_id, self.kind, self.record_id)
+        encoded = [part.encode("utf-8") for part in parts]
+        return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A fresh key for one secret: use it once and drop it. Only ``wrapped_key`` may be stored."""
+
+    plaintext: bytes = field(repr=False)
+    wrapped_key: str
+    kek_name: str
+    kek_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecret:
+    """What storage holds. ``kek_version`` tells which rows a key rotation still has to rewrap."""
+
+    kek_name: str
+    kek_version: int
+    wrapped_key: str
+    nonce_and_ciphertext: bytes
+
+
+def kek_name(tenant_id: str) -> str:
+    """The tenant's key in transit. Raises ``ValueError`` for an id that could leave its path segment."""
+    if not _TENANT_ID.fullmatch(tenant_id):
+        raise ValueError("a tenant id holds 1 to 64 letters, digits, '_' or '-'")
+    return f"tenant-{tenant_id}"
+
+
+def seal_with(data_key: DataKey, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
+    """Seal without a call to anybody. Raises ``ValueError`` for another tenant's data key."""
+    if data_key.kek_name != kek_name(binding.tenant_id):
+        raise ValueError("the data key belongs to another tenant than the binding")
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    ciphertext = AESGCM(data_key.plaintext).encrypt(nonce, plaintext, binding.authenticated_data())
+    return SealedSecret(data_key.kek_name, data_key.kek_version, data_key.wrapped_key, nonce + ciphertext)
+
+
+def open_with(key: bytes, sealed: SealedSecret, binding: SecretBinding) -> bytes:
+    """Open with an unwrapped data key. Raises `SecretUnreadable`."""
+    nonce, ciphertext = sealed.nonce_and_ciphertext[:_NONCE_BYTES], sealed.nonce_and_ciphertext[_NONCE_BYTES:]
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, binding.authenticated_data())
+    except (InvalidTag, ValueError):
+        raise SecretUnreadable("secret_unreadable", "the ciphertext does not open with its key and binding") from None

@@ -1,0 +1,130 @@
+"""The one place that reads the environment.
+
+Variables and defaults are the public contract; the README's table is checked against this module by a test.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from meetbot.errors import MeetbotError
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Region(StrEnum):
+    EU = "eu"
+    US = "us"
+
+
+class BackendName(StrEnum):
+    MEETBOT = "meetbot"
+    ATTENDEE = "attendee"
+    RECALL = "recall"
+    VEXA = "vexa"
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class UnsafeConfiguration(MeetbotError):
+    pass
+
+
+def _blank_as_unset(value: object) -> object:
+    return None if value == "" else value
+
+
+def _networks(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    return value
+
+
+OptionalText = Annotated[str | None, BeforeValidator(_blank_as_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_as_unset)]
+
+
+class Settings(BaseSettings):
+    """Process-wide configuration. Prefer `load_settings()`, which refuses unsafe production defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="MEETBOT_", extra="ignore", frozen=True, populate_by_name=True)
+
+    env: Environment = Environment.DEVELOPMENT
+    public_url: str = "http://127.0.0.1:8000"
+    region: Region = Region.EU
+
+    database_url: OptionalText = Field(default=None, validation_alias="DATABASE_URL")
+    temporal_address: OptionalText = Field(default=None, validation_alias="TEMPORAL_ADDRESS")
+    vault_addr: OptionalText = Field(default=None, validation_alias="VAULT_ADDR")
+    vault_token: OptionalSecret = Field(default=None, validation_alias="VAULT_TOKEN")
+    vault_role_id: OptionalText = Field(default=None, validation_alias="VAULT_ROLE_ID")
+    vault_secret_id: OptionalSecret = Field(default=None, validation_alias="VAULT_SECRET_ID")
+
+    google_client_id: OptionalText = None
+    google_client_secret: OptionalSecret = None
+    google_authorize_url: str = "https://accounts.google.com/o/oauth2/v2/auth"
+    google_token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a secret
+    google_revoke_url: str = "https://oauth2.googleapis.com/revoke"
+    google_api_url: str = "https://www.googleapis.com/calendar/v3"
+
+    microsoft_client_id: OptionalText = None
+    microsoft_client_secret: OptionalSecret = None
+    microsoft_tenant: str = "common"
+    microsoft_login_url: str = "https://login.microsoftonline.com"
+    microsoft_graph_url: str = "https://graph.microsoft.com/v1.0"
+
+    backend: BackendName = BackendName.MEETBOT
+    backend_url: str = "https://api.meetbot.dev"
+    backend_api_key: OptionalSecret = None
+    backend_webhook_secret: OptionalSecret = None
+
+    sync_interval_seconds: int = Field(default=300, ge=1, le=3600)
+    sync_window_days: int = Field(default=30, ge=1, le=90)
+    schedule_horizon_hours: int = Field(default=48, ge=1, le=24 * 30)
+    join_lead_seconds: int = Field(default=90, ge=0, le=900)
+    outbound_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
+    rate_limit_per_minute: int = Field(default=600, ge=0)
+    ops_port: int = Field(default=9100, ge=0, le=65535)
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_production(self) -> Self:
+        if self.env is Environment.PRODUCTION:
+            faults = list(self._production_faults())
+            if faults:
+                raise ValueError("; ".join(faults))
+        return self
+
+    def _production_faults(self) -> list[str]:
+        required = {
+            "DATABASE_URL": self.database_url,
+            "TEMPORAL_ADDRESS": self.temporal_address,
+            "VAULT_ADDR": self.vault_addr,
+            "VAULT_TOKEN or VAULT_ROLE_ID and VAULT_SECRET_ID": self.vault_token
+            or (self.vault_role_id and self.vault_secret_id),
+            "MEETBOT_BACKEND_API_KEY": self.backend_api_key,
+            "MEETBOT_BACKEND_WEBHOOK_SECRET": self.backend_webhook_secret,
+            "MEETBOT_GOOGLE_CLIENT_ID or MEETBOT_MICROSOFT_CLIENT_ID": self.google_client_id
+            or self.microsoft_client_id,
+        }
+        faults = [f"{name} must be set in production" for name, value in required.items() if not value]
+        if not self.public_url.startswith("https://"):
+            faults.append("MEETBOT_PUBLIC_URL must be https in production")
+        if self.sync_interval_seconds < 5:
+            faults.append("MEETBOT_SYNC_INTERVAL_SECONDS must be 5 or more in production")
+        return faults
+
+
+@functools.lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment once. Raises pydantic's ValidationError, naming each variable that is wrong."""
+    return Settings()

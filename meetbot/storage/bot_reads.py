@@ -1,0 +1,101 @@
+"""Reading bots as customers see them, and holding a meeting's bot back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, text, tuple_
+from sqlmodel import Session, col, select
+
+from meetbot.storage.tables import LIVE_BOT_STATES, Bot, BotClaim, Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class BotFilter:
+    state: str | None = None
+    meeting_key: str | None = None
+    calendar_user_id: str | None = None
+
+
+def is_live(bot: Bot) -> bool:
+    return bot.state in LIVE_BOT_STATES
+
+
+def find_bot(session: Session, tenant_id: str, bot_id: str) -> Bot | None:
+    return session.get(Bot, (tenant_id, bot_id))
+
+
+def list_bots(
+    session: Session, tenant_id: str, wanted: BotFilter, *, before: tuple[datetime, str] | None, limit: int
+) -> list[Bot]:
+    """The newest first."""
+    statement = select(Bot).where(Bot.tenant_id == tenant_id)
+    if wanted.state is not None:
+        statement = statement.where(Bot.state == wanted.state)
+    if wanted.meeting_key is not None:
+        statement = statement.where(Bot.meeting_key == wanted.meeting_key)
+    if wanted.calendar_user_id is not None:
+        claimed = exists().where(
+            col(BotClaim.tenant_id) == tenant_id,
+            col(BotClaim.meeting_key) == col(Bot.meeting_key),
+            col(BotClaim.calendar_user_id) == wanted.calendar_user_id,
+        )
+        statement = statement.where(claimed)
+    if before is not None:
+        statement = statement.where(tuple_(col(Bot.created_at), col(Bot.id)) < before)
+    newest_first = statement.order_by(col(Bot.created_at).desc(), col(Bot.id).desc())
+    return list(session.exec(newest_first.limit(limit)))
+
+
+def claims_by_meeting(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, list[str]]:
+    """Who wants each meeting recorded, in one statement."""
+    rows = session.exec(
+        select(BotClaim.meeting_key, BotClaim.calendar_user_id)
+        .where(BotClaim.tenant_id == tenant_id, col(BotClaim.meeting_key).in_(sorted(meeting_keys)))
+        .order_by(BotClaim.meeting_key, BotClaim.calendar_user_id)
+    )
+    claims: dict[str, list[str]] = {}
+    for meeting_key, calendar_user_id in rows:
+        claims.setdefault(meeting_key, []).append(calendar_user_id)
+    return claims
+
+
+def latest_bots(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, Bot]:
+    """Each meeting's newest bot, in one statement."""
+    rows = session.exec(
+        select(Bot)
+        .where(Bot.tenant_id == tenant_id, col(Bot.meeting_key).in_(sorted(meeting_keys)))
+        .distinct(col(Bot.meeting_key))
+        .order_by(col(Bot.meeting_key), col(Bot.created_at).desc(), col(Bot.generation).desc())
+    )
+    return {bot.meeting_key: bot for bot in rows}
+
+
+def latest_dispatch(session: Session, bot: Bot) -> Dispatch | None:
+    return session.exec(
+        select(Dispatch)
+        .where(
+            Dispatch.tenant_id == bot.tenant_id,
+            Dispatch.meeting_key == bot.meeting_key,
+            Dispatch.bot_id == bot.id,
+        )
+        .order_by(col(Dispatch.generation).desc())
+        .limit(1)
+    ).one_or_none()
+
+
+_HOLD = text(
+    """
+    insert into meeting as m (tenant_id, meeting_key, generation, held_at, held_by)
+    values (:tenant_id, :meeting_key, 0, :now, :held_by)
+    on conflict (tenant_id, meeting_key) do update
+       set held_at = coalesce(m.held_at, excluded.held_at), held_by = coalesce(m.held_by, excluded.held_by)
+    """
+)
+
+
+def hold_meeting(session: Session, tenant_id: str, meeting_key: str, *, held_by: str, now: datetime) -> None:
+    """No bot for this meeting until somebody overrides with "record". The first to say so is remembered."""
+    session.execute(_HOLD, {"tenant_id": tenant_id, "meeting_key": meeting_key, "held_by": held_by, "now": now})

@@ -1,0 +1,163 @@
+"""Meetings, bots and dispatches: the rows that exactly-once rests on. Callers hold the meeting's row lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from meetbot.storage.tables import Bot, Dispatch, Meeting
+
+_LOCK_MEETING = text(
+    """
+    insert into meeting (tenant_id, meeting_key, generation) values (:tenant_id, :meeting_key, 0)
+    on conflict (tenant_id, meeting_key) do nothing
+    """
+)
+
+
+def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
+    """The meeting's row, created where there is none, locked until the transaction ends."""
+    session.execute(_LOCK_MEETING, {"tenant_id": tenant_id, "meeting_key": meeting_key})
+    return session.exec(
+        select(Meeting).where(Meeting.tenant_id == tenant_id, Meeting.meeting_key == meeting_key).with_for_update()
+    ).one()
+
+
+def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None:
+    return session.exec(
+        select(Bot)
+        .where(Bot.tenant_id == tenant_id, Bot.meeting_key == meeting_key)
+        .order_by(col(Bot.generation).desc())
+        .limit(1)
+    ).one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCopy:
+    """A claim with the claimant's copy of the event and the claimant's standing."""
+
+    calendar_user_id: str
+    customer_user_id: str
+    user_state: str
+    state_changed_at: datetime
+    last_synced_at: datetime | None
+    event_id: str
+    target_digest: str
+    acknowledged_digest: str | None
+    calendar_id: str
+    provider_event_id: str
+    start_at: datetime
+    end_at: datetime
+    meeting_url: str
+    provider_updated: datetime | None
+    is_organizer: bool
+
+
+_COPIES = text(
+    """
+    select c.calendar_user_id, u.customer_user_id, u.state, u.state_changed_at, u.last_synced_at, c.event_id,
+           c.target_digest, c.acknowledged_digest, e.calendar_id, e.provider_event_id, e.start_at, e.end_at,
+           e.meeting_url, e.provider_updated, e.is_organizer
+      from bot_claim c
+      join calendar_user u on u.tenant_id = c.tenant_id and u.id = c.calendar_user_id
+      join calendar_event e on e.tenant_id = c.tenant_id and e.id = c.event_id
+     where c.tenant_id = :tenant_id and c.meeting_key = :meeting_key
+       and not e.deleted and e.outcome = 'record' and e.meeting_key = c.meeting_key
+       and e.start_at is not null and e.end_at is not null and e.meeting_url is not null
+     order by c.calendar_user_id
+    """
+)
+
+
+def claim_copies(session: Session, tenant_id: str, meeting_key: str) -> list[ClaimCopy]:
+    """The claims whose event still stands, as last stored."""
+    rows = session.execute(_COPIES, {"tenant_id": tenant_id, "meeting_key": meeting_key})
+    return [ClaimCopy(*row) for row in rows]
+
+
+_ACKNOWLEDGE = text(
+    """
+    update bot_claim set acknowledged_digest = target_digest
+     where tenant_id = :tenant_id and meeting_key = :meeting_key
+       and (calendar_user_id, target_digest) in (select * from unnest(cast(:users as text[]), cast(:digests as text[])))
+       and acknowledged_digest is distinct from target_digest
+    """
+)
+
+
+def acknowledge(session: Session, tenant_id: str, meeting_key: str, copies: Sequence[ClaimCopy]) -> None:
+    """Note that these claims, at the digests read, were taken in."""
+    if any(copy.acknowledged_digest != copy.target_digest for copy in copies):
+        session.execute(
+            _ACKNOWLEDGE,
+            {
+                "tenant_id": tenant_id,
+                "meeting_key": meeting_key,
+                "users": [copy.calendar_user_id for copy in copies],
+                "digests": [copy.target_digest for copy in copies],
+            },
+        )
+
+
+_STILL_EXPECTED = text(
+    """
+    select exists (select from calendar_event
+                    where tenant_id = :tenant_id and id = :event_id and not deleted and outcome = 'record')
+    """
+)
+
+
+def is_still_expected(session: Session, tenant_id: str, event_id: str) -> bool:
+    """Whether the event a bot was made for is still one to be recorded."""
+    return bool(session.execute(_STILL_EXPECTED, {"tenant_id": tenant_id, "event_id": event_id}).scalar_one())
+
+
+def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:
+    """The dispatch of the bot's present generation."""
+    return session.get(Dispatch, (bot.tenant_id, bot.meeting_key, bot.generation))
+
+
+def touch(bot: Bot, now: datetime) -> None:
+    """Every change that customers can see moves the bot's sequence on."""
+    bot.sequence += 1
+    bot.updated_at = now
+
+
+_AUDIENCE = text(
+    """
+    select distinct e.calendar_user_id, u.customer_user_id, e.id
+      from calendar_event e join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
+     where e.tenant_id = :tenant_id and e.meeting_key = :meeting_key
+       and (e.outcome = 'record' or e.id = :event_id)
+     order by 1, 3
+     limit 500
+    """
+)
+
+
+def audience(session: Session, bot: Bot) -> dict[str, Any]:
+    """Whose recording it is: what is added to what a backend says of a bot."""
+    rows = session.execute(
+        _AUDIENCE,
+        {"tenant_id": bot.tenant_id, "meeting_key": bot.meeting_key, "event_id": bot.event_id},
+    ).all()
+    return {
+        "meetbot_calendar_user_ids": sorted({row[0] for row in rows}),
+        "customer_user_ids": sorted({row[1] for row in rows}),
+        "event_ids": sorted({row[2] for row in rows}),
+    }
+
+
+def claimants(session: Session, tenant_id: str, meeting_key: str) -> list[str]:
+    rows = session.execute(
+        text(
+            "select calendar_user_id from bot_claim where tenant_id = :tenant_id and meeting_key = :meeting_key order by 1"
+        ),
+        {"tenant_id": tenant_id, "meeting_key": meeting_key},
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,116 @@
+"""Everything that syncing, deciding and dispatching for one calendar user starts from, read in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlmodel import Session
+
+from meetbot.decisions import TENANT_OWNER, Policy, StoredRuleSet
+from meetbot.events import Provider
+from meetbot.sealing import SealedSecret, kek_name
+
+ACTIVE_STATES = frozenset({"connecting", "active"})
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarUserContext:
+    tenant_id: str
+    id: str
+    provider: Provider
+    subject: str
+    email: str
+    state: str
+    state_changed_at: datetime
+    error_code: str | None
+    scopes: frozenset[str]
+    token_version: int
+    sealed_refresh_token: SealedSecret
+    decided_policy: str | None
+    last_synced_at: datetime | None
+    revoked_grace: timedelta
+    policy: Policy
+
+    @property
+    def is_connected(self) -> bool:
+        return self.state in ACTIVE_STATES
+
+    def grace_is_over(self, now: datetime) -> bool:
+        """Whether access was lost so long ago that its bots are no longer to go."""
+        return self.state == "needs_reconnect" and now >= self.state_changed_at + self.revoked_grace
+
+
+_LOAD = text(
+    """
+    select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
+           u.kek_version, u.wrapped_key, u.refresh_ciphertext, u.decided_policy, u.last_synced_at, u.attributes,
+           t.revoked_grace_hours, t.internal_domains,
+           (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
+                                                         'body', r.body) order by r.owner, r.layer), '[]')
+              from rule_set r
+             where r.tenant_id = u.tenant_id and r.active and r.owner in (u.id, :tenant_owner)) as rule_sets,
+           (select coalesce(jsonb_agg(jsonb_build_array(o.scope, o.key, o.recording)), '[]')
+              from recording_override o
+             where o.tenant_id = u.tenant_id and o.calendar_user_id = u.id) as overrides
+      from calendar_user u join tenant t on t.id = u.tenant_id
+     where u.tenant_id = :tenant_id and u.id = :id
+    """
+)
+
+
+def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> CalendarUserContext | None:
+    """None where there is no such calendar user (any more)."""
+    row = (
+        session.execute(_LOAD, {"tenant_id": tenant_id, "id": calendar_user_id, "tenant_owner": TENANT_OWNER})
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    return CalendarUserContext(
+        tenant_id=tenant_id,
+        id=calendar_user_id,
+        provider=Provider(row["provider"]),
+        subject=row["subject"],
+        email=row["email"],
+        state=row["state"],
+        state_changed_at=row["state_changed_at"],
+        error_code=row["error_code"],
+        scopes=frozenset(row["scopes"]),
+        token_version=row["token_version"],
+        sealed_refresh_token=SealedSecret(
+            kek_name=kek_name(tenant_id),
+            kek_version=row["kek_version"],
+            wrapped_key=row["wrapped_key"],
+            nonce_and_ciphertext=bytes(row["refresh_ciphertext"]),
+        ),
+        decided_policy=row["decided_policy"],
+        last_synced_at=row["last_synced_at"],
+        revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
+        policy=_policy(dict(row)),
+    )
+
+
+def _policy(row: Mapping[str, Any]) -> Policy:
+    overrides = row["overrides"]
+    return Policy(
+        provider=Provider(row["provider"]),
+        owner_email=row["email"],
+        internal_domains=tuple(row["internal_domains"]),
+        attributes=row["attributes"],
+        rule_sets=tuple(
+            StoredRuleSet(
+                layer=stored["layer"] if stored["owner"] == TENANT_OWNER else "user",
+                version=stored["version"],
+                body=orjson.dumps(stored["body"]).decode(),
+            )
+            for stored in row["rule_sets"]
+        ),
+        occurrence_overrides={key: said for scope, key, said in overrides if scope == "occurrence"},
+        series_overrides={key: said for scope, key, said in overrides if scope == "series"},
+    )

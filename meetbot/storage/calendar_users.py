@@ -1,0 +1,175 @@
+"""Calendar users as rows: finding them, and storing what a completed consent gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text, tuple_
+from sqlmodel import Session, col, select
+
+from meetbot.sealing import SealedSecret
+from meetbot.storage.tables import CalendarUser
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarUserFilter:
+    customer_user_id: str | None = None
+    provider: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarUserRef:
+    """What it takes to reach a calendar user's workflow."""
+
+    tenant_id: str
+    id: str
+    provider: str
+
+
+def find_calendar_user(
+    session: Session, tenant_id: str, calendar_user_id: str, *, for_update: bool = False
+) -> CalendarUser | None:
+    return session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
+
+
+def list_calendar_users(
+    session: Session,
+    tenant_id: str,
+    wanted: CalendarUserFilter,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[CalendarUser]:
+    """In the order of their creation."""
+    statement = select(CalendarUser).where(CalendarUser.tenant_id == tenant_id)
+    if wanted.customer_user_id is not None:
+        statement = statement.where(CalendarUser.customer_user_id == wanted.customer_user_id)
+    if wanted.provider is not None:
+        statement = statement.where(CalendarUser.provider == wanted.provider)
+    if wanted.state is not None:
+        statement = statement.where(CalendarUser.state == wanted.state)
+    if after is not None:
+        statement = statement.where(tuple_(col(CalendarUser.created_at), col(CalendarUser.id)) > after)
+    return list(session.exec(statement.order_by(col(CalendarUser.created_at), col(CalendarUser.id)).limit(limit)))
+
+
+def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int) -> list[CalendarUserRef]:
+    """Connected calendar users in the order of their ids."""
+    rows = session.exec(
+        select(CalendarUser.id, CalendarUser.provider)
+        .where(CalendarUser.tenant_id == tenant_id, col(CalendarUser.state).in_(("connecting", "active")))
+        .where(CalendarUser.id > after_id)
+        .order_by(col(CalendarUser.id))
+        .limit(limit)
+    )
+    return [CalendarUserRef(tenant_id, found, provider) for found, provider in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a calendar user is: connecting the same again is the same calendar user."""
+
+    tenant_id: str
+    provider: str
+    subject: str
+    customer_user_id: str
+
+
+def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
+    """The calendar user with this identity, if any. Until the transaction ends nobody else can create or change it."""
+    name = "/".join((identity.tenant_id, identity.provider, identity.subject, identity.customer_user_id))
+    session.execute(_LOCK, {"name": f"calendar_user/{name}"})
+    return session.exec(
+        select(CalendarUser)
+        .where(
+            CalendarUser.tenant_id == identity.tenant_id,
+            CalendarUser.provider == identity.provider,
+            CalendarUser.subject == identity.subject,
+            CalendarUser.customer_user_id == identity.customer_user_id,
+        )
+        .with_for_update()
+    ).one_or_none()
+
+
+def add_calendar_user(
+    session: Session,
+    identity: Identity,
+    *,
+    calendar_user_id: str,
+    email: str,
+    scopes: list[str],
+    attributes: Mapping[str, Any],
+    sealed: SealedSecret,
+    now: datetime,
+) -> CalendarUser:
+    user = CalendarUser(
+        tenant_id=identity.tenant_id,
+        id=calendar_user_id,
+        provider=identity.provider,
+        subject=identity.subject,
+        customer_user_id=identity.customer_user_id,
+        email=email,
+        state="connecting",
+        state_changed_at=now,
+        attributes=dict(attributes),
+        scopes=scopes,
+        kek_version=sealed.kek_version,
+        wrapped_key=sealed.wrapped_key,
+        refresh_ciphertext=sealed.nonce_and_ciphertext,
+    )
+    session.add(user)
+    session.flush()
+    session.refresh(user)
+    return user
+
+
+def renew_calendar_user(
+    session: Session,
+    user: CalendarUser,
+    *,
+    email: str,
+    scopes: list[str],
+    attributes: Mapping[str, Any] | None,
+    sealed: SealedSecret | None,
+    now: datetime,
+) -> CalendarUser:
+    """Store a consent given again. `sealed` None keeps the refresh token that is stored.
+
+    The version grows either way: a loss of access noticed with the old grant must not undo the new one.
+    """
+    user.email = email
+    user.scopes = scopes
+    user.token_version += 1
+    if attributes is not None:
+        user.attributes = dict(attributes)
+    if sealed is not None:
+        user.kek_version = sealed.kek_version
+        user.wrapped_key = sealed.wrapped_key
+        user.refresh_ciphertext = sealed.nonce_and_ciphertext
+    if user.state == "needs_reconnect":
+        user.state = "connecting"
+        user.state_changed_at = now
+    user.error_code = None
+    return _touched(session, user, now)
+
+
+def set_attributes(
+    session: Session, user: CalendarUser, attributes: Mapping[str, Any], *, now: datetime
+) -> CalendarUser:
+    user.attributes = dict(attributes)
+    return _touched(session, user, now)
+
+
+def _touched(session: Session, user: CalendarUser, now: datetime) -> CalendarUser:
+    user.sequence += 1
+    user.updated_at = now
+    session.add(user)
+    session.flush()
+    return user
+
+
+_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:name, 7062))")

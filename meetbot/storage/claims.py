@@ -1,0 +1,98 @@
+"""A calendar user's claims: which meetings it wants recorded, written with the events they follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlmodel import Session
+
+from meetbot.orchestration import PlanEntry
+from meetbot.planning import Candidate, Target
+from meetbot.storage.events import StoredEvent
+
+_UPSERT = text(
+    """
+    insert into bot_claim as old (tenant_id, meeting_key, calendar_user_id, event_id, target_digest)
+    select tenant_id, meeting_key, calendar_user_id, event_id, target_digest
+      from jsonb_populate_recordset(null::bot_claim, cast(:records as jsonb))
+    on conflict (tenant_id, meeting_key, calendar_user_id) do update
+       set event_id = excluded.event_id, target_digest = excluded.target_digest
+    """
+)
+
+_WITHDRAW = text(
+    """
+    delete from bot_claim
+     where tenant_id = :tenant_id and calendar_user_id = :calendar_user_id and meeting_key <> all(:kept)
+    """
+)
+
+
+def candidates_of(stored: Sequence[StoredEvent]) -> list[Candidate]:
+    """The stored events that are to be recorded, as planning takes them."""
+    return [
+        Candidate(
+            event_id=event.id,
+            meeting_key=event.meeting_key,
+            target=Target(event.start_at, event.end_at, event.meeting_url),
+            updated=event.provider_updated,
+            is_organizer=event.is_organizer,
+        )
+        for event in stored
+        if event.outcome == "record"
+        and not event.deleted
+        and event.start_at is not None
+        and event.end_at is not None
+        and event.meeting_url is not None
+    ]
+
+
+def replace_claims(
+    session: Session,
+    tenant_id: str,
+    calendar_user_id: str,
+    stored: Sequence[StoredEvent],
+    wanted: Mapping[str, Candidate],
+) -> tuple[PlanEntry, ...]:
+    """Make the stored claims those of `wanted`, writing only where they differ, and return them as the plan."""
+    held = {event.meeting_key: event for event in stored if event.claimed_digest is not None}
+    changed = [
+        _record(tenant_id, calendar_user_id, candidate)
+        for key, candidate in wanted.items()
+        if key not in held
+        or held[key].claimed_digest != candidate.target.digest
+        or held[key].claimed_event_id != candidate.event_id
+    ]
+    if changed:
+        session.execute(_UPSERT, {"records": orjson.dumps(changed).decode()})
+    if held.keys() - wanted.keys():
+        session.execute(_WITHDRAW, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "kept": list(wanted)})
+    return tuple(_plan_entry(candidate, held.get(key)) for key, candidate in wanted.items())
+
+
+def withdraw_all(session: Session, tenant_id: str, calendar_user_id: str) -> None:
+    session.execute(_WITHDRAW, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "kept": []})
+
+
+def _record(tenant_id: str, calendar_user_id: str, candidate: Candidate) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "meeting_key": candidate.meeting_key,
+        "calendar_user_id": calendar_user_id,
+        "event_id": candidate.event_id,
+        "target_digest": candidate.target.digest,
+    }
+
+
+def _plan_entry(candidate: Candidate, held: StoredEvent | None) -> PlanEntry:
+    digest = candidate.target.digest
+    return PlanEntry(
+        meeting_key=candidate.meeting_key,
+        join_at=candidate.target.join_at,
+        end_at=candidate.target.end_at,
+        target_digest=digest,
+        acknowledged=held is not None and held.acknowledged_digest == digest,
+    )

@@ -1,0 +1,97 @@
+"""Runs through the consent screens. Each transition is one conditional update: it happens once, whoever races."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, text
+from sqlmodel import Session, select
+
+from meetbot.storage.tables import ConnectAttempt
+
+_KEPT_AFTER_EXPIRY = timedelta(days=1)
+
+
+def add_attempt(session: Session, attempt: ConnectAttempt) -> None:
+    session.execute(_PURGE, {"tenant_id": attempt.tenant_id, "age": _KEPT_AFTER_EXPIRY})
+    session.add(attempt)
+    session.flush()
+
+
+def find_by_ticket(session: Session, tenant_id: str, ticket_hash: bytes) -> ConnectAttempt | None:
+    return session.get(ConnectAttempt, (tenant_id, ticket_hash))
+
+
+def use_ticket(
+    session: Session,
+    tenant_id: str,
+    ticket_hash: bytes,
+    *,
+    state_hash: bytes,
+    browser_hash: bytes,
+    nonce: str,
+    lifetime: timedelta,
+) -> bool:
+    """Bind the attempt to a browser. True once; the state then lives as long as the ticket might have."""
+    return _happened(
+        session.execute(
+            _USE_TICKET,
+            {
+                "tenant_id": tenant_id,
+                "ticket_hash": ticket_hash,
+                "state_hash": state_hash,
+                "browser_hash": browser_hash,
+                "nonce": nonce,
+                "lifetime": lifetime,
+            },
+        ).one_or_none()
+    )
+
+
+def find_unused(session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes) -> ConnectAttempt | None:
+    """The attempt that this browser holds this state for, expired or not. None once the state was used."""
+    return session.exec(
+        select(ConnectAttempt).where(
+            ConnectAttempt.tenant_id == tenant_id,
+            ConnectAttempt.state_hash == state_hash,
+            ConnectAttempt.browser_hash == browser_hash,
+            ConnectAttempt.used_at == None,  # noqa: E711 - becomes SQL
+        )
+    ).one_or_none()
+
+
+def use_state(session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes) -> bool:
+    """True once, and only before it expires."""
+    values = {"tenant_id": tenant_id, "state_hash": state_hash, "browser_hash": browser_hash}
+    return _happened(session.execute(_USE_STATE, values).one_or_none())
+
+
+def _happened(row: Row[tuple[datetime]] | None) -> bool:
+    return row is not None
+
+
+_USE_TICKET = text(
+    """
+    update connect_attempt
+       set state_hash = :state_hash, browser_hash = :browser_hash, nonce = :nonce, expires_at = now() + :lifetime
+     where tenant_id = :tenant_id and ticket_hash = :ticket_hash
+       and state_hash is null and used_at is null and expires_at > now()
+    returning expires_at
+    """
+)
+_USE_STATE = text(
+    """
+    update connect_attempt set used_at = now()
+     where tenant_id = :tenant_id and state_hash = :state_hash and browser_hash = :browser_hash
+       and used_at is null and expires_at > now()
+    returning used_at
+    """
+)
+_PURGE = text(
+    """
+    delete from connect_attempt
+     where tenant_id = :tenant_id and ticket_hash in (
+           select ticket_hash from connect_attempt
+            where tenant_id = :tenant_id and expires_at < now() - :age limit 100)
+    """
+)

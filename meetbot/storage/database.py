@@ -1,0 +1,96 @@
+"""Connections and transactions. A transaction always speaks for one tenant; the database enforces it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine, create_engine, text
+from sqlmodel import Session
+
+_POOL_SIZE = 20
+_POOL_OVERFLOW = 20
+_CHECKOUT_TIMEOUT_SECONDS = 10
+_STATEMENT_TIMEOUT_MILLISECONDS = 30_000
+_LOCK_TIMEOUT_MILLISECONDS = 10_000
+
+
+def _dump_json(value: Any) -> str:
+    return orjson.dumps(value).decode("utf-8")
+
+
+def psycopg_url(database_url: str) -> str:
+    """The URL with SQLAlchemy's psycopg 3 dialect named, whatever form the operator gave."""
+    scheme, separator, rest = database_url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme.startswith("postgres") else database_url
+
+
+def create_database(database_url: str) -> Database:
+    engine = create_engine(
+        psycopg_url(database_url),
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        pool_timeout=_CHECKOUT_TIMEOUT_SECONDS,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        json_serializer=_dump_json,
+        json_deserializer=orjson.loads,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "meetbot-calendar",
+            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MILLISECONDS} "
+            f"-c lock_timeout={_LOCK_TIMEOUT_MILLISECONDS} -c timezone=UTC "
+            f"-c idle_in_transaction_session_timeout={_STATEMENT_TIMEOUT_MILLISECONDS}",
+        },
+    )
+    return Database(engine)
+
+
+class Database:
+    """One engine for the process; every unit of work is a transaction of one tenant."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def transaction(self, tenant_id: str) -> Iterator[Session]:
+        """A transaction that sees and writes only this tenant's rows. Commits on leaving, rolls back on an error."""
+        with self._transaction("app.tenant_id", tenant_id) as session:
+            yield session
+
+    @contextmanager
+    def key_lookup(self, public_id: str) -> Iterator[Session]:
+        """A transaction that sees one API key's row: who calls is not known before it is read."""
+        with self._transaction("app.api_key_id", public_id) as session:
+            yield session
+
+    @contextmanager
+    def dispatch_lookup(self, external_id: str) -> Iterator[Session]:
+        """A transaction that sees one dispatch's row: whose bot a backend reports on is not known before it is read."""
+        with self._transaction("app.external_id", external_id) as session:
+            yield session
+
+    @contextmanager
+    def relay(self) -> Iterator[Session]:
+        """A transaction that sees which webhook deliveries wait for their workflow, of all tenants."""
+        with self._transaction("app.relay", "on") as session:
+            yield session
+
+    def check(self) -> None:
+        """Raises SQLAlchemy's OperationalError where the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("select 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, setting: str, value: str) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            session.execute(_SET_LOCAL, {"setting": setting, "value": value})
+            yield session
+
+
+_SET_LOCAL = text("select set_config(:setting, :value, true)")

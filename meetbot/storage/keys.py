@@ -1,0 +1,27 @@
+"""API keys as rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from meetbot.storage.tables import ApiKey
+
+_SPEAK_FOR = text("select set_config('app.tenant_id', :tenant_id, true)")
+
+
+def find_key(session: Session, public_id: str) -> ApiKey | None:
+    """Inside `Database.key_lookup`: the key, revoked ones too."""
+    return session.get(ApiKey, public_id)
+
+
+def speak_for(session: Session, tenant_id: str) -> None:
+    """From here on the transaction of a key look-up is its tenant's. Only after the key has proved itself."""
+    session.execute(_SPEAK_FOR, {"tenant_id": tenant_id})
+
+
+def add_key(
+    session: Session, tenant_id: str, *, public_id: str, secret_hash: bytes, mode: str, scopes: list[str]
+) -> None:
+    session.add(ApiKey(public_id=public_id, tenant_id=tenant_id, mode=mode, scopes=scopes, secret_hash=secret_hash))
+    session.flush()

@@ -1,0 +1,37 @@
+"""Bring a database's schema to this release (`meetbot db upgrade`)."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from meetbot.storage.database import psycopg_url
+
+
+def upgrade(database_url: str) -> None:
+    """Run the pending migrations, one process at a time (PostgreSQL advisory lock)."""
+    command.upgrade(_config(database_url), "head")
+
+
+def pending(database_url: str) -> bool:
+    """Whether the database is behind this release."""
+    head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
+    engine = create_engine(psycopg_url(database_url))
+    try:
+        with engine.connect() as connection:
+            exists = connection.scalar(text("select to_regclass('alembic_version') is not null"))
+            current = connection.scalar(text("select version_num from alembic_version")) if exists else None
+    finally:
+        engine.dispose()
+    return bool(current != head)
+
+
+def _config(database_url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("meetbot.storage") / "migrations"))
+    config.attributes["database_url"] = psycopg_url(database_url)
+    return config

@@ -1,0 +1,25 @@
+"""Alembic's entry point: one connection, one transaction, one migrator at a time."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlmodel import SQLModel
+
+from meetbot.storage import tables  # noqa: F401 - registers the tables
+
+_MIGRATION_LOCK = 7_263_541_001
+
+
+def run() -> None:
+    engine = create_engine(context.config.attributes["database_url"])
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            context.configure(connection=connection, target_metadata=SQLModel.metadata)
+            context.run_migrations()
+    finally:
+        engine.dispose()
+
+
+run()

@@ -1,0 +1,118 @@
+"""What people said about single occurrences and whole series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlmodel import Session, col, select
+
+from meetbot.storage.tables import CalendarEvent, RecordingOverride
+
+OCCURRENCE = "occurrence"
+SERIES = "series"
+
+
+@dataclass(frozen=True, slots=True)
+class SaidOverrides:
+    """A calendar user's overrides by meeting key and by series key."""
+
+    occurrences: Mapping[str, RecordingOverride]
+    series: Mapping[str, RecordingOverride]
+
+    def of(self, event: CalendarEvent) -> RecordingOverride | None:
+        """An occurrence's override beats its series'."""
+        return self.occurrences.get(event.meeting_key) or self.series.get(event.series_key)
+
+
+def overrides_of(session: Session, tenant_id: str, calendar_user_id: str, events: list[CalendarEvent]) -> SaidOverrides:
+    """The overrides that concern these events, in one statement."""
+    keys = {event.meeting_key for event in events} | {event.series_key for event in events}
+    rows = session.exec(
+        select(RecordingOverride).where(
+            RecordingOverride.tenant_id == tenant_id,
+            RecordingOverride.calendar_user_id == calendar_user_id,
+            col(RecordingOverride.key).in_(sorted(keys)),
+        )
+    ).all()
+    return SaidOverrides(
+        occurrences={row.key: row for row in rows if row.scope == OCCURRENCE},
+        series={row.key: row for row in rows if row.scope == SERIES},
+    )
+
+
+_SET = text(
+    """
+    insert into recording_override (tenant_id, calendar_user_id, scope, key, recording, set_by, set_at)
+    values (:tenant_id, :calendar_user_id, :scope, :key, :recording, :set_by, :now)
+    on conflict (tenant_id, calendar_user_id, scope, key) do update
+       set recording = excluded.recording, set_by = excluded.set_by, set_at = excluded.set_at
+    """
+)
+
+
+def set_override(
+    session: Session, event: CalendarEvent, *, scope: str, recording: str, set_by: str, now: datetime
+) -> None:
+    session.execute(
+        _SET,
+        {
+            "tenant_id": event.tenant_id,
+            "calendar_user_id": event.calendar_user_id,
+            "scope": scope,
+            "key": _key(event, scope),
+            "recording": recording,
+            "set_by": set_by,
+            "now": now,
+        },
+    )
+
+
+def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bool:
+    """False where there was none."""
+    removed = session.execute(
+        delete(RecordingOverride)
+        .where(
+            col(RecordingOverride.tenant_id) == event.tenant_id,
+            col(RecordingOverride.calendar_user_id) == event.calendar_user_id,
+            col(RecordingOverride.scope) == scope,
+            col(RecordingOverride.key) == _key(event, scope),
+        )
+        .returning(col(RecordingOverride.key))
+    )
+    return bool(removed.all())
+
+
+def _key(event: CalendarEvent, scope: str) -> str:
+    return event.meeting_key if scope == OCCURRENCE else event.series_key
+
+
+_RELEASE_OCCURRENCE = text(
+    """
+    update meeting set held_at = null, held_by = null
+     where tenant_id = :tenant_id and meeting_key = :meeting_key and held_at is not null
+    """
+)
+_RELEASE_SERIES = text(
+    """
+    update meeting m set held_at = null, held_by = null
+     where m.tenant_id = :tenant_id and m.held_at is not null and m.meeting_key in (
+           select e.meeting_key from calendar_event e
+            where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id and e.series_key = :series_key)
+    """
+)
+
+
+def release_holds(session: Session, event: CalendarEvent, *, scope: str) -> None:
+    """Somebody wants it recorded again: what a person cancelled by hand is free to get a bot."""
+    session.execute(
+        _RELEASE_OCCURRENCE if scope == OCCURRENCE else _RELEASE_SERIES,
+        {
+            "tenant_id": event.tenant_id,
+            "meeting_key": event.meeting_key,
+            "calendar_user_id": event.calendar_user_id,
+            "series_key": event.series_key,
+        },
+    )

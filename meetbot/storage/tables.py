@@ -1,0 +1,381 @@
+"""The tables. Columns only: behaviour lives in the modules that use them.
+
+Every tenant-owned table leads its primary key with ``tenant_id`` and is under row level security
+(`meetbot.storage.database` sets the tenant for each transaction). Instants are ``timestamptz`` in UTC.
+
+``change_xid`` is the id of the transaction that last changed a row in a way a customer can see. Watermarks compare
+against it: a transaction that was still running when a watermark was taken has a higher id, so no change is skipped.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+JsonObject = dict[str, Any]
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING_CONVENTION
+
+LIVE_BOT_STATES = ("scheduled", "dispatching", "dispatched", "joining", "in_call", "recording", "finalizing")
+
+
+def _instant(*, nullable: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+def _now() -> Any:
+    return Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def _json(default: str) -> Any:
+    return Column(JSONB, nullable=False, server_default=text(f"'{default}'::jsonb"))
+
+
+def _change_xid() -> Any:
+    return Column(BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint"), index=False)
+
+
+class Tenant(SQLModel, table=True):
+    """A customer of ours. ``join_lead_seconds`` is null where the service's default holds."""
+
+    __tablename__ = "tenant"
+
+    id: str = Field(primary_key=True)
+    name: str
+    region: str
+    internal_domains: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    redirect_origins: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    join_lead_seconds: int | None = None
+    revoked_grace_hours: int = 24
+    bot_display_name: str = "Notetaker"
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class ApiKey(SQLModel, table=True):
+    """``secret_hash`` is SHA-256 of the whole key: 256 random bits need no slow hash."""
+
+    __tablename__ = "api_key"
+
+    public_id: str = Field(primary_key=True)
+    tenant_id: str = Field(index=True)
+    mode: str
+    scopes: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    revoked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class CalendarUser(SQLModel, table=True):
+    """One connected calendar account.
+
+    The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
+    ``token_version`` grows with each stored refresh token. ``decided_policy`` is the digest of what the stored
+    decisions were made with; a different one means that they must be made again.
+    """
+
+    __tablename__ = "calendar_user"
+    __table_args__ = (
+        Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
+        CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    provider: str
+    subject: str
+    customer_user_id: str
+    email: str
+    state: str
+    state_changed_at: datetime = Field(sa_column=_instant())
+    error_code: str | None = None
+    attributes: JsonObject = Field(default_factory=dict, sa_column=_json("{}"))
+    scopes: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    kek_version: int
+    wrapped_key: str = Field(sa_column=Column(Text, nullable=False))
+    refresh_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    token_version: int = 1
+    decided_policy: str | None = None
+    last_synced_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    updated_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class ConnectAttempt(SQLModel, table=True):
+    """One run through the consent screens. Ticket, state and browser cookie are kept only as SHA-256."""
+
+    __tablename__ = "connect_attempt"
+    __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
+
+    tenant_id: str = Field(primary_key=True)
+    ticket_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    state_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    browser_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    nonce: str | None = None
+    provider: str
+    customer_user_id: str
+    redirect_url: str | None = None
+    login_hint: str | None = None
+    attributes: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    rules: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    reconnect_calendar_user_id: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    expires_at: datetime = Field(sa_column=_instant())
+    used_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class CalendarEvent(SQLModel, table=True):
+    """One occurrence on one calendar with its decision. ``fingerprint`` is the digest of the provider's own JSON."""
+
+    __tablename__ = "calendar_event"
+    __table_args__ = (
+        Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
+        Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    calendar_user_id: str
+    calendar_id: str
+    provider_event_id: str
+    ical_uid: str | None = None
+    original_start: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    meeting_key: str
+    series_key: str
+    title: str
+    start_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    end_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    all_day: bool
+    status: str
+    organizer: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    attendees: list[JsonObject] = Field(default_factory=list, sa_column=_json("[]"))
+    attendees_complete: bool = True
+    is_organizer: bool
+    is_meeting: bool = True
+    owner_response: str | None = None
+    recurring: bool
+    visibility: str
+    meeting_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    meeting_platform: str
+    meeting_id: str | None = None
+    passcode: str | None = None
+    meeting_url_source: str | None = None
+    provider_updated: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    outcome: str
+    reason: str
+    rule: str | None = None
+    rule_set_version: str | None = None
+    rule_layer: str | None = None
+    facts: JsonObject = Field(default_factory=dict, sa_column=_json("{}"))
+    decided_at: datetime = Field(sa_column=_instant())
+    override: str | None = None
+    deleted: bool = False
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    updated_at: datetime | None = Field(default=None, sa_column=_now())
+    change_xid: int | None = Field(default=None, sa_column=_change_xid())
+
+
+class RuleSet(SQLModel, table=True):
+    """One immutable version. ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own."""
+
+    __tablename__ = "rule_set"
+
+    tenant_id: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    layer: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    active: bool
+    body: JsonObject = Field(sa_column=Column(JSONB, nullable=False))
+    created_by: str
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class RecordingOverride(SQLModel, table=True):
+    """What a person said about one occurrence (``key`` is the meeting key) or a series (the series key)."""
+
+    __tablename__ = "recording_override"
+    __table_args__ = (CheckConstraint("recording in ('record','skip')", name="recording"),)
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    recording: str
+    set_by: str
+    set_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class Meeting(SQLModel, table=True):
+    """The one row that everything about a meeting's bots is serialised on. ``held`` since somebody cancelled its bot by
+    hand; ``generation`` counts the dispatches ever intended, over all bots of the meeting."""
+
+    __tablename__ = "meeting"
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    generation: int = 0
+    held_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    held_by: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class BotClaim(SQLModel, table=True):
+    """A calendar user's wish that a meeting be recorded. ``acknowledged_digest`` is what its bot has taken in."""
+
+    __tablename__ = "bot_claim"
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    event_id: str
+    target_digest: str
+    acknowledged_digest: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class Bot(SQLModel, table=True):
+    """One recording bot. The partial unique index is what makes two live bots for a meeting impossible."""
+
+    __tablename__ = "bot"
+    __table_args__ = (
+        Index(
+            "uq_bot_live_meeting",
+            "tenant_id",
+            "meeting_key",
+            unique=True,
+            postgresql_where=text("state in ('" + "','".join(LIVE_BOT_STATES) + "')"),
+        ),
+        Index("ix_bot_meeting", "tenant_id", "meeting_key", "created_at"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_key: str
+    generation: int
+    state: str
+    join_at: datetime = Field(sa_column=_instant())
+    end_at: datetime = Field(sa_column=_instant())
+    dispatch_at: datetime = Field(sa_column=_instant())
+    dispatched_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    meeting_url: str = Field(sa_column=Column(Text, nullable=False))
+    target_digest: str
+    event_id: str
+    backend: str
+    backend_bot_id: str | None = None
+    outcome: str | None = None
+    failure_code: str | None = None
+    recorded_seconds: int | None = None
+    sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    updated_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class Dispatch(SQLModel, table=True):
+    """The intent to ask the backend for a bot, written before it is asked: at most one per meeting and generation."""
+
+    __tablename__ = "dispatch"
+    __table_args__ = (CheckConstraint("state in ('intended','accepted','refused','left')", name="state"),)
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    generation: int = Field(primary_key=True)
+    bot_id: str = Field(index=True)
+    external_id: str = Field(unique=True)
+    state: str
+    backend_bot_id: str | None = None
+    requested_at: datetime | None = Field(default=None, sa_column=_now())
+    accepted_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    left_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class BackendReport(SQLModel, table=True):
+    """A status report taken from a bot backend, so that a repeated delivery changes nothing."""
+
+    __tablename__ = "backend_report"
+
+    tenant_id: str = Field(primary_key=True)
+    backend: str = Field(primary_key=True)
+    delivery_id: str = Field(primary_key=True)
+    received_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """Where a tenant takes webhooks. ``secrets`` are sealed; the newest is first, older ones carry an expiry."""
+
+    __tablename__ = "webhook_endpoint"
+    __table_args__ = (CheckConstraint("state in ('enabled','disabled')", name="state"),)
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    url: str = Field(sa_column=Column(Text, nullable=False))
+    event_types: list[str] = Field(default_factory=list, sa_column=_json('["*"]'))
+    state: str = "enabled"
+    disabled_reason: str | None = None
+    failing_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    secrets: list[JsonObject] = Field(default_factory=list, sa_column=_json("[]"))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    updated_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """The transactional outbox: one message for one endpoint, written in the transaction of what it tells about."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        Index("ix_webhook_delivery_unrelayed", "created_at", postgresql_where=text("relayed_at is null")),
+        Index("ix_webhook_delivery_endpoint", "tenant_id", "endpoint_id", "created_at"),
+        CheckConstraint("state in ('pending','delivered','dead')", name="state"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    endpoint_id: str
+    event_type: str
+    data: JsonObject = Field(sa_column=Column(JSONB, nullable=False))
+    state: str = "pending"
+    attempts: int = 0
+    replays: int = 0
+    last_attempt_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    last_status: int | None = None
+    last_error: str | None = None
+    emitted_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    relayed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class IdempotencyRecord(SQLModel, table=True):
+    """The answer given to a POST with an Idempotency-Key. ``status`` is null while the first one is in flight."""
+
+    __tablename__ = "idempotency_record"
+
+    tenant_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: int | None = None
+    body: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class RateBucket(SQLModel, table=True):
+    """A token bucket per API key. Unlogged: it may be lost in a crash."""
+
+    __tablename__ = "rate_bucket"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    tenant_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    tokens: float
+    refilled_at: datetime = Field(sa_column=_instant())

@@ -1,0 +1,31 @@
+"""Tenants as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import Session
+
+from meetbot.storage.tables import Tenant
+
+
+def find_tenant(session: Session, tenant_id: str) -> Tenant | None:
+    return session.get(Tenant, tenant_id)
+
+
+def add_tenant(session: Session, tenant_id: str, *, name: str, region: str) -> None:
+    session.add(Tenant(id=tenant_id, name=name, region=region))
+    session.flush()
+
+
+def change_tenant(session: Session, tenant_id: str, changes: Mapping[str, Any]) -> Tenant | None:
+    """Set the given columns; None where there is no such tenant."""
+    tenant = session.get(Tenant, tenant_id, with_for_update=True)
+    if tenant is None:
+        return None
+    for column, value in changes.items():
+        setattr(tenant, column, value)
+    session.add(tenant)
+    session.flush()
+    return tenant

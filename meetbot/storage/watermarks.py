@@ -1,0 +1,74 @@
+"""Watermarks: opaque texts that say "everything before this has been seen".
+
+A watermark is PostgreSQL's oldest transaction still running when it was taken. A change made by that transaction or any later
+one counts as after it, whether or not it has committed yet, so that nothing falls between two listings.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from meetbot.errors import InvalidInput
+
+KEPT_FOR = timedelta(days=30)
+
+_FORM = re.compile(r"w1\.(\d{1,19})\.(\d{1,10})\.[0-9a-f]{16}", re.ASCII)
+_CURRENT = text("select (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint, extract(epoch from now())::bigint")
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """``xid``: changes by this transaction id or a higher one are after the watermark."""
+
+    xid: int
+    taken_at: datetime
+
+    def __str__(self) -> str:
+        plain = f"w1.{self.xid}.{int(self.taken_at.timestamp())}"
+        return base64.urlsafe_b64encode(f"{plain}.{_checksum(plain)}".encode()).decode().rstrip("=")
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether tombstones that it would need may be gone."""
+        return now - self.taken_at > KEPT_FOR
+
+
+def current_watermark(session: Session) -> str:
+    """Taken inside a transaction, it precedes what this transaction itself changes."""
+    xid, epoch = session.execute(_CURRENT).one()
+    return str(Watermark(int(xid), datetime.fromtimestamp(int(epoch), tz=UTC)))
+
+
+def parse_watermark(value: str) -> Watermark:
+    """Raises `InvalidInput` ``invalid_watermark`` for what is none of ours."""
+    try:
+        plain = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        plain = ""
+    match = _FORM.fullmatch(plain)
+    if match is None or int(match[1]) >= 1 << 63:
+        raise _none_of_ours()
+    watermark = Watermark(int(match[1]), datetime.fromtimestamp(int(match[2]), tz=UTC))
+    # What was mistyped or cut would silently skip changes, so it must not pass; nobody gains by forging one.
+    if str(watermark) != value:
+        raise _none_of_ours()
+    return watermark
+
+
+def _none_of_ours() -> InvalidInput:
+    return InvalidInput(
+        "invalid_watermark",
+        "the watermark is none of ours",
+        next_step="pass a watermark exactly as a listing gave it",
+    )
+
+
+def _checksum(plain: str) -> str:
+    return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()

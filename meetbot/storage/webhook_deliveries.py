@@ -1,0 +1,195 @@
+"""Reading and writing the deliveries of webhooks: what an attempt needs, what it came to, the log, and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select, text, update
+from sqlmodel import Session, col
+
+from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.webhooks.outcome import DeliveryState, Outcome
+
+MAX_REPLAYED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which deliveries of an endpoint to list or to replay. ``before`` is the last one seen: (created_at, id)."""
+
+    state: DeliveryState | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A delivery that has no workflow yet."""
+
+    tenant_id: str
+    id: str
+    replays: int
+    event_type: str
+
+
+def find(session: Session, tenant_id: str, delivery_id: str) -> WebhookDelivery | None:
+    return session.get(WebhookDelivery, (tenant_id, delivery_id))
+
+
+def find_with_endpoint(
+    session: Session, tenant_id: str, delivery_id: str
+) -> tuple[WebhookDelivery, WebhookEndpoint | None] | None:
+    delivery = find(session, tenant_id, delivery_id)
+    if delivery is None:
+        return None
+    return delivery, session.get(WebhookEndpoint, (tenant_id, delivery.endpoint_id))
+
+
+def record_attempt(
+    session: Session,
+    delivery: WebhookDelivery,
+    outcome: Outcome,
+    state: DeliveryState,
+    now: datetime,
+) -> None:
+    """Store what one attempt came to. A delivery that is no longer pending stays as it is."""
+    session.execute(
+        _pending(delivery.tenant_id, delivery.id).values(
+            state=state,
+            attempts=delivery.attempts + 1,
+            last_attempt_at=now,
+            last_status=outcome.status,
+            last_error=outcome.error,
+        )
+    )
+
+
+def give_up(session: Session, tenant_id: str, delivery_id: str, reason: str) -> None:
+    """No attempt was made and none will be, for example since the endpoint is switched off."""
+    session.execute(_pending(tenant_id, delivery_id).values(state=DeliveryState.DEAD, last_error=reason))
+
+
+def log_page(
+    session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter, limit: int
+) -> Sequence[WebhookDelivery]:
+    """The newest first."""
+    statement = (
+        select(WebhookDelivery)
+        .where(*_conditions(tenant_id, endpoint_id, wanted))
+        .order_by(col(WebhookDelivery.created_at).desc(), col(WebhookDelivery.id).desc())
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
+
+
+def replay(session: Session, tenant_id: str, delivery_id: str) -> bool:
+    """Put a finished delivery back into the outbox, for a workflow of its own. False where it is still under way."""
+    statement = _replayed().where(
+        col(WebhookDelivery.tenant_id) == tenant_id,
+        col(WebhookDelivery.id) == delivery_id,
+        col(WebhookDelivery.state) != DeliveryState.PENDING,
+    )
+    return len(session.execute(statement.returning(col(WebhookDelivery.id))).all()) == 1
+
+
+def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter) -> int:
+    """Like `replay`, for the oldest thousand at most that fit; returns how many were put back."""
+    chosen = (
+        select(col(WebhookDelivery.id))
+        .where(*_conditions(tenant_id, endpoint_id, wanted), col(WebhookDelivery.state) != DeliveryState.PENDING)
+        .order_by(col(WebhookDelivery.created_at), col(WebhookDelivery.id))
+        .limit(MAX_REPLAYED_AT_ONCE)
+        .with_for_update()
+    )
+    statement = _replayed().where(col(WebhookDelivery.tenant_id) == tenant_id, col(WebhookDelivery.id).in_(chosen))
+    return len(session.execute(statement.returning(col(WebhookDelivery.id))).all())
+
+
+def lock_waiting(session: Session, limit: int) -> list[Waiting]:
+    """Deliveries of all tenants without a workflow, locked until the transaction ends; for `Database.relay` only.
+
+    The tenants take turns, the oldest of each first, so that one with a long queue keeps nobody waiting. What another
+    relay has locked is passed over.
+    """
+    rows = session.execute(_LOCK_WAITING, {"considered": limit * 50, "limit": limit}).all()
+    return [Waiting(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
+
+
+def mark_relayed(session: Session, relayed: Sequence[Waiting], now: datetime) -> None:
+    session.execute(
+        _MARK_RELAYED,
+        {"now": now, "tenants": [row.tenant_id for row in relayed], "ids": [row.id for row in relayed]},
+    )
+
+
+def _pending(tenant_id: str, delivery_id: str) -> Any:
+    return update(WebhookDelivery).where(
+        col(WebhookDelivery.tenant_id) == tenant_id,
+        col(WebhookDelivery.id) == delivery_id,
+        col(WebhookDelivery.state) == DeliveryState.PENDING,
+    )
+
+
+def _replayed() -> Any:
+    return update(WebhookDelivery).values(
+        state=DeliveryState.PENDING,
+        replays=col(WebhookDelivery.replays) + 1,
+        relayed_at=None,
+        last_error=None,
+    )
+
+
+def _conditions(tenant_id: str, endpoint_id: str, wanted: LogFilter) -> list[Any]:
+    created_at, identity = col(WebhookDelivery.created_at), col(WebhookDelivery.id)
+    conditions: list[Any] = [
+        col(WebhookDelivery.tenant_id) == tenant_id,
+        col(WebhookDelivery.endpoint_id) == endpoint_id,
+    ]
+    if wanted.state is not None:
+        conditions.append(col(WebhookDelivery.state) == wanted.state)
+    if wanted.event_type is not None:
+        conditions.append(col(WebhookDelivery.event_type) == wanted.event_type)
+    if wanted.since is not None:
+        conditions.append(created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(created_at < wanted.until)
+    if wanted.before is not None:
+        instant, last_id = wanted.before
+        conditions.append(or_(created_at < instant, and_(created_at == instant, identity < last_id)))
+    return conditions
+
+
+_LOCK_WAITING = text(
+    """
+    with oldest as (
+        select tenant_id, id, created_at
+          from webhook_delivery
+         where relayed_at is null
+         order by created_at
+         limit :considered),
+    turns as (
+        select tenant_id, id, created_at, row_number() over (partition by tenant_id order by created_at, id) as turn
+          from oldest)
+    select delivery.tenant_id, delivery.id, delivery.replays, delivery.event_type
+      from turns
+      join webhook_delivery delivery on delivery.tenant_id = turns.tenant_id and delivery.id = turns.id
+     where delivery.relayed_at is null
+     order by turns.turn, turns.created_at
+     limit :limit
+       for update of delivery skip locked
+    """
+)
+
+_MARK_RELAYED = text(
+    """
+    update webhook_delivery delivery
+       set relayed_at = :now
+      from unnest(cast(:tenants as text[]), cast(:ids as text[])) as relayed(tenant_id, id)
+     where delivery.tenant_id = relayed.tenant_id and delivery.id = relayed.id
+    """
+)

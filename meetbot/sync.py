@@ -1,0 +1,100 @@
+"""What a listing of the provider's changes about what is stored. Pure: knows no clock, network or database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from meetbot.providers.base import ListedEvent, Listing, RawEvent
+from meetbot.storage.events import StoredEvent
+
+_FINGERPRINT_BYTES = 16
+LOOK_BACK = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open: events that end after ``start`` and begin before ``end`` are listed."""
+
+    start: datetime
+    end: datetime
+
+
+def window_at(now: datetime, days_ahead: int) -> Window:
+    return Window(start=now - LOOK_BACK, end=now + timedelta(days=days_ahead))
+
+
+def fingerprint(raw: RawEvent) -> bytes:
+    """Digest of the provider's JSON. Whatever we can see of an event, a change of it changes this."""
+    return hashlib.blake2b(orjson.dumps(raw), digest_size=_FINGERPRINT_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedEvent:
+    listed: ListedEvent
+    fingerprint: bytes
+    stored: StoredEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``changed`` is to be written, ``missing`` was expected in a complete listing and was not there."""
+
+    changed: tuple[ChangedEvent, ...]
+    missing: tuple[StoredEvent, ...]
+
+
+def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> Comparison:
+    """What of the listing is new or different, and what of the stored is unaccounted for.
+
+    Absence speaks only where the calendar was read to its end, or where the calendar itself is no longer among the user's.
+    """
+    by_provider_id = {(event.calendar_id, event.provider_event_id): event for event in stored}
+    changed: list[ChangedEvent] = []
+    seen: set[tuple[str, str]] = set()
+    for listed in listing.events:
+        key = (listed.calendar_id, _provider_event_id(listed.raw))
+        if not key[1] or key in seen:
+            continue
+        seen.add(key)
+        known, digest = by_provider_id.get(key), fingerprint(listed.raw)
+        if known is None or known.fingerprint != digest:
+            changed.append(ChangedEvent(listed, digest, known))
+    missing = tuple(
+        event
+        for key, event in by_provider_id.items()
+        if key not in seen and _expected(event, window) and event.calendar_id not in listing.failed_calendars
+    )
+    return Comparison(tuple(changed), missing)
+
+
+def _provider_event_id(raw: RawEvent) -> str:
+    found = raw.get("id")
+    return found if isinstance(found, str) else ""
+
+
+def _expected(event: StoredEvent, window: Window) -> bool:
+    if event.deleted or event.start_at is None or event.end_at is None:
+        return False
+    return event.end_at > window.start and event.start_at < window.end
+
+
+def is_stale(changed: ChangedEvent, updated: datetime | None) -> bool:
+    """Whether something fresher than this listing was stored meanwhile, as by the re-check before a dispatch."""
+    stored = changed.stored
+    if stored is None or stored.deleted or updated is None or stored.provider_updated is None:
+        return False
+    return updated < stored.provider_updated
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What asking for the missing events one by one gave: where they are now, or that they are gone."""
+
+    found: Mapping[str, RawEvent]
+    gone: frozenset[str]
+    unknown: frozenset[str]

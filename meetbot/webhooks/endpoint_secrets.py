@@ -1,0 +1,57 @@
+"""The secrets of a webhook endpoint as its row keeps them: sealed, the newest first, older ones with an end. Pure."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timedelta
+from typing import Any
+
+from meetbot.sealing import SealedSecret, SecretBinding, kek_name
+
+OVERLAP = timedelta(hours=24)
+
+_KIND = "webhook_secret"
+_MOST_KEPT = 5
+
+StoredSecret = dict[str, Any]
+
+
+def secret_binding(region: str, tenant_id: str, endpoint_id: str) -> SecretBinding:
+    return SecretBinding(region, tenant_id, _KIND, endpoint_id)
+
+
+def stored_secret(sealed: SealedSecret, created_at: datetime) -> StoredSecret:
+    """What the row keeps of a new secret; ``expires_at`` is null until it is rotated out."""
+    return {
+        "kek_version": sealed.kek_version,
+        "wrapped_key": sealed.wrapped_key,
+        "ciphertext": base64.b64encode(sealed.nonce_and_ciphertext).decode("ascii"),
+        "created_at": created_at.isoformat(),
+        "expires_at": None,
+    }
+
+
+def sealed_secret(tenant_id: str, stored: StoredSecret) -> SealedSecret:
+    return SealedSecret(
+        kek_name=kek_name(tenant_id),
+        kek_version=stored["kek_version"],
+        wrapped_key=stored["wrapped_key"],
+        nonce_and_ciphertext=base64.b64decode(stored["ciphertext"]),
+    )
+
+
+def valid_secrets(stored: list[StoredSecret], now: datetime) -> list[StoredSecret]:
+    """Those to sign with, the newest first."""
+    return [secret for secret in stored if _is_valid(secret, now)]
+
+
+def rotated(stored: list[StoredSecret], newest: StoredSecret, now: datetime) -> list[StoredSecret]:
+    """The list with ``newest`` at its head: what was current until now stays valid for 24 hours more."""
+    ending = (now + OVERLAP).isoformat()
+    older = [{**secret, "expires_at": secret["expires_at"] or ending} for secret in valid_secrets(stored, now)]
+    return [newest, *older][:_MOST_KEPT]
+
+
+def _is_valid(secret: StoredSecret, now: datetime) -> bool:
+    expires_at = secret["expires_at"]
+    return expires_at is None or datetime.fromisoformat(expires_at) > now

@@ -1,0 +1,42 @@
+"""What webhooks tell about, and how an endpoint says which of it it takes. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+ANY_EVENT = "*"
+
+
+class EventType(StrEnum):
+    """`JOB_…` are the bot backend's own words, passed on as it said them."""
+
+    CALENDAR_USER_CONNECTED = "calendar_user.connected"
+    CALENDAR_USER_NEEDS_RECONNECT = "calendar_user.needs_reconnect"
+    CALENDAR_USER_DISCONNECTED = "calendar_user.disconnected"
+    CALENDAR_EVENTS_CHANGED = "calendar_events.changed"
+    BOT_SCHEDULED = "bot.scheduled"
+    BOT_RESCHEDULED = "bot.rescheduled"
+    BOT_CANCELLED = "bot.cancelled"
+    BOT_DISPATCHED = "bot.dispatched"
+    BOT_JOINED = "bot.joined"
+    BOT_COMPLETED = "bot.completed"
+    BOT_FAILED = "bot.failed"
+    RECORDING_MISSED = "recording.missed"
+    JOB_STATUS_CHANGED = "job.status_changed"
+    JOB_FINALIZED = "job.finalized"
+    JOB_FAILED = "job.failed"
+    WEBHOOK_PING = "webhook.ping"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+
+
+def matching_patterns(event_type: str) -> tuple[str, ...]:
+    """What an endpoint may list to take this event: ``*``, any prefix such as ``bot.*``, or the type itself."""
+    parts = event_type.split(".")
+    prefixes = (".".join(parts[:count]) + ".*" for count in range(1, len(parts)))
+    return (ANY_EVENT, *prefixes, event_type)
+
+
+# In the order in which they are told to people.
+KNOWN_PATTERNS: tuple[str, ...] = tuple(
+    dict.fromkeys(pattern for event_type in EventType for pattern in matching_patterns(event_type))
+)

@@ -1,0 +1,78 @@
+"""The sandbox as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from sandbox import backend, google_calendar, google_errors, graph, graph_errors, oauth_google, oauth_microsoft, pages
+from sandbox.config import SandboxConfig
+from sandbox.consent import AuthorizeError
+from sandbox.control import accounts, events, jobs, machine
+from sandbox.control.bodies import BadEventError
+from sandbox.front import Front
+from sandbox.google_errors import GoogleError
+from sandbox.graph_errors import GraphError
+from sandbox.meetings import UnfitError, UnknownError
+from sandbox.pump import pump
+from sandbox.recurrence import RecurrenceError
+from sandbox.world import World
+
+_DESCRIPTION = (
+    "A stateful stand-in for Google (login, Calendar v3), Microsoft (login, Graph) and a meetbot bot backend, with a "
+    "control API for people and tests. Everything in it is made up."
+)
+
+
+def create_app(config: SandboxConfig) -> FastAPI:
+    """Raises pydantic's ValidationError where the state file is not one of ours."""
+    world = World(config)
+    app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
+    app.state.world = world
+    for router in (accounts.router, events.router, jobs.router, machine.router, backend.router):
+        app.include_router(router)
+    # Graph before the login: both begin with /microsoft, and a directory may be named anything.
+    for router in (graph.router, oauth_microsoft.router, oauth_google.router, google_calendar.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.add_exception_handler(GoogleError, google_errors.respond)
+    app.add_exception_handler(GraphError, graph_errors.respond)
+    app.add_exception_handler(AuthorizeError, pages.authorize_error)
+    for unfit, status in ((UnknownError, 404), (UnfitError, 422), (BadEventError, 422), (RecurrenceError, 422)):
+        app.add_exception_handler(unfit, _answering(status))
+    app.add_middleware(Front, world=world)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    world: World = app.state.world
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
+        app.state.http = client
+        background = asyncio.create_task(pump(world, client))
+        try:
+            yield
+        finally:
+            background.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await background
+            world.save()
+
+
+def _answering(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, status)
+
+    return respond

@@ -1,0 +1,100 @@
+"""People, their calendars and their grants."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from sandbox import grants, meetings
+from sandbox.control.bodies import Email, Line, ZoneName
+from sandbox.control.documents import account_document
+from sandbox.model import Calendar, Provider
+from sandbox.seed import new_account
+from sandbox.world import CurrentWorld
+
+router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
+
+
+class NewAccount(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    provider: Provider
+    name: Line | None = None
+    time_zone: ZoneName = "UTC"
+
+
+class NewCalendar(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Line = Field(min_length=1)
+    time_zone: ZoneName = "UTC"
+    access_role: str = Field(default="owner", pattern="^(freeBusyReader|reader|writer|owner)$")
+
+
+@router.get("")
+async def list_accounts(world: CurrentWorld) -> list[dict[str, Any]]:
+    return [account_document(world.state, account) for account in world.state.accounts.values()]
+
+
+@router.post("", status_code=201)
+async def create_account(body: NewAccount, world: CurrentWorld) -> dict[str, Any]:
+    """A person with one empty calendar, and with what they had been invited to."""
+    if body.email in world.state.accounts:
+        raise HTTPException(409, "There is such an account already.")
+    account = new_account(body.email, body.name or body.email.partition("@")[0].title(), body.provider, body.time_zone)
+    world.state.accounts[account.email] = account
+    meetings.adopt_account(world.state, world.now(), account)
+    return account_document(world.state, account)
+
+
+@router.delete("/{email}", status_code=204)
+async def delete_account(email: str, world: CurrentWorld) -> None:
+    """With calendars, copies and grants."""
+    meetings.forget_account(world.state, meetings.account_of(world.state, email).email)
+
+
+@router.post("/{email}/calendars", status_code=201)
+async def create_calendar(email: str, body: NewCalendar, world: CurrentWorld) -> dict[str, Any]:
+    account = meetings.account_of(world.state, email)
+    calendar_id = f"c_{secrets.token_hex(16)}@group.calendar.google.com"
+    account.calendars.append(Calendar(id=calendar_id, **body.model_dump()))
+    return account_document(world.state, account)["calendars"][-1]  # type: ignore[no-any-return]
+
+
+@router.delete("/{email}/calendars/{calendar_id}", status_code=204)
+async def delete_calendar(email: str, calendar_id: str, world: CurrentWorld) -> None:
+    """The account no longer sees that calendar."""
+    account = meetings.account_of(world.state, email)
+    calendar = meetings.calendar_of(account, calendar_id)
+    if calendar.primary:
+        raise HTTPException(409, "The primary calendar stays.")
+    account.calendars.remove(calendar)
+
+
+@router.post("/{email}/revoke", status_code=204)
+async def revoke(email: str, world: CurrentWorld) -> None:
+    """The person takes back every consent."""
+    account = meetings.account_of(world.state, email)
+    for grant in [grant for grant in world.state.grants.values() if grant.account == account.email]:
+        grants.revoke_grant(world.state, grant.id)
+
+
+@router.post("/{email}/expire-access-tokens", status_code=204)
+async def expire_access_tokens(email: str, world: CurrentWorld) -> None:
+    account = meetings.account_of(world.state, email)
+    owned = {grant.id for grant in world.state.grants.values() if grant.account == account.email}
+    for token in world.state.access_tokens.values():
+        if token.grant in owned:
+            token.expires_at = min(token.expires_at, world.now() - timedelta(seconds=1))
+
+
+@router.post("/{email}/expire-sync-tokens", status_code=204)
+async def expire_sync_tokens(email: str, world: CurrentWorld) -> None:
+    """Every sync token given so far answers 410."""
+    for calendar in meetings.account_of(world.state, email).calendars:
+        calendar.sync_epoch += 1

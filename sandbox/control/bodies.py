@@ -1,0 +1,195 @@
+"""What the control API takes for events, and how it becomes a meeting's fields."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from sandbox.links import LinkPlatform, plausible_link
+from sandbox.model import Account, Answer, Calendar, Guest, LinkPlace, Meeting, Provider
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("not an IANA time zone") from error
+
+
+def _guest_from_address(value: object) -> object:
+    return {"email": value} if isinstance(value, str) else value
+
+
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,190}$", to_lower=True)]
+Line = Annotated[str, StringConstraints(max_length=1000)]
+LongText = Annotated[str, StringConstraints(max_length=20_000)]
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+Minutes = Annotated[float, Field(ge=-525_600, le=525_600)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class GuestBody(_Body):
+    """An address alone stands for a guest who has not answered."""
+
+    email: Email
+    name: Line | None = None
+    answer: Answer = Answer.NEEDS_ACTION
+    resource: bool = False
+    optional: bool = False
+
+
+Guests = Annotated[list[Annotated[GuestBody, BeforeValidator(_guest_from_address)]], Field(max_length=500)]
+
+
+class OrganizerBody(_Body):
+    """Somebody else organises: usually a person without an account here. `provider` decides the shape of the UID."""
+
+    email: Email
+    name: Line | None = None
+    provider: Provider = Provider.GOOGLE
+
+
+class EventChange(_Body):
+    """Only what is given changes. `shift_minutes` moves start and end; `platform` makes up a fresh link."""
+
+    title: Line | None = None
+    description: LongText | None = None
+    location: Line | None = None
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    starts_in_minutes: Minutes | None = Field(default=None, description="Start so long after the sandbox's now.")
+    duration_minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
+    shift_minutes: Minutes | None = None
+    platform: LinkPlatform | None = None
+    meeting_url: LongText | None = None
+    attendees: Guests | None = None
+
+
+class SeriesChange(EventChange):
+    """What only a meeting or a series as a whole can change."""
+
+    all_day: bool | None = None
+    time_zone: ZoneName | None = None
+    recurrence: Annotated[list[Line], Field(max_length=50)] | None = Field(
+        default=None, description="Lines such as `RRULE:FREQ=WEEKLY;BYDAY=MO`, `EXDATE:20260105T090000Z`."
+    )
+    link_place: LinkPlace | None = None
+    link_pending: bool | None = None
+    visibility: Line | None = Field(default=None, pattern="^(default|public|private|confidential)$")
+    free: bool | None = None
+    event_type: Line | None = Field(
+        default=None, pattern="^(default|birthday|focusTime|fromGmail|outOfOffice|workingLocation)$"
+    )
+    tentative: bool | None = None
+    draft: bool | None = None
+    guests_hidden: bool | None = None
+
+
+class NewEvent(SeriesChange):
+    """`start` or `starts_in_minutes` is needed; 30 minutes long unless said. With an `organizer` the calendar's owner is
+    a guest with `answer`, unless `listed` is false (invited through a group)."""
+
+    calendar_id: Line | None = None
+    uid: Line | None = None
+    organizer: OrganizerBody | None = None
+    answer: Answer = Answer.NEEDS_ACTION
+    listed: bool = True
+
+
+class BadEventError(ValueError):
+    """The body cannot become a meeting."""
+
+
+def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
+    fields = _plain_fields(body) | _link_fields(body)
+    fields.setdefault("title", "Meeting")
+    fields["time_zone"] = body.time_zone or calendar.time_zone
+    start = body.start or (
+        now + timedelta(minutes=body.starts_in_minutes) if body.starts_in_minutes is not None else None
+    )
+    if start is None:
+        raise BadEventError("start or starts_in_minutes is needed")
+    end = body.end or start + timedelta(minutes=body.duration_minutes or 30)
+    fields |= _checked_times(start, end, all_day=bool(body.all_day), zone=fields["time_zone"])
+    fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees or []]
+    if body.uid is not None:
+        fields["uid"] = body.uid
+    return fields | _organizer_fields(body, account, fields["guests"])
+
+
+def changed_fields(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
+    """``start`` and ``end`` are the present ones."""
+    fields = _plain_fields(body) | _link_fields(body)
+    if body.attendees is not None:
+        fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees]
+    return fields | _changed_times(body, start, end, now)
+
+
+def series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
+    fields = changed_fields(body, meeting.start, meeting.end, now)
+    all_day = meeting.all_day if body.all_day is None else body.all_day
+    if all_day:
+        start, end = fields.get("start", meeting.start), fields.get("end", meeting.end)
+        fields |= _checked_times(start, end, all_day=True, zone=body.time_zone or meeting.time_zone)
+    return fields
+
+
+def _plain_fields(body: EventChange) -> dict[str, Any]:
+    """What is carried over under its own name."""
+    own = set(Meeting.model_fields) - {"start", "end", "guests", "meeting_url", "uid"}
+    given = body.model_dump(exclude_unset=True, exclude_none=True)
+    return {name: value for name, value in given.items() if name in own}
+
+
+def _link_fields(body: EventChange) -> dict[str, Any]:
+    if body.platform is not None:
+        return {"meeting_url": body.meeting_url or plausible_link(body.platform)}
+    return {"meeting_url": body.meeting_url or None} if "meeting_url" in body.model_fields_set else {}
+
+
+def _organizer_fields(body: NewEvent, account: Account, guests: list[Guest]) -> dict[str, Any]:
+    if body.organizer is None:
+        return {}
+    if body.listed and all(guest.email != account.email for guest in guests):
+        guests.append(Guest(email=account.email, name=account.name, answer=body.answer))
+    return {
+        "organizer_email": body.organizer.email,
+        "organizer_name": body.organizer.name or body.organizer.email,
+        "origin": body.organizer.provider,
+    }
+
+
+def _changed_times(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
+    length = end - start
+    if body.start is not None:
+        start = body.start
+    elif body.starts_in_minutes is not None:
+        start = now + timedelta(minutes=body.starts_in_minutes)
+    start += timedelta(minutes=body.shift_minutes or 0)
+    if body.duration_minutes is not None:
+        length = timedelta(minutes=body.duration_minutes)
+    fields = _checked_times(start, body.end or start + length, all_day=False, zone="UTC")
+    touched = {"start", "end", "starts_in_minutes", "shift_minutes", "duration_minutes"} & body.model_fields_set
+    return fields if touched else {}
+
+
+def _checked_times(start: datetime, end: datetime, *, all_day: bool, zone: str) -> dict[str, datetime]:
+    """Whole seconds, as both providers keep them; an all-day event runs from midnight to midnight."""
+    if all_day:
+        local_start, local_end = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
+        start = local_start.replace(hour=0, minute=0, second=0)
+        end = local_end.replace(hour=0, minute=0, second=0)
+        end = end if end > start else start + timedelta(days=1)
+    if end < start:
+        raise BadEventError("the event ends before it starts")
+    return {"start": _whole_second(start), "end": _whole_second(end)}
+
+
+def _whole_second(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,174 @@
+"""Meetings: make, edit, cancel, restore, answer, split, move."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sandbox import meetings
+from sandbox.control.bodies import (
+    Email,
+    EventChange,
+    Line,
+    NewEvent,
+    SeriesChange,
+    changed_fields,
+    new_meeting_fields,
+    series_fields,
+)
+from sandbox.control.documents import agenda, event_document
+from sandbox.instances import MAX_OCCURRENCES
+from sandbox.model import Answer, Meeting
+from sandbox.world import CurrentWorld, World
+
+router = APIRouter(prefix="/control", tags=["Control: events"])
+
+OriginalStart = Annotated[
+    AwareDatetime | None, Query(description="Names one occurrence of a series by its original start.")
+]
+
+
+class GuestAnswer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    answer: Answer
+    original_start: AwareDatetime | None = None
+
+
+class Split(SeriesChange):
+    original_start: AwareDatetime
+
+
+class Move(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    calendar_id: Line
+
+
+@router.get("/accounts/{email}/events")
+async def show_agenda(email: str, world: CurrentWorld) -> list[dict[str, Any]]:
+    """From half a day back to a week ahead."""
+    return agenda(world.state, meetings.account_of(world.state, email), world.now())
+
+
+@router.post("/accounts/{email}/events", status_code=201)
+async def create_event(email: str, body: NewEvent, world: CurrentWorld) -> dict[str, Any]:
+    """Put a meeting on the account's calendar; guests who have an account here receive their copy."""
+    return event_document(world.state, _create(world, email, body))
+
+
+@router.post("/accounts/{email}/events/bulk", status_code=201)
+async def create_events(
+    email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], world: CurrentWorld
+) -> dict[str, list[str]]:
+    """Many at once; answers their keys in order."""
+    return {"keys": [_create(world, email, body).key for body in bodies]}
+
+
+@router.delete("/accounts/{email}/events/{key}", status_code=204)
+async def take_off_calendar(email: str, key: str, world: CurrentWorld) -> None:
+    """The account removes the meeting from its own calendar only."""
+    account = meetings.account_of(world.state, email)
+    meetings.remove_copy(world.state, meetings.meeting_of(world.state, key), account)
+
+
+@router.get("/events/{key}")
+async def get_event(key: str, world: CurrentWorld) -> dict[str, Any]:
+    return event_document(world.state, meetings.meeting_of(world.state, key))
+
+
+@router.patch("/events/{key}")
+async def change_event(
+    key: str, body: SeriesChange, world: CurrentWorld, original_start: OriginalStart = None
+) -> dict[str, Any]:
+    """Edit a meeting or a whole series; with `original_start` one occurrence only."""
+    meeting = meetings.meeting_of(world.state, key)
+    if original_start is None:
+        meetings.change(world.state, world.now(), meeting, series_fields(body, meeting, world.now()))
+    else:
+        _change_occurrence(world, meeting, original_start, EventChange(**_occurrence_part(body)))
+    return event_document(world.state, meetings.meeting_of(world.state, key))
+
+
+@router.delete("/events/{key}")
+async def cancel_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
+    """The organiser cancels the meeting, or one occurrence."""
+    meeting = meetings.meeting_of(world.state, key)
+    if original_start is None:
+        meetings.cancel(world.state, world.now(), meeting)
+    else:
+        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": True})
+    return event_document(world.state, meeting)
+
+
+@router.post("/events/{key}/restore")
+async def restore_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
+    meeting = meetings.meeting_of(world.state, key)
+    if original_start is None:
+        meetings.restore(world.state, world.now(), meeting)
+    else:
+        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": False})
+    return event_document(world.state, meeting)
+
+
+@router.post("/events/{key}/respond")
+async def respond(key: str, body: GuestAnswer, world: CurrentWorld) -> dict[str, Any]:
+    """A guest accepts, declines or wavers."""
+    meeting = meetings.meeting_of(world.state, key)
+    at = _utc(body.original_start) if body.original_start else None
+    meetings.answer(world.state, world.now(), meeting, body.email, body.answer, at)
+    return event_document(world.state, meeting)
+
+
+@router.post("/events/{key}/split", status_code=201)
+async def split_event(key: str, body: Split, world: CurrentWorld) -> dict[str, Any]:
+    """Edit "this and following": answers the new series."""
+    meeting = meetings.meeting_of(world.state, key)
+    at = _utc(body.original_start)
+    length = meeting.end - meeting.start
+    change = SeriesChange(**body.model_dump(exclude_unset=True, exclude={"original_start"}))
+    fields = changed_fields(change, at, at + length, world.now())
+    return event_document(world.state, meetings.split(world.state, world.now(), meeting, at, fields))
+
+
+@router.post("/events/{key}/move")
+async def move_event(key: str, body: Move, world: CurrentWorld) -> dict[str, Any]:
+    """Put an account's copy onto another of its calendars."""
+    meeting = meetings.meeting_of(world.state, key)
+    account = meetings.account_of(world.state, body.email)
+    calendar = meetings.calendar_of(account, body.calendar_id)
+    meetings.move_to_calendar(world.state, world.now(), meeting, account, calendar)
+    return event_document(world.state, meeting)
+
+
+def _create(world: World, email: str, body: NewEvent) -> Meeting:
+    account = meetings.account_of(world.state, email)
+    calendar = meetings.calendar_of(account, body.calendar_id)
+    fields = new_meeting_fields(body, account, calendar, world.now())
+    return meetings.create(world.state, world.now(), account, calendar, fields)
+
+
+def _change_occurrence(world: World, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
+    at = _utc(original_start)
+    known = meetings.deviation_at(meeting, at)
+    start = known.start or at
+    end = known.end or start + (meeting.end - meeting.start)
+    meetings.deviate(world.state, world.now(), meeting, at, changed_fields(body, start, end, world.now()))
+
+
+def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
+    """Raises where something is asked that only a series as a whole can have."""
+    given = body.model_dump(exclude_unset=True)
+    foreign = sorted(set(given) - set(EventChange.model_fields))
+    if foreign:
+        raise meetings.UnfitError(f"one occurrence cannot change: {', '.join(foreign)}")
+    return given
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,116 @@
+"""The bot backend from behind: jobs, their reports, and the overview the page shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+
+from sandbox import jobs
+from sandbox.backend import advance_jobs
+from sandbox.control.documents import account_document, agenda
+from sandbox.deliveries import announce
+from sandbox.meetings import UnknownError
+from sandbox.model import Delivery, FailureCode, Job
+from sandbox.pump import pump_once
+from sandbox.world import CurrentWorld, World
+
+router = APIRouter(prefix="/control", tags=["Control: bot backend"])
+
+_SHOWN_JOBS, _SHOWN_DELIVERIES = 50, 30
+
+
+class Failure(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    failure_code: FailureCode = FailureCode.INTERNAL_ERROR
+
+
+@router.get("/backend/jobs")
+async def list_jobs(world: CurrentWorld) -> list[dict[str, Any]]:
+    advance_jobs(world, world.now())
+    return [_job_document(job) for job in world.state.jobs.values()]
+
+
+@router.post("/backend/jobs/{job_id}/advance")
+async def advance_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
+    """Take the next step now."""
+    job = _job(world, job_id)
+    announce(world.state, job, jobs.step_now(job, world.now()))
+    world.wake.set()
+    return _job_document(job)
+
+
+@router.post("/backend/jobs/{job_id}/fail")
+async def fail_job(job_id: str, body: Failure, world: CurrentWorld) -> dict[str, Any]:
+    job = _job(world, job_id)
+    announce(world.state, job, jobs.fail(job, world.now(), body.failure_code))
+    world.wake.set()
+    return _job_document(job)
+
+
+@router.get("/backend/deliveries")
+async def list_deliveries(world: CurrentWorld) -> list[Delivery]:
+    """Reports made and waiting, the oldest first."""
+    return world.state.deliveries
+
+
+@router.post("/backend/settle", status_code=204)
+async def settle(world: CurrentWorld, http: Request) -> None:
+    """Answers once every step that is due was made and every report that is due was sent once."""
+    client = http.app.state.http
+    assert isinstance(client, httpx.AsyncClient)  # noqa: S101 - create_app has put it there
+    await pump_once(world, client)
+
+
+@router.get("/overview")
+async def overview(world: CurrentWorld) -> dict[str, Any]:
+    """All that the page shows."""
+    now = world.now()
+    advance_jobs(world, now)
+    people = [
+        account_document(world.state, account) | {"events": agenda(world.state, account, now)}
+        for account in world.state.accounts.values()
+    ]
+    recent = list(world.state.jobs.values())[-_SHOWN_JOBS:]
+    return {
+        "clock": {
+            "now": now,
+            "frozen": world.state.clock.frozen_at is not None,
+            "offset_seconds": world.state.clock.offset_seconds,
+        },
+        "accounts": people,
+        "jobs": [_job_document(job) | {"title": _title(world, job)} for job in reversed(recent)],
+        "deliveries": [_delivery_line(each) for each in reversed(world.state.deliveries[-_SHOWN_DELIVERIES:])],
+    }
+
+
+def _job_document(job: Job) -> dict[str, Any]:
+    return jobs.job_document(job) | {"steps": [step.model_dump(mode="json") for step in job.steps]}
+
+
+def _delivery_line(delivery: Delivery) -> dict[str, Any]:
+    last = delivery.attempts[-1] if delivery.attempts else None
+    return {
+        "id": delivery.id,
+        "event": delivery.event,
+        "job": delivery.job,
+        "status": delivery.data.get("status"),
+        "state": delivery.state.value,
+        "attempts": len(delivery.attempts),
+        "answer": (last.status or last.error) if last else None,
+        "emitted_at": delivery.emitted_at,
+    }
+
+
+def _title(world: World, job: Job) -> str | None:
+    """The meeting a job records, found by its link."""
+    return next((m.title for m in world.state.meetings.values() if m.meeting_url == job.meeting_url), None)
+
+
+def _job(world: World, job_id: str) -> Job:
+    if job_id not in world.state.jobs:
+        raise UnknownError("no such job")
+    return world.state.jobs[job_id]

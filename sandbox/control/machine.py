@@ -1,0 +1,165 @@
+"""The sandbox itself: clock, consent, behaviour, faults, request log, reset."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sandbox import clock
+from sandbox.backend import advance_jobs
+from sandbox.faults import ActiveFault, FaultRule
+from sandbox.links import LinkPlatform, plausible_link
+from sandbox.model import Behaviour, Consent, JobPace
+from sandbox.request_log import LoggedRequest, count_requests
+from sandbox.world import CurrentWorld, World
+
+router = APIRouter(prefix="/control", tags=["Control: the sandbox"])
+
+_TEN_YEARS = 10 * 365 * 86_400
+
+
+class ClockReading(BaseModel):
+    now: datetime
+    frozen: bool
+    offset_seconds: float
+
+
+class ClockChange(BaseModel):
+    """Done in this order: `frozen`, then `set`, `offset_seconds`, `advance_seconds`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frozen: bool | None = None
+    set: AwareDatetime | None = None
+    offset_seconds: float | None = Field(default=None, ge=-_TEN_YEARS, le=_TEN_YEARS)
+    advance_seconds: float | None = Field(default=None, ge=-_TEN_YEARS, le=_TEN_YEARS)
+
+
+class Reset(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: bool = True
+
+
+@router.get("/clock")
+async def get_clock(world: CurrentWorld) -> ClockReading:
+    state = world.state.clock
+    return ClockReading(now=world.now(), frozen=state.frozen_at is not None, offset_seconds=state.offset_seconds)
+
+
+@router.post("/clock")
+async def move_clock(body: ClockChange, world: CurrentWorld) -> ClockReading:
+    """Tokens, windows and jobs follow this clock; webhook retries and injected delays follow the real one."""
+    state = world.state.clock
+    if body.frozen is not None:
+        (clock.freeze if body.frozen else clock.unfreeze)(state)
+    if body.set is not None:
+        clock.set_to(state, body.set)
+    if body.offset_seconds is not None:
+        clock.set_offset(state, body.offset_seconds)
+    if body.advance_seconds is not None:
+        clock.advance(state, body.advance_seconds)
+    advance_jobs(world, world.now())
+    world.wake.set()
+    return await get_clock(world)
+
+
+@router.get("/consent")
+async def get_consent(world: CurrentWorld) -> Consent:
+    return world.state.consent
+
+
+@router.post("/consent")
+async def set_consent(body: Consent, world: CurrentWorld) -> Consent:
+    """`{"mode": "auto"}` answers authorization requests without a page; the body replaces all settings."""
+    world.state.consent = body
+    return body
+
+
+@router.get("/behaviour")
+async def get_behaviour(world: CurrentWorld) -> Behaviour:
+    return world.state.behaviour
+
+
+@router.post("/behaviour")
+async def set_behaviour(body: Behaviour, world: CurrentWorld) -> Behaviour:
+    """Where the real providers are seen to differ: choose. The body replaces all settings."""
+    world.state.behaviour = body
+    return body
+
+
+@router.get("/backend/pace")
+async def get_pace(world: CurrentWorld) -> JobPace:
+    return world.state.pace
+
+
+@router.post("/backend/pace")
+async def set_pace(body: JobPace, world: CurrentWorld) -> JobPace:
+    """How long jobs stay in each state, in seconds of the sandbox's clock."""
+    world.state.pace = body
+    return body
+
+
+@router.get("/faults")
+async def list_faults(world: CurrentWorld) -> list[ActiveFault]:
+    return world.faults
+
+
+@router.post("/faults", status_code=201)
+async def add_fault(body: FaultRule, world: CurrentWorld) -> ActiveFault:
+    """The first matching rule that is not used up acts. The control API itself never meets faults."""
+    if len(world.faults) >= 1000:
+        raise HTTPException(409, "Too many faults; clear some.")
+    fault = ActiveFault(id=f"fault_{secrets.token_hex(6)}", **body.model_dump())
+    world.faults.append(fault)
+    return fault
+
+
+@router.delete("/faults", status_code=204)
+async def clear_faults(world: CurrentWorld) -> None:
+    world.faults.clear()
+
+
+@router.delete("/faults/{fault_id}", status_code=204)
+async def remove_fault(fault_id: str, world: CurrentWorld) -> None:
+    world.faults[:] = [fault for fault in world.faults if fault.id != fault_id]
+
+
+@router.get("/requests")
+async def list_requests(
+    world: CurrentWorld,
+    path: Annotated[str, Query(description="Only paths that begin with this.")] = "",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> list[LoggedRequest]:
+    """The newest last; at most 10,000 are kept."""
+    return _matching(world, path)[-limit:]
+
+
+@router.get("/requests/counts")
+async def request_counts(world: CurrentWorld, path: str = "") -> dict[str, int]:
+    return count_requests(_matching(world, path))
+
+
+@router.delete("/requests", status_code=204)
+async def clear_requests(world: CurrentWorld) -> None:
+    world.log.clear()
+
+
+@router.get("/links/{platform}")
+async def make_link(platform: LinkPlatform) -> dict[str, str]:
+    """A plausible join link which leads nowhere."""
+    return {"platform": platform.value, "url": plausible_link(platform)}
+
+
+@router.post("/reset", status_code=204)
+async def reset(body: Reset, world: CurrentWorld, http: Request) -> None:
+    """Back to the seed, or to nothing: accounts, tokens, jobs, clock, faults, log."""
+    world.reset(seed=body.seed)
+
+
+def _matching(world: World, path: str) -> list[LoggedRequest]:
+    return [entry for entry in world.log if entry.path.startswith(path)]

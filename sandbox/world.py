@@ -1,0 +1,79 @@
+"""One running sandbox: state, clock, faults, memory of requests. It lives in one event loop, so it needs no locks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from sandbox import clock
+from sandbox.config import SandboxConfig
+from sandbox.faults import ActiveFault
+from sandbox.model import State
+from sandbox.request_log import LoggedRequest
+from sandbox.seed import seeded
+
+_MAX_LOG = 10_000
+
+
+class World:
+    """``wake`` is set when a webhook may have become due; ``delivering`` is held while webhooks are sent."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.state = _load(config)
+        self.faults: list[ActiveFault] = []
+        self.log: deque[LoggedRequest] = deque(maxlen=_MAX_LOG)
+        self.wake = asyncio.Event()
+        self.delivering = asyncio.Lock()
+
+    def now(self) -> datetime:
+        return clock.read(self.state.clock)
+
+    def reset(self, *, seed: bool) -> None:
+        self.state = seeded(State()) if seed else State()
+        self.faults.clear()
+        self.log.clear()
+
+    def save(self) -> None:
+        """Write the state file, whole or not at all. Nothing where none is configured."""
+        if self.config.state_file is not None:
+            _write_atomically(self.config.state_file, self.state.model_dump_json().encode())
+
+
+def world_of(request: Request) -> World:
+    world = request.app.state.world
+    assert isinstance(world, World)  # noqa: S101 - tells the type checker what create_app has put there
+    return world
+
+
+CurrentWorld = Annotated[World, Depends(world_of)]
+
+
+def base_url(world: World, request: Request) -> str:
+    """Where the caller reaches us, without a slash at the end."""
+    return (world.config.public_url or str(request.base_url)).rstrip("/")
+
+
+def _load(config: SandboxConfig) -> State:
+    if config.state_file is not None and config.state_file.exists():
+        return State.model_validate_json(config.state_file.read_bytes())
+    return seeded(State()) if config.seed else State()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

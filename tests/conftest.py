@@ -1,0 +1,26 @@
+"""Fixtures for all tests. Servers start only when a test asks for one."""
+
+from __future__ import annotations
+
+from tests.rig import rig, sandbox_server
+from tests.stack import (
+    fresh_database,
+    migrated_template,
+    postgres_server,
+    postgres_url,
+    stack_directory,
+    temporal_address,
+    vault_service,
+)
+
+__all__ = [
+    "fresh_database",
+    "migrated_template",
+    "postgres_server",
+    "postgres_url",
+    "rig",
+    "sandbox_server",
+    "stack_directory",
+    "temporal_address",
+    "vault_service",
+]

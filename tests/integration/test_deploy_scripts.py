@@ -1,0 +1,175 @@
+"""The scripts that the compose file mounts, run against the real servers they are written for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from meetbot.dev import binaries
+from meetbot.dev.openbao import OpenBaoServer
+from meetbot.dev.ports import free_port
+from meetbot.dev.postgres import PostgresServer
+from meetbot.dev.processes import spawn, stop, wait_until_ready
+from meetbot.vault import SecretBinding, TokenAuth, Vault
+from meetbot.vault_setup import provision
+from tests.stack import running_postgres
+
+pytestmark = pytest.mark.stack
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def run_script(script: str, environment: Mapping[str, str], *, tools: Path) -> None:
+    """With only the directory of its tools and the system's on the path, as in its image."""
+    path = f"{tools}:/usr/local/bin:/usr/bin:/bin"
+    subprocess.run(
+        ["/bin/sh", DEPLOY / script], env={"PATH": path, **environment}, check=True, timeout=60, capture_output=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOpenBao:
+    server: OpenBaoServer
+    bootstrap_file: Path
+
+
+@pytest.fixture
+def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
+    """The deployed configuration, with this machine's directory and ports in place of the container's."""
+    port, data = free_port(), tmp_path / "file"
+    data.mkdir()
+    text = (DEPLOY / "openbao" / "openbao.hcl").read_text()
+    text = text.replace('"/openbao/file"', f'"{data}"').replace("openbao:8", "127.0.0.1:8")
+    text = text.replace("0.0.0.0", "127.0.0.1").replace(":8200", f":{port}").replace(":8201", f":{free_port()}")
+    configuration = tmp_path / "openbao.hcl"
+    configuration.write_text(text)
+    child = spawn(
+        "openbao",
+        [binaries.openbao(), "server", f"-config={configuration}"],
+        logs=tmp_path / "logs",
+        environment={"OPENBAO_SEAL_KEY": os.urandom(32).hex()},
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(child, lambda: health(address) is not None, seconds=30)
+        yield OwnOpenBao(OpenBaoServer(child, address, tmp_path), tmp_path / "root.json")
+    finally:
+        stop(child)
+
+
+def health(address: str) -> int | None:
+    try:
+        return httpx.get(f"{address}/v1/sys/health", timeout=2, trust_env=False).status_code
+    except httpx.HTTPError:
+        return None
+
+
+def test_openbao_is_initialised_once_and_can_then_be_provisioned(openbao: OwnOpenBao) -> None:
+    environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
+    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    first = openbao.bootstrap_file.read_bytes()
+    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    assert openbao.bootstrap_file.read_bytes() == first
+    assert stat.S_IMODE(openbao.bootstrap_file.stat().st_mode) == 0o600
+
+    token = re.search(r'"root_token": "([^"]+)"', first.decode())
+    assert token is not None
+    wait_until_ready(openbao.server.child, lambda: health(openbao.server.address) == 200, seconds=30)
+    credentials = provision(openbao.server.address, token.group(1))
+    with closing(Vault(openbao.server.address, TokenAuth(credentials.provisioner_token))) as vault:
+        vault.create_tenant_key("ten_a")
+    with closing(Vault(openbao.server.address, TokenAuth(credentials.worker_token))) as vault:
+        binding = SecretBinding("eu", "ten_a", "refresh_token", "cu_1")
+        assert vault.open("ten_a", vault.seal("ten_a", b"secret", binding), binding) == b"secret"
+
+
+def test_the_audit_log_names_the_key_and_shows_no_token(openbao: OwnOpenBao) -> None:
+    environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
+    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    token = re.findall(r'"root_token": "([^"]+)"', openbao.bootstrap_file.read_text())[0]
+    wait_until_ready(openbao.server.child, lambda: health(openbao.server.address) == 200, seconds=30)
+    credentials = provision(openbao.server.address, token)
+    with closing(Vault(openbao.server.address, TokenAuth(credentials.provisioner_token))) as vault:
+        vault.create_tenant_key("ten_audited")
+    log = openbao.server.child.log_file.read_text()
+    assert "meetbot/keys/tenant-ten_audited" in log
+    assert token not in log
+    assert credentials.provisioner_token not in log
+
+
+def test_the_search_attributes_are_registered_in_a_new_namespace_and_again_without_harm(
+    temporal_address: str,
+) -> None:
+    environment = {
+        "TEMPORAL_ADDRESS": temporal_address,
+        "TEMPORAL_NAMESPACE": "of-the-script",
+        "RETENTION": "72h",
+        "HOME": os.environ.get("HOME", "/"),
+    }
+    for _ in range(2):
+        run_script("temporal/namespace.sh", environment, tools=binaries.temporal().parent)
+    listed = subprocess.run(
+        [binaries.temporal(), "operator", "search-attribute", "list", "--namespace", "of-the-script"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    for attribute in ("TenantId", "CalendarUserId", "CalendarProvider", "MeetbotState"):
+        assert re.search(rf"\b{attribute}\s+Keyword\b", listed), listed
+
+
+def test_the_database_roles_are_neither_superusers_nor_above_row_level_security(tmp_path: Path) -> None:
+    with running_postgres(tmp_path) as server:
+        _forget_the_roles_of_the_embedded_server(server)
+        parts = psycopg.conninfo.conninfo_to_dict(server.admin_url)
+        run_script(
+            "postgres/roles.sh",
+            {
+                "PGHOST": str(parts["host"]),
+                "PGPORT": str(parts["port"]),
+                "PGPASSWORD": str(parts["password"]),
+                "POSTGRES_USER": "postgres",
+                "MEETBOT_DATABASE_PASSWORD": "it's a 'quoted' one",
+                "TEMPORAL_DATABASE_PASSWORD": "another",
+            },
+            tools=binaries.postgres_directory(),
+        )
+        with psycopg.connect(
+            host=str(parts["host"]),
+            port=str(parts["port"]),
+            user="meetbot",
+            password="it's a 'quoted' one",
+            dbname="meetbot",
+        ) as connection:
+            roles = connection.execute(
+                "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles"
+                " WHERE rolname IN ('meetbot', 'temporal') ORDER BY rolname"
+            ).fetchall()
+            connection.execute("CREATE TABLE t (id int)")
+    assert roles == [("meetbot", False, False, False, False), ("temporal", False, False, True, False)]
+
+
+def _forget_the_roles_of_the_embedded_server(server: PostgresServer) -> None:
+    with psycopg.connect(server.admin_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE meetbot")
+        connection.execute("DROP ROLE meetbot")
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in DEPLOY.rglob("*.sh")))
+def test_each_script_is_plain_posix_shell(script: str) -> None:
+    (path,) = DEPLOY.rglob(script)
+    shell = shutil.which("dash") or "/bin/sh"
+    subprocess.run([shell, "-n", path], check=True, timeout=10)

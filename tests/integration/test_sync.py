@@ -1,0 +1,235 @@
+"""Syncing calendars of both providers into the real database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from meetbot.errors import OperatorRequired, RetryLater
+from meetbot.events import Provider
+from meetbot.orchestration import SyncScope
+from tests.rig import RECORD_EVERYTHING, Rig
+
+pytestmark = pytest.mark.stack
+
+BOTH = pytest.mark.parametrize("provider", list(Provider))
+
+
+@BOTH
+def test_a_meeting_is_stored_decided_and_planned(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    rig.sandbox.event(ada, title="Roadmap", platform="zoom")
+    result = rig.sync(user)
+    (event,) = rig.events(user)
+    assert (event.title, event.outcome, event.reason, event.rule) == ("Roadmap", "record", "rule_matched", "everything")
+    assert event.meeting_platform == "zoom"
+    assert result.state == "active"
+    assert result.plan is not None
+    assert [entry.join_at for entry in result.plan] == [event.start_at]
+
+
+@BOTH
+def test_an_unchanged_calendar_returns_no_plan_and_writes_no_event(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    rig.sandbox.event(ada)
+    rig.sync(user)
+    (before,) = rig.events(user)
+    again = rig.sync(user)
+    (after,) = rig.events(user)
+    assert again.plan is None
+    assert again.changed == 0
+    assert after.change_xid == before.change_xid
+
+
+@BOTH
+def test_a_moved_meeting_keeps_its_key_and_changes_its_target(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    event = rig.sandbox.event(ada)
+    (before,) = rig.planned(user)
+    rig.sandbox.change(event, shift_minutes=30)
+    (after,) = rig.planned(user)
+    assert after.meeting_key == before.meeting_key
+    assert after.join_at == before.join_at + timedelta(minutes=30)
+    assert after.target_digest != before.target_digest
+
+
+@BOTH
+def test_a_cancelled_meeting_leaves_the_plan_and_stays_as_a_tombstone(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    event = rig.sandbox.event(ada, title="Roadmap")
+    rig.sync(user)
+    rig.sandbox.cancel(event)
+    result = rig.sync(user)
+    (stored,) = rig.events(user)
+    assert result.plan == ()
+    assert (stored.deleted, stored.outcome, stored.reason) == (True, "skip", "cancelled")
+    assert stored.title == "Roadmap"
+
+
+@BOTH
+def test_a_restored_meeting_is_planned_again_under_the_same_key(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    event = rig.sandbox.event(ada)
+    (before,) = rig.planned(user)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    rig.sandbox.restore(event)
+    (after,) = rig.planned(user)
+    assert after.meeting_key == before.meeting_key
+
+
+def test_two_colleagues_on_different_providers_share_one_meeting_key(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test", Provider.GOOGLE)
+    grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    first, second = rig.connect(ada, Provider.GOOGLE), rig.connect(grace, Provider.MICROSOFT)
+    rig.sandbox.event(ada, attendees=[grace])
+    assert [entry.meeting_key for entry in rig.planned(first)] == [entry.meeting_key for entry in rig.planned(second)]
+
+
+def test_every_occurrence_of_a_series_is_a_meeting_of_its_own_and_shared_across_providers(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test", Provider.GOOGLE)
+    grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    first, second = rig.connect(ada, Provider.GOOGLE), rig.connect(grace, Provider.MICROSOFT)
+    rig.sandbox.event(grace, attendees=[ada], recurrence=["RRULE:FREQ=DAILY;COUNT=5"], platform="microsoft_teams")
+    mine = {entry.meeting_key for entry in rig.planned(first)}
+    theirs = {entry.meeting_key for entry in rig.planned(second)}
+    assert len(mine) == 2
+    assert mine == theirs
+
+
+def test_a_failed_listing_cancels_nothing(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sandbox.event(ada)
+    rig.sync(user)
+    rig.sandbox.fault(path="/google/calendar/v3", status=503)
+    with pytest.raises(RetryLater):
+        rig.sync(user)
+    rig.sandbox.clear_faults()
+    (event,) = rig.events(user)
+    assert not event.deleted
+    assert rig.sync(user).plan is None
+
+
+def test_an_outage_disconnects_nobody_and_shows_on_the_calendar_user(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sync(user)
+    rig.sandbox.fault(path="/google/calendar/v3", status=500)
+    with pytest.raises(RetryLater):
+        rig.sync(user)
+    row = rig.calendar_user(user)
+    assert row.state == "active"
+    assert row.error_code
+
+
+def test_our_own_wrong_client_secret_disconnects_nobody(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sandbox.fault(path="/google/token", status=401, body={"error": "invalid_client"})
+    with pytest.raises(OperatorRequired):
+        rig.sync(user)
+    assert rig.calendar_user(user).state == "connecting"
+
+
+@BOTH
+def test_a_revoked_grant_asks_for_a_reconnect_and_keeps_the_bots_for_the_grace_period(
+    rig: Rig, provider: Provider
+) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    rig.sandbox.event(ada)
+    (planned,) = rig.planned(user)
+    rig.sandbox.post(f"/control/accounts/{ada}/revoke", {})
+    rig.services.tokens.forget(rig.tenant_id, user)
+    result = rig.sync(user)
+    assert result.state == "needs_reconnect"
+    assert rig.calendar_user(user).state == "needs_reconnect"
+    assert "calendar_user.needs_reconnect" in [event_type for event_type, _ in rig.told()]
+    (kept,) = rig.planned(user)
+    assert kept.meeting_key == planned.meeting_key
+
+
+def test_without_a_grace_period_a_revoked_grant_withdraws_the_bots_at_once(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.set_tenant(revoked_grace_hours=0)
+    rig.sandbox.event(ada)
+    rig.sync(user)
+    rig.sandbox.post(f"/control/accounts/{ada}/revoke", {})
+    rig.services.tokens.forget(rig.tenant_id, user)
+    assert rig.sync(user).plan == ()
+    (event,) = rig.events(user)
+    assert (event.outcome, event.reason) == ("skip", "access_revoked")
+
+
+@BOTH
+def test_an_expired_access_token_is_refreshed_without_anybody_noticing(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    rig.sync(user)
+    rig.sandbox.post(f"/control/accounts/{ada}/expire-access-tokens", {})
+    rig.sandbox.event(ada)
+    assert rig.sync(user).changed == 1
+
+
+def test_a_rotated_refresh_token_is_stored_sealed_and_used_next(rig: Rig) -> None:
+    grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    user = rig.connect(grace, Provider.MICROSOFT)
+    before = rig.calendar_user(user)
+    rig.sync(user)
+    after = rig.calendar_user(user)
+    assert after.token_version == before.token_version + 1
+    assert after.refresh_ciphertext != before.refresh_ciphertext
+    rig.services.tokens.forget(rig.tenant_id, user)
+    assert rig.sync(user).state == "active"
+
+
+def test_changed_rules_decide_again_without_asking_the_provider(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada, rules={"rules": []})
+    rig.sandbox.event(ada)
+    assert rig.planned(user) == ()
+    asked = rig.sandbox.counts("/google/calendar/v3")
+    rig.put_rules(user, RECORD_EVERYTHING)
+    result = rig.sync(user, SyncScope.DECISIONS)
+    assert result.plan is not None
+    assert len(result.plan) == 1
+    assert rig.sandbox.counts("/google/calendar/v3") == asked
+
+
+def test_a_meeting_beyond_the_horizon_is_decided_and_promoted_when_it_comes_near(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sandbox.event(ada, starts_in_minutes=60 * 72)
+    assert rig.planned(user) == ()
+    (event,) = rig.events(user)
+    assert event.outcome == "record"
+    rig.clock.offset = timedelta(hours=30)
+    assert len(rig.sync(user, SyncScope.DECISIONS).plan or ()) == 1
+
+
+def test_a_meeting_moved_out_of_the_window_is_not_buried(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    event = rig.sandbox.event(ada)
+    rig.sync(user)
+    rig.sandbox.change(event, starts_in_minutes=60 * 24 * 45)
+    assert rig.sync(user).plan == ()
+    (stored,) = rig.events(user)
+    assert not stored.deleted
+
+
+def test_a_cancelled_meeting_nobody_ever_saw_is_not_stored(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    event = rig.sandbox.event(ada)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    assert rig.events(user) == []

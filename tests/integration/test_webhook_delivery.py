@@ -1,0 +1,438 @@
+"""From the outbox row to a customer's server: real PostgreSQL, real OpenBao, a web server on loopback."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import standardwebhooks
+import svix.webhooks
+from sqlalchemy import select
+from sqlmodel import col
+
+from activities.webhooks import WebhookActivities
+from meetbot.errors import VaultUnavailable
+from meetbot.orchestration import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.sealing import SealedSecret, SecretBinding, seal_with
+from meetbot.settings import Region
+from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
+from meetbot.storage.database import Database, create_database
+from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.storage.webhook_deliveries import LogFilter
+from meetbot.vault import TokenAuth, Vault
+from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
+from meetbot.webhooks.outbound import Outbound
+from meetbot.webhooks.outcome import DeliveryState, EndpointState
+from meetbot.webhooks.signing import new_secret, verify_meetbot_signature
+from tests.stack import VaultService
+from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
+
+pytestmark = pytest.mark.stack
+
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+_tenant_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Clock:
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    database: Database
+    vault: Vault
+    receiver: Receiver
+    activities: WebhookActivities
+    clock: Clock
+    tenant_id: str
+
+    def endpoint(self, *event_types: str, path: str = "/hook") -> tuple[str, str]:
+        """A new enabled endpoint at the receiver: (id, secret)."""
+        secret = new_secret()
+        number = next(_tenant_numbers)
+        endpoint = WebhookEndpoint(
+            tenant_id=self.tenant_id,
+            id=f"whe_{number}",
+            url=f"http://127.0.0.1:{self.receiver.port}{path}",
+            event_types=list(event_types) or ["*"],
+            secrets=[self.sealed(f"whe_{number}", secret)],
+        )
+        with self.database.transaction(self.tenant_id) as session:
+            webhook_endpoints.add(session, endpoint)
+        return endpoint.id, secret
+
+    def sealed(self, endpoint_id: str, secret: str) -> dict[str, Any]:
+        binding = secret_binding(Region.EU, self.tenant_id, endpoint_id)
+        return stored_secret(
+            seal_with(self.vault.new_data_key(self.tenant_id), secret.encode(), binding), self.clock.now
+        )
+
+    def emit(self, event_type: str = "bot.joined", data: Mapping[str, Any] | None = None) -> str:
+        """Queue one message; the id of the only delivery it makes."""
+        with self.database.transaction(self.tenant_id) as session:
+            assert outbox.emit(session, self.tenant_id, event_type, data or {"id": "bot_1"}) == 1
+        return self.deliveries()[-1].id
+
+    def attempt(self, delivery_id: str, number: int = 1, *, last: bool = False) -> DeliveryResult:
+        return self.activities.deliver(DeliveryAttempt(self.tenant_id, delivery_id, number, last))
+
+    def deliveries(self) -> list[WebhookDelivery]:
+        with self.database.transaction(self.tenant_id) as session:
+            return list(session.scalars(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at))).all())
+
+    def delivery(self, delivery_id: str) -> WebhookDelivery:
+        return next(delivery for delivery in self.deliveries() if delivery.id == delivery_id)
+
+    def stored_endpoint(self, endpoint_id: str) -> WebhookEndpoint:
+        with self.database.transaction(self.tenant_id) as session:
+            endpoint = webhook_endpoints.find(session, self.tenant_id, endpoint_id)
+            assert endpoint is not None
+            return endpoint
+
+    def switch(self, endpoint_id: str, state: EndpointState) -> None:
+        with self.database.transaction(self.tenant_id) as session:
+            endpoint = webhook_endpoints.find(session, self.tenant_id, endpoint_id)
+            assert endpoint is not None
+            webhook_endpoints.change_state(endpoint, state, self.clock.now)
+
+
+@pytest.fixture
+def world(fresh_database: str, vault_service: VaultService) -> Iterator[World]:
+    tenant_id = f"tnt_hook{next(_tenant_numbers)}"
+    with closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.provisioner_token))) as provisioner:
+        provisioner.create_tenant_key(tenant_id)
+    with (
+        running_receiver() as receiver,
+        closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.worker_token))) as vault,
+        closing(create_database(fresh_database)) as database,
+    ):
+        clock = Clock(datetime.now(UTC))
+        activities = WebhookActivities(database, vault, Region.EU, Outbound(LOOPBACK), clock)
+        yield World(database, vault, receiver, activities, clock, tenant_id)
+
+
+def test_a_message_arrives_in_the_envelope_signed_for_both_schemes(world: World) -> None:
+    _, secret = world.endpoint()
+    delivery_id = world.emit("bot.joined", {"id": "bot_1", "state": "joining"})
+
+    result = world.attempt(delivery_id)
+
+    request = world.receiver.received[0]
+    body = json.loads(request.body)
+    assert result == DeliveryResult(DeliveryVerdict.DELIVERED, 204)
+    assert (body["deliveryId"], body["event"], body["attempt"], body["version"]) == (delivery_id, "bot.joined", 1, 2)
+    assert body["data"] == {"id": "bot_1", "state": "joining"}
+    assert datetime.fromisoformat(body["emittedAt"]) == world.delivery(delivery_id).emitted_at
+    assert verify_meetbot_signature(secret, request.body, request.headers["x-meetbot-signature"])
+    standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+    svix.webhooks.Webhook(secret).verify(request.body, request.headers)
+
+
+def test_what_was_delivered_stands_in_the_log(world: World) -> None:
+    world.endpoint()
+    delivery_id = world.emit()
+
+    world.attempt(delivery_id)
+
+    delivery = world.delivery(delivery_id)
+    assert (delivery.state, delivery.attempts, delivery.last_status, delivery.last_error) == ("delivered", 1, 204, None)
+    assert delivery.last_attempt_at == world.clock.now
+
+
+def test_the_id_stays_over_retries_and_the_attempt_counts_on(world: World) -> None:
+    world.endpoint()
+    world.receiver.replies = [Reply(500), Reply(204)]
+    delivery_id = world.emit()
+
+    first = world.attempt(delivery_id, 1)
+    world.clock.now += timedelta(seconds=5)
+    second = world.attempt(delivery_id, 2)
+
+    requests = world.receiver.received
+    assert (first.verdict, second.verdict) == (DeliveryVerdict.RETRY, DeliveryVerdict.DELIVERED)
+    assert [request.headers["webhook-id"] for request in requests] == [delivery_id] * 2
+    assert [json.loads(request.body)["attempt"] for request in requests] == [1, 2]
+    timestamps = [int(request.headers["webhook-timestamp"]) for request in requests]
+    assert timestamps[1] - timestamps[0] == 5
+
+
+def test_a_delivered_message_is_not_sent_again(world: World) -> None:
+    """As after a crash between our commit and the workflow's hearing of it."""
+    world.endpoint()
+    delivery_id = world.emit()
+    world.attempt(delivery_id)
+
+    assert world.attempt(delivery_id).verdict is DeliveryVerdict.DELIVERED
+    assert len(world.receiver.received) == 1
+
+
+def test_only_endpoints_that_take_the_type_get_the_message(world: World) -> None:
+    world.endpoint("recording.missed")
+    world.endpoint("bot.failed")
+    takers = {world.endpoint(pattern)[0] for pattern in ("*", "bot.*", "bot.joined")}
+
+    with world.database.transaction(world.tenant_id) as session:
+        assert outbox.emit(session, world.tenant_id, "bot.joined", {}) == 3
+    assert {delivery.endpoint_id for delivery in world.deliveries()} == takers
+
+
+def test_a_message_of_a_transaction_that_failed_was_never_queued(world: World) -> None:
+    world.endpoint()
+
+    def change_our_mind() -> None:
+        with world.database.transaction(world.tenant_id) as session:
+            outbox.emit(session, world.tenant_id, "bot.joined", {})
+            raise RuntimeError("the caller changes its mind")
+
+    with pytest.raises(RuntimeError):
+        change_our_mind()
+    assert world.deliveries() == []
+
+
+def test_another_tenants_endpoints_hear_nothing(world: World) -> None:
+    world.endpoint()
+
+    with world.database.transaction("tnt_other") as session:
+        assert outbox.emit(session, "tnt_other", "bot.joined", {}) == 0
+
+
+def test_each_delivery_of_several_messages_has_an_id_of_its_own(world: World) -> None:
+    world.endpoint()
+    world.endpoint()
+    messages = [outbox.Message("bot.joined", {"n": number}) for number in range(50)]
+
+    with world.database.transaction(world.tenant_id) as session:
+        assert outbox.emit_many(session, world.tenant_id, messages) == 100
+    assert len({delivery.id for delivery in world.deliveries()}) == 100
+    assert all(len(delivery.id) == 30 for delivery in world.deliveries())
+
+
+def test_text_that_postgresql_cannot_hold_does_not_stop_the_caller(world: World) -> None:
+    world.endpoint()
+    delivery_id = world.emit("job.finalized", {"note": "a\x00b\\u0000", "at": datetime(2026, 3, 1, tzinfo=UTC)})
+
+    assert world.delivery(delivery_id).data == {"note": "ab\\u0000", "at": "2026-03-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "event_type", ["", "bot", "Bot.joined", "bot.", "bot..joined", "bot.joined\n", "a." * 40 + "b"]
+)
+def test_a_malformed_event_type_is_the_callers_fault(world: World, event_type: str) -> None:
+    with pytest.raises(ValueError, match="event type"), world.database.transaction(world.tenant_id) as session:
+        outbox.emit(session, world.tenant_id, event_type, {})
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [(Reply(500), "http_status"), (Reply(404), "http_status"), (Reply(302, {"location": "/elsewhere"}), "redirect")],
+)
+def test_a_failure_is_stored_with_its_code_and_tried_again(world: World, reply: Reply, error: str) -> None:
+    world.endpoint()
+    world.receiver.replies = [reply]
+    delivery_id = world.emit()
+
+    result = world.attempt(delivery_id)
+
+    delivery = world.delivery(delivery_id)
+    assert result == DeliveryResult(DeliveryVerdict.RETRY, reply.status)
+    assert (delivery.state, delivery.last_status, delivery.last_error) == ("pending", reply.status, error)
+    assert len(world.receiver.received) == 1
+
+
+def test_the_last_failure_makes_a_dead_letter(world: World) -> None:
+    world.endpoint()
+    world.receiver.replies = [Reply(500)]
+    delivery_id = world.emit()
+
+    assert world.attempt(delivery_id, 10, last=True).verdict is DeliveryVerdict.STOP
+    assert world.delivery(delivery_id).state == "dead"
+
+
+def test_a_wish_to_be_left_alone_reaches_the_workflow(world: World) -> None:
+    world.endpoint()
+    world.receiver.replies = [Reply(429, {"retry-after": "900"})]
+
+    assert world.attempt(world.emit()) == DeliveryResult(DeliveryVerdict.RETRY, 429, 900)
+
+
+def test_410_switches_the_endpoint_off_and_tells_the_others(world: World) -> None:
+    gone, _ = world.endpoint("bot.joined")
+    other, _ = world.endpoint("webhook_endpoint.*")
+    world.receiver.replies = [Reply(410)]
+    delivery_id = world.emit()
+
+    assert world.attempt(delivery_id).verdict is DeliveryVerdict.STOP
+
+    endpoint, notice = world.stored_endpoint(gone), world.deliveries()[-1]
+    assert (endpoint.state, endpoint.disabled_reason) == ("disabled", "gone")
+    assert world.delivery(delivery_id).state == "dead"
+    assert (notice.endpoint_id, notice.event_type) == (other, "webhook_endpoint.disabled")
+    assert (notice.data["id"], notice.data["disabled_reason"]) == (gone, "gone")
+    assert "secrets" not in notice.data
+
+
+def test_an_endpoint_that_took_nothing_for_five_days_is_switched_off(world: World) -> None:
+    failing, _ = world.endpoint("bot.joined")
+    world.receiver.replies = [Reply(500)]
+    delivery_id = world.emit()
+
+    world.attempt(delivery_id)
+    world.clock.now += timedelta(days=5) - timedelta(seconds=1)
+    world.attempt(delivery_id, 2)
+    almost = world.stored_endpoint(failing)
+    world.clock.now += timedelta(seconds=1)
+    world.attempt(delivery_id, 3)
+    after = world.stored_endpoint(failing)
+
+    assert almost.state == "enabled"
+    assert (after.state, after.disabled_reason) == ("disabled", "failing")
+
+
+def test_one_success_makes_the_record_clean(world: World) -> None:
+    endpoint_id, _ = world.endpoint()
+    world.receiver.replies = [Reply(500), Reply(200), Reply(500)]
+    world.attempt(world.emit())
+    failing_since = world.stored_endpoint(endpoint_id).failing_since
+    world.attempt(world.emit())
+
+    assert failing_since == world.clock.now
+    assert world.stored_endpoint(endpoint_id).failing_since is None
+
+
+@pytest.mark.parametrize("state", ["disabled", "deleted"])
+def test_an_endpoint_that_is_no_more_is_left_alone(world: World, state: str) -> None:
+    endpoint_id, _ = world.endpoint()
+    delivery_id = world.emit()
+    if state == "disabled":
+        world.switch(endpoint_id, EndpointState.DISABLED)
+    else:
+        with world.database.transaction(world.tenant_id) as session:
+            assert webhook_endpoints.remove(session, world.tenant_id, endpoint_id)
+
+    assert world.attempt(delivery_id) == DeliveryResult(DeliveryVerdict.STOP)
+    assert world.receiver.received == []
+    assert [delivery.state for delivery in world.deliveries()] == (["dead"] if state == "disabled" else [])
+
+
+def test_during_a_rotation_both_secrets_verify_and_after_it_only_the_newer(world: World) -> None:
+    endpoint_id, older = world.endpoint()
+    newer = new_secret()
+    with world.database.transaction(world.tenant_id) as session:
+        endpoint = webhook_endpoints.find(session, world.tenant_id, endpoint_id)
+        assert endpoint is not None
+        webhook_endpoints.rotate_secret(endpoint, world.sealed(endpoint_id, newer), world.clock.now)
+
+    world.attempt(world.emit())
+    world.clock.now += timedelta(hours=24)
+    world.attempt(world.emit())
+
+    during, after = (request.headers["webhook-signature"].split() for request in world.receiver.received)
+    assert (len(during), len(after)) == (2, 1)
+    request = world.receiver.received[0]
+    for secret in (newer, older):
+        standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+
+
+def test_a_secret_that_does_not_open_is_no_fault_of_the_endpoint(world: World) -> None:
+    endpoint_id, _ = world.endpoint()
+    with world.database.transaction(world.tenant_id) as session:
+        endpoint = webhook_endpoints.find(session, world.tenant_id, endpoint_id)
+        assert endpoint is not None
+        stored = endpoint.secrets[0]
+        broken = bytes([base64.b64decode(stored["ciphertext"])[0] ^ 1]) + base64.b64decode(stored["ciphertext"])[1:]
+        endpoint.secrets = [{**stored, "ciphertext": base64.b64encode(broken).decode()}]
+    delivery_id = world.emit()
+
+    assert world.attempt(delivery_id).verdict is DeliveryVerdict.RETRY
+    assert world.delivery(delivery_id).last_error == "secret_unreadable"
+    assert world.stored_endpoint(endpoint_id).failing_since is None
+    assert world.receiver.received == []
+
+
+class SealedVault:
+    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes:
+        raise VaultUnavailable("vault_sealed", "sealed")
+
+
+def test_an_outage_of_the_vault_leaves_the_delivery_as_it_was(world: World) -> None:
+    endpoint_id, _ = world.endpoint()
+    delivery_id = world.emit()
+    without_vault = replace(world.activities, vault=SealedVault())
+
+    with pytest.raises(VaultUnavailable):
+        without_vault.deliver(DeliveryAttempt(world.tenant_id, delivery_id, 1, last=True))
+
+    delivery = world.delivery(delivery_id)
+    assert (delivery.state, delivery.attempts) == ("pending", 0)
+    assert world.stored_endpoint(endpoint_id).failing_since is None
+
+
+def test_an_address_inside_is_a_failure_with_its_code(world: World) -> None:
+    world.endpoint()
+    delivery_id = world.emit()
+    guarded = replace(world.activities, outbound=Outbound())
+
+    result = guarded.deliver(DeliveryAttempt(world.tenant_id, delivery_id, 1, last=False))
+
+    assert result == DeliveryResult(DeliveryVerdict.RETRY)
+    assert world.delivery(delivery_id).last_error == "destination_not_allowed"
+    assert world.receiver.received == []
+
+
+def test_a_dead_letter_is_replayed_with_its_id_and_counts_on(world: World) -> None:
+    world.endpoint()
+    world.receiver.replies = [Reply(500), Reply(204)]
+    delivery_id = world.emit()
+    world.attempt(delivery_id, 10, last=True)
+
+    with world.database.transaction(world.tenant_id) as session:
+        assert webhook_deliveries.replay(session, world.tenant_id, delivery_id)
+    replayed = world.delivery(delivery_id)
+    world.attempt(delivery_id)
+
+    assert (replayed.state, replayed.replays, replayed.relayed_at) == ("pending", 1, None)
+    assert world.delivery(delivery_id).state == "delivered"
+    assert [json.loads(request.body)["attempt"] for request in world.receiver.received] == [1, 2]
+    assert {request.headers["webhook-id"] for request in world.receiver.received} == {delivery_id}
+
+
+def test_a_delivery_under_way_is_not_replayed(world: World) -> None:
+    world.endpoint()
+    delivery_id = world.emit()
+
+    with world.database.transaction(world.tenant_id) as session:
+        assert not webhook_deliveries.replay(session, world.tenant_id, delivery_id)
+
+
+def test_all_dead_letters_of_an_endpoint_are_replayed_at_once(world: World) -> None:
+    endpoint_id, _ = world.endpoint()
+    world.receiver.replies = [Reply(500), Reply(500), Reply(204)]
+    for _ in range(2):
+        world.attempt(world.emit(), 10, last=True)
+    delivered = world.emit()
+    world.attempt(delivered)
+
+    dead = LogFilter(state=DeliveryState.DEAD)
+    with world.database.transaction(world.tenant_id) as session:
+        assert webhook_deliveries.replay_many(session, world.tenant_id, endpoint_id, dead) == 2
+    assert sorted(delivery.state for delivery in world.deliveries()) == ["delivered", "pending", "pending"]
+
+
+def test_a_tenant_has_a_bounded_number_of_endpoints(world: World) -> None:
+    for _ in range(webhook_endpoints.MAX_ENDPOINTS):
+        world.endpoint()
+
+    with pytest.raises(Exception, match="too_many_endpoints"):
+        world.endpoint()

@@ -1,0 +1,96 @@
+"""One meeting, two providers: the same occurrence must be recognisable from both sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sandbox.driver import Driver
+
+ADA, GRACE = "ada@acme.test", "grace@acme.test"
+WEEK = ("2026-01-05T00:00:00Z", "2026-01-12T00:00:00Z")
+FOREIGN = b"vCal-Uid\x01\x00\x00\x00"
+
+
+@pytest.fixture
+def tokens(sandbox: Driver) -> tuple[str, str]:
+    google = sandbox.connect("google", ADA)["access_token"]
+    return str(google), str(sandbox.connect("microsoft", GRACE)["access_token"])
+
+
+def test_a_google_meeting_reaches_outlook_under_a_wrapped_uid(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    sandbox.event(ADA, attendees=[GRACE], platform="google_meet")
+    (here,) = sandbox.google_events(tokens[0])["items"]
+    (there,) = sandbox.graph_view(tokens[1], *WEEK)
+    goid = bytes.fromhex(there["iCalUId"])
+    length = int.from_bytes(goid[36:40], "little")
+    assert goid[16:20] == bytes(4)
+    assert goid[40:] == FOREIGN + here["iCalUID"].encode() + b"\x00"
+    assert length == len(goid[40:])
+    assert here["hangoutLink"] in there["body"]["content"]
+    assert (there["isOrganizer"], there["organizer"]["emailAddress"]["address"]) == (False, ADA)
+
+
+def test_an_outlook_meeting_reaches_google_under_its_goid(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    sandbox.event(GRACE, attendees=[ADA], platform="microsoft_teams")
+    (here,) = sandbox.graph_view(tokens[1], *WEEK)
+    (there,) = sandbox.google_events(tokens[0])["items"]
+    assert there["iCalUID"] == here["iCalUId"]
+    assert there["id"].startswith("_")
+    assert here["onlineMeeting"]["joinUrl"] in there["description"]
+    assert "conferenceData" not in there
+
+
+def test_an_edit_is_seen_on_both_sides(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    key = sandbox.event(ADA, attendees=[GRACE])["key"]
+    sandbox.control("PATCH", f"/events/{key}", {"start": "2026-01-06T15:00:00Z", "title": "Moved"})
+    (here,) = sandbox.google_events(tokens[0])["items"]
+    (there,) = sandbox.graph_view(tokens[1], *WEEK)
+    assert (here["summary"], there["subject"]) == ("Moved", "Moved")
+    assert (here["start"]["dateTime"], there["start"]["dateTime"]) == (
+        "2026-01-06T15:00:00Z",
+        "2026-01-06T15:00:00.0000000",
+    )
+
+
+def test_an_answer_from_outlook_is_seen_at_google(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    key = sandbox.event(ADA, attendees=[GRACE])["key"]
+    sandbox.control("POST", f"/events/{key}/respond", {"email": GRACE, "answer": "accepted"})
+    (here,) = sandbox.google_events(tokens[0])["items"]
+    assert {a["email"]: a["responseStatus"] for a in here["attendees"]}[GRACE] == "accepted"
+
+
+def test_a_guest_of_one_occurrence_has_a_single_meeting_with_its_date_in_the_uid(
+    sandbox: Driver, tokens: tuple[str, str]
+) -> None:
+    series = {"start": "2026-01-05T09:00:00Z", "recurrence": ["RRULE:FREQ=DAILY"]}
+    key = sandbox.event(ADA, **series)["key"]
+    at = "2026-01-06T09:00:00Z"
+    sandbox.control("PATCH", f"/events/{key}", {"attendees": [GRACE]}, original_start=at)
+    (only,) = sandbox.graph_view(tokens[1], *WEEK)
+    assert (only["type"], only["seriesMasterId"]) == ("singleInstance", None)
+    assert bytes.fromhex(only["iCalUId"])[16:20] == bytes.fromhex("07EA0106")
+
+
+def test_an_account_made_later_finds_its_invitations(sandbox: Driver) -> None:
+    sandbox.event(ADA, attendees=["late@acme.test"])
+    sandbox.account("late@acme.test", "microsoft")
+    token = sandbox.connect("microsoft", "late@acme.test")["access_token"]
+    assert len(sandbox.graph_view(token, *WEEK)) == 1
+
+
+def test_a_meeting_by_somebody_without_an_account(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    dana = {"email": "dana@elsewhere.test", "name": "Dana", "provider": "microsoft"}
+    sandbox.event(ADA, organizer=dana, answer="tentative")
+    (item,) = sandbox.google_events(tokens[0])["items"]
+    assert item["organizer"] == {"email": "dana@elsewhere.test", "displayName": "Dana"}
+    assert {a["email"]: a["responseStatus"] for a in item["attendees"]} == {
+        "dana@elsewhere.test": "accepted",
+        ADA: "tentative",
+    }
+
+
+def test_an_invitation_through_a_group_lists_no_self(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    dana = {"email": "dana@elsewhere.test"}
+    sandbox.event(ADA, organizer=dana, listed=False, attendees=["team@acme.test"])
+    (item,) = sandbox.google_events(tokens[0])["items"]
+    assert not any(attendee.get("self") for attendee in item["attendees"])

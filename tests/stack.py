@@ -1,0 +1,141 @@
+"""The embedded servers as pytest fixtures: the real PostgreSQL, OpenBao and Temporal, one of each per test process.
+
+Import the fixtures into a ``conftest.py``; each server starts when the first test asks for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from meetbot.dev.openbao import make_openbao_ready, start_openbao
+from meetbot.dev.ports import free_port
+from meetbot.dev.postgres import (
+    WITHOUT_DURABILITY,
+    PostgresServer,
+    create_database,
+    database_url,
+    make_postgres_ready,
+    start_postgres,
+)
+from meetbot.dev.processes import stop
+from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.vault_setup import VaultCredentials, provision
+
+TEMPLATE_DATABASE = "meetbot_template"
+_database_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultService:
+    """A provisioned OpenBao: its address, the root token, and one token per principal."""
+
+    address: str
+    root_token: str
+    tokens: VaultCredentials
+
+
+@pytest.fixture(scope="session")
+def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(stack_directory: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL without durability, with an empty database for the application's role."""
+    with running_postgres(stack_directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """One migrated database for the whole session, for tests that only read or clean up behind them."""
+    from meetbot.storage.migrate import upgrade
+
+    upgrade(postgres_server.url)
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    from meetbot.storage.migrate import upgrade
+
+    return build_template(postgres_server, upgrade)
+
+
+@pytest.fixture
+def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The URL of a migrated, empty database that nobody else uses. It is a copy of the template, so it is cheap."""
+    with copied_database(postgres_server, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def vault_service(stack_directory: Path) -> Iterator[VaultService]:
+    with running_vault(stack_directory) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def temporal_address(stack_directory: Path) -> Iterator[str]:
+    """A Temporal server in memory, with our search attributes and task queue fairness, as ``host:port``."""
+    ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
+    server = start_temporal(None, logs=stack_directory / "logs", ports=ports)
+    try:
+        make_temporal_ready(server)
+        yield server.address
+    finally:
+        # There is nothing in it to be saved, so it need not take its second to say goodbye.
+        server.child.process.send_signal(signal.SIGKILL)
+        stop(server.child)
+
+
+@contextmanager
+def running_postgres(directory: Path) -> Iterator[PostgresServer]:
+    server = start_postgres(
+        directory / "postgres", logs=directory / "logs", port=free_port(), options=WITHOUT_DURABILITY
+    )
+    try:
+        make_postgres_ready(server)
+        yield server
+    finally:
+        stop(server.child)
+
+
+@contextmanager
+def running_vault(directory: Path) -> Iterator[VaultService]:
+    server = start_openbao(directory / "openbao", logs=directory / "logs", port=free_port(), cluster_port=free_port())
+    try:
+        root_token = make_openbao_ready(server)
+        yield VaultService(server.address, root_token, provision(server.address, root_token))
+    finally:
+        stop(server.child)
+
+
+def build_template(server: PostgresServer, upgrade: Callable[[str], None], *, name: str = TEMPLATE_DATABASE) -> str:
+    """A migrated database that nobody may connect to, so that it can always be copied."""
+    with psycopg.connect(server.admin_url, autocommit=True) as connection:
+        create_database(connection, name)
+        upgrade(database_url(server.url, name))
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+    return name
+
+
+@contextmanager
+def copied_database(server: PostgresServer, template: str) -> Iterator[str]:
+    name = f"test_{next(_database_numbers)}"
+    with psycopg.connect(server.admin_url, autocommit=True) as connection:
+        create_database(connection, name, template=template)
+    try:
+        yield database_url(server.url, name)
+    finally:
+        with psycopg.connect(server.admin_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

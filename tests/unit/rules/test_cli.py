@@ -1,0 +1,203 @@
+"""JSON lines in, decisions out: one line each, whatever comes in."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meetbot.rules.cli import EXIT_BAD_LINES, EXIT_BAD_RULES, EXIT_OK, run
+from meetbot.rules.language import EXAMPLE
+from tests.unit.rules.shared import EVERYTHING, line, rule
+
+_RECORD_EVERYTHING = {"rules": [rule(EVERYTHING, name="everything")]}
+
+
+def evaluated(document: object, lines: Iterable[str | bytes]) -> tuple[int, list[dict[str, Any]]]:
+    written: list[str] = []
+    exit_code = run(document, lines, written.append)
+    assert all(text.endswith("\n") and text.count("\n") == 1 for text in written)
+    return exit_code, [json.loads(text) for text in written]
+
+
+def answer_to(one: object, document: object = _RECORD_EVERYTHING) -> dict[str, Any]:
+    _, (answer,) = evaluated(document, [json.dumps(one)])
+    return answer
+
+
+def fault_at(one: object) -> str:
+    exit_code, (answer,) = evaluated(_RECORD_EVERYTHING, [json.dumps(one)])
+    assert exit_code == EXIT_BAD_LINES
+    assert answer["error"]["code"] == "invalid_event"
+    path: str = answer["error"]["path"]
+    return path
+
+
+def test_each_line_gets_its_decision() -> None:
+    manager = {"attributes": {"manager_email": "boss@acme.com"}}
+    lines = [
+        line({"attendees": [{"email": "Boss@acme.com"}]}, **manager),
+        line({"attendees": [{"email": "cy@eu.customer.com"}]}, **manager),
+        line({"attendees": [{"email": "ana@acme.com"}]}, **manager),
+        line({"attendees": [{"email": "z@elsewhere.org"}]}, **manager),
+        line({"meeting_url": None}, **manager),
+    ]
+    exit_code, answers = evaluated(EXAMPLE, [json.dumps(each) for each in lines])
+    assert exit_code == EXIT_OK
+    assert [(answer["outcome"], answer["reason"], answer["rule"]) for answer in answers] == [
+        ("skip", "rule_matched", "no 1:1s with my manager"),
+        ("record", "rule_matched", "customers"),
+        ("record", "rule_matched", "internal meetings"),
+        ("skip", "no_rule_matched", None),
+        ("skip", "no_meeting_url", None),
+    ]
+    assert answers[1]["facts"]["attendee_domains"] == ["acme.com", "eu.customer.com"]
+
+
+def test_a_bad_line_is_answered_by_an_error_and_the_rest_goes_on() -> None:
+    good = json.dumps(line())
+    exit_code, answers = evaluated(_RECORD_EVERYTHING, [good, "{", b"\xff\xfe", "[]", "", "  \n", good.encode()])
+    assert exit_code == EXIT_BAD_LINES
+    assert [answer.get("outcome", "error") for answer in answers] == ["record", "error", "error", "error", "record"]
+    assert [answers[number]["error"]["line"] for number in (1, 2, 3)] == [2, 3, 4]
+
+
+def test_a_bad_rule_set_is_answered_by_all_its_faults() -> None:
+    document = {"rules": [rule({"intrenal": True}), rule({"title": {"matches": "("}}, name="b")]}
+    exit_code, (answer,) = evaluated(document, [json.dumps(line())])
+    assert exit_code == EXIT_BAD_RULES
+    assert answer["error"]["code"] == "invalid_rules"
+    assert [fault["path"] for fault in answer["error"]["errors"]] == [
+        "rules.0.when.intrenal",
+        "rules.1.when.title.matches",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"owner_email": None}, "owner_email"),
+        ({"owner_email": " "}, "owner_email"),
+        ({"now": None}, "now"),
+        ({"now": "yesterday"}, "now"),
+        ({"now": 1772438400}, "now"),
+        ({"internal_domains": "acme.com"}, "internal_domains"),
+        ({"internal_domains": [1]}, "internal_domains"),
+        ({"override": "maybe"}, "override"),
+        ({"override": ["record"]}, "override"),
+        ({"attributes": []}, "attributes"),
+        ({"attributes": {"a": {}}}, "attributes.a"),
+        ({"attributes": {"a": [1]}}, "attributes.a"),
+        ({"event": None}, "event"),
+    ],
+)
+def test_a_bad_context_is_told_with_its_path(change: dict[str, Any], path: str) -> None:
+    assert fault_at({**line(), **change}) == path
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"start": "soon"}, "event.start"),
+        ({"end": 5}, "event.end"),
+        ({"end": "9999-12-31T23:59:59-14:00"}, "event.end"),
+        ({"original_start": "x"}, "event.original_start"),
+        ({"attendees": {}}, "event.attendees"),
+        ({"attendees": [{"email": "a@b.c"}, 5]}, "event.attendees.1"),
+        ({"attendees": [{"email": 5}]}, "event.attendees.0.email"),
+        ({"attendees": [{"email": "a@b.c", "resource": "yes"}]}, "event.attendees.0.resource"),
+        ({"organizer": 5}, "event.organizer"),
+        ({"all_day": "no"}, "event.all_day"),
+        ({"visibility": "hidden"}, "event.visibility"),
+        ({"status": "maybe"}, "event.status"),
+        ({"provider": "apple"}, "event.provider"),
+        ({"meeting_platform": "x"}, "event.meeting_platform"),
+    ],
+)
+def test_a_bad_event_is_told_with_its_path(change: dict[str, Any], path: str) -> None:
+    assert fault_at(line(change)) == path
+
+
+def test_errors_do_not_repeat_what_a_line_holds() -> None:
+    answer = answer_to(line({"visibility": "secret@acme.com"}))
+    assert "secret" not in json.dumps(answer)
+
+
+def test_what_is_left_out_is_taken_for_the_ordinary() -> None:
+    bare = {
+        "event": {
+            "start": "2026-03-02T09:00:00Z",
+            "end": "2026-03-02T10:00:00Z",
+            "meeting_url": "https://zoom.us/j/123456789",
+        },
+        "owner_email": "owner@acme.com",
+        "now": "2026-03-02T08:00:00Z",
+    }
+    answer = answer_to(bare)
+    assert answer["outcome"] == "record"
+    assert answer["facts"]["attendee_count"] == 1
+    assert answer["facts"]["internal"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "platform"),
+    [("https://acme.zoom.us/j/123456789", "zoom"), ("https://meetings.acme.com/room/1", "none")],
+)
+def test_the_platform_follows_from_the_url_where_none_is_named(url: str, platform: str) -> None:
+    answer = answer_to(line({"meeting_url": url, "meeting_platform": None}))
+    assert (answer["outcome"], answer["facts"]["platform"]) == ("record", platform)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ({"dateTime": "2026-03-02T10:00:00+01:00"}, {"dateTime": "2026-03-02T11:00:00+01:00"}),
+        ({"dateTime": "2026-03-02T09:00:00.0000000", "timeZone": "UTC"}, {"dateTime": "2026-03-02T10:00:00.0000000"}),
+        ("2026-03-02T09:00:00", "2026-03-02T10:00:00"),
+    ],
+)
+def test_times_come_in_the_providers_shapes_too(start: object, end: object) -> None:
+    assert answer_to(line({"start": start, "end": end}))["facts"]["duration_minutes"] == 60
+
+
+def test_a_date_makes_an_all_day_event() -> None:
+    assert answer_to(line({"start": {"date": "2026-03-02"}, "end": {"date": "2026-03-03"}}))["reason"] == "all_day"
+
+
+def test_extra_fields_do_not_matter() -> None:
+    assert answer_to({**line({"etag": 1}), "comment": "x"})["outcome"] == "record"
+
+
+def test_a_line_of_many_megabytes_is_refused() -> None:
+    assert fault_at(line({"title": "x" * (5 << 20)})) == ""
+
+
+def test_a_line_nested_thousands_deep_is_refused() -> None:
+    exit_code, (answer,) = evaluated(_RECORD_EVERYTHING, ['{"event":' + "[" * 100_000])
+    assert exit_code == EXIT_BAD_LINES
+    assert answer["error"]["message"] == "the line is not JSON"
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps(_RECORD_EVERYTHING))
+    done = subprocess.run(
+        [sys.executable, "-m", "meetbot.rules", str(rules)],
+        input=json.dumps(line()) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (EXIT_OK, "record")
+
+
+def test_any_iterable_of_lines_will_do() -> None:
+    exit_code, answers = evaluated(_RECORD_EVERYTHING, io.BytesIO(json.dumps(line()).encode() + b"\n"))
+    assert (exit_code, len(answers)) == (EXIT_OK, 1)

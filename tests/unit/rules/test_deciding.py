@@ -1,0 +1,176 @@
+"""Layers, versions, facts and the order of reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from meetbot.events import Attendee, Event, Response
+from meetbot.rules import (
+    Decision,
+    DecisionContext,
+    LayerSource,
+    Outcome,
+    ReasonCode,
+    RuleLayer,
+    compile_rules,
+    decide,
+    parse_rule_set,
+)
+from tests.unit.rules.shared import EVERYTHING, OWNER, case, decided, rule
+
+
+def layer(source: str, *rules: dict[str, object], all_day: bool = False) -> RuleLayer:
+    return RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), f"rsv_{source}", source)
+
+
+def decided_by(*layers: RuleLayer, event: Mapping[str, object] | None = None) -> Decision:
+    return decide(*case(event), compile_rules(layers))
+
+
+def test_a_decision_names_rule_version_and_layer() -> None:
+    decision = decided_by(layer("user"), layer("tenant", rule(EVERYTHING, name="all")))
+    assert (decision.rule, decision.rule_set_version, decision.layer) == ("all", "rsv_tenant", "tenant")
+
+
+def test_rules_locked_ahead_decide_before_the_calendar_user_s() -> None:
+    decision = decided_by(
+        layer(LayerSource.TENANT_LOCKED_AHEAD, rule({"internal": True}, "skip")),
+        layer(LayerSource.USER, rule(EVERYTHING)),
+    )
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "tenant_locked_ahead")
+
+
+def test_rules_locked_behind_decide_what_nobody_else_did() -> None:
+    decision = decided_by(
+        layer(LayerSource.USER, rule({"external": True})),
+        layer(LayerSource.TENANT, rule({"external": True})),
+        layer(LayerSource.TENANT_LOCKED_BEHIND, rule({"internal": True}, name="behind")),
+    )
+    assert (decision.outcome, decision.rule) == (Outcome.RECORD, "behind")
+
+
+def test_two_layers_may_have_rules_of_the_same_name() -> None:
+    decision = decided_by(layer("user", rule({"external": True})), layer("tenant", rule({"internal": True})))
+    assert (decision.rule, decision.layer) == ("the rule", "tenant")
+
+
+def test_without_layers_nothing_matches() -> None:
+    decision = decided_by()
+    assert (decision.outcome, decision.reason, decision.rule_set_version) == (
+        Outcome.SKIP,
+        ReasonCode.NO_RULE_MATCHED,
+        None,
+    )
+
+
+def test_each_layer_says_for_itself_whether_it_includes_all_day_events() -> None:
+    all_day = {"all_day": True}
+    user = layer("user", rule(EVERYTHING))
+    tenant = layer("tenant", rule(EVERYTHING), all_day=True)
+    assert decided_by(user, tenant, event=all_day).layer == "tenant"
+    assert decided_by(user, event=all_day).reason is ReasonCode.ALL_DAY
+
+
+def test_an_all_day_event_cannot_jump_over_a_rule_that_skips() -> None:
+    ahead = layer(LayerSource.TENANT_LOCKED_AHEAD, rule({"internal": True}, "skip"))
+    decision = decided_by(ahead, layer("user", rule(EVERYTHING), all_day=True), event={"all_day": True})
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "tenant_locked_ahead")
+
+
+def test_an_override_names_no_rule() -> None:
+    decision = decided(rule(EVERYTHING), override="record")
+    assert (decision.outcome, decision.rule, decision.layer) == (Outcome.RECORD, None, None)
+
+
+def test_the_facts_are_plain_json_without_titles_names_and_addresses() -> None:
+    attendees = [
+        {"email": "ana@acme.com", "name": "Ana Secret"},
+        {"email": "bob@eu.customer.com", "name": "Bob Secret"},
+    ]
+    decision = decided(rule(EVERYTHING), event={"title": "Secret", "attendees": attendees})
+    assert decision.facts == {
+        "internal": False,
+        "external": True,
+        "one_to_one": False,
+        "attendee_count": 3,
+        "external_count": 1,
+        "attendees_complete": True,
+        "attendee_domains": ["acme.com", "eu.customer.com"],
+        "organizer_domain": "acme.com",
+        "is_organizer": True,
+        "response": "accepted",
+        "recurring": False,
+        "all_day": False,
+        "duration_minutes": 60,
+        "platform": "google_meet",
+        "provider": "google",
+        "visibility": "default",
+    }
+    text = json.dumps(decision.facts)
+    assert "Secret" not in text
+    assert "@" not in text
+
+
+def test_skipped_events_have_their_facts_too() -> None:
+    assert decided(event={"meeting_url": None}).facts["attendee_count"] == 2
+
+
+def test_the_facts_name_attributes_that_rules_want_and_the_user_lacks() -> None:
+    when = {
+        "all": [{"organizer_email": "$boss"}, {"not": {"attendee_domains": {"any_of": ["$accounts", "$$x.com"[1:]]}}}]
+    }
+    decision = decided(rule(when), attributes={"boss": "b@acme.com"})
+    assert decision.facts["missing_attributes"] == ["accounts", "x.com"]
+
+
+def test_the_facts_of_a_huge_meeting_stay_small() -> None:
+    attendees = [{"email": f"p@d{number}.example"} for number in range(1000)]
+    facts = decided(event={"attendees": attendees}).facts
+    assert facts["attendee_count"] == 1001
+    assert len(json.dumps(facts)) < 5_000
+
+
+def test_facts_survive_what_a_database_refuses() -> None:
+    event, context = case()
+    hostile = tuple(Attendee(email) for email in ("a@x\0.com", "b@\ud800.com", "c@" + "d" * 100_000, "\0", "\ud800@y"))
+    facts = decide(replace(event, attendees=hostile), context, compile_rules([])).facts
+    text = json.dumps(facts, ensure_ascii=False)
+    assert text.encode()
+    assert "\\u0000" not in text
+    assert len(text) < 2_000
+
+
+def test_an_event_without_times_has_ended_for_us() -> None:
+    event, context = case()
+    for times in ({"start": None}, {"end": None}, {"start": None, "end": None}):
+        decision = decide(replace(event, **times), context, compile_rules([]))  # type: ignore[arg-type]
+        assert decision.reason is ReasonCode.ENDED
+
+
+def test_a_context_may_serve_many_events_and_decides_each_for_itself() -> None:
+    rules = compile_rules([layer("user", rule({"attendee_emails": {"any_of": ["$boss"]}}))])
+    event, _ = case({"attendees": [{"email": "boss@acme.com"}]})
+    other, _ = case({"attendees": [{"email": "ana@acme.com"}]})
+    context = _context({"boss": "boss@acme.com"})
+    assert [decide(each, context, rules).outcome for each in (event, other, event)] == ["record", "skip", "record"]
+    assert decide(event, _context({"boss": "ana@acme.com"}), rules).outcome == "skip"
+
+
+def test_the_owner_s_answer_comes_from_the_event_not_from_the_list() -> None:
+    event, context = case()
+    declined: Event = replace(event, owner_response=Response.DECLINED)
+    assert decide(declined, context, compile_rules([])).reason is ReasonCode.OWNER_DECLINED
+
+
+def test_a_title_too_long_to_search_is_not_recorded_because_of_a_pattern_nor_saved_from_one() -> None:
+    long_title = {"title": "x" * 200_000}
+    assert decided(rule({"title": {"matches": "x"}}), event=long_title).outcome == "skip"
+    skipping = rule({"title": {"matches": "therapy"}}, "skip", "private")
+    assert decided(skipping, rule(EVERYTHING), event=long_title).rule == "private"
+
+
+def _context(attributes: dict[str, str]) -> DecisionContext:
+    return DecisionContext(OWNER, ("acme.com",), attributes, datetime(2026, 3, 2, 8, tzinfo=UTC))

@@ -1,0 +1,152 @@
+"""The compose file cannot be run everywhere, so what can be checked without Docker is checked here."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import meetbot.temporal
+from meetbot.dev import binaries
+from meetbot.dev import temporal as embedded_temporal
+
+ROOT = Path(__file__).parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
+ONE_SHOT = {"temporal-schema", "temporal-namespace", "openbao-init"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    """The Compose specification's own schema, as the check-jsonschema package carries it."""
+    vendored = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema: dict[str, Any] = json.loads(vendored.read_text())
+    return schema
+
+
+def test_the_file_follows_the_compose_specification(compose: dict[str, Any], specification: dict[str, Any]) -> None:
+    jsonschema.validate(compose, specification)
+
+
+def test_the_schema_would_notice_a_mistake(compose: dict[str, Any], specification: dict[str, Any]) -> None:
+    broken = json.loads(json.dumps(compose))
+    broken["services"]["temporal"]["heathcheck"] = broken["services"]["temporal"].pop("healthcheck")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, specification)
+
+
+def test_it_runs_temporal_its_ui_postgresql_and_openbao(compose: dict[str, Any]) -> None:
+    images = {service["image"].split(":")[0] for service in compose["services"].values()}
+    assert images == {
+        "postgres",
+        "temporalio/server",
+        "temporalio/admin-tools",
+        "temporalio/ui",
+        "openbao/openbao",
+    }
+
+
+def test_every_image_has_an_exact_version(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"[a-z/-]+:\d+\.\d+(\.\d+)?", service["image"]), name
+
+
+def test_the_versions_are_those_the_tests_run_against(compose: dict[str, Any]) -> None:
+    temporal = _version_text(binaries.temporal())
+    pinned = {name: service["image"].split(":")[1] for name, service in compose["services"].items()}
+    assert f"Server {pinned['temporal']}," in temporal
+    assert f"UI {pinned['temporal-ui']})" in temporal
+    assert {pinned["temporal-schema"], pinned["temporal-namespace"]} == {pinned["temporal"]}
+    openbao = _version_text(binaries.openbao())
+    assert f"v{pinned['openbao']} " in openbao
+    assert pinned["openbao-init"] == pinned["openbao"]
+    postgres = _version_text(binaries.postgres_directory() / "postgres")
+    assert postgres.split()[-1].split(".")[0] == pinned["postgresql"].split(".")[0]
+
+
+def test_what_stays_up_says_whether_it_is_healthy_and_what_ends_is_tried_again(
+    compose: dict[str, Any],
+) -> None:
+    for name, service in compose["services"].items():
+        if name in ONE_SHOT:
+            assert service["restart"].startswith("on-failure:"), name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"]), name
+
+
+def test_services_wait_for_those_they_need(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for other, wait in service.get("depends_on", {}).items():
+            needed = compose["services"][other]
+            if wait["condition"] == "service_healthy":
+                assert "healthcheck" in needed, (name, other)
+            if wait["condition"] == "service_completed_successfully":
+                assert other in ONE_SHOT, (name, other)
+
+
+def test_every_mounted_file_and_volume_exists(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            if source.startswith("./"):
+                assert (ROOT / source).is_file(), (name, source)
+                assert mount.endswith(":ro"), (name, mount)
+            else:
+                assert source in compose["volumes"], (name, source)
+
+
+def test_nothing_is_published_beyond_the_loopback_interface(compose: dict[str, Any]) -> None:
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_no_secret_has_a_default_and_each_is_explained() -> None:
+    text = COMPOSE_FILE.read_text()
+    variables = set(re.findall(r"\$\{([A-Z_]+)", text))
+    required = set(re.findall(r"\$\{([A-Z_]+):\?[^}]+\}", text))
+    explained = set(re.findall(r"^([A-Z_]+)=$", (ROOT / "deploy" / "example.env").read_text(), re.MULTILINE))
+    assert variables == required == explained
+
+
+def test_the_state_of_every_server_is_on_a_volume(compose: dict[str, Any]) -> None:
+    mounts = {name: service.get("volumes", []) for name, service in compose["services"].items()}
+    assert "postgresql-data:/var/lib/postgresql" in mounts["postgresql"]
+    assert "openbao-data:/openbao/file" in mounts["openbao"]
+    assert 'path                   = "/openbao/file"' in (ROOT / "deploy/openbao/openbao.hcl").read_text()
+
+
+def test_the_dynamic_configuration_is_mounted_where_temporal_looks_and_enables_fairness(
+    compose: dict[str, Any],
+) -> None:
+    temporal = compose["services"]["temporal"]
+    target = temporal["environment"]["DYNAMIC_CONFIG_FILE_PATH"]
+    (source,) = [mount.split(":")[0] for mount in temporal["volumes"] if mount.split(":")[1] == target]
+    dynamic = yaml.safe_load((ROOT / source).read_text())
+    assert dynamic["matching.enableFairness"] == [{"value": True}]
+
+
+def test_everybody_registers_the_same_search_attributes() -> None:
+    used = [key.name for key in meetbot.temporal.SEARCH_ATTRIBUTES]
+    script = (ROOT / "deploy" / "temporal" / "namespace.sh").read_text()
+    registered = re.search(r"for attribute in (.+); do", script)
+    assert registered is not None
+    assert registered.group(1).split() == used == list(embedded_temporal.SEARCH_ATTRIBUTES)
+
+
+def _version_text(binary: Path) -> str:
+    argument = "version" if binary.name == "bao" else "--version"
+    return subprocess.run([binary, argument], capture_output=True, text=True, check=True, timeout=30).stdout

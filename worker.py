@@ -1,0 +1,144 @@
+"""The worker process: `python worker.py`. Runs workflows and activities, each kind on its own task queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.failures import FailureBoundary
+from activities.recovery import run_recovery
+from activities.relay import run_relay
+from activities.wiring import WorkerParts, open_parts
+from meetbot.errors import MeetbotError
+from meetbot.logs import configure_logs
+from meetbot.ops import ops_app, ops_server
+from meetbot.orchestration import TaskQueue
+from meetbot.settings import Settings, load_settings
+from meetbot.temporal import connect
+from workflows.bot import BotWorkflow
+from workflows.calendar_user import CalendarUserWorkflow
+from workflows.webhook import WebhookWorkflow
+
+_GRACE = timedelta(seconds=20)
+# Larger than the live loops of one process: a loop that falls out of the cache is replayed at every sync.
+_CACHED_CALENDAR_USERS = 5000
+# A waiting bot costs little to rebuild, and none of them may push a loop out.
+_CACHED_BOTS = 500
+_CACHED_WEBHOOKS = 200
+_SYNC_THREADS = 24
+# A dispatch waits for its instant in its thread: as many may fall on the same minute.
+_DISPATCH_THREADS = 200
+_DELIVERY_THREADS = 32
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    configure_logs("worker")
+    try:
+        settings = load_settings()
+        parts = open_parts(settings)
+    except (ValidationError, MeetbotError) as error:
+        sys.stderr.write(f"the worker cannot start: {error}\n")
+        return 2
+    try:
+        asyncio.run(_run(settings, parts))
+    finally:
+        parts.close()
+    return 0
+
+
+async def _run(settings: Settings, parts: WorkerParts) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await _connected(settings, stop)
+    if client is None:
+        return
+    checks = {
+        "temporal": lambda: _check_temporal(client),
+        "database": lambda: asyncio.to_thread(parts.database.check),
+        "vault": lambda: asyncio.to_thread(parts.vault.check),
+    }
+    interval = timedelta(seconds=settings.sync_interval_seconds)
+    async with contextlib.AsyncExitStack() as stack:
+        for worker in build_workers(client, parts, stack):
+            await stack.enter_async_context(worker)
+        await stack.enter_async_context(ops_server(ops_app(checks), host="127.0.0.1", port=settings.ops_port))
+        _log.info("worker ready")
+        await asyncio.gather(
+            run_relay(parts.database, client, stop),
+            run_recovery(parts.database, client, stop, interval=interval),
+            stop.wait(),
+        )
+        _log.info("worker stopping")
+
+
+async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """Temporal may come up after us; None where we are told to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            return await connect(settings.temporal_address)
+        except (RPCError, RuntimeError, OSError) as error:
+            _log.warning("temporal unreachable", code=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=2)
+    return None
+
+
+async def _check_temporal(client: Client) -> None:
+    if not await client.service_client.check_health(timeout=timedelta(seconds=2)):
+        raise ConnectionError
+
+
+def build_workers(
+    client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
+) -> list[Worker]:
+    """All of this process' workers, activities first, so that none is missing when a workflow asks for it."""
+
+    def activity_worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
+        return Worker(
+            client,
+            task_queue=queue,
+            activities=activities,
+            activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
+            max_concurrent_activities=threads,
+            graceful_shutdown_timeout=_GRACE,
+            interceptors=[FailureBoundary()],
+        )
+
+    def workflow_worker(queue: TaskQueue, workflow: type, cached: int) -> Worker:
+        return Worker(
+            client,
+            task_queue=queue,
+            workflows=[workflow],
+            max_cached_workflows=cached,
+            graceful_shutdown_timeout=_GRACE,
+            disable_eager_activity_execution=True,
+        )
+
+    bots = parts.bots
+    return [
+        activity_worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
+        activity_worker(TaskQueue.DISPATCH, [bots.schedule, bots.dispatch, bots.leave, bots.follow], _DISPATCH_THREADS),
+        activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
+        workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),
+        workflow_worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS),
+        workflow_worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

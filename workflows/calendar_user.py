@@ -1,0 +1,242 @@
+"""The life of one connected calendar: sync, bring the bots in line with the plan, wait for the next slot or a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from meetbot.orchestration import (
+        BotSignal,
+        BotStart,
+        CalendarUserSignal,
+        CalendarUserState,
+        ClaimChange,
+        PlanEntry,
+        SyncRequest,
+        SyncResult,
+        SyncScope,
+        TaskQueue,
+        WorkflowName,
+        bot_workflow_id,
+    )
+    from meetbot.planning import arranged, next_slot, reconcile, sync_phase
+
+_TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
+_MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
+
+_SYNC_ATTEMPTS = 4
+_ARRANGE_ATTEMPTS = 3
+_LEAST_WAIT = timedelta(seconds=1)
+_ENDED_STATES = frozenset({"gone", "disconnecting"})
+
+
+@workflow.defn(name=WorkflowName.CALENDAR_USER)
+class CalendarUserWorkflow:
+    """Fixed-rate loop. Signals only set flags; the loop acts. It knows its meetings by key and never their content."""
+
+    @workflow.init
+    def __init__(self, state: CalendarUserState) -> None:
+        self._state = state
+        self._known = {entry.meeting_key: entry for entry in state.known}
+        self._wake_for: SyncScope | None = SyncScope.CALENDAR
+        self._disconnecting = False
+        self._rounds = 0
+
+    @workflow.run
+    async def run(self, state: CalendarUserState) -> None:
+        while not self._is_over():
+            await self._sync()
+            self._rounds += 1
+            self._describe()
+            if not self._is_over():
+                await self._wait()
+            if self._run_is_full():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                if not self._is_over():
+                    self._continue_as_new()
+        await self._release_all()
+
+    @workflow.signal(name=CalendarUserSignal.SYNC_NOW)
+    def sync_now(self) -> None:
+        """Ask the provider now instead of at the next slot."""
+        self._wake_for = SyncScope.CALENDAR
+
+    @workflow.signal(name=CalendarUserSignal.RULES_CHANGED)
+    def rules_changed(self) -> None:
+        """Decide again about what is stored, without a call to the provider."""
+        self._wake_for = self._wake_for or SyncScope.DECISIONS
+
+    @workflow.signal(name=CalendarUserSignal.RECONNECTED)
+    def reconnected(self) -> None:
+        """There is a new grant: sync with it."""
+        self._wake_for = SyncScope.CALENDAR
+
+    @workflow.signal(name=CalendarUserSignal.DISCONNECT)
+    def disconnect(self) -> None:
+        """Withdraw every claim and end."""
+        self._disconnecting = True
+
+    async def _sync(self) -> None:
+        scope, self._wake_for = self._wake_for or SyncScope.CALENDAR, None
+        request = SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope)
+        try:
+            result = await workflow.execute_activity(
+                "calendar.sync",
+                request,
+                result_type=SyncResult,
+                task_queue=TaskQueue.SYNC,
+                start_to_close_timeout=timedelta(minutes=3),
+                schedule_to_close_timeout=timedelta(minutes=15),
+                retry_policy=RetryPolicy(
+                    initial_interval=timedelta(seconds=2),
+                    maximum_interval=timedelta(seconds=60),
+                    maximum_attempts=_SYNC_ATTEMPTS,
+                ),
+                summary=f"sync {scope}",
+            )
+        except ActivityError as error:
+            # The next slot tries again; until then the calendar user's row and this workflow's details say why.
+            self._state = replace(self._state, last_error=_code_of(error))
+            return
+        self._note(result)
+        if result.plan is not None and not await self._arrange(result.plan):
+            # Something was not arranged: the next sync is to return the whole plan again.
+            self._state = replace(self._state, plan_digest="")
+
+    def _note(self, result: SyncResult) -> None:
+        if result.state != self._state.state:
+            workflow.upsert_search_attributes([_MEETBOT_STATE.value_set(result.state)])
+        self._state = replace(
+            self._state,
+            state=result.state,
+            plan_digest=result.plan_digest,
+            last_synced_at=workflow.now(),
+            last_error=result.error,
+        )
+
+    async def _arrange(self, plan: tuple[PlanEntry, ...]) -> bool:
+        """Bring the bots in line with the plan. False where some could not be reached."""
+        todo = reconcile(self._known, {entry.meeting_key: entry for entry in plan}, now=workflow.now())
+        for entry in todo.forget:
+            self._known.pop(entry.meeting_key)
+        done = await asyncio.gather(
+            *(self._claim(entry, BotSignal.CLAIM) for entry in todo.start),
+            *(self._claim(entry, BotSignal.RESCHEDULE) for entry in todo.reschedule),
+            *(self._release(entry) for entry in todo.release),
+        )
+        return all(done)
+
+    async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
+        """Make sure that the meeting's workflow runs and knows of the claim."""
+        change = ClaimChange(self._state.calendar_user_id, entry.target_digest, entry.join_at)
+        expect_running = signal is BotSignal.RESCHEDULE or entry.meeting_key in self._known
+        for _ in range(_ARRANGE_ATTEMPTS):
+            if expect_running:
+                reached = await self._signal(entry.meeting_key, signal, change)
+            else:
+                reached = await self._start_bot(entry)
+            if reached:
+                self._known[entry.meeting_key] = arranged(entry)
+                return True
+            # Running when we thought not, or gone when we thought running: try the other way.
+            expect_running = not expect_running
+        return False
+
+    async def _release(self, entry: PlanEntry) -> bool:
+        """The claim is withdrawn in the database already; a workflow that has ended need not hear of it."""
+        await self._signal(
+            entry.meeting_key, BotSignal.RELEASE, ClaimChange(self._state.calendar_user_id, entry.target_digest)
+        )
+        self._known.pop(entry.meeting_key)
+        return True
+
+    async def _start_bot(self, entry: PlanEntry) -> bool:
+        try:
+            await workflow.start_child_workflow(
+                WorkflowName.BOT,
+                BotStart(self._state.tenant_id, entry.meeting_key),
+                id=bot_workflow_id(self._state.tenant_id, entry.meeting_key),
+                task_queue=TaskQueue.BOTS,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(_TENANT_ID, self._state.tenant_id),
+                        SearchAttributePair(_MEETBOT_STATE, "scheduled"),
+                    ]
+                ),
+                priority=Priority(priority_key=1, fairness_key=self._state.tenant_id[:64]),
+                static_summary=f"bot for a meeting at {entry.join_at:%Y-%m-%d %H:%M} UTC",
+                static_details=f"First claimed by {self._state.calendar_user_id}.",
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
+
+    async def _signal(self, meeting_key: str, signal: BotSignal, change: ClaimChange) -> bool:
+        bot = workflow.get_external_workflow_handle(bot_workflow_id(self._state.tenant_id, meeting_key))
+        try:
+            await bot.signal(signal, change)
+        except ApplicationError as error:
+            if error.type != "ExternalWorkflowExecutionNotFound":
+                raise
+            return False
+        return True
+
+    async def _wait(self) -> None:
+        interval = timedelta(seconds=self._state.interval_seconds)
+        slot = next_slot(workflow.now(), interval, sync_phase(self._state.calendar_user_id, interval))
+        with contextlib.suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._wake_for is not None or self._disconnecting,
+                timeout=max(slot - workflow.now(), _LEAST_WAIT),
+                timeout_summary="next sync",
+            )
+
+    def _is_over(self) -> bool:
+        return self._disconnecting or self._state.state in _ENDED_STATES
+
+    def _run_is_full(self) -> bool:
+        return self._rounds >= self._state.rounds_per_run or workflow.info().is_continue_as_new_suggested()
+
+    def _continue_as_new(self) -> None:
+        known = tuple(self._known[key] for key in sorted(self._known))
+        workflow.continue_as_new(replace(self._state, known=known))
+
+    async def _release_all(self) -> None:
+        await asyncio.gather(*(self._release(self._known[key]) for key in sorted(self._known)))
+
+    def _describe(self) -> None:
+        workflow.set_current_details(_details(self._state, self._known, workflow.now()))
+
+
+def _code_of(error: ActivityError) -> str:
+    cause = error.cause
+    return cause.type or "unknown" if isinstance(cause, ApplicationError) else type(cause).__name__
+
+
+def _details(state: CalendarUserState, known: dict[str, PlanEntry], now: datetime) -> str:
+    """What an operator reads in the Temporal UI."""
+    lines = [
+        f"**{state.calendar_user_id}** ({state.provider}) is **{state.state}**",
+        "",
+        f"- last sync: {state.last_synced_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_synced_at else "- never synced",
+        f"- last error: {state.last_error or 'none'}",
+        f"- every {state.interval_seconds} s",
+        f"- meetings to be recorded soon: {len(known)}",
+        "",
+    ]
+    upcoming = sorted(known.values(), key=lambda entry: (entry.join_at, entry.meeting_key))[:20]
+    lines += [
+        f"- {entry.join_at:%Y-%m-%d %H:%M} UTC `{bot_workflow_id(state.tenant_id, entry.meeting_key)}`"
+        f"{' (running)' if entry.join_at <= now else ''}"
+        for entry in upcoming
+    ]
+    return "\n".join(lines)
