@@ -36,6 +36,8 @@ _PRIORITY = 3
 
 _log = structlog.get_logger(__name__)
 
+Fault = RPCError | TimeoutError | None
+
 
 async def run_relay(database: Database, client: Client, stop: asyncio.Event) -> None:
     """Relay until ``stop`` is set, then leave after the batch in hand. Any number of processes may run it."""
@@ -59,22 +61,17 @@ async def relay_once(database: Database, client: Client) -> int:
     """Start the workflows of one batch; returns how many deliveries have been relayed.
 
     Starting is idempotent by the workflow's id, so a crash between the start and the commit does no harm. Raises
-    Temporal's ``RPCError`` where some could not be started, after the others have been marked, and ``TimeoutError``
-    where the batch as a whole took too long.
+    Temporal's ``RPCError`` or ``TimeoutError`` where some could not be started, after the others have been marked.
     """
     loop = asyncio.get_running_loop()
 
-    def start_from_thread(batch: list[Waiting]) -> list[RPCError | None]:
-        starting = asyncio.run_coroutine_threadsafe(_start_all(client, batch), loop)
-        try:
-            return starting.result(timeout=_BATCH_SECONDS)
-        finally:
-            starting.cancel()
+    def start_from_thread(batch: list[Waiting]) -> list[Fault]:
+        return asyncio.run_coroutine_threadsafe(_start_all(client, batch), loop).result()
 
     return await asyncio.to_thread(_relay_batch, database, start_from_thread)
 
 
-def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[RPCError | None]]) -> int:
+def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[Fault]]) -> int:
     with database.relay() as session:
         batch = lock_waiting(session, _BATCH)
         if not batch:
@@ -88,16 +85,18 @@ def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[RPCEr
     return len(started)
 
 
-async def _start_all(client: Client, batch: list[Waiting]) -> list[RPCError | None]:
+async def _start_all(client: Client, batch: list[Waiting]) -> list[Fault]:
+    """What kept each of them from starting, in the order of the batch. Where time runs out, the rest waits its turn."""
     gate = asyncio.Semaphore(_STARTED_TOGETHER)
+    ends_at = asyncio.get_running_loop().time() + _BATCH_SECONDS
 
-    async def start(delivery: Waiting) -> RPCError | None:
-        async with gate:
-            try:
+    async def start(delivery: Waiting) -> Fault:
+        try:
+            async with asyncio.timeout_at(ends_at), gate:
                 await _start(client, delivery)
-            except RPCError as error:
-                return error
-            return None
+        except (RPCError, TimeoutError) as error:
+            return error
+        return None
 
     return list(await asyncio.gather(*(start(delivery) for delivery in batch)))
 

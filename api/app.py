@@ -51,6 +51,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan(settings, services),
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     for prefix in PREFIXES:

@@ -11,7 +11,6 @@ from sqlmodel import Session
 from api.fields import Body
 from api.paging import Page, PageQuery, decode_cursor, encode_cursor
 from api.problems import not_found
-from meetbot.rules import Rule
 from meetbot.storage.rule_sets import add_version, find_version, list_versions
 from meetbot.storage.tables import RuleSet
 
@@ -21,7 +20,9 @@ class RuleSetAnswer(BaseModel):
 
     version: int | None = Field(description="Counts from 1 for each owner; null where none was ever put.")
     created_at: datetime | None
-    rules: list[Rule]
+    rules: list[dict[str, Any]] = Field(
+        description="As they were put.", json_schema_extra={"items": {"$ref": "#/components/schemas/Rule"}}
+    )
     all_day: bool
 
 

@@ -12,7 +12,12 @@ import typer
 
 from meetbot.errors import InvalidInput, MeetbotError
 
-app = typer.Typer(help="Calendar in, recording bots out.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Calendar in, recording bots out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 tenants = typer.Typer(help="Tenants: our customers.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 rules = typer.Typer(help="Recording rules.", no_args_is_help=True)

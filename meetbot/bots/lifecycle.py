@@ -82,7 +82,9 @@ def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datet
     moved = abs(target.join_at - bot.join_at) > lead
     if moved or target.meeting_url != bot.meeting_url:
         return Action.RELOCATE
-    return Action.KEEP
+    # The backend has not taken it yet, and it is only sent for what is claimed: left as it stands, it would never go.
+    unsent = bot.state is BotState.DISPATCHING and not _same(bot, target)
+    return Action.RESCHEDULE if unsent else Action.KEEP
 
 
 def _same(bot: Standing, target: Target) -> bool:

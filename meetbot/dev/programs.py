@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from meetbot.dev.family import Family
+from meetbot.dev.family import Family, Tier
 from meetbot.dev.ports import HOST
 from meetbot.dev.processes import Child, spawn, wait_until_ready
 from meetbot.dev.wiring import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, SandboxSecrets
@@ -39,19 +39,21 @@ def start_sandbox(state_directory: Path, *, port: int, secrets: SandboxSecrets, 
         "--webhook-secret": secrets.webhook_secret,
     }
     command = ["-m", "sandbox", *(part for pair in arguments.items() for part in pair)]
-    return Program(_start("sandbox", command, {}, state_directory, family), f"{url}/healthz")
+    child = _spawn("sandbox", command, {}, state_directory)
+    return Program(family.adopt(child, Tier.SERVICES), f"{url}/healthz")
 
 
 def start_worker(state_directory: Path, *, environment: Mapping[str, str], ops_port: int, family: Family) -> Program:
-    child = _start("worker", ["-m", "worker"], environment, state_directory, family)
-    return Program(child, f"http://{HOST}:{ops_port}/healthz")
+    child = _spawn("worker", ["-m", "worker"], environment, state_directory)
+    return Program(family.adopt(child, Tier.PRODUCT), f"http://{HOST}:{ops_port}/healthz")
 
 
 def start_api(state_directory: Path, *, port: int, environment: Mapping[str, str], family: Family) -> Program:
     command = ["-m", "uvicorn", "api.app:app", "--host", HOST, "--port", str(port)]
     # An access log would hold the query of the OAuth callback, and with it authorization codes.
     command += ["--no-access-log", "--timeout-graceful-shutdown", str(_GRACEFUL_SHUTDOWN_SECONDS)]
-    return Program(_start("api", command, environment, state_directory, family), f"http://{HOST}:{port}/healthz")
+    child = _spawn("api", command, environment, state_directory)
+    return Program(family.adopt(child, Tier.PRODUCT), f"http://{HOST}:{port}/healthz")
 
 
 def await_program(program: Program, family: Family) -> None:
@@ -63,16 +65,12 @@ def await_program(program: Program, family: Family) -> None:
     )
 
 
-def _start(
-    name: str, arguments: list[str], environment: Mapping[str, str], state_directory: Path, family: Family
-) -> Child:
-    return family.adopt(
-        spawn(
-            name,
-            [sys.executable, *arguments],
-            logs=state_directory / "logs",
-            environment={"PYTHONUNBUFFERED": "1", **environment},
-        )
+def _spawn(name: str, arguments: list[str], environment: Mapping[str, str], state_directory: Path) -> Child:
+    return spawn(
+        name,
+        [sys.executable, *arguments],
+        logs=state_directory / "logs",
+        environment={"PYTHONUNBUFFERED": "1", **environment},
     )
 
 

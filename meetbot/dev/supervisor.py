@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from meetbot.dev import state
 from meetbot.dev.errors import DevStackError
 from meetbot.dev.family import Family
@@ -137,6 +135,8 @@ def _start_programs(
 
 def _upgrade_schema(database_url: str) -> None:
     # Imported here: the schema's libraries are slow to load, and the servers boot meanwhile.
+    from sqlalchemy.exc import SQLAlchemyError
+
     from meetbot.storage.migrate import upgrade
 
     try:

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from itertools import islice
 from urllib.parse import quote
 
-from meetbot.links.needles import NEEDLE, TOKEN
+from meetbot.links.needles import LABEL, TOKEN
 from meetbot.links.table import APP_SCHEMES
 
 _MAX_TOKEN = 8_000
-_MAX_TOKENS = 1_000
+_MAX_TOKENS = 1_500
 _MAX_ADDRESSES_IN_TOKEN = 8
 _MAX_BRACKETS = 32
 _MAX_TAIL = 32
-_BEFORE_NEEDLE = 500
+_BEFORE_LABEL = 500
 
 # Mail programs break lines at 70 to 80 columns; a shorter line ends because its writer ended it.
 _WRAPPED = range(64, 81)
@@ -38,6 +38,7 @@ _BRACKET = re.compile(r"[()]")
 _ENTITY_LEFT_OVER = re.compile(r"&(?:gt|lt|quot|nbsp|apos)(?:;.*)?$", re.DOTALL)
 _CLOSER = {"'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
 _PUNCTUATION = ".,;:!?'*~&»”’…。，、；：！？）」』】》"
+_LIST = re.compile(r"[,;]")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]")
 
 _NEXT_LINE = re.compile(rb'\r?\n[ \t]?(?:> ?)?([^\x00-\x20<>"\x7f]{1,1000})(?=[\r\n>]|$)')
@@ -50,7 +51,11 @@ def candidates(text: str) -> Iterator[tuple[str, ...]]:
     There is more than one reading where a line break may have cut an address, or other text may be glued to its end.
     """
     data = text.encode("utf-8", "ignore")
+    seen: set[bytes] = set()
     for start, end in _tokens(data):
+        if data[start:end] in seen:
+            continue
+        seen.add(data[start:end])
         token = _token_text(data, start, end)
         addresses = _addresses(token)
         if not addresses:
@@ -69,10 +74,10 @@ def _tokens(data: bytes) -> Iterator[tuple[int, int]]:
     for token in TOKEN.finditer(data):
         start, end = token.span()
         while end - start > _MAX_TOKEN and found < _MAX_TOKENS:
-            needle = NEEDLE.search(data, start, end)
-            if needle is None:
+            label = LABEL.search(data, start, end)
+            if label is None:
                 break
-            start = max(start, needle.start() - _BEFORE_NEEDLE)
+            start = max(start, label.start() - _BEFORE_LABEL)
             yield start, min(start + _MAX_TOKEN, end)
             start = min(start + _MAX_TOKEN, end)
             found += 1
@@ -96,7 +101,7 @@ def _continuation(data: bytes, start: int, end: int) -> tuple[str, bool]:
     """What the following lines would add to an address that a line break cut, and whether that is likely."""
     if data[end : end + 1] not in (b"\n", b"\r"):
         return "", False
-    width = end - max(data.rfind(b"\n", max(0, start - _PERHAPS_WRAPPED.stop), start) + 1, start - _PERHAPS_WRAPPED.stop)
+    width = end - (data.rfind(b"\n", max(0, start - _PERHAPS_WRAPPED.stop), start) + 1)
     if width not in _PERHAPS_WRAPPED:
         return "", False
     pieces: list[str] = []
@@ -170,6 +175,10 @@ def _up_to_closing_bracket(text: str) -> str:
 
 
 def _readings(address: str) -> list[str]:
-    """The address, and where it holds other than ASCII, the part before that too: text is often glued to a link."""
-    foreign = _NOT_ASCII.search(address)
-    return [address, _without_tail(address[: foreign.start()], "")] if foreign else [address]
+    """The address, and what is left of it without what may be glued to its end: other scripts, the rest of a list."""
+    readings = [address]
+    for glued in (_NOT_ASCII, _LIST):
+        place = glued.search(address)
+        if place:
+            readings.append(_without_tail(address[: place.start()], ""))
+    return readings

@@ -14,7 +14,7 @@ from meetbot.links.finding import find_meeting_link
 _MAX_LINE = 32_000_000
 
 
-def run(lines: Iterable[bytes | str], write: Callable[[str], None]) -> int:
+def run(lines: Iterable[bytes | str], write: Callable[[str], object]) -> int:
     """Writes one line of `{"platform", "url", "meeting_id", "passcode"}` for each line of `{"provider", "event"}`, in order.
 
     An event without a link has the platform `none` and nulls. So has a line that cannot be used, with an `error` code

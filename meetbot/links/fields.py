@@ -10,8 +10,10 @@ from typing import Any
 
 from meetbot.events import Provider
 
-_MAX_ENTRIES = 25
-_MAX_SHORT = 16_000
+# Google lists a telephone number for each of many countries beside the one video entry point.
+_MAX_ENTRIES = 250
+_MAX_PLACES = 10
+_MAX_SHORT = 8_000
 _MAX_PASSCODE = 128
 
 # The names Google's EntryPoint has for what a guest types in; `meetingCode` says which meeting, not how to get in.
@@ -40,9 +42,9 @@ def fields(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Field]:
 
 
 def _google(raw: Mapping[str, Any]) -> Iterator[Field]:
-    for entry in _entries(_mapping(raw.get("conferenceData")).get("entryPoints")):
-        if entry.get("entryPointType") == "video":
-            yield from _short("conferenceData", entry.get("uri"), Form.ADDRESS, _passcode(entry))
+    entries = _entries(_mapping(raw.get("conferenceData")).get("entryPoints"))
+    for entry in islice((entry for entry in entries if entry.get("entryPointType") == "video"), _MAX_PLACES):
+        yield from _short("conferenceData", entry.get("uri"), Form.ADDRESS, _passcode(entry))
     yield from _short("hangoutLink", raw.get("hangoutLink"), Form.ADDRESS)
     yield from _short("location", raw.get("location"))
     yield from _long("description", raw.get("description"), Form.TEXT)
@@ -53,7 +55,7 @@ def _microsoft(raw: Mapping[str, Any]) -> Iterator[Field]:
     yield from _short("onlineMeeting.joinUrl", _mapping(raw.get("onlineMeeting")).get("joinUrl"), Form.ADDRESS)
     yield from _short("onlineMeetingUrl", raw.get("onlineMeetingUrl"), Form.ADDRESS)
     yield from _location("location", raw.get("location"))
-    for location in _entries(raw.get("locations")):
+    for location in islice(_entries(raw.get("locations")), _MAX_PLACES):
         yield from _location("locations", location)
     body = _mapping(raw.get("body"))
     is_html = str(body.get("contentType")).lower() == "html"

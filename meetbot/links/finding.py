@@ -14,8 +14,8 @@ from meetbot.links.markup import as_text, looks_like_html
 from meetbot.links.matching import Room, match
 from meetbot.links.text import repaired, unescaped, worth_reading
 
-# Far beyond what any invitation holds.
-_MAX_CANDIDATES = 1_000
+# Per event; far beyond what any invitation holds.
+_MAX_CANDIDATES = 1_500
 _MAX_ROOMS = 200
 
 
@@ -37,11 +37,11 @@ def find_meeting_link(provider: Provider, raw: Mapping[str, Any]) -> MeetingLink
 
 
 def _rooms(provider: Provider, raw: Mapping[str, Any]) -> Iterator[tuple[Room, Field]]:
-    for field in fields(provider, raw):
-        for readings in islice(_candidates(field), _MAX_CANDIDATES):
-            room = next(filter(None, map(_room, readings)), None)
-            if room:
-                yield room, field
+    places = ((field, readings) for field in fields(provider, raw) for readings in _candidates(field))
+    for field, readings in islice(places, _MAX_CANDIDATES):
+        room = next(filter(None, map(_room, readings)), None)
+        if room:
+            yield room, field
 
 
 def _candidates(field: Field) -> Iterator[tuple[str, ...]]:

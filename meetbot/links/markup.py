@@ -103,12 +103,12 @@ def _chunk_text(chunk: str) -> str:
 
 def _spell_out(link: LexborNode) -> None:
     href = (link.attributes.get("href") or "").translate(_REMOVED_FROM_LINKS).strip()
-    if not looks_like_address(href):
-        return
     target = follow(href)
     room = None if isinstance(target, Lost) else match(target)
     if room:
         link.insert_before(f" <{room.url}> ")
+    elif not looks_like_address(href):
+        return
     elif target is Lost.NOT_AN_ADDRESS or (not isinstance(target, Lost) and not is_trusted(target.host)):
         link.insert_before(_ELSEWHERE)
         link.insert_after(_BACK)

@@ -53,33 +53,26 @@ def match(url: Url) -> Room | None:
         return None
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
+    words = [decoded(segment).lower() for segment in segments]
     parameters = url.parameters()
     for rule in rules:
-        if scheme in rule.schemes:
-            found = _match_rule(rule, segments, parameters)
-            if found:
-                return _room(rule, url.host, _in_lower_case(found) if rule.lower_case else found, parameters)
+        if scheme in rule.schemes and not (words and words[0] in rule.not_ids):
+            for shape in rule.shapes.get(len(segments), ()):
+                found = _match_shape(shape, segments, words, parameters)
+                if found:
+                    return _room(rule, url.host, _in_lower_case(found) if rule.lower_case else found, parameters)
     return None
 
 
-def _match_rule(rule: LinkRule, segments: Sequence[str], parameters: Mapping[str, str]) -> _Found | None:
-    if segments and decoded(segments[0]).lower() in rule.not_ids:
-        return None
-    for shape in rule.shapes:
-        if len(shape.segments) == len(segments):
-            found = _match_shape(shape, segments, parameters)
-            if found:
-                return found
-    return None
-
-
-def _match_shape(shape: Shape, segments: Sequence[str], parameters: Mapping[str, str]) -> _Found | None:
+def _match_shape(
+    shape: Shape, segments: Sequence[str], words: Sequence[str], parameters: Mapping[str, str]
+) -> _Found | None:
     values: dict[str, str] = {}
     escaped: dict[str, str] = {}
     path = ""
-    for expected, segment in zip(shape.segments, segments, strict=True):
+    for expected, segment, word in zip(shape.segments, segments, words, strict=True):
         if isinstance(expected, str):
-            if decoded(segment).lower() != expected:
+            if word != expected:
                 return None
             path += "/" + expected
         elif not _capture(expected, segment, values, escaped):
@@ -122,7 +115,8 @@ def _room(rule: LinkRule, host: str, found: _Found, parameters: Mapping[str, str
         platform=rule.platform,
         url=f"https://{host}{path}" + (f"?{query}" if query else ""),
         meeting_id=meeting_id,
-        passcode=found.values.get("passcode") or (decoded(kept[rule.passcode]) if rule.passcode in kept else None),
+        passcode=found.values.get("passcode")
+        or (decoded(kept[rule.passcode]) if rule.passcode and rule.passcode in kept else None),
         key=_key(rule, host, found, meeting_id),
         parameters=len(kept) + ("passcode" in found.values),
         is_full=rule.full is None or rule.full in kept or rule.full in found.values,
@@ -166,7 +160,7 @@ def _usable_json(value: str) -> str:
 
 
 def _meeting_id(rule: LinkRule, found: _Found, kept: Mapping[str, str]) -> str:
-    if rule.id_from in kept:
+    if rule.id_from and rule.id_from in kept:
         return kept[rule.id_from]
     return found.values.get("id") or _filled(rule.id_template, found.values)
 

@@ -6,6 +6,7 @@ They run on UTF-8 bytes with google-re2: linear time, whatever the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import re2
 
@@ -28,9 +29,16 @@ def _bytes_pattern(pattern: str) -> re2._Regexp:
     return re2.compile(pattern.encode(), options)
 
 
-_WORDS = {_distinctive_label(host) for host in (*PLATFORMS.names(), *GATEWAYS.names())}
-_ANY = "|".join(re.escape(word) for word in sorted(_WORDS | {f"{scheme}:" for scheme in APP_SCHEMES}))
+def _any_of(words: Iterable[str]) -> str:
+    return "(?:" + "|".join(re.escape(word) for word in sorted(words)) + ")"
+
+
+_NAMES = {*PLATFORMS.names(), *GATEWAYS.names()}
+_SCHEMES = {f"{scheme}:" for scheme in APP_SCHEMES}
+_LABELS = _any_of({_distinctive_label(host) for host in _NAMES} | _SCHEMES)
 _INK = r'[^\x00-\x20<>"\x7f]*'
 
-NEEDLE = _bytes_pattern(f"(?i)(?:{_ANY})")
-TOKEN = _bytes_pattern(f"(?i){_INK}(?:{_ANY}){_INK}")
+# A label may stand in a link whose host is cut by a tag or an entity; a whole host tells links from mere mentions.
+LABEL = _bytes_pattern(f"(?i){_LABELS}")
+HOST = _bytes_pattern(f"(?i){_any_of(_NAMES | _SCHEMES)}")
+TOKEN = _bytes_pattern(f"(?i){_INK}{_LABELS}{_INK}")

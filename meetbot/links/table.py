@@ -38,12 +38,15 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class LinkRule:
-    """One `[[platform.link]]` together with its platform. ``keep`` maps lower-case parameter names to their usual spelling."""
+    """One `[[platform.link]]` together with its platform.
+
+    ``shapes`` are by their number of segments; ``keep`` maps lower-case parameter names to their usual spelling.
+    """
 
     platform: Platform
     realm: str | None
     schemes: frozenset[str]
-    shapes: tuple[Shape, ...]
+    shapes: Mapping[int, tuple[Shape, ...]]
     keep: Mapping[str, str]
     passcode: str | None
     full: str | None
@@ -113,6 +116,11 @@ def _shape(text: str, kinds: Mapping[str, re.Pattern[str]]) -> Shape:
     return Shape(segments, (name.lower(), capture), name)
 
 
+def _by_length(shapes: Sequence[Shape]) -> dict[int, tuple[Shape, ...]]:
+    lengths = {len(shape.segments) for shape in shapes}
+    return {length: tuple(shape for shape in shapes if len(shape.segments) == length) for length in lengths}
+
+
 def _lower(name: str | None) -> str | None:
     return name.lower() if name else None
 
@@ -123,7 +131,7 @@ def _link_rule(platform: Mapping[str, Any], link: Mapping[str, Any], kinds: Mapp
         platform=Platform(platform["name"]),
         realm=platform.get("realm"),
         schemes=frozenset(link.get("schemes", ["https"])),
-        shapes=tuple(_shape(path, kinds) for path in link["paths"]),
+        shapes=_by_length([_shape(path, kinds) for path in link["paths"]]),
         keep={name.lower(): name for name in link.get("keep", [])},
         passcode=passcode,
         full=_lower(link.get("full")) or passcode,

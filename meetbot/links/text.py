@@ -9,13 +9,13 @@ import html
 import re
 from collections.abc import Iterator
 
-from meetbot.links.needles import NEEDLE
+from meetbot.links.needles import HOST, LABEL
 
 # Text up to WHOLE characters is read whole; of longer text the surroundings of what may be links: the first and the
 # last few such places, since invitations stand at the top of a new mail and at the bottom of a long thread.
 WHOLE = 64_000
 _LONGEST = 2_000_000
-_BEFORE, _AFTER = 4_000, 12_000
+_BEFORE, _AFTER = 3_000, 10_000
 _FIRST_PLACES, _LAST_PLACES = 3, 1
 
 # Words disguised by entities, invisible characters or soft line breaks are looked for in text up to this length.
@@ -32,6 +32,7 @@ _SOFT_BREAK = re.compile(r"(?<=\S)=\r?\n(?=\S)")
 _QUOTED = re.compile(r"=([2-7][0-9A-F])")
 _IN_ANGLES = re.compile(r"(?i)<((?:https?|msteams|zoommtg|zoomus):[^<>]{1,4096})>")
 _WRITTEN_LINE_BREAK = re.compile(r"\\[nNr]")
+_NUMBER_IN_GROUPS = re.compile(r"(/j/[0-9]{2,4})[ -]([0-9]{3,4})[ -]([0-9]{3,4})(?![0-9])")
 _LINE_BREAK = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 
@@ -39,7 +40,7 @@ def worth_reading(text: str) -> str:
     """The part of `text` that may hold a link: all of it, the surroundings of what may be links, or nothing."""
     if len(text) > WHOLE:
         return _surroundings(text[:_LONGEST].encode("utf-8", "ignore"))
-    if NEEDLE.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
+    if LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
         return text
     return ""
 
@@ -53,7 +54,7 @@ def repaired(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """Plain text with its entities undone, as often as they were applied, and addresses in angle brackets on one line."""
+    """Plain text with its entities undone, as often as they were applied, and every address in one piece."""
     for _ in range(_ENTITY_ROUNDS):
         if "&" not in text:
             break
@@ -63,6 +64,7 @@ def unescaped(text: str) -> str:
         text = plain
     if "\\" in text:
         text = _WRITTEN_LINE_BREAK.sub("\n", text)
+    text = _NUMBER_IN_GROUPS.sub(r"\1\2\3", text)
     if "<" in text and "\n" in text:
         text = _IN_ANGLES.sub(lambda found: "<" + _LINE_BREAK.sub("", found[1]) + ">", text)
     return text if text.isascii() else _UNICODE_SPACE.sub(" ", _INVISIBLE.sub("", text))
@@ -92,7 +94,7 @@ def _surroundings(data: bytes) -> str:
 def _places(data: bytes) -> Iterator[tuple[int, int]]:
     """Stretches around what may be links, none overlapping; each begins with a tag where there is one."""
     end = 0
-    while found := NEEDLE.search(data, end):
+    while found := HOST.search(data, end):
         hit = found.start()
         start = max(end, hit - _BEFORE)
         tag = data.find(b"<", start, hit)

@@ -7,15 +7,15 @@ learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
 from meetbot.events import Provider
@@ -65,7 +65,7 @@ def new_code_verifier() -> str:
 
 def code_challenge_s256(verifier: str) -> str:
     """The S256 challenge for a verifier (RFC 7636 4.2)."""
-    return _base64url(hashlib.sha256(verifier.encode("ascii")).digest())
+    return str(create_s256_code_challenge(verifier))
 
 
 def _base64url(raw: bytes) -> str:
@@ -73,7 +73,7 @@ def _base64url(raw: bytes) -> str:
 
 
 def url_with_query(base: str, query: Mapping[str, str]) -> str:
-    return f"{base}{'&' if '?' in base else '?'}{urlencode(query)}"
+    return str(add_params_to_uri(base, list(query.items())))
 
 
 @dataclass(frozen=True, slots=True)

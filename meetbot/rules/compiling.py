@@ -252,15 +252,15 @@ def _any_of(fact: str, texts: Sequence[str], reading: Reading) -> Test:
 
 def _all_of(fact: str, texts: Sequence[str], reading: Reading) -> Test:
     there = _there(fact)
-    expected = _Expected.of(texts, _canonical(fact))
 
-    def test(facts: Facts) -> bool:
-        names, complete = expected.for_owner(facts)
+    def test_for(names: Names, complete: bool) -> Test:
         if not complete and not reading.missing_attribute_holds:
-            return False
-        return names <= there(facts) or (reading.possible and not facts.complete)
+            return _never
+        if reading.possible:
+            return lambda facts: not facts.complete or names <= there(facts)
+        return lambda facts: names <= there(facts)
 
-    return test
+    return _for_each_owner(_Expected.of(texts, _canonical(fact)), test_for)
 
 
 # --- start ------------------------------------------------------------------------------------------------------------
@@ -321,14 +321,8 @@ class _Expected:
         fixed = frozenset(name for name in map(canonical, plain) if name is not None)
         return cls(fixed, tuple(attributes), canonical)
 
-    def for_owner(self, facts: Facts) -> tuple[Names, bool]:
+    def resolved(self, values: Mapping[str, AttributeValue]) -> tuple[Names, bool]:
         """All names, and whether every attribute was there and could be used."""
-        known = facts.memo.expected.get(self)
-        if known is None:
-            known = facts.memo.expected[self] = self._resolved(facts.attributes)
-        return known
-
-    def _resolved(self, values: Mapping[str, AttributeValue]) -> tuple[Names, bool]:
         names, complete = set(self.fixed), True
         for attribute in self.attributes:
             for text in _texts_of(values.get(attribute)):
@@ -353,12 +347,31 @@ def _texts_of(value: AttributeValue) -> list[str]:
 
 def _with_expected(expected: _Expected, test_for: Callable[[Names], Test], reading: Reading) -> Test:
     """A test that holds where one of the expected names does."""
-    if not expected.attributes:
-        return test_for(expected.fixed)
     missing_holds = reading.missing_attribute_holds
 
+    def own_test(names: Names, complete: bool) -> Test:
+        return test_for(names) if complete or not missing_holds else _always
+
+    return _for_each_owner(expected, own_test)
+
+
+def _for_each_owner(expected: _Expected, test_for: Callable[[Names, bool], Test]) -> Test:
+    """The test for the names that are expected of each calendar user, made once per context."""
+    if not expected.attributes:
+        return test_for(expected.fixed, True)
+
     def test(facts: Facts) -> bool:
-        names, complete = expected.for_owner(facts)
-        return (missing_holds and not complete) or test_for(names)(facts)
+        own = facts.memo.tests.get(expected)
+        if own is None:
+            own = facts.memo.tests[expected] = test_for(*expected.resolved(facts.attributes))
+        return own(facts)
 
     return test
+
+
+def _always(_: Facts) -> bool:
+    return True
+
+
+def _never(_: Facts) -> bool:
+    return False

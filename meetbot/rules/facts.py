@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from meetbot.events import Event, Response
-from meetbot.rules.addresses import parse_address, readable_domain, with_parents
+from meetbot.rules.addresses import readable_domain
 from meetbot.rules.people import Viewpoint
 from meetbot.rules.text import fold, searchable
 
@@ -41,6 +41,12 @@ class DecisionContext:
     override: Override | None = None
     memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False, compare=False)
 
+    def with_override(self, override: Override | None) -> DecisionContext:
+        """The same calendar user at the same time, for another event; keeps what was worked out already."""
+        other = replace(self, override=override)
+        object.__setattr__(other, "memo", self.memo)
+        return other
+
     def viewpoint(self) -> Viewpoint:
         if self.memo.viewpoint is None:
             self.memo.viewpoint = Viewpoint(self.owner_email, self.internal_domains)
@@ -48,14 +54,14 @@ class DecisionContext:
 
 
 class Memo:
-    """What follows from a context alone, worked out when the first event asks for it. ``expected``: the names that each
-    test compares with, for this calendar user's attributes."""
+    """What follows from a context alone, worked out when the first event asks for it. ``tests``: what the tests that
+    name attributes are for this calendar user."""
 
-    __slots__ = ("expected", "viewpoint")
+    __slots__ = ("tests", "viewpoint")
 
     def __init__(self) -> None:
         self.viewpoint: Viewpoint | None = None
-        self.expected: dict[object, tuple[frozenset[str], bool]] = {}
+        self.tests: dict[object, Callable[[Facts], bool]] = {}
 
 
 class Facts:
@@ -120,7 +126,8 @@ class Facts:
         self.duration_minutes = _minutes(event.start, event.end)
 
     def _learn_people(self, event: Event, context: DecisionContext) -> None:
-        self.people = people = context.viewpoint().people_of(event)
+        viewpoint = context.viewpoint()
+        self.people = people = viewpoint.people_of(event)
         self.complete = complete = event.attendees_complete
         self.attendee_count = people.size
         self.external_count = people.external_count
@@ -138,10 +145,10 @@ class Facts:
             self.one_to_one_possible = people.size <= 2
             self.attendee_count_most = self.external_count_most = math.inf
         organizer = event.organizer
-        identity, domain = parse_address(organizer.email) if organizer and organizer.email else ("", "")
-        self.organizer_identity = identity
-        self.organizer_domain = domain
-        self.organizer_domains = with_parents(domain) if domain else _NOWHERE
+        known = viewpoint.person(organizer.email) if organizer and organizer.email else None
+        self.organizer_identity = known.identity if known else ""
+        self.organizer_domain = known.domain if known else ""
+        self.organizer_domains = known.domain_and_parents if known else _NOWHERE
 
     def folded_title(self) -> str:
         if self._folded_title is None:

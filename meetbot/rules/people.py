@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, NamedTuple
 
 from meetbot.events import Attendee, Event, Response
@@ -20,6 +21,7 @@ class Person(NamedTuple):
 
     identity: str
     domain: str
+    domain_and_parents: frozenset[str]
     external: bool
     human: bool
 
@@ -45,8 +47,8 @@ class Viewpoint:
     def __init__(self, owner_email: str, internal_domains: tuple[str, ...]) -> None:
         owner_domain = parse_address(owner_email)[1]
         self._internal_domains = _internal_domains(internal_domains, owner_domain)
-        self._met: dict[str, Person] = {}
-        self.owner = self._person(owner_email)
+        self._met: dict[str | None, Person] = {}
+        self.owner = self.person(owner_email)
 
     def people_of(self, event: Event) -> People:
         present = self._present(event).values()
@@ -55,7 +57,7 @@ class Viewpoint:
         return People(
             frozenset([person.identity for person in present]),
             domains - {""} if "" in domains else domains,
-            _NO_NAMES.union(*[with_parents(domain) for domain in domains if domain]),
+            _NO_NAMES.union(*[person.domain_and_parents for person in present]),
             len(present),
             external_count,
             bool(present) and not external_count and "" not in domains,
@@ -68,45 +70,53 @@ class Viewpoint:
         owner_listed = False
         met = self._met
         for attendee in event.attendees:
-            person = met.get(attendee.email or "") or self._meet(attendee)
-            if person.human and _comes(attendee):
+            person = met.get(attendee.email) or self._meet(attendee)
+            # The same as `_comes`, in place: this is the one loop over what strangers can make long.
+            if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
             else:
                 absent.add(person.identity)
             if attendee.is_self:
                 owner_listed = True
         organizer = event.organizer
-        if organizer is not None:
-            person = met.get(organizer.email or "") or self._meet(organizer)
+        if organizer is not None and (organizer.email or organizer.name):
+            person = met.get(organizer.email) or self._meet(organizer)
             # The list knows the organiser's answer; the organiser field does not.
             if person.human and _comes(organizer) and person.identity not in absent:
                 present[person.identity] = person
-            if organizer.is_self:
-                owner_listed = True
+            owner_listed = owner_listed or organizer.is_self
         # Invited through a group, or alone in the event: no entry is the owner's, yet the owner is there.
         if not owner_listed and self.owner.identity not in absent:
             present[self.owner.identity] = self.owner
         return present
 
-    def _meet(self, attendee: Attendee) -> Person:
-        if not attendee.email:
-            # Somebody without an address is still somebody; the space keeps the key apart from every address.
-            return Person(f"name {(attendee.name or '').strip().casefold()}", "", external=False, human=True)
-        if len(self._met) >= _MOST_REMEMBERED:
-            self._met.clear()
-        person = self._met[attendee.email] = self._person(attendee.email)
-        return person
+    def person(self, email: str) -> Person:
+        known = self._met.get(email)
+        if known is None:
+            if len(self._met) >= _MOST_REMEMBERED:
+                self._met.clear()
+            known = self._met[email] = self._stranger(email)
+        return known
 
-    def _person(self, email: str) -> Person:
+    def _meet(self, attendee: Attendee) -> Person:
+        if attendee.email:
+            return self.person(attendee.email)
+        # Somebody without an address is still somebody; the space keeps the key apart from every address.
+        name = f"name {(attendee.name or '').strip().casefold()}"
+        return Person(name, "", _NO_NAMES, external=False, human=True)
+
+    def _stranger(self, email: str) -> Person:
         identity, domain = parse_address(email)
-        external = domain != "" and with_parents(domain).isdisjoint(self._internal_domains)
-        return Person(identity, domain, external, not is_calendar_domain(domain))
+        parents = with_parents(domain) if domain else _NO_NAMES
+        external = domain != "" and parents.isdisjoint(self._internal_domains)
+        return Person(identity, domain, parents, external, not is_calendar_domain(domain))
 
 
 def _comes(attendee: Attendee) -> bool:
     return not attendee.resource and attendee.response is not _DECLINED
 
 
+@functools.lru_cache(maxsize=1024)
 def _internal_domains(set_by_tenant: tuple[str, ...], owner_domain: str) -> frozenset[str]:
     """Canonical. Where the tenant set none: the owner's own."""
     usable = frozenset(domain for domain in map(rule_domain, set_by_tenant) if domain)

@@ -62,14 +62,19 @@ def claims_by_meeting(session: Session, tenant_id: str, meeting_keys: Collection
     return claims
 
 
+_LATEST = text(
+    """
+    select distinct on (meeting_key) * from bot
+     where tenant_id = :tenant_id and meeting_key = any(:meeting_keys)
+     order by meeting_key, generation desc, created_at desc
+    """
+)
+
+
 def latest_bots(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, Bot]:
     """Each meeting's newest bot, in one statement."""
-    rows = session.exec(
-        select(Bot)
-        .where(Bot.tenant_id == tenant_id, col(Bot.meeting_key).in_(sorted(meeting_keys)))
-        .distinct(col(Bot.meeting_key))
-        .order_by(col(Bot.meeting_key), col(Bot.created_at).desc(), col(Bot.generation).desc())
-    )
+    values = {"tenant_id": tenant_id, "meeting_keys": sorted(meeting_keys)}
+    rows = session.execute(select(Bot).from_statement(_LATEST), values).scalars()
     return {bot.meeting_key: bot for bot in rows}
 
 

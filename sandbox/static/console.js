@@ -65,13 +65,20 @@ function draw(id, data, render) {
 }
 
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const clockFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clockFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
-function when(event) {
+function when(event, now) {
   const start = new Date(event.start), end = new Date(event.end);
-  if (event.all_day) return `${dayFormat.format(start)}, all day`;
-  return `${dayFormat.format(start)}, ${timeFormat.format(start)}–${timeFormat.format(end)}`;
+  const day = dayFormat.format(start);
+  if (event.all_day) return [day, "all day"];
+  return [day, `${timeFormat.format(start)}–${timeFormat.format(end)}`, ...nearness(start, end, now)];
+}
+
+function nearness(start, end, now) {
+  const minutes = Math.ceil((start - now) / 60000);
+  if (minutes > 90 || end <= now) return [];
+  return [minutes > 0 ? `in ${minutes} min` : "running"];
 }
 
 function eventPath(event, verb = "") {
@@ -133,7 +140,7 @@ function eventRow(account, event, now) {
   const people = event.is_organizer ? event.attendees : [event.organizer];
   const past = new Date(event.end) <= now;
   return make("li", { className: `event${event.cancelled ? " cancelled" : ""}${past ? " past" : ""}` },
-    make("time", { dateTime: event.start, textContent: when(event) }),
+    make("time", { dateTime: event.start }, ...when(event, now).map((line) => make("span", { textContent: line }))),
     make("div", {},
       make("strong", { textContent: event.title }), " ", ...tags.flatMap((each) => [each, " "]),
       people.length ? make("p", { className: "detail", textContent: `${event.is_organizer ? "with" : "by"} ${people.join(", ")}` }) : null,

@@ -229,6 +229,26 @@ def test_what_could_not_be_started_waits_and_the_rest_does_not(world: World, mon
     assert [delivery.id for delivery in world.deliveries() if delivery.relayed_at is None] == [unlucky]
 
 
+def test_a_start_that_hangs_holds_up_only_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.endpoint()
+    world.emit(5)
+    hanging = world.deliveries()[0].id
+
+    async def start(client: Client, delivery: webhook_deliveries.Waiting) -> None:
+        if delivery.id == hanging:
+            await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        client = await connect(world.temporal_address)
+        monkeypatch.setattr(relay, "_start", start)
+        monkeypatch.setattr(relay, "_BATCH_SECONDS", 0.2)
+        with pytest.raises(TimeoutError):
+            await relay_once(world.database, client)
+
+    run(scenario())
+    assert [delivery.id for delivery in world.deliveries() if delivery.relayed_at is None] == [hanging]
+
+
 def test_a_replay_gets_a_workflow_of_its_own(world: World) -> None:
     world.receiver.replies = [Reply(410), Reply(200)]
 

@@ -115,7 +115,9 @@ class Driver:
         listing: dict[str, Any] = answer.json()
         return listing
 
-    def graph(self, token: str, path: str, headers: Mapping[str, str] | None = None, **params: Any) -> httpx.Response:
+    def graph(
+        self, token: str, path: str, headers: Mapping[str, str] | None = None, /, **params: Any
+    ) -> httpx.Response:
         sent = {"Authorization": f"Bearer {token}", **(headers or {})}
         return self.http.get(f"{self.base}/microsoft/v1.0{path}", params=params, headers=sent)
 

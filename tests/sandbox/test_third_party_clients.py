@@ -7,8 +7,6 @@ import datetime
 from typing import Any
 
 import aiohttp
-import google_auth_httplib2
-import httplib2
 import pytest
 from gcal_sync.api import GoogleCalendarService, ListEventsRequest, SyncEventsRequest
 from gcal_sync.auth import AbstractAuth
@@ -32,9 +30,8 @@ def _google_service(sandbox: Driver, tokens: dict[str, Any]) -> Any:
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
     )
-    http = google_auth_httplib2.AuthorizedHttp(credentials, http=httplib2.Http(timeout=10))
     options = {"api_endpoint": f"{sandbox.base}/google/calendar/v3/"}
-    return build("calendar", "v3", http=http, static_discovery=True, client_options=options)
+    return build("calendar", "v3", credentials=credentials, static_discovery=True, client_options=options)
 
 
 def test_googles_own_client_pages_syncs_and_survives_410(sandbox: Driver) -> None:
@@ -66,7 +63,7 @@ def test_googles_own_client_refreshes_an_expired_token_by_itself(sandbox: Driver
         assert calendars.list().execute()["items"][0]["primary"] is True
 
 
-class _Auth(AbstractAuth):  # type: ignore[misc]
+class _Auth(AbstractAuth):
     def __init__(self, session: aiohttp.ClientSession, host: str, token: str) -> None:
         super().__init__(session, host)
         self._token = token

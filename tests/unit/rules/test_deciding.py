@@ -13,6 +13,7 @@ from meetbot.rules import (
     DecisionContext,
     LayerSource,
     Outcome,
+    Override,
     ReasonCode,
     RuleLayer,
     compile_rules,
@@ -157,6 +158,22 @@ def test_a_context_may_serve_many_events_and_decides_each_for_itself() -> None:
     context = _context({"boss": "boss@acme.com"})
     assert [decide(each, context, rules).outcome for each in (event, other, event)] == ["record", "skip", "record"]
     assert decide(event, _context({"boss": "ana@acme.com"}), rules).outcome == "skip"
+
+
+def test_a_context_with_another_override_is_otherwise_the_same() -> None:
+    event, context = case()
+    rules = compile_rules([layer("user", rule(EVERYTHING))])
+    skipped = context.with_override(Override.SKIP)
+    assert decide(event, skipped, rules).reason is ReasonCode.OVERRIDE_SKIP
+    assert decide(event, skipped.with_override(None), rules).reason is ReasonCode.RULE_MATCHED
+    assert skipped.with_override(None) == context
+
+
+def test_a_context_with_other_attributes_forgets_what_it_knew() -> None:
+    event, context = case({"organizer": {"email": "boss@acme.com"}}, attributes={"boss": "boss@acme.com"})
+    rules = compile_rules([layer("user", rule({"organizer_email": "$boss"}))])
+    assert decide(event, context, rules).outcome == "record"
+    assert decide(event, replace(context, attributes={"boss": "ana@acme.com"}), rules).outcome == "skip"
 
 
 def test_the_owner_s_answer_comes_from_the_event_not_from_the_list() -> None:

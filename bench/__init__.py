@@ -1,0 +1,1 @@
+"""Commands that measure and print JSON. No test depends on their numbers."""

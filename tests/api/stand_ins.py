@@ -1,0 +1,169 @@
+"""Stand-ins for what the front asks of others. They check what the real ones check."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
+from meetbot.events import Event, Provider
+from meetbot.orchestration import CalendarUserSignal
+from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
+from meetbot.providers.oauth import code_challenge_s256
+from meetbot.sealing import DataKey, kek_name
+from meetbot.storage.calendar_users import CalendarUserRef
+
+
+@dataclass
+class RecordingOrchestrator:
+    """Keeps what it was told; ``is_up`` False stands for a Temporal that does not answer."""
+
+    is_up: bool = True
+    started: list[CalendarUserRef] = field(default_factory=list)
+    signals: list[tuple[str, CalendarUserSignal]] = field(default_factory=list)
+    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    reported: list[tuple[str, str]] = field(default_factory=list)
+
+    def reset(self) -> None:
+        self.is_up = True
+        for told in (self.started, self.signals, self.cancelled, self.reported):
+            told.clear()  # type: ignore[attr-defined]
+
+    def start_calendar_user(self, user: CalendarUserRef) -> bool:
+        self.started.append(user)
+        return self.is_up
+
+    def signal_calendar_user(self, user: CalendarUserRef, signal: CalendarUserSignal) -> bool:
+        self.signals.append((user.id, signal))
+        return self.is_up
+
+    def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
+        self.signals.extend((user.id, signal) for user in users)
+        return self.is_up
+
+    def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
+        self.cancelled.append((tenant_id, meeting_key))
+        return self.is_up
+
+    def backend_reported(self, tenant_id: str, meeting_key: str) -> bool:
+        self.reported.append((tenant_id, meeting_key))
+        return self.is_up
+
+    def check(self) -> bool:
+        return self.is_up
+
+
+@dataclass
+class StandInVault:
+    """Hands out data keys and keeps them by their wrapped form, so that a test can open what was sealed."""
+
+    is_up: bool = True
+    keys: dict[str, bytes] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        self.is_up = True
+        self.keys.clear()
+
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        self.check()
+        wrapped, plaintext = f"vault:v1:{secrets.token_hex(8)}", secrets.token_bytes(32)
+        self.keys[wrapped] = plaintext
+        return DataKey(plaintext=plaintext, wrapped_key=wrapped, kek_name=kek_name(tenant_id), kek_version=1)
+
+    def check(self) -> None:
+        if not self.is_up:
+            raise VaultUnavailable("vault_unreachable", "stands still")
+
+
+@dataclass
+class Consent:
+    """A person's account at the provider, and what they grant."""
+
+    subject: str = "subject-1"
+    email: str = "olga@own.com"
+    refresh_token: str | None = "refresh-1"
+    scopes: frozenset[str] = frozenset({"openid", "email", "calendar"})
+
+
+@dataclass
+class StandInProvider:
+    """An authorization server that holds to RFC 6749 and RFC 7636: a code works once, for its verifier, nonce and address."""
+
+    name: Provider
+    codes: dict[str, tuple[dict[str, str], Consent]] = field(default_factory=dict)
+    failure: ProviderError | None = None
+    exchanges: int = 0
+
+    def reset(self) -> None:
+        self.codes.clear()
+        self.failure = None
+        self.exchanges = 0
+
+    def authorization_url(
+        self,
+        client: OAuthClient,
+        *,
+        redirect_uri: str,
+        state: str,
+        code_challenge: str,
+        nonce: str,
+        login_hint: str | None,
+    ) -> str:
+        asked = {
+            "client_id": client.client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "code_challenge": code_challenge,
+            "nonce": nonce,
+        }
+        return f"https://accounts.google.com/o/oauth2/v2/auth?{urlencode(asked)}"
+
+    def consent(self, authorization_url: str, consent: Consent | None = None) -> dict[str, str]:
+        """A person agrees: the parameters that their browser brings to the callback."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(authorization_url).query).items()}
+        code = secrets.token_urlsafe(8)
+        self.codes[code] = (asked, consent or Consent())
+        return {"state": asked["state"], "code": code}
+
+    def exchange_code(
+        self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
+    ) -> TokenGrant:
+        self.exchanges += 1
+        if self.failure is not None:
+            raise self.failure
+        asked, consent = self.codes.pop(code, ({}, Consent()))
+        proven = asked.get("code_challenge") == code_challenge_s256(code_verifier)
+        if not proven or asked["redirect_uri"] != redirect_uri or asked["nonce"] != nonce:
+            raise ReconnectRequired("invalid_grant", "the code does not fit")
+        return TokenGrant(
+            access_token="access",
+            expires_at=datetime.now(UTC) + timedelta(hours=1),
+            refresh_token=consent.refresh_token,
+            scopes=consent.scopes,
+            subject=consent.subject,
+            email=consent.email,
+        )
+
+    def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
+        return frozenset({"calendar"}) - granted
+
+    def refresh(self, client: OAuthClient, refresh_token: str) -> TokenGrant:
+        raise AssertionError("the front never refreshes")
+
+    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
+        raise AssertionError("the front never revokes")
+
+    def list_events(
+        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+    ) -> Listing:
+        raise AssertionError("the front never reads a calendar")
+
+    def get_event(self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float) -> RawEvent:
+        raise AssertionError("the front never reads a calendar")
+
+    def normalise(self, calendar_id: str, raw: dict[str, Any] | RawEvent, *, owner_email: str) -> Event | None:
+        raise AssertionError("the front never reads a calendar")

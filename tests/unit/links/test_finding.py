@@ -1,0 +1,107 @@
+"""What `find_meeting_link` promises beyond the corpus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meetbot.events import MeetingLink, Provider
+from meetbot.links import find_meeting_link
+
+_ZOOM = "https://us02web.zoom.us/j/81234567890"
+
+
+def _google(**event: Any) -> MeetingLink:
+    link = find_meeting_link(Provider.GOOGLE, event)
+    assert link
+    return link
+
+
+def _microsoft(**event: Any) -> MeetingLink:
+    link = find_meeting_link(Provider.MICROSOFT, event)
+    assert link
+    return link
+
+
+def _entry(uri: str, **more: str) -> dict[str, Any]:
+    return {"entryPoints": [{"entryPointType": "video", "uri": uri, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("source", "event"),
+    [
+        ("conferenceData", {"conferenceData": _entry(_ZOOM)}),
+        ("hangoutLink", {"hangoutLink": _ZOOM}),
+        ("location", {"location": _ZOOM}),
+        ("description", {"description": _ZOOM}),
+        ("summary", {"summary": _ZOOM}),
+    ],
+)
+def test_the_source_names_the_google_field(source: str, event: dict[str, Any]) -> None:
+    assert _google(**event).source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "event"),
+    [
+        ("onlineMeeting.joinUrl", {"onlineMeeting": {"joinUrl": _ZOOM}}),
+        ("onlineMeetingUrl", {"onlineMeetingUrl": _ZOOM}),
+        ("location", {"location": {"displayName": _ZOOM}}),
+        ("location", {"location": {"locationUri": _ZOOM}}),
+        ("locations", {"locations": [{"displayName": "Room 1"}, {"locationUri": _ZOOM}]}),
+        ("body", {"body": {"contentType": "html", "content": f"<p>{_ZOOM}</p>"}}),
+        ("subject", {"subject": _ZOOM}),
+    ],
+)
+def test_the_source_names_the_graph_field(source: str, event: dict[str, Any]) -> None:
+    assert _microsoft(**event).source == source
+
+
+def test_the_source_of_a_fuller_form_is_where_that_stood() -> None:
+    link = _google(location=_ZOOM, description=f"{_ZOOM}?pwd=abc")
+    assert (link.url, link.source) == (f"{_ZOOM}?pwd=abc", "description")
+
+
+def test_a_stated_passcode_survives_a_fuller_form_without_one() -> None:
+    link = _google(conferenceData=_entry(_ZOOM, passcode="123456"), description=f"{_ZOOM}?tk=abc")
+    assert link.passcode == "123456"
+
+
+def test_a_registrants_link_keeps_its_token_and_loses_the_host_secret() -> None:
+    link = _google(location=f"{_ZOOM}?zak=eyJhbGciOiJIUzI1NiJ9&tk=abc&utm_source=mail")
+    assert link.url == f"{_ZOOM}?tk=abc"
+
+
+def test_a_link_at_the_end_of_a_megabyte_is_found() -> None:
+    body = "<p>Lorem ipsum dolor sit amet, consectetur.</p>" * 22_000 + f'<a href="{_ZOOM}">Join</a>'
+    assert _microsoft(body={"contentType": "html", "content": body}).url == _ZOOM
+
+
+def test_a_link_behind_more_junk_than_is_read_is_found_at_the_end() -> None:
+    body = "see https://zoom.us/rec/share/abc or " * 25_000 + _ZOOM
+    assert _google(description=body).url == _ZOOM
+
+
+def test_lone_surrogates_are_overlooked() -> None:
+    assert _google(location=f"\ud800{_ZOOM}\udfff").url == _ZOOM
+
+
+def test_bytes_are_not_text() -> None:
+    assert find_meeting_link(Provider.GOOGLE, {"location": _ZOOM.encode()}) is None
+
+
+def test_the_text_of_a_link_that_leads_elsewhere_is_not_believed_but_the_text_after_it_is() -> None:
+    html = f'<a href="https://zoom.us.example.com/j/1">{_ZOOM}</a> or https://meet.google.com/abc-defg-hij'
+    assert _microsoft(body={"contentType": "html", "content": html}).meeting_id == "abc-defg-hij"
+
+
+def test_a_line_that_is_merely_long_is_not_joined_with_the_next() -> None:
+    text = "The link to our weekly meeting is the following one: https://zoom.us/my/jane\ndoe\n"
+    assert _google(description=text).meeting_id == "jane"
+
+
+def test_two_meetings_of_one_channel_are_two() -> None:
+    first = "https://teams.microsoft.com/l/meetup-join/19%3aab%40thread.tacv2/1612345678901"
+    other = first.replace("901", "902") + "?context=%7b%22Tid%22%3a%221%22%7d"
+    assert _google(description=f"{first} {other}").url == first

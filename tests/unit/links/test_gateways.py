@@ -1,0 +1,107 @@
+"""Rewritten addresses, undone. Expected values follow the vendors' published encodings."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from meetbot.links.gateways import Lost, follow
+from meetbot.links.urls import Url
+
+_ZOOM = "https://zoom.us/j/987654321"
+
+
+def _target(text: str) -> str:
+    target = follow(text)
+    assert isinstance(target, Url)
+    return f"{target.scheme}://{target.host}{target.path}" + (f"?{target.query}" if target.query else "")
+
+
+def test_an_address_behind_no_gateway_stays() -> None:
+    assert _target(f"{_ZOOM}?pwd=a") == f"{_ZOOM}?pwd=a"
+
+
+def test_a_star_stands_for_the_next_replaced_character() -> None:
+    # "JSU" is base64 of "%%"
+    assert (
+        _target("https://urldefense.com/v3/__https://meet.jit.si/a*41b*42__;JSU!!x!y$")
+        == "https://meet.jit.si/a%41b%42"
+    )
+
+
+def test_two_stars_and_a_letter_stand_for_a_run() -> None:
+    # "IyMjIyM" is base64 of "#####": one, then a run of three (B), then one
+    assert (
+        _target("https://urldefense.com/v3/__https://meet.jit.si/?a*b**Bc*__;IyMjIyM!!x!y$") == "https://meet.jit.si/?a"
+    )
+
+
+def test_a_run_of_sixty_five_is_the_longest() -> None:
+    # "_" is the last of the 64 letters; the replaced characters are 65 times "%", in base64
+    replaced = "JSUl" * 21 + "JSU"
+    assert (
+        _target(f"https://urldefense.us/v3/__https://meet.jit.si/**___;{replaced}!!x$")
+        == "https://meet.jit.si/" + "%" * 65
+    )
+
+
+def test_more_stars_than_replaced_characters_do_no_harm() -> None:
+    assert (
+        _target("https://urldefense.com/v3/__https://zoom.us/j/9876*54321**Z__;JQ!!x$")
+        == "https://zoom.us/j/9876%54321"
+    )
+
+
+def test_the_second_edition_writes_percent_as_dash_and_slash_as_underscore() -> None:
+    assert _target("https://urldefense.proofpoint.com/v2/url?u=https-3A__zoom.us_j_1-3Fpwd-3Da-5Fb-2Dc&d=x") == (
+        "https://zoom.us/j/1?pwd=a_b-c"
+    )
+
+
+@pytest.mark.parametrize("padding", ["", "=", "%3D", "=="])
+def test_base64_may_be_padded_or_not(padding: str) -> None:
+    assert _target(f"https://eu.protection.sophos.com/?d=zoom.us&u=aHR0cHM6Ly96b29tLnVzL2ovMTIzNA{padding}&i=x") == (
+        "https://zoom.us/j/1234"
+    )
+
+
+def test_only_the_parameter_of_the_original_counts() -> None:
+    other = quote("https://meet.google.com/abc-defg-hij", safe="")
+    text = f"https://a.safelinks.protection.outlook.com/?data={other}&url={quote(_ZOOM, safe='')}&url={other}"
+    assert _target(text) == _ZOOM
+
+
+def test_six_layers_are_the_most() -> None:
+    text = _ZOOM
+    for layers in range(1, 8):
+        text = "https://www.google.com/url?q=" + quote(text, safe="")
+        assert (follow(text) is Lost.OPAQUE) == (layers > 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://protect-us.mimecast.com/s/AbCd?domain=zoom.us",
+        "https://eu.protection.sophos.com/?d=zoom.us",
+        "https://eu.protection.sophos.com/?u=%ff%fe",
+        "https://eu.protection.sophos.com/?u=_w",
+        "https://urldefense.com/v3/no-markers",
+        "https://urldefense.com/v2/url?d=x",
+        "https://a.safelinks.protection.outlook.com/",
+        "https://secure-web.cisco.com/",
+    ],
+)
+def test_what_cannot_be_read_is_opaque(text: str) -> None:
+    assert follow(text) is Lost.OPAQUE
+
+
+@pytest.mark.parametrize(
+    "inner", ["javascript:alert(1)", "//user@zoom.us/j/1", "https://zoom.us\\@example.com", "tel:1"]
+)
+def test_what_a_gateway_hides_is_judged_like_any_address(inner: str) -> None:
+    assert follow("https://www.google.com/url?q=" + quote(inner, safe="")) is Lost.NOT_AN_ADDRESS
+
+
+def test_a_gateways_name_must_end_on_a_dot_boundary() -> None:
+    assert _target("https://notlinkprotect.cudasvc.com/url?a=x") == "https://notlinkprotect.cudasvc.com/url?a=x"

@@ -1,0 +1,52 @@
+"""The table of platforms is data that a newcomer extends; what it says must hold together."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from meetbot.events import Platform, Provider
+from meetbot.links import find_meeting_link
+from meetbot.links.needles import HOST, LABEL
+from meetbot.links.table import GATEWAYS, PLATFORMS
+
+_TABLE: dict[str, Any] = tomllib.loads(resources.files("meetbot.links").joinpath("platforms.toml").read_text("utf-8"))
+_HOSTS = sorted({host for row in _TABLE["platform"] for host in row["hosts"]})
+
+
+def test_every_platform_has_a_row() -> None:
+    assert {row["name"] for row in _TABLE["platform"]} == set(Platform) - {Platform.NONE}
+
+
+def test_every_parameter_that_is_named_is_kept() -> None:
+    for row in _TABLE["platform"]:
+        for link in row["link"]:
+            named = {link[key] for key in ("passcode", "full", "id_from") if key in link} - {"passcode"}
+            assert named <= set(link.get("keep", []))
+
+
+def test_no_host_secret_is_kept() -> None:
+    kept = {name.lower() for row in _TABLE["platform"] for link in row["link"] for name in link.get("keep", [])}
+    assert not kept & {"zak", "roomkey", "hostkey", "host_key"}
+
+
+@pytest.mark.parametrize("host", _HOSTS)
+def test_hosts_match_on_a_dot_boundary_only(host: str) -> None:
+    name = host.removeprefix("*.")
+    assert PLATFORMS.of(name)
+    assert bool(PLATFORMS.of(f"acme.{name}")) == host.startswith("*.") or f"acme.{name}" in _HOSTS
+    assert not PLATFORMS.of(f"evil{name}") or f"*.{name}" in _HOSTS
+    assert not PLATFORMS.of(f"{name}.example.com")
+
+
+def test_every_host_is_found_by_the_first_glance_at_a_text() -> None:
+    for name in (*PLATFORMS.names(), *GATEWAYS.names()):
+        assert HOST.search(f"https://{name}/".encode())
+        assert LABEL.search(f"https://{name}/".encode())
+
+
+def test_hosts_for_other_pages_are_left_out() -> None:
+    assert find_meeting_link(Provider.GOOGLE, {"location": "https://scheduler.zoom.us/j/987654321"}) is None

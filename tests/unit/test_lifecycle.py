@@ -1,0 +1,293 @@
+"""What becomes of a meeting's bot: the whole table, one line of it per test, and what holds for all of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meetbot.bots.base import TERMINAL_STATES, BotState
+from meetbot.bots.lifecycle import Action, Standing, Wish, next_action
+from meetbot.planning import Target
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LEAD = timedelta(seconds=90)
+LINK, OTHER_LINK = "https://meet.example/a", "https://meet.example/b"
+
+COMING = Target(NOW + 60 * MINUTE, NOW + 90 * MINUTE, LINK)
+RUNNING = Target(NOW - 10 * MINUTE, NOW + 20 * MINUTE, LINK)
+ENDED = Target(NOW - 30 * MINUTE, NOW, LINK)
+
+IN_FLIGHT = [BotState.DISPATCHING, BotState.DISPATCHED]
+IN_THE_MEETING = [BotState.JOINING, BotState.IN_CALL, BotState.RECORDING]
+HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED, BotState.MISSED]
+
+
+def bot(state: BotState, target: Target) -> Standing:
+    return Standing(state, target.join_at, target.end_at, target.meeting_url)
+
+
+def moved(target: Target, by: timedelta) -> Target:
+    return replace(target, join_at=target.join_at + by, end_at=target.end_at + by)
+
+
+def action(
+    standing: Standing | None, target: Target | None, *, held: bool = False, expected: bool = True, now: datetime = NOW
+) -> Action:
+    return next_action(standing, Wish(target, held, expected), now=now, lead=LEAD)
+
+
+# No bot yet
+
+
+@pytest.mark.parametrize("target", [COMING, RUNNING])
+def test_a_claimed_meeting_gets_its_bot(target: Target) -> None:
+    assert action(None, target) is Action.CREATE
+
+
+def test_a_meeting_nobody_claims_gets_none() -> None:
+    assert action(None, None) is Action.NOTHING
+
+
+def test_a_meeting_that_has_ended_gets_none() -> None:
+    assert action(None, ENDED) is Action.NOTHING
+
+
+def test_a_meeting_that_is_held_gets_none() -> None:
+    assert action(None, COMING, held=True) is Action.NOTHING
+
+
+# Waiting for its time
+
+
+def test_a_waiting_bot_with_an_unchanged_claim_waits_on() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), COMING) is Action.KEEP
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        moved(COMING, MINUTE),
+        moved(COMING, -30 * MINUTE),
+        replace(COMING, meeting_url=OTHER_LINK),
+        replace(COMING, end_at=COMING.end_at + MINUTE),
+    ],
+    ids=["later", "earlier", "other link", "longer"],
+)
+def test_a_waiting_bot_follows_every_change(target: Target) -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), target) is Action.RESCHEDULE
+
+
+def test_a_waiting_bot_without_a_claim_is_cancelled() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), None, expected=False) is Action.CANCEL
+
+
+def test_a_waiting_bot_of_a_user_who_disconnected_is_cancelled() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), None, expected=True) is Action.CANCEL
+
+
+def test_a_waiting_bot_that_somebody_cancelled_is_cancelled_whatever_is_claimed() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), COMING, held=True) is Action.CANCEL
+
+
+def test_a_waiting_bot_whose_meeting_passed_was_missed() -> None:
+    assert action(bot(BotState.SCHEDULED, ENDED), None) is Action.MISS
+    assert action(bot(BotState.SCHEDULED, ENDED), ENDED) is Action.MISS
+
+
+def test_a_bot_nobody_expects_any_more_is_not_missed() -> None:
+    assert action(bot(BotState.SCHEDULED, ENDED), None, expected=False) is Action.CANCEL
+    assert action(bot(BotState.SCHEDULED, ENDED), None, held=True) is Action.CANCEL
+
+
+def test_a_meeting_moved_into_the_past_before_its_bot_went_is_cancelled() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), ENDED) is Action.CANCEL
+
+
+def test_a_meeting_prolonged_past_its_end_still_gets_its_bot() -> None:
+    prolonged = replace(ENDED, end_at=NOW + 10 * MINUTE)
+
+    assert action(bot(BotState.SCHEDULED, ENDED), prolonged) is Action.RESCHEDULE
+
+
+# Sent off
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING, BotState.FINALIZING])
+def test_a_bot_that_was_sent_stays_while_its_claim_stands(state: BotState) -> None:
+    assert action(bot(state, RUNNING), RUNNING) is Action.KEEP
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
+def test_the_last_claim_gone_calls_a_sent_bot_back(state: BotState) -> None:
+    assert action(bot(state, RUNNING), None) is Action.WITHDRAW
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
+def test_somebody_cancelling_calls_a_sent_bot_back(state: BotState) -> None:
+    assert action(bot(state, RUNNING), RUNNING, held=True) is Action.WITHDRAW
+    assert action(bot(state, ENDED), None, held=True) is Action.WITHDRAW
+
+
+@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING])
+def test_a_bot_in_a_meeting_that_runs_long_stays(state: BotState) -> None:
+    assert action(bot(state, ENDED), None) is Action.KEEP
+    assert action(bot(state, ENDED), ENDED) is Action.KEEP
+
+
+def test_a_backend_that_never_took_the_bot_until_the_end_made_us_miss_it() -> None:
+    assert action(bot(BotState.DISPATCHING, ENDED), None) is Action.MISS
+
+
+@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING])
+@pytest.mark.parametrize("by", [LEAD, -LEAD, MINUTE])
+def test_a_sent_bot_is_not_disturbed_by_a_move_within_the_lead(state: BotState, by: timedelta) -> None:
+    assert action(bot(state, RUNNING), moved(RUNNING, by)) is Action.KEEP
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
+@pytest.mark.parametrize("by", [LEAD + timedelta(seconds=1), -LEAD - timedelta(seconds=1)])
+def test_a_sent_bot_is_relocated_by_a_move_beyond_the_lead(state: BotState, by: timedelta) -> None:
+    assert action(bot(state, RUNNING), moved(RUNNING, by)) is Action.RELOCATE
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
+def test_a_sent_bot_is_relocated_to_another_link(state: BotState) -> None:
+    assert action(bot(state, RUNNING), replace(RUNNING, meeting_url=OTHER_LINK)) is Action.RELOCATE
+
+
+@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING])
+def test_a_sent_bot_stays_in_a_meeting_that_is_prolonged(state: BotState) -> None:
+    assert action(bot(state, RUNNING), replace(RUNNING, end_at=RUNNING.end_at + MINUTE)) is Action.KEEP
+
+
+@pytest.mark.parametrize("target", [None, RUNNING, COMING, replace(RUNNING, meeting_url=OTHER_LINK)])
+@pytest.mark.parametrize("held", [True, False])
+def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, held: bool) -> None:
+    assert action(bot(BotState.FINALIZING, RUNNING), target, held=held) is Action.KEEP
+
+
+@pytest.mark.parametrize("target", [moved(RUNNING, MINUTE), replace(RUNNING, end_at=RUNNING.end_at + 15 * MINUTE)])
+def test_a_bot_the_backend_has_not_taken_yet_follows_a_small_change(target: Target) -> None:
+    """It is still to be sent, and is only sent for what is claimed: kept as it stands, it would never go."""
+    assert action(bot(BotState.DISPATCHING, RUNNING), target) is Action.RESCHEDULE
+
+
+# At its end
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL_STATES))
+def test_nothing_follows_a_bots_end_without_a_claim(state: BotState) -> None:
+    assert action(bot(state, RUNNING), None) is Action.NOTHING
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL_STATES))
+def test_a_held_meeting_gets_no_further_bot(state: BotState) -> None:
+    assert action(bot(state, RUNNING), replace(COMING, meeting_url=OTHER_LINK), held=True) is Action.NOTHING
+
+
+def test_a_restored_meeting_gets_a_new_bot() -> None:
+    assert action(bot(BotState.CANCELLED, COMING), COMING) is Action.CREATE
+
+
+@pytest.mark.parametrize("state", HAD_ITS_BOT)
+def test_a_meeting_that_had_its_bot_gets_no_second_one(state: BotState) -> None:
+    assert action(bot(state, RUNNING), RUNNING) is Action.NOTHING
+    assert action(bot(state, RUNNING), replace(RUNNING, end_at=RUNNING.end_at + MINUTE)) is Action.NOTHING
+
+
+@pytest.mark.parametrize("state", HAD_ITS_BOT)
+def test_a_meeting_that_moved_on_after_its_bot_gets_its_next_one(state: BotState) -> None:
+    assert action(bot(state, RUNNING), moved(RUNNING, 24 * 60 * MINUTE)) is Action.CREATE
+    assert action(bot(state, RUNNING), moved(RUNNING, LEAD)) is Action.NOTHING
+
+
+@pytest.mark.parametrize("state", HAD_ITS_BOT)
+def test_a_meeting_that_went_elsewhere_after_its_bot_gets_its_next_one(state: BotState) -> None:
+    assert action(bot(state, RUNNING), replace(RUNNING, meeting_url=OTHER_LINK)) is Action.CREATE
+
+
+# What holds for the whole table
+
+states = st.sampled_from(list(BotState))
+targets = st.builds(
+    lambda starts_in, lasts, url: Target(NOW + starts_in, NOW + starts_in + lasts, url),
+    st.integers(-180, 180).map(lambda minutes: minutes * MINUTE)
+    | st.integers(-100, 100).map(lambda seconds: timedelta(seconds=seconds)),
+    st.integers(1, 180).map(lambda minutes: minutes * MINUTE),
+    st.sampled_from([LINK, OTHER_LINK]),
+)
+bots = st.builds(bot, states, targets)
+wishes = st.builds(Wish, st.none() | targets, held=st.booleans(), expected=st.booleans())
+
+
+def decided(standing: Standing | None, wish: Wish) -> Action:
+    return next_action(standing, wish, now=NOW, lead=LEAD)
+
+
+@given(bots, wishes)
+def test_no_bot_is_created_beside_a_live_one(standing: Standing, wish: Wish) -> None:
+    if standing.state not in TERMINAL_STATES:
+        assert decided(standing, wish) is not Action.CREATE
+
+
+@given(st.none() | bots, wishes)
+def test_held_never_leads_to_a_bot(standing: Standing | None, wish: Wish) -> None:
+    assert decided(standing, replace(wish, held=True)) not in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE)
+
+
+@given(st.none() | bots, wishes)
+def test_no_bot_is_made_or_moved_without_a_claim_on_a_meeting_that_goes_on(
+    standing: Standing | None, wish: Wish
+) -> None:
+    if decided(standing, wish) in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE):
+        assert wish.target is not None
+        assert wish.target.end_at > NOW
+
+
+@given(bots, wishes)
+def test_a_bot_that_may_be_in_a_meeting_is_never_just_written_off_before_its_end(
+    standing: Standing, wish: Wish
+) -> None:
+    if standing.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
+        decision = decided(standing, wish)
+        assert decision is not Action.CANCEL
+        assert decision is not Action.MISS or standing.end_at <= NOW
+
+
+@given(bots, wishes)
+def test_an_ended_bot_is_never_touched_again(standing: Standing, wish: Wish) -> None:
+    if standing.state in TERMINAL_STATES:
+        assert decided(standing, wish) in (Action.NOTHING, Action.CREATE)
+
+
+@given(bots, wishes)
+def test_a_live_bot_is_never_overlooked(standing: Standing, wish: Wish) -> None:
+    if standing.state not in TERMINAL_STATES:
+        assert decided(standing, wish) is not Action.NOTHING
+
+
+@given(wishes)
+def test_a_bot_just_created_is_kept(wish: Wish) -> None:
+    if decided(None, wish) is Action.CREATE:
+        assert wish.target is not None
+        assert decided(bot(BotState.SCHEDULED, wish.target), wish) is Action.KEEP
+
+
+@given(bots, wishes)
+def test_a_bot_just_rescheduled_is_kept(standing: Standing, wish: Wish) -> None:
+    if decided(standing, wish) is Action.RESCHEDULE:
+        assert wish.target is not None
+        assert decided(bot(standing.state, wish.target), wish) is Action.KEEP
+
+
+@given(bots, wishes)
+def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(standing: Standing, wish: Wish) -> None:
+    """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
+    if standing.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(standing, wish) is Action.KEEP:
+        assert wish.target is not None
+        assert standing == bot(standing.state, wish.target)

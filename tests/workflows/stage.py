@@ -1,0 +1,227 @@
+"""Where workflows are played: a server, our workers, and activities whose answers a test decides."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import sysconfig
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.failures import FailureBoundary
+from meetbot.orchestration import (
+    BotOrder,
+    BotStart,
+    CalendarUserState,
+    DispatchRequest,
+    DispatchResult,
+    MeetingRef,
+    SyncRequest,
+    SyncResult,
+    TaskQueue,
+    WorkflowName,
+    bot_workflow_id,
+    calendar_user_workflow_id,
+)
+from meetbot.temporal import MEETBOT_STATE, SEARCH_ATTRIBUTES, TENANT_ID, plugin
+from workflows.bot import BotWorkflow
+from workflows.calendar_user import CalendarUserWorkflow
+
+TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
+# More rounds than any test plays: the time-skipping server stalls when a child outlives its parent's run.
+WITHOUT_END = 100_000
+Handle = WorkflowHandle[Any, Any]
+_T = TypeVar("_T")
+_tenant_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An activity that was asked for, and when."""
+
+    name: str
+    at: datetime
+    request: Any
+
+
+Answer = Callable[[Call], Awaitable[Any]]
+
+
+class PlayedActivities:
+    """All activities of the two workflows by their names; what they answer is up to ``answer``."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.calls: list[Call] = []
+
+    @activity.defn(name="calendar.sync")
+    async def sync(self, request: SyncRequest) -> SyncResult:
+        return await self._play(request, SyncResult)
+
+    @activity.defn(name="bot.schedule")
+    async def schedule(self, ref: MeetingRef) -> BotOrder:
+        return await self._play(ref, BotOrder)
+
+    @activity.defn(name="bot.dispatch")
+    async def dispatch(self, request: DispatchRequest) -> DispatchResult:
+        return await self._play(request, DispatchResult)
+
+    @activity.defn(name="bot.leave")
+    async def leave(self, ref: MeetingRef) -> BotOrder:
+        return await self._play(ref, BotOrder)
+
+    @activity.defn(name="bot.follow")
+    async def follow(self, ref: MeetingRef) -> BotOrder:
+        return await self._play(ref, BotOrder)
+
+    async def _play(self, request: Any, kind: type[_T]) -> _T:
+        info = activity.info()
+        call = Call(info.activity_type, info.current_attempt_scheduled_time, request)
+        self.calls.append(call)
+        answer = await self._answer(call)
+        assert isinstance(answer, kind)
+        return answer
+
+
+class Script:
+    """Answers in their order, by activity: a result, an exception to raise, or a function of the call that answers it.
+
+    What is asked beyond the script fails the workflow, and with it the test.
+    """
+
+    def __init__(self, **steps: list[Any]) -> None:
+        self._steps = steps
+
+    async def answer(self, call: Call) -> Any:
+        steps = self._steps.get(call.name.rpartition(".")[2], [])
+        if not steps:
+            raise ApplicationError(f"nothing is left in the script for {call.name}", non_retryable=True)
+        step = steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if not callable(step):
+            return step
+        answer = step(call)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A server with our workers on it. Each stage has a tenant of its own; what was started on it is ended with it."""
+
+    client: Client
+    activities: PlayedActivities
+    tenant_id: str
+    started: set[str] = field(default_factory=set)
+
+    @property
+    def calls(self) -> list[Call]:
+        return self.activities.calls
+
+    def called(self, name: str) -> list[Call]:
+        return [call for call in self.calls if call.name == name]
+
+    @property
+    def bot_steps(self) -> list[str]:
+        """The activities of bots in the order in which they were asked for, by their short names."""
+        return [call.name.removeprefix("bot.") for call in self.calls if call.name.startswith("bot.")]
+
+    async def connect(self, user: str = "cu_1", **state: Any) -> Handle:
+        """Start a calendar user's workflow."""
+        handle = self.calendar(user)
+        defaults = {"provider": "google", "interval_seconds": 300, "rounds_per_run": WITHOUT_END}
+        await self.client.start_workflow(
+            WorkflowName.CALENDAR_USER,
+            CalendarUserState(tenant_id=self.tenant_id, calendar_user_id=user, **(defaults | state)),
+            id=handle.id,
+            task_queue=TaskQueue.CALENDAR_USERS,
+            search_attributes=_search_attributes(self.tenant_id, "connecting"),
+        )
+        return handle
+
+    async def start_bot(self, key: str = "mtg_1", *, rounds_per_run: int = WITHOUT_END) -> Handle:
+        handle = self.bot(key)
+        await self.client.start_workflow(
+            WorkflowName.BOT,
+            BotStart(self.tenant_id, key, rounds_per_run),
+            id=handle.id,
+            task_queue=TaskQueue.BOTS,
+            search_attributes=_search_attributes(self.tenant_id, "scheduled"),
+        )
+        return handle
+
+    def calendar(self, user: str = "cu_1") -> Handle:
+        return self._handle(calendar_user_workflow_id(self.tenant_id, user))
+
+    def bot(self, key: str = "mtg_1") -> Handle:
+        """The workflow of a meeting's bot, whoever started it."""
+        return self._handle(bot_workflow_id(self.tenant_id, key))
+
+    def _handle(self, workflow_id: str) -> Handle:
+        self.started.add(workflow_id)
+        return self.client.get_workflow_handle(workflow_id)
+
+    async def clear(self) -> None:
+        for workflow_id in sorted(self.started):
+            with contextlib.suppress(RPCError):
+                await self.client.get_workflow_handle(workflow_id).terminate("the test is over")
+
+
+@asynccontextmanager
+async def staged(client: Client, answer: Answer, *, tenant_id: str | None = None) -> AsyncIterator[Stage]:
+    """Our workers on a server, as the worker process makes them, with played activities."""
+    played = PlayedActivities(answer)
+    stage = Stage(client, played, tenant_id or f"tnt_{next(_tenant_numbers)}")
+    of_bots = [played.schedule, played.dispatch, played.leave, played.follow]
+    async with (
+        Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
+        Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),
+        Worker(client, task_queue=TaskQueue.SYNC, activities=[played.sync], interceptors=[FailureBoundary()]),
+        Worker(client, task_queue=TaskQueue.DISPATCH, activities=of_bots, interceptors=[FailureBoundary()]),
+    ):
+        try:
+            yield stage
+        finally:
+            await stage.clear()
+
+
+async def start_time_skipping() -> WorkflowEnvironment:
+    """A server whose clock jumps to the next timer whenever a result is awaited and nothing else is to be done."""
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(TEST_SERVER), plugins=[plugin()]
+    )
+    await environment.client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=environment.client.namespace,
+            search_attributes={key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in SEARCH_ATTRIBUTES},
+        )
+    )
+    return environment
+
+
+async def details_of(handle: Handle) -> str:
+    """What the workflow shows an operator."""
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return metadata.current_details
+
+
+def _search_attributes(tenant_id: str, state: str) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)]
+    )
