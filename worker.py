@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.failures import FailureBoundary
+from activities.housekeeping import run_housekeeping
 from activities.recovery import run_recovery
 from activities.relay import run_relay
 from activities.wiring import WorkerParts, open_parts
@@ -80,6 +81,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         _log.info("worker ready")
         await asyncio.gather(
             run_relay(parts.database, client, stop),
+            run_housekeeping(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             stop.wait(),
         )

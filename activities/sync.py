@@ -13,7 +13,7 @@ from activities.services import Services
 from meetbot.errors import ProviderError, ReconnectRequired, ResourceGone
 from meetbot.ingest import decided_events, redecide
 from meetbot.orchestration import SyncRequest, SyncResult, SyncScope
-from meetbot.planning import choose_candidates, plan_digest
+from meetbot.planning import Candidate, choose_candidates, plan_digest
 from meetbot.providers.base import ListedEvent, Listing
 from meetbot.storage import sync_marks
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
@@ -137,16 +137,12 @@ class SyncActivities:
         write_events(session, records)
         bury_events(session, user.tenant_id, gone, now=now)
         changed = len(records) + len(gone)
-        changed += self._decide_again(session, user, [record["id"] for record in records], now)
+        changed += self._decide_again(session, user, stored, [record["id"] for record in records], now)
         if changed:
             session.flush()
             stored = stored_events(session, user.tenant_id, user.id, since=window_at(started, 1).start)
             sync_marks.announce_changes(session, user)
-        wanted = (
-            {}
-            if user.grace_is_over(now)
-            else choose_candidates(candidates_of(stored), now=now, horizon=self._services.horizon)
-        )
+        wanted = {} if user.grace_is_over(now) else self._wanted(stored, now)
         plan = replace_claims(session, user.tenant_id, user.id, stored, wanted)
         if listed:
             sync_marks.mark_synced(session, user, at=started)
@@ -159,14 +155,28 @@ class SyncActivities:
             error=user.error_code or "" if not user.is_connected else "",
         )
 
+    def _wanted(self, stored: Sequence[StoredEvent], now: datetime) -> dict[str, Candidate]:
+        horizon = self._services.horizon
+        candidates = candidates_of(stored, ends_after=now, starts_by=now + horizon)
+        return choose_candidates(candidates, now=now, horizon=horizon)
+
     def _decide_again(
-        self, session: Session, user: CalendarUserContext, just_decided: Sequence[str], now: datetime
+        self,
+        session: Session,
+        user: CalendarUserContext,
+        stored: Sequence[StoredEvent],
+        just_decided: Sequence[str],
+        now: datetime,
     ) -> int:
+        """By a policy other than the one that the stored decisions were made with; ``stored`` is from before the writing."""
         if user.grace_is_over(now):
             return sync_marks.give_up_decisions(session, user, now=now)
         if user.decided_policy == user.policy.digest:
             return 0
-        changed = redecide(session, user, now=now, except_ids=just_decided)
+        undecided = {event.id for event in stored if not event.deleted and event.end_at and event.end_at > now}
+        changed = 0
+        if not undecided.issubset(just_decided):
+            changed = redecide(session, user, now=now, except_ids=just_decided)
         sync_marks.mark_decided(session, user)
         return changed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from meetbot.events import Provider
@@ -35,21 +36,25 @@ _WORDS = (
 _TITLES = ("Roadmap review", "1:1", "Weekly sync", "Customer call", "Überblick Q3", "Design critique", "Stand-up")
 
 
-def calendar(provider: Provider, count: int) -> list[dict[str, Any]]:
-    """Bodies that together list as ``count`` events: a third of them occurrences of series, one in twenty all-day."""
+def calendar(provider: Provider, count: int, now: datetime) -> list[dict[str, Any]]:
+    """Bodies that together list as ``count`` events of the 30 days from ``now``: a third of them occurrences of series, one
+    in twenty all-day."""
     chance = random.Random(f"{provider} {count}")
     series = count // (3 * OCCURRENCES)
     singles = count - series * OCCURRENCES
-    return [_body(provider, chance, number, in_series=number < series) for number in range(series + singles)]
+    first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return [_body(provider, chance, first, number, in_series=number < series) for number in range(series + singles)]
 
 
-def _body(provider: Provider, chance: random.Random, number: int, *, in_series: bool) -> dict[str, Any]:
+def _body(
+    provider: Provider, chance: random.Random, first: datetime, number: int, *, in_series: bool
+) -> dict[str, Any]:
     url, place = _link(provider, chance)
     body: dict[str, Any] = {
         "title": f"{chance.choice(_TITLES)} {number}",
         "description": _description(provider, chance, url if place == "text" else None),
         "location": chance.choice(["", "", "Room Ada, 3rd floor", "Berlin, Torstraße 12"]),
-        "starts_in_minutes": chance.randrange(5, _MINUTES_AHEAD, 5),
+        "start": (first + timedelta(minutes=chance.randrange(0, _MINUTES_AHEAD, 15))).isoformat(),
         "duration_minutes": chance.choice([15, 30, 30, 45, 60, 90]),
         "attendees": _guests(chance),
         "time_zone": "Europe/Berlin",

@@ -47,7 +47,7 @@ def measure_calendar(
     """The three cases for one calendar of ``size`` events. The sandbox forgets all earlier calendars."""
     rig.sandbox.post("/control/reset", {"seed": False})
     account = rig.sandbox.account(f"owner@{OWNER_DOMAIN}", provider)
-    keys = _fill(rig, account, calendar(provider, size))
+    keys = _fill(rig, account, calendar(provider, size, rig.clock()))
     first = [_first_sync(rig, meter, provider, account, size) for _ in range(repetitions.first)]
     rig, user = _connected(rig, provider, account)
     _sync(rig, user, changes=size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,15 +77,36 @@ def evaluation_order(rule_sets: Sequence[StoredRuleSet]) -> tuple[StoredRuleSet,
     return tuple(rules for rules in (by_layer.get("ahead"), own, by_layer.get("behind")) if rules is not None)
 
 
+Decider = Callable[[Event, Identity], Decision]
+
+
+def decider(policy: Policy, *, now: datetime) -> Decider:
+    """Decides any number of events by one policy; what follows from the policy alone is worked out once for all."""
+    rules = _compiled(evaluation_order(policy.rule_sets))
+    contexts: dict[Override | None, DecisionContext] = {}
+
+    def decide_one(event: Event, identity: Identity) -> Decision:
+        override = policy.override_for(identity)
+        context = contexts.get(override)
+        if context is None:
+            context = contexts[override] = _context(policy, override, now)
+        return decide(event, context, rules)
+
+    return decide_one
+
+
 def decide_event(policy: Policy, event: Event, identity: Identity, *, now: datetime) -> Decision:
-    context = DecisionContext(
+    return decider(policy, now=now)(event, identity)
+
+
+def _context(policy: Policy, override: Override | None, now: datetime) -> DecisionContext:
+    return DecisionContext(
         owner_email=policy.owner_email,
         internal_domains=policy.internal_domains,
         attributes=policy.attributes,
         now=now,
-        override=policy.override_for(identity),
+        override=override,
     )
-    return decide(event, context, _compiled(evaluation_order(policy.rule_sets)))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from meetbot.decisions import decide_event
+from meetbot.decisions import Decider, decider
 from meetbot.events import Event, EventStatus
 from meetbot.providers.base import CalendarProvider
 from meetbot.rules import Decision
@@ -38,9 +38,9 @@ def decided_events(
     user: CalendarUserContext, provider: CalendarProvider, changed: Iterable[ChangedEvent], *, now: datetime
 ) -> list[dict[str, Any]]:
     """The rows to write for changed events. What was cancelled before we ever saw it is left out."""
-    records = []
+    records, decide = [], decider(user.policy, now=now)
     for change in changed:
-        decided = decide_raw(user, provider, change, now=now)
+        decided = _decided(user, provider, change, decide)
         if decided is not None:
             records.append(record_of(user, decided, change.fingerprint, now=now))
     return records
@@ -49,13 +49,20 @@ def decided_events(
 def decide_raw(
     user: CalendarUserContext, provider: CalendarProvider, change: ChangedEvent, *, now: datetime
 ) -> DecidedEvent | None:
+    """The event as it is now with its decision; None for what is no event, or older than what is stored."""
+    return _decided(user, provider, change, decider(user.policy, now=now))
+
+
+def _decided(
+    user: CalendarUserContext, provider: CalendarProvider, change: ChangedEvent, decide: Decider
+) -> DecidedEvent | None:
     event = provider.normalise(change.listed.calendar_id, change.listed.raw, owner_email=user.email)
     if event is None or is_stale(change, event.updated):
         return None
     if event.status is EventStatus.CANCELLED and change.stored is None:
         return None
     identity = identity_of(event, user.tenant_id, user.id)
-    return DecidedEvent(event, identity, decide_event(user.policy, event, identity, now=now))
+    return DecidedEvent(event, identity, decide(event, identity))
 
 
 def record_of(user: CalendarUserContext, decided: DecidedEvent, fingerprint: bytes, *, now: datetime) -> dict[str, Any]:
@@ -73,12 +80,12 @@ def record_of(user: CalendarUserContext, decided: DecidedEvent, fingerprint: byt
 def redecide(session: Session, user: CalendarUserContext, *, now: datetime, except_ids: Sequence[str] = ()) -> int:
     """Decide again about the stored events that are not over; writes and counts those whose decision changed."""
     fresh = frozenset(except_ids)
-    records = []
+    records, decide = [], decider(user.policy, now=now)
     for row in undecided_rows(session, user.tenant_id, user.id, now=now):
         if row.id in fresh:
             continue
         identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
-        decision = decide_event(user.policy, event_from_row(row, user.provider), identity, now=now)
+        decision = decide(event_from_row(row, user.provider), identity)
         override = user.policy.override_for(identity)
         if _differs(row, decision, override):
             records.append(

@@ -29,8 +29,11 @@ def window_at(now: datetime, days_ahead: int) -> Window:
 
 
 def fingerprint(raw: RawEvent) -> bytes:
-    """Digest of the provider's JSON. Whatever we can see of an event, a change of it changes this."""
-    return hashlib.blake2b(orjson.dumps(raw), digest_size=_FINGERPRINT_BYTES).digest()
+    """Digest of the provider's JSON. Whatever we can see of an event, a change of it changes this.
+
+    SHA-256 because processors have it built in: every event of every sync is digested.
+    """
+    return hashlib.sha256(orjson.dumps(raw)).digest()[:_FINGERPRINT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -47,18 +47,18 @@ from meetbot.storage.tables import ConnectAttempt
 
 router = APIRouter(tags=["connect"])
 
-_PAGES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "A page that says how it ended, where there is no `redirect_url`.",
-        "content": {"text/html": {}},
-    },
-    302: {"description": "On to the provider, or back to the customer."},
-    400: {
-        "description": "A page: the link is forged, was used, or belongs to another browser.",
-        "content": {"text/html": {}},
-    },
+PAGES = described(400, 404, 409, 422, 503)
+PAGES[200] = {
+    "description": "A page that says how it ended, where there is no `redirect_url`.",
+    "content": {"text/html": {}},
 }
-PAGES = _PAGES | described(404, 409, 422)
+PAGES[302] = {"description": "On to the provider, or back to the customer."}
+PAGES[400]["description"] = "A page: the link is forged, was used, or belongs to another browser."
+PAGES[503]["description"] = (
+    "A page that tries again by itself: what we depend on does not answer, and nothing is spent."
+)
+for _status in (400, 503):
+    PAGES[_status]["content"]["text/html"] = {}
 ProviderName = Annotated[str, Path(description="`google` or `microsoft`.", json_schema_extra={"enum": list(Provider)})]
 RedirectUrl = Annotated[
     str,
@@ -218,7 +218,7 @@ Parameter = Annotated[str, Query()]
     "/calendar/callback/{provider}",
     status_code=302,
     response_class=Response,
-    responses=PAGES | described(503),
+    responses=PAGES,
     summary="Come back from the provider",
 )
 def callback(

@@ -13,7 +13,8 @@ from meetbot.dev.leftovers import record_children
 from meetbot.dev.processes import Child, raise_if_ended, stop
 
 _WATCH_SECONDS = 0.2
-_STOP_SECONDS = 10.0
+# Longer than the worker gives its activities to finish.
+_STOP_SECONDS = 25.0
 
 
 class Tier(IntEnum):

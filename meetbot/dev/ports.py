@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import tempfile
+from pathlib import Path
 
 HOST = "127.0.0.1"
 
+_TRIES = 100
+# Open for as long as this process lives: with it goes the claim.
+_claims: list[int] = []
 
-def free_port(usual: int = 0, *, taken: frozenset[int] | set[int] = frozenset()) -> int:
-    """A port nobody listens on. ``usual`` 0 means any; ``taken`` are ports given away but not yet listened on."""
-    if usual and usual not in taken and _can_bind(usual):
+
+def free_port(usual: int = 0) -> int:
+    """A port nobody listens on, and which no other call, here or in another process of ours, is given meanwhile:
+    between the choice of a port and the moment its server listens, seconds pass. ``usual`` 0 means any."""
+    if usual and _can_bind(usual) and _claim(usual):
         return usual
-    while True:
+    for _ in range(_TRIES):
         port = _any_port()
-        if port not in taken:
+        if _claim(port):
             return port
+    raise OSError(f"no free port on {HOST} in {_TRIES} tries")
 
 
 def is_listening(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(0.5)
         return probe.connect_ex((HOST, port)) == 0
+
+
+def _claim(port: int) -> bool:
+    directory = Path(tempfile.gettempdir()) / f"meetbot-ports-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory / str(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    _claims.append(descriptor)
+    return True
 
 
 def _can_bind(port: int) -> bool:

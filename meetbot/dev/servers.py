@@ -36,16 +36,15 @@ def start_servers(settings: Settings, state_directory: Path, family: Family) -> 
     """Start them all, slowest first, and wait for none."""
     logs = state_directory / "logs"
     temporal = openbao = postgres = None
-    taken: set[int] = set()
     if settings.temporal_address is None:
-        temporal = start_temporal(state_directory / "temporal" / "temporal.db", logs=logs, ports=_temporal_ports(taken))
+        temporal = start_temporal(state_directory / "temporal" / "temporal.db", logs=logs, ports=_temporal_ports())
         family.adopt(temporal.child, Tier.SERVICES)
     if settings.vault_addr is None:
-        port = _claimed(_USUAL_OPENBAO_PORT, taken)
-        openbao = start_openbao(state_directory / "openbao", logs=logs, port=port, cluster_port=_claimed(0, taken))
+        port = free_port(_USUAL_OPENBAO_PORT)
+        openbao = start_openbao(state_directory / "openbao", logs=logs, port=port, cluster_port=free_port())
         family.adopt(openbao.child, Tier.SERVICES)
     if settings.database_url is None:
-        port = _claimed(_USUAL_POSTGRES_PORT, taken)
+        port = free_port(_USUAL_POSTGRES_PORT)
         postgres = start_postgres(state_directory / "postgres", logs=logs, port=port)
         family.adopt(postgres.child, Tier.SERVICES)
     return StartedServers(postgres, openbao, temporal)
@@ -81,19 +80,13 @@ def ready_vault(settings: Settings, servers: StartedServers, family: Family) -> 
         ) from None
 
 
-def _temporal_ports(taken: set[int]) -> TemporalPorts:
+def _temporal_ports() -> TemporalPorts:
     return TemporalPorts(
-        grpc=_claimed(_USUAL_TEMPORAL_PORT, taken),
-        http=_claimed(0, taken),
-        metrics=_claimed(0, taken),
-        ui=_claimed(_USUAL_TEMPORAL_UI_PORT, taken),
+        grpc=free_port(_USUAL_TEMPORAL_PORT),
+        http=free_port(),
+        metrics=free_port(),
+        ui=free_port(_USUAL_TEMPORAL_UI_PORT),
     )
-
-
-def _claimed(usual: int, taken: set[int]) -> int:
-    port = free_port(usual, taken=taken)
-    taken.add(port)
-    return port
 
 
 def _given(address: str | None) -> str:

@@ -73,11 +73,12 @@ def start_stack(settings: Settings, state_directory: Path, prepare: Prepare, fam
 
 
 def _own_ports(settings: Settings) -> _OwnPorts:
-    api = free_port(_USUAL_API_PORT)
-    sandbox = free_port(_USUAL_SANDBOX_PORT, taken={api})
-    api_ops = free_port(settings.ops_port, taken={api, sandbox})
-    worker_ops = free_port(settings.ops_port + _WORKER_OPS_OFFSET, taken={api, sandbox, api_ops})
-    return _OwnPorts(api, sandbox, api_ops, worker_ops)
+    return _OwnPorts(
+        api=free_port(_USUAL_API_PORT),
+        sandbox=free_port(_USUAL_SANDBOX_PORT),
+        api_ops=free_port(settings.ops_port),
+        worker_ops=free_port(settings.ops_port + _WORKER_OPS_OFFSET),
+    )
 
 
 def _ready_environment(

@@ -21,7 +21,7 @@ def run(lines: Iterable[bytes | str], write: Callable[[str], object]) -> int:
     besides: `line_too_long`, `malformed_json`, `unknown_provider` or `no_event`. Returns the exit code, which is 0.
     """
     for line in lines:
-        write(orjson.dumps(_answer(line)).decode() + "\n")
+        write(json.dumps(_answer(line), separators=(",", ":")) + "\n")
     return 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -110,9 +111,8 @@ def send(
     try:
         request = http.build_request(
             method,
-            url,
+            f"{url}?{urlencode(params)}" if params else url,
             headers={"Accept": "application/json", **(headers or {})},
-            params=tuple(params) if params is not None else None,
             data=form,
             extensions={"timeout": _PhaseTimeouts(deadline)},
         )

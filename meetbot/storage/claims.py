@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -31,8 +32,8 @@ _WITHDRAW = text(
 )
 
 
-def candidates_of(stored: Sequence[StoredEvent]) -> list[Candidate]:
-    """The stored events that are to be recorded, as planning takes them."""
+def candidates_of(stored: Sequence[StoredEvent], *, ends_after: datetime, starts_by: datetime) -> list[Candidate]:
+    """The stored events of that time that are to be recorded, as planning takes them."""
     return [
         Candidate(
             event_id=event.id,
@@ -46,6 +47,8 @@ def candidates_of(stored: Sequence[StoredEvent]) -> list[Candidate]:
         and not event.deleted
         and event.start_at is not None
         and event.end_at is not None
+        and event.end_at > ends_after
+        and event.start_at <= starts_by
         and event.meeting_url is not None
     ]
 

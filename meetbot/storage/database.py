@@ -78,6 +78,12 @@ class Database:
         with self._transaction("app.relay", "on") as session:
             yield session
 
+    @contextmanager
+    def housekeeping(self) -> Iterator[Session]:
+        """A transaction that sees, of all tenants, only the rows that are past their time."""
+        with self._transaction("app.housekeeping", "on") as session:
+            yield session
+
     def check(self) -> None:
         """Raises SQLAlchemy's OperationalError where the database does not answer."""
         with self.engine.connect() as connection:

@@ -25,7 +25,7 @@ from meetbot.storage.tenants import add_tenant
 from meetbot.tenancy import issue_api_key
 from tests.api.stand_ins import RecordingOrchestrator, StandInProvider, StandInVault
 
-BACKEND_SECRET = "a backend's secret"  # noqa: S105 - a test's
+BACKEND_SECRET = "a backend's secret"
 
 
 @dataclasses.dataclass(frozen=True)

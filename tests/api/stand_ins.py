@@ -31,7 +31,7 @@ class RecordingOrchestrator:
     def reset(self) -> None:
         self.is_up = True
         for told in (self.started, self.signals, self.cancelled, self.reported):
-            told.clear()  # type: ignore[attr-defined]
+            told.clear()
 
     def start_calendar_user(self, user: CalendarUserRef) -> bool:
         self.started.append(user)
@@ -162,7 +162,9 @@ class StandInProvider:
     ) -> Listing:
         raise AssertionError("the front never reads a calendar")
 
-    def get_event(self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float) -> RawEvent:
+    def get_event(
+        self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
+    ) -> RawEvent:
         raise AssertionError("the front never reads a calendar")
 
     def normalise(self, calendar_id: str, raw: dict[str, Any] | RawEvent, *, owner_email: str) -> Event | None:

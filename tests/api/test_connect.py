@@ -20,7 +20,9 @@ from tests.api.conftest import Front, Tenant
 from tests.api.stand_ins import Consent
 
 HOME = "https://app.customer.com/done?tab=1"
-RULES = {"rules": [{"name": "customers", "action": "record", "when": {"attendee_domains": {"any_of": ["customer.com"]}}}]}
+RULES = {
+    "rules": [{"name": "customers", "action": "record", "when": {"attendee_domains": {"any_of": ["customer.com"]}}}]
+}
 
 
 def begin(tenant: Tenant, **body: Any) -> str:
@@ -367,7 +369,9 @@ def test_a_redirect_url_may_be_https_or_an_allowed_address(tenant: Tenant, url: 
 
 
 def test_a_redirect_url_must_be_under_the_tenants_origins(tenant: Tenant) -> None:
-    assert tenant.request("PATCH", "/tenant", json={"redirect_origins": ["https://app.customer.com"]}).status_code == 200
+    assert (
+        tenant.request("PATCH", "/tenant", json={"redirect_origins": ["https://app.customer.com"]}).status_code == 200
+    )
     assert begin(tenant, redirect_url="https://app.customer.com:443/x")
     for other in ("https://app.customer.com.evil.com/", "https://app.customer.com:8443/", "https://evil.com/"):
         answer = tenant.post("/calendar/connect/google", json={"customer_user_id": "c", "redirect_url": other})
@@ -398,7 +402,10 @@ def test_the_whole_dance_works_under_the_second_prefix(tenant: Tenant, front: Fr
 
 
 def test_a_completed_consent_tells_the_tenants_webhooks(tenant: Tenant) -> None:
-    assert tenant.post("/webhook-endpoints", json={"url": "https://example.com/h", "event_types": ["*"]}).status_code == 201
+    assert (
+        tenant.post("/webhook-endpoints", json={"url": "https://example.com/h", "event_types": ["*"]}).status_code
+        == 201
+    )
     connected = connect(tenant)
     deliveries = tenant.front.services.database
     with deliveries.transaction(tenant.id) as session:

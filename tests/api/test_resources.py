@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from api import connect_start
 from api.ops import create_ops_app
 from meetbot.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
+from meetbot.connect import new_token
 from meetbot.orchestration import CalendarUserSignal
 from meetbot.storage.tables import Dispatch, Meeting
 from meetbot.tenancy import ensure_demo_tenant
@@ -181,9 +183,7 @@ BODY = {"customer_user_id": "c", "login_hint": "olga@own.com"}
 def test_the_same_key_and_body_give_the_same_answer(tenant: Tenant) -> None:
     first = tenant.post(URL, json=BODY, headers={"Idempotency-Key": "k1"})
     reordered = json.dumps(dict(reversed(BODY.items())), indent=3)
-    again = tenant.post(
-        URL, content=reordered, headers={"Idempotency-Key": "k1", "Content-Type": "application/json"}
-    )
+    again = tenant.post(URL, content=reordered, headers={"Idempotency-Key": "k1", "Content-Type": "application/json"})
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
     assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (None, "true")
@@ -224,10 +224,8 @@ def test_a_key_of_strange_form_is_refused(tenant: Tenant, key: str) -> None:
 
 
 def test_a_request_under_way_makes_its_repetition_a_409(tenant: Tenant, monkeypatch: Any) -> None:
-    from api import connect_start
-
     entered, leave = threading.Event(), threading.Event()
-    real = connect_start.new_token
+    real = new_token
 
     def slow(tenant_id: str) -> Any:
         entered.set()

@@ -116,9 +116,7 @@ def test_what_is_put_is_what_the_worker_decides_by(tenant: Tenant, user: Calenda
         ([{"name": "x", "action": "record", "when": {"attendee_count": 10**30}}], "rules.0.when.attendee_count"),
     ],
 )
-def test_a_bad_rule_is_refused_whole_with_its_path(
-    tenant: Tenant, user: CalendarUser, rules: Any, path: str
-) -> None:
+def test_a_bad_rule_is_refused_whole_with_its_path(tenant: Tenant, user: CalendarUser, rules: Any, path: str) -> None:
     answer = tenant.put(f"/calendar/users/{user.id}/rules", json={"rules": rules})
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert any(fault["path"].startswith(path) for fault in answer.json()["errors"]), answer.text

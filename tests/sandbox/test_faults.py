@@ -94,9 +94,9 @@ def test_a_truncated_answer(sandbox: Driver, token: str) -> None:
 
 
 def test_a_slow_answer(sandbox: Driver, token: str) -> None:
-    _fault(sandbox, {"delay_ms": 10_000}, times=1)
+    _fault(sandbox, {"delay_ms": 2000}, times=1)
     with pytest.raises(httpx.ReadTimeout):
-        sandbox.http.get(f"{sandbox.base}/google/calendar/v3{EVENTS}", timeout=0.2)
+        sandbox.http.get(f"{sandbox.base}/google/calendar/v3{EVENTS}", timeout=0.1)
 
 
 @pytest.mark.parametrize("action", [{"drop": True}, {"status": 500}])

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from kiota_abstractions.api_error import APIError
 from kiota_abstractions.authentication import (
@@ -48,7 +49,10 @@ class _FixedToken(AccessTokenProvider):
 
 @contextlib.asynccontextmanager
 async def _client(sandbox: Driver, token: str) -> AsyncIterator[GraphServiceClient]:
-    async with GraphClientFactory.create_with_default_middleware() as http:
+    # The SDK's own transport never closes the one below it, so that one is ours.
+    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+        plain = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
+        http = GraphClientFactory.create_with_default_middleware(client=plain)
         adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(_FixedToken(token)), http)
         adapter.base_url = f"{sandbox.base}/microsoft/v1.0"
         yield GraphServiceClient(request_adapter=adapter)

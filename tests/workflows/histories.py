@@ -34,14 +34,13 @@ def signals_in(history: WorkflowHistory) -> list[str]:
 
 
 def timers_in(history: WorkflowHistory) -> list[Timer]:
-    events = {event.event_id: event for event in history.events}
-    timers = []
-    for event in of_type(history, EventType.EVENT_TYPE_TIMER_STARTED):
-        attributes = event.timer_started_event_attributes
-        task = events[attributes.workflow_task_completed_event_id]
-        started = events[task.workflow_task_completed_event_attributes.started_event_id]
-        length = attributes.start_to_fire_timeout.ToTimedelta()
-        timers.append(Timer(started.event_time.ToDatetime(tzinfo=UTC) + length, length))
+    timers, present = [], datetime.min.replace(tzinfo=UTC)
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            present = event.event_time.ToDatetime(tzinfo=UTC)
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            length = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            timers.append(Timer(present + length, length))
     return timers
 
 

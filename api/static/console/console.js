@@ -76,7 +76,8 @@ async function choose(id) {
 async function showRules() {
   const rules = await call("GET", `/calendar/users/${selected}/rules`);
   const empty = rules.version === null;
-  part("rules").value = JSON.stringify(empty ? EXAMPLE : { rules: rules.rules, all_day: rules.all_day }, null, 2);
+  const inOrder = rules.rules.map(({ name, action, when: condition }) => ({ name, action, when: condition }));
+  part("rules").value = JSON.stringify(empty ? EXAMPLE : { rules: inOrder, all_day: rules.all_day }, null, 2);
   part("rules-source").textContent = empty
     ? "No rules yet, so nothing is recorded. Here is an example to save."
     : `${rules.source === "user" ? "This calendar's own rules" : "The tenant's default rules"}, version ${rules.version}.`;

@@ -30,6 +30,14 @@ TENANT_TABLES = (
     "webhook_endpoint",
 )
 
+EXPIRED = {
+    "calendar_event": "deleted and updated_at < now() - interval '30 days'",
+    "connect_attempt": "expires_at < now() - interval '1 day'",
+    "idempotency_record": "created_at < now() - interval '24 hours'",
+    "backend_report": "received_at < now() - interval '30 days'",
+    "webhook_delivery": "state <> 'pending' and created_at < now() - interval '30 days'",
+}
+
 
 def _protect(table: str, visible: str) -> None:
     op.execute(f"alter table {table} enable row level security")
@@ -388,7 +396,13 @@ def upgrade() -> None:
         "create policy relay on webhook_delivery "
         "using (current_setting('app.relay', true) = 'on') with check (current_setting('app.relay', true) = 'on')"
     )
-    # The same for the workflow of a calendar user that nobody started, or that has fallen silent.
+    # Housekeeping sees of any tenant only what is past its time.
+    for table, past in EXPIRED.items():
+        op.execute(
+            f"create policy housekeeping on {table} "
+            f"using (current_setting('app.housekeeping', true) = 'on' and {past}) with check (false)"
+        )
+    # The relay also starts the workflow of a calendar user that nobody started, or that has fallen silent.
     op.execute("create policy relay on calendar_user for select using (current_setting('app.relay', true) = 'on')")
 
 

@@ -1,0 +1,120 @@
+"""Starting and signalling on a real Temporal server, from threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+
+from api.orchestrator import TemporalOrchestrator
+from meetbot.ids import new_id
+from meetbot.orchestration import CalendarUserSignal, calendar_user_workflow_id
+from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.temporal import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID, connect
+
+pytestmark = pytest.mark.stack
+
+
+class LoopThread:
+    """An event loop of its own, as a server has one beside its request threads."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(timeout=10)
+        self.loop.close()
+
+
+@pytest.fixture
+def loop_thread() -> Iterator[LoopThread]:
+    thread = LoopThread()
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture
+def orchestrator(loop_thread: LoopThread, temporal_address: str) -> TemporalOrchestrator:
+    made = TemporalOrchestrator(loop_thread.loop, sync_interval_seconds=300)
+    loop_thread.run(made.keep_connecting(temporal_address))
+    return made
+
+
+@pytest.fixture
+def user() -> CalendarUserRef:
+    return CalendarUserRef(new_id("ten"), new_id("cu"), "google")
+
+
+async def _described(address: str, user: CalendarUserRef) -> tuple[Any, list[str]]:
+    client = await connect(address)
+    handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(calendar_user_workflow_id(user.tenant_id, user.id))
+    described = await handle.describe()
+    history = await handle.fetch_history()
+    names = [
+        event.workflow_execution_signaled_event_attributes.signal_name
+        for event in history.events
+        if event.HasField("workflow_execution_signaled_event_attributes")
+    ]
+    return described, names
+
+
+def test_a_calendar_users_workflow_is_started_once_and_can_be_found(
+    orchestrator: TemporalOrchestrator, loop_thread: LoopThread, temporal_address: str, user: CalendarUserRef
+) -> None:
+    assert orchestrator.start_calendar_user(user)
+    first, _ = loop_thread.run(_described(temporal_address, user))
+    assert orchestrator.start_calendar_user(user)
+    again, signals = loop_thread.run(_described(temporal_address, user))
+    assert (first.run_id, signals) == (again.run_id, [])
+    attributes = again.typed_search_attributes
+    assert [attributes.get(key) for key in (TENANT_ID, CALENDAR_USER_ID, CALENDAR_PROVIDER)] == [
+        user.tenant_id,
+        user.id,
+        "google",
+    ]
+    assert again.task_queue == "calendar-users"
+
+
+def test_a_signal_makes_up_for_a_start_that_was_lost(
+    orchestrator: TemporalOrchestrator, loop_thread: LoopThread, temporal_address: str, user: CalendarUserRef
+) -> None:
+    for signal in (CalendarUserSignal.RULES_CHANGED, CalendarUserSignal.SYNC_NOW):
+        assert orchestrator.signal_calendar_user(user, signal)
+    _, signals = loop_thread.run(_described(temporal_address, user))
+    assert signals == ["rules_changed", "sync_now"]
+
+
+def test_many_are_signalled_at_once(
+    orchestrator: TemporalOrchestrator, loop_thread: LoopThread, temporal_address: str
+) -> None:
+    users = [CalendarUserRef("ten_many", new_id("cu"), "google") for _ in range(20)]
+    assert orchestrator.signal_calendar_users(users, CalendarUserSignal.RULES_CHANGED)
+    for user in users:
+        assert loop_thread.run(_described(temporal_address, user))[1] == ["rules_changed"]
+
+
+def test_a_bot_whose_workflow_has_closed_needs_no_signal(orchestrator: TemporalOrchestrator) -> None:
+    assert orchestrator.cancel_bot("ten_x", "mtg_x")
+    assert orchestrator.backend_reported("ten_x", "mtg_x")
+
+
+def test_before_the_first_connection_nothing_raises_and_nothing_waits(
+    loop_thread: LoopThread, user: CalendarUserRef
+) -> None:
+    orchestrator = TemporalOrchestrator(loop_thread.loop, sync_interval_seconds=300)
+    assert not orchestrator.start_calendar_user(user)
+    assert not orchestrator.check()
+
+
+def test_a_connected_server_is_ready(orchestrator: TemporalOrchestrator) -> None:
+    assert orchestrator.check()

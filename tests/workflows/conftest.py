@@ -1,0 +1,57 @@
+"""One time-skipping server for all tests of this folder, and one event loop to use it from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.stage import Answer, Stage, staged, start_time_skipping
+
+# Only ends a play that hangs; how long one takes is nobody's concern.
+_SECONDS_PER_PLAY = 60.0
+_T = TypeVar("_T")
+
+
+class Theatre:
+    """Plays scenes in virtual time, each on a stage of its own."""
+
+    def __init__(self, runner: asyncio.Runner, environment: WorkflowEnvironment) -> None:
+        self._runner = runner
+        self._environment = environment
+
+    def now(self) -> datetime:
+        """The server's present, to the next full second."""
+        present = self._runner.run(self._environment.get_current_time())
+        return present.replace(microsecond=0) + timedelta(seconds=1)
+
+    async def wait(self, duration: timedelta) -> None:
+        """Let the server's time pass."""
+        await self._environment.sleep(duration)
+
+    def play(self, answer: Answer, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
+        """What the scene returns, with ``answer`` standing in for all activities."""
+
+        async def whole() -> _T:
+            environment = self._environment
+            async with (
+                asyncio.timeout(_SECONDS_PER_PLAY),
+                staged(environment.client, answer, skipping=environment.time_skipping_unlocked) as stage,
+            ):
+                return await scene(stage)
+
+        return self._runner.run(whole())
+
+
+@pytest.fixture(scope="session")
+def theatre() -> Iterator[Theatre]:
+    with asyncio.Runner() as runner:
+        environment = runner.run(start_time_skipping())
+        try:
+            yield Theatre(runner, environment)
+        finally:
+            runner.run(environment.shutdown())
