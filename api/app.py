@@ -21,6 +21,7 @@ from api.routers import (
     backends,
     bots,
     connect,
+    consent,
     console,
     events,
     overrides,
@@ -37,7 +38,7 @@ from meetbot.storage.database import create_database
 from meetbot.vault import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
-_ROUTERS = (connect, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant, backends)
+_ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant, backends)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy, SearchAttributeKey
-from temporalio.exceptions import ActivityError, CancelledError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.orchestration import (
@@ -46,8 +46,8 @@ class BotWorkflow:
         self._ref = MeetingRef(start.tenant_id, start.meeting_key)
         self._start = start
         self._look_again = False
-        self._hold_over = False
-        self._shown_state = "scheduled"
+        # The start for which the dispatch is held; one that was moved meanwhile is checked anew.
+        self._held_for: datetime | None = None
         self._rounds = 0
         self._changes_in_a_row = 0
 
@@ -68,14 +68,15 @@ class BotWorkflow:
 
     @workflow.signal(name=BotSignal.CLAIM)
     def claim(self, change: ClaimChange) -> None:
-        """A calendar user wants this meeting recorded."""
+        """A calendar user wants this meeting recorded, and perhaps its provider can be asked."""
         self._look_again = True
+        self._held_for = None
 
     @workflow.signal(name=BotSignal.RESCHEDULE)
     def reschedule(self, change: ClaimChange) -> None:
         """A claimant's copy has another time or link."""
         self._look_again = True
-        self._hold_over = False
+        self._held_for = None
 
     @workflow.signal(name=BotSignal.RELEASE)
     def release(self, change: ClaimChange) -> None:
@@ -100,15 +101,14 @@ class BotWorkflow:
                     await self._dispatch(order)
             case BotStep.FOLLOW:
                 if not await self._noticed(_FOLLOW_EVERY, "ask the backend"):
-                    with contextlib.suppress(ActivityError):
-                        await self._activity("bot.follow", "ask how the bot is doing", attempts=2)
+                    await self._follow()
             case BotStep.LEAVE:
                 await self._activity("bot.leave", "call the bot back")
         return order
 
     async def _reached(self, order: BotOrder) -> bool:
         """Wait for the time to arm; False where something changed before."""
-        due = order.join_at if self._hold_over else order.arm_at
+        due = order.join_at if self._holds(order) else order.arm_at
         remaining = due - workflow.now() if due else timedelta()
         if remaining <= timedelta():
             return True
@@ -120,7 +120,7 @@ class BotWorkflow:
             result = await workflow.execute_activity(
                 "bot.dispatch",
                 DispatchRequest(
-                    self._ref.tenant_id, self._ref.meeting_key, order.bot_id, order.generation, self._hold_over
+                    self._ref.tenant_id, self._ref.meeting_key, order.bot_id, order.generation, self._holds(order)
                 ),
                 result_type=DispatchResult,
                 task_queue=TaskQueue.DISPATCH,
@@ -132,14 +132,22 @@ class BotWorkflow:
                 summary="re-check and dispatch",
             )
         except ActivityError as error:
-            if isinstance(error.cause, CancelledError):
+            if is_cancelled_exception(error):
                 raise
-            # The meeting is over and the backend never took the bot: taking stock finds that out and tells.
+            # The meeting is all but over and the backend never took the bot: taking stock tells, or has it tried again.
             return
-        self._hold_over = result.outcome is DispatchOutcome.HOLD
+        self._held_for = order.join_at if result.outcome is DispatchOutcome.HOLD else None
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
         if self._changes_in_a_row > _RESTLESS:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
+
+    async def _follow(self) -> None:
+        try:
+            await self._activity("bot.follow", "ask how the bot is doing", attempts=2)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            # The next minute asks again.
 
     async def _activity(self, name: str, summary: str, *, attempts: int = 0) -> BotOrder:
         order: BotOrder = await workflow.execute_activity(
@@ -164,23 +172,26 @@ class BotWorkflow:
             return True
         return False
 
+    def _holds(self, order: BotOrder) -> bool:
+        return self._held_for is not None and self._held_for == order.join_at
+
     def _run_is_full(self) -> bool:
         return self._rounds >= self._start.rounds_per_run or workflow.info().is_continue_as_new_suggested()
 
     def _show(self, order: BotOrder) -> None:
-        if order.state and order.state != self._shown_state:
-            self._shown_state = order.state
+        shown = workflow.info().typed_search_attributes.get(_MEETBOT_STATE)
+        if order.state and order.state != shown:
             workflow.upsert_search_attributes([_MEETBOT_STATE.value_set(order.state)])
-        workflow.set_current_details(_details(order, self._hold_over))
+        workflow.set_current_details(_details(order, holds=self._holds(order)))
 
 
-def _details(order: BotOrder, hold_over: bool) -> str:
+def _details(order: BotOrder, *, holds: bool) -> str:
     """What an operator reads in the Temporal UI."""
     if not order.bot_id:
         return "No bot: nobody claims this meeting, or it had its bot."
     lines = [f"**{order.bot_id}** (dispatch {order.generation}) is **{order.state}**", "", f"- next: {order.step}"]
     if order.join_at and order.end_at:
         lines.append(f"- meeting: {order.join_at:%Y-%m-%d %H:%M:%S} to {order.end_at:%H:%M:%S} UTC")
-    if hold_over:
+    if holds:
         lines.append("- the provider could not be asked; waiting for the meeting's start")
     return "\n".join(lines)

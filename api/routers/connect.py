@@ -1,64 +1,36 @@
-"""Connecting a calendar: the request, and the browser's way to the provider and back."""
+"""Connecting a calendar: the request that begins it, and the one that begins it again."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.connect_return import Arrival, Return, arrive
 from api.connect_start import (
-    Departure,
     Issued,
     Wish,
     authorize_url,
-    depart,
     issue_ticket,
     reconnecting,
 )
 from api.container import Container, Services
 from api.fields import Attributes, Body, ShortText
 from api.idempotency import Creation
-from api.pages import message_page
 from api.problems import COMMON, Problem, described, not_found
 from meetbot.connect import (
-    LIFETIME,
     MAX_REDIRECT_URL,
-    ConnectError,
-    Token,
-    browser_hash,
-    cookie_name,
-    is_browser_secret,
-    is_issuer_of,
-    read_reconnect_token,
-    read_token,
 )
-from meetbot.errors import VaultError
 from meetbot.events import Provider
 from meetbot.rules import RuleSetBody
-from meetbot.storage import connect_attempts
 from meetbot.storage.calendar_users import find_calendar_user
-from meetbot.storage.tables import ConnectAttempt
 
 router = APIRouter(tags=["connect"])
 
-PAGES = described(400, 404, 409, 422, 503)
-PAGES[200] = {
-    "description": "A page that says how it ended, where there is no `redirect_url`.",
-    "content": {"text/html": {}},
-}
-PAGES[302] = {"description": "On to the provider, or back to the customer."}
-PAGES[400]["description"] = "A page: the link is forged, was used, or belongs to another browser."
-PAGES[503]["description"] = (
-    "A page that tries again by itself: what we depend on does not answer, and nothing is spent."
-)
-for _status in (400, 503):
-    PAGES[_status]["content"]["text/html"] = {}
 ProviderName = Annotated[str, Path(description="`google` or `microsoft`.", json_schema_extra={"enum": list(Provider)})]
 RedirectUrl = Annotated[
     str,
@@ -106,7 +78,7 @@ def connect_calendar(
     """Gives a URL of ours that begins the provider's consent. A calendar user is the provider's account together with your
     `customer_user_id`: connecting the same again keeps its id."""
     wish = Wish(
-        provider=_provider(provider),
+        provider=provider_named(provider),
         customer_user_id=body.customer_user_id,
         redirect_url=body.redirect_url,
         login_hint=body.login_hint,
@@ -152,177 +124,8 @@ def _answer(services: Services, issued: Issued) -> ConnectAnswer:
     return ConnectAnswer(authorization_url=authorize_url(services, issued.ticket), expires_at=issued.expires_at)
 
 
-@router.get(
-    "/calendar/authorize/{ticket}",
-    status_code=302,
-    response_class=Response,
-    responses=PAGES,
-    summary="Go to the provider's consent page",
-)
-def authorize(ticket: str, services: Container) -> Response:
-    """Opened by the end-user's browser. Works once, within ten minutes, and sets the cookie that the way back needs."""
-    token = read_token(ticket)
-    if token is None:
-        return _unknown_link()
-    with services.database.transaction(token.tenant_id) as session:
-        attempt = connect_attempts.find_by_ticket(session, token.tenant_id, token.digest)
-        if attempt is None:
-            return _unknown_link()
-        if attempt.state_hash is None and attempt.expires_at <= services.clock():
-            return _ended(Arrival(attempt, error=ConnectError.EXPIRED))
-        departure = depart(services, attempt, session)
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
-
-
-@router.get(
-    "/calendar/reconnect/{token}",
-    status_code=302,
-    response_class=Response,
-    responses=PAGES,
-    summary="Give access again, from a reconnect_url",
-)
-def reconnect_from_link(token: str, services: Container) -> Response:
-    """Opened by the end-user's browser. Works until the calendar is connected again."""
-    claim = read_reconnect_token(token)
-    if claim is None:
-        return _unknown_link()
-    with services.database.transaction(claim.tenant_id) as session:
-        user = find_calendar_user(session, claim.tenant_id, claim.calendar_user_id)
-        if user is None or user.state != "needs_reconnect" or not claim.holds_for(user.refresh_ciphertext):
-            return _unknown_link()
-        issued = issue_ticket(session, services, claim.tenant_id, reconnecting(user))
-        attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
-        departure = depart(services, attempt, session) if attempt is not None else None
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
-
-
-def _send_to_provider(services: Services, departure: Departure) -> Response:
-    secure = _is_https(services)
-    answer = RedirectResponse(departure.provider_url, status_code=302)
-    answer.set_cookie(
-        cookie_name(departure.state, secure=secure),
-        departure.browser_secret,
-        max_age=int(LIFETIME.total_seconds()),
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
-    return answer
-
-
-Parameter = Annotated[str, Query()]
-
-
-@router.get(
-    "/calendar/callback/{provider}",
-    status_code=302,
-    response_class=Response,
-    responses=PAGES,
-    summary="Come back from the provider",
-)
-def callback(
-    request: Request,
-    provider: ProviderName,
-    services: Container,
-    state: Parameter = "",
-    code: Parameter = "",
-    error: Parameter = "",
-    error_description: Parameter = "",
-    iss: Parameter = "",
-) -> Response:
-    """Opened by the end-user's browser, sent by the provider. A state that is forged, was used or belongs to another browser
-    stores nothing and gets a 400 page."""
-    wanted = _provider(provider)
-    token = read_token(state)
-    secret = request.cookies.get(cookie_name(token, secure=_is_https(services))) if token is not None else None
-    if token is None or secret is None or not is_browser_secret(secret):
-        return _unknown_link()
-    attempt = _unused_attempt(services, token, secret)
-    if attempt is None or attempt.provider != wanted or not _came_from(services, wanted, iss):
-        return _unknown_link()
-    returned = Return(token, secret, code if not error else "", error, error_description)
-    return _finish(services, attempt, returned)
-
-
-def _unused_attempt(services: Services, token: Token, secret: str) -> ConnectAttempt | None:
-    with services.database.transaction(token.tenant_id) as session:
-        return connect_attempts.find_unused(
-            session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)
-        )
-
-
-def _came_from(services: Services, provider: Provider, issuer: str) -> bool:
-    settings = services.settings
-    url = settings.google_authorize_url if provider is Provider.GOOGLE else settings.microsoft_login_url
-    return not issuer or is_issuer_of(url, issuer)
-
-
-def _finish(services: Services, attempt: ConnectAttempt, returned: Return) -> Response:
-    try:
-        arrival = arrive(services, attempt, returned)
-    except VaultError:
-        # Neither state nor code is spent yet, so loading the page again goes on where it stopped.
-        return message_page(
-            "One moment, please",
-            "We cannot store your consent safely right now. This page tries again by itself.",
-            status=503,
-            reload_seconds=5,
-        )
-    if arrival is None:
-        return _unknown_link()
-    answer = _ended(arrival)
-    answer.delete_cookie(
-        cookie_name(returned.state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
-    )
-    return answer
-
-
-def _ended(arrival: Arrival) -> Response:
-    url = arrival.url()
-    if url is not None:
-        return RedirectResponse(url, status_code=302)
-    if arrival.error is None:
-        return message_page("Your calendar is connected", "You can close this page.", good=True)
-    return message_page(*_MESSAGES[arrival.error])
-
-
-_MESSAGES = {
-    ConnectError.ACCESS_DENIED: ("Not connected", "Access to the calendar was not given. You can try again any time."),
-    ConnectError.SCOPE_MISSING: (
-        "Not connected",
-        "The permission to read your calendar was not ticked. Please connect again and leave it ticked.",
-    ),
-    ConnectError.EXPIRED: ("This took too long", "The link is valid for ten minutes. Please ask for a new one."),
-    ConnectError.ACCOUNT_MISMATCH: (
-        "This is another account",
-        "Please sign in with the account that was connected before. Nothing was changed.",
-    ),
-    ConnectError.PROVIDER_ERROR: (
-        "Not connected",
-        "The calendar's provider reported an error. Please try again in a few minutes.",
-    ),
-    ConnectError.ADMIN_CONSENT_REQUIRED: (
-        "Your administrator must agree first",
-        "Your organisation lets only administrators give access. Please ask yours.",
-    ),
-}
-
-
-def _unknown_link() -> Response:
-    return message_page(
-        "This link does not work",
-        "It was used already, belongs to another browser, or is not complete. Please ask for a new one. Nothing was stored.",
-        status=400,
-    )
-
-
-def _provider(name: str) -> Provider:
+def provider_named(name: str) -> Provider:
     try:
         return Provider(name)
     except ValueError:
         raise Problem(404, "provider_unknown", "the providers are google and microsoft") from None
-
-
-def _is_https(services: Services) -> bool:
-    return services.settings.public_url.startswith("https://")

@@ -55,7 +55,8 @@ def welcome(stack: RunningStack, *, seconds: float) -> str:
     addresses, tenant = stack.environment.addresses, stack.demo_tenant
     public_url = addresses.public_url.rstrip("/")
     lines = {
-        "Console": f"{public_url}/",
+        # The fragment signs the newcomer in: it stays in the browser and reaches no server's log.
+        "Console": f"{public_url}/console#key={tenant.api_key}",
         "API docs": f"{public_url}/docs",
         "Temporal UI": addresses.temporal_ui_url or f"your own, at {addresses.temporal_address}",
         "Sandbox calendar": f"{addresses.sandbox_url}/",

@@ -1,10 +1,24 @@
-"""The demonstration tenant of a development stack, and its API key over restarts."""
+"""The demonstration tenant of a development stack: its API key over restarts, and rules that let a newcomer see a bot."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from meetbot.dev.files import read_json, write_private_json
 from meetbot.dev.supervisor import DemoTenant, DevEnvironment
 from meetbot.settings import Settings
+
+if TYPE_CHECKING:
+    from meetbot.storage.database import Database
+
+
+# Whoever connects a sandbox calendar and puts a meeting into it sees a bot come, without having to learn the rules first.
+DEMO_RULES = {
+    "rules": [
+        {"name": "customers", "action": "record", "when": {"attendee_domains": {"any_of": ["customer.test"]}}},
+        {"name": "internal meetings", "action": "record", "when": {"internal": True}},
+    ]
+}
 
 
 def prepare_demo_tenant(environment: DevEnvironment) -> DemoTenant:
@@ -26,9 +40,20 @@ def prepare_demo_tenant(environment: DevEnvironment) -> DemoTenant:
     )
     try:
         tenant_id, api_key = ensure_demo_tenant(database, vault, settings.region, known)
+        _give_rules(database, tenant_id)
     finally:
         vault.close()
         database.close()
     if api_key != known:
         write_private_json(remembered, {"tenant_id": tenant_id, "api_key": api_key})
     return DemoTenant(tenant_id, api_key)
+
+
+def _give_rules(database: Database, tenant_id: str) -> None:
+    """Once: what somebody has changed since stays as it is."""
+    from meetbot.decisions import TENANT_OWNER
+    from meetbot.storage.rule_sets import add_version, list_versions
+
+    with database.transaction(tenant_id) as session:
+        if not list_versions(session, tenant_id, TENANT_OWNER, "default", before=None, limit=1):
+            add_version(session, tenant_id, TENANT_OWNER, "default", body=DEMO_RULES, created_by="demo")

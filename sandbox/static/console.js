@@ -14,8 +14,9 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-function button(label, action, title) {
-  return make("button", { type: "button", textContent: label, title: title || "", onclick: () => attempt(action) });
+// `about` tells a screen reader which of many like buttons this is.
+function button(label, action, about) {
+  return make("button", { type: "button", textContent: label, ariaLabel: `${label}: ${about}`, onclick: () => attempt(action) });
 }
 
 async function call(method, path, body) {
@@ -91,7 +92,7 @@ function shiftButton(event, minutes) {
   return button(label, async () => {
     await call("PATCH", eventPath(event), { shift_minutes: minutes });
     return `Moved “${event.title}” by ${label}.`;
-  }, `Move ${event.title}`);
+  }, event.title);
 }
 
 function answerButton(account, event, answer, label) {
@@ -100,7 +101,7 @@ function answerButton(account, event, answer, label) {
       email: account.email, answer, original_start: event.original_start,
     });
     return `${account.name}: ${answer} “${event.title}”.`;
-  }, `${label} ${event.title} as ${account.name}`);
+  }, `${event.title}, as ${account.name}`);
 }
 
 function eventButtons(account, event) {
@@ -108,7 +109,7 @@ function eventButtons(account, event) {
     return event.is_organizer ? [button("Restore", async () => {
       await call("POST", eventPath(event, "/restore"));
       return `Restored “${event.title}”.`;
-    })] : [];
+    }, event.title)] : [];
   }
   if (event.is_organizer) {
     return [
@@ -116,7 +117,7 @@ function eventButtons(account, event) {
       button("Cancel", async () => {
         await call("DELETE", eventPath(event));
         return `Cancelled “${event.title}”${event.original_start ? " (this occurrence)" : ""}.`;
-      }, `Cancel ${event.title}`),
+      }, event.title),
     ];
   }
   return [
@@ -163,9 +164,9 @@ function person(account, now) {
   const revoke = button("Revoke consent", async () => {
     await call("POST", `/control/accounts/${encodeURIComponent(account.email)}/revoke`);
     return `${account.name} took back the consent.`;
-  });
+  }, account.name);
   revoke.dataset.focus = `${account.email} revoke`;
-  return make("section", { className: "person" },
+  return make("section", { className: "person", ariaLabel: account.name },
     make("h3", {}, account.name, make("small", { textContent: account.email }), tag(account.provider),
       account.connected ? tag("connected", "good") : tag("not connected"), account.connected ? revoke : null),
     account.events.length ? rows(near) : make("p", { className: "empty", textContent: "Nothing in this week." }),

@@ -20,9 +20,9 @@ from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.event import Event
 from msgraph.generated.models.event_type import EventType
 from msgraph.generated.models.online_meeting_provider_type import OnlineMeetingProviderType
-from msgraph.graph_request_adapter import GraphRequestAdapter
+from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph.graph_service_client import GraphServiceClient
-from msgraph_core import GraphClientFactory
+from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]
 
 from tests.sandbox.driver import Driver
 
@@ -52,7 +52,7 @@ async def _client(sandbox: Driver, token: str) -> AsyncIterator[GraphServiceClie
     # The SDK's own transport never closes the one below it, so that one is ours.
     async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
         plain = httpx.AsyncClient(transport=transport, timeout=10, trust_env=False)
-        http = GraphClientFactory.create_with_default_middleware(client=plain)
+        http = GraphClientFactory.create_with_default_middleware(client=plain, options=options)
         adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(_FixedToken(token)), http)
         adapter.base_url = f"{sandbox.base}/microsoft/v1.0"
         yield GraphServiceClient(request_adapter=adapter)

@@ -1,4 +1,4 @@
-"""One time-skipping server for all tests of this folder, and one event loop to use it from."""
+"""Virtual time for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class Theatre:
-    """Plays scenes in virtual time, each on a stage of its own."""
+    """Plays a scene in virtual time."""
 
     def __init__(self, runner: asyncio.Runner, environment: WorkflowEnvironment) -> None:
         self._runner = runner
@@ -48,10 +48,16 @@ class Theatre:
 
 
 @pytest.fixture(scope="session")
-def theatre() -> Iterator[Theatre]:
+def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as runner:
-        environment = runner.run(start_time_skipping())
-        try:
-            yield Theatre(runner, environment)
-        finally:
-            runner.run(environment.shutdown())
+        yield runner
+
+
+@pytest.fixture
+def theatre(runner: asyncio.Runner) -> Iterator[Theatre]:
+    """A server of its own: ending a workflow lets it jump ten years ahead, to the timeout of the ended run."""
+    environment = runner.run(start_time_skipping())
+    try:
+        yield Theatre(runner, environment)
+    finally:
+        runner.run(environment.shutdown())

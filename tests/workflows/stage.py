@@ -234,6 +234,4 @@ async def details_of(handle: Handle) -> str:
 
 
 def _search_attributes(tenant_id: str, state: str) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)]
-    )
+    return TypedSearchAttributes([SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)])

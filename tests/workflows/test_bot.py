@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from meetbot.orchestration import (
     DispatchRequest,
     DispatchResult,
 )
+from meetbot.temporal import MEETBOT_STATE
 from tests.workflows.conftest import Theatre
 from tests.workflows.histories import history_of, states_shown, timers_in
 from tests.workflows.stage import WITHOUT_END, Call, Handle, Script, Stage, details_of
@@ -233,22 +235,15 @@ def test_a_claim_that_arrives_while_it_holds_is_checked_at_once(
     theatre: Theatre, meeting: Meeting, signal: BotSignal
 ) -> None:
     """The newcomer's calendar may well be reachable."""
+    before = theatre.now()
 
-    async def claim(call: Call) -> BotOrder:
-        return meeting.waiting
-
-    async def hold_then_claim(stage: Stage, handle: Handle) -> None:
-        await theatre.wait(meeting.arm_at - theatre_now(stage) + SECOND)
+    async def claim(stage: Stage, handle: Handle) -> None:
+        await theatre.wait(meeting.arm_at - before + 10 * SECOND)
         await handle.signal(signal, CHANGE)
         await stage.end_of(handle)
 
-    def theatre_now(stage: Stage) -> datetime:
-        return stage.calls[0].at
-
-    script = Script(
-        schedule=[meeting.waiting, meeting.waiting, meeting.waiting, meeting.closed()], dispatch=[HOLD, DISPATCHED]
-    )
-    played = play(theatre, script, hold_then_claim)
+    script = Script(schedule=[*[meeting.waiting] * 3, meeting.closed()], dispatch=[HOLD, DISPATCHED])
+    played = play(theatre, script, claim)
 
     assert played.steps == ["schedule", "dispatch", "schedule", "schedule", "dispatch", "schedule"]
     assert [request.hold_over for request in played.dispatches] == [False, False]
@@ -281,16 +276,18 @@ def test_a_backend_that_is_back_before_the_end_is_sent_the_bot(theatre: Theatre,
     assert played.steps == ["schedule", *["dispatch"] * 4, "schedule"]
 
 
-def test_a_backend_that_is_down_until_the_end_leads_to_taking_stock_and_closing(theatre: Theatre) -> None:
+def test_a_backend_that_is_down_is_tried_until_the_meetings_end_and_then_given_up(theatre: Theatre) -> None:
     short = Meeting(theatre.now() + 5 * MINUTE, lasts=5 * MINUTE)
-    script = Script(schedule=[short.waiting, short.closed("missed")], dispatch=[OUTAGE] * 1000)
 
-    played = play(theatre, script)
+    def stock(call: Call) -> BotOrder:
+        return short.waiting if call.at < short.end_at else short.closed("missed")
+
+    played = play(theatre, Script(schedule=[stock] * 100, dispatch=[OUTAGE] * 1000))
 
     attempts = [call.at for call in played.stage.called("bot.dispatch")]
-    assert played.steps == ["schedule", *["dispatch"] * len(attempts), "schedule"]
-    assert len(attempts) > 10
-    assert short.end_at - 20 * SECOND < attempts[-1] <= short.end_at
+    assert short.end_at - MINUTE < attempts[-1] < played.stage.calls[-1].at <= short.end_at + MINUTE
+    assert max(later - earlier for earlier, later in pairwise(attempts)) < 20 * SECOND
+    assert len(attempts) < 60
     assert states_shown(played.history) == ["missed"]
 
 
@@ -340,9 +337,7 @@ def test_a_report_of_the_backend_is_taken_in_without_asking(theatre: Theatre) ->
 
 def test_a_backend_that_cannot_be_asked_is_asked_again_a_minute_later(theatre: Theatre) -> None:
     running = Meeting(theatre.now() - MINUTE)
-    script = Script(
-        schedule=[*[running.following] * 2, running.closed()], follow=[OUTAGE, OUTAGE, running.following]
-    )
+    script = Script(schedule=[*[running.following] * 2, running.closed()], follow=[OUTAGE, OUTAGE, running.following])
 
     played = play(theatre, script)
 
@@ -475,15 +470,19 @@ def test_a_new_run_waits_on_for_the_same_instant(theatre: Theatre, meeting: Meet
     assert played.steps == ["schedule"] * 4 + ["dispatch", "schedule"]
 
 
-def test_a_new_run_shows_the_state_where_the_last_one_showed_another(theatre: Theatre, meeting: Meeting) -> None:
-    """Renewed after it was called back, the bot waits again, and is found under that state."""
-    script = Script(
-        schedule=[meeting.leaving, meeting.waiting, meeting.closed()], leave=[meeting.waiting], dispatch=[DISPATCHED]
-    )
+def test_a_bot_called_back_and_waiting_again_is_found_as_waiting_also_in_a_new_run(
+    theatre: Theatre, meeting: Meeting
+) -> None:
+    async def whole(stage: Stage) -> str | None:
+        handle = await stage.start_bot(rounds_per_run=1)
+        while len(stage.bot_steps) < 3:
+            await theatre.wait(SECOND)
+        await theatre.wait(SECOND)
+        return (await handle.describe()).typed_search_attributes.get(MEETBOT_STATE)
 
-    played = play(theatre, script, rounds_per_run=1)
+    script = Script(schedule=[meeting.leaving, meeting.waiting], leave=[meeting.waiting])
 
-    assert played.stage.bot_steps == ["schedule", "leave", "schedule", "dispatch", "schedule"]
+    assert theatre.play(script.answer, whole) == "scheduled"
 
 
 @pytest.mark.parametrize("during", ["wait", "dispatch", "follow", "leave"])
@@ -494,7 +493,12 @@ def test_an_operator_can_cancel_the_workflow_at_any_point(theatre: Theatre, meet
 
     running = Meeting(theatre.now() - MINUTE)
     stages: list[Stage] = []
-    first = {"wait": meeting.waiting, "dispatch": running.waiting, "follow": running.following, "leave": running.leaving}
+    first = {
+        "wait": meeting.waiting,
+        "dispatch": running.waiting,
+        "follow": running.following,
+        "leave": running.leaving,
+    }
 
     async def whole(stage: Stage) -> WorkflowExecutionStatus | None:
         stages.append(stage)
