@@ -24,7 +24,7 @@ from activities.relay import run_relay
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError
 from meetbot.logs import configure_logs
-from meetbot.ops import ops_app, ops_server
+from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.orchestration import TaskQueue
 from meetbot.settings import Settings, load_settings
 from meetbot.temporal import connect
@@ -69,15 +69,15 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
     if client is None:
         return
     checks = {
-        "temporal": lambda: _check_temporal(client),
-        "database": lambda: asyncio.to_thread(parts.database.check),
-        "vault": lambda: asyncio.to_thread(parts.vault.check),
+        "temporal": lambda: client.service_client.check_health(timeout=timedelta(seconds=2)),
+        "database": blocking(parts.database.check),
+        "vault": blocking(parts.vault.check),
     }
     interval = timedelta(seconds=settings.sync_interval_seconds)
     async with contextlib.AsyncExitStack() as stack:
         for worker in build_workers(client, parts, stack):
             await stack.enter_async_context(worker)
-        await stack.enter_async_context(ops_server(ops_app(checks), host="127.0.0.1", port=settings.ops_port))
+        await stack.enter_async_context(ops_server(settings, ops_app(checks)))
         _log.info("worker ready")
         await asyncio.gather(
             run_relay(parts.database, client, stop),
@@ -98,11 +98,6 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=2)
     return None
-
-
-async def _check_temporal(client: Client) -> None:
-    if not await client.service_client.check_health(timeout=timedelta(seconds=2)):
-        raise ConnectionError
 
 
 def build_workers(

@@ -143,7 +143,7 @@ class SyncActivities:
             stored = stored_events(session, user.tenant_id, user.id, since=window_at(started, 1).start)
             sync_marks.announce_changes(session, user)
         wanted = {} if user.grace_is_over(now) else self._wanted(stored, now)
-        plan = replace_claims(session, user.tenant_id, user.id, stored, wanted)
+        plan = replace_claims(session, user.tenant_id, user.id, stored, wanted, now=now)
         if listed:
             sync_marks.mark_synced(session, user, at=started)
         digest = plan_digest(plan)
@@ -188,7 +188,7 @@ class SyncActivities:
                 session, user.tenant_id, user.id, token_version=user.token_version, code=code, now=now
             )
             if lost:
-                sync_marks.announce_lost_access(session, user, code=code)
+                sync_marks.announce_lost_access(session, user, now=now)
         return replace(user, state="needs_reconnect", state_changed_at=now, error_code=code) if lost else user
 
     def _note_error(self, user: CalendarUserContext, code: str) -> None:

@@ -14,7 +14,6 @@ from api import docs, health, problems
 from api.container import Services
 from api.gate import Outermost, RequestGate
 from api.logging import configure_logging
-from api.ops import ops_server
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
@@ -32,6 +31,7 @@ from api.routers import (
     webhook_endpoints,
 )
 from meetbot.events import Provider
+from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, UnsafeConfiguration, load_settings
 from meetbot.storage.database import create_database
@@ -77,7 +77,7 @@ def _lifespan(settings: Settings, services: Services | None) -> Any:
             yield
             return
         configure_logging()
-        async with _opened(settings) as opened, ops_server(opened):
+        async with _opened(settings) as opened, ops_server(settings, health.create_ops_app(opened)):
             app.state.services = opened
             yield
 

@@ -13,20 +13,16 @@ from typing import Any, Protocol
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from meetbot.calendar_user_start import start_calendar_user
 from meetbot.orchestration import (
     BotSignal,
     CalendarUserSignal,
-    CalendarUserState,
-    TaskQueue,
-    WorkflowName,
     bot_workflow_id,
-    calendar_user_workflow_id,
 )
 from meetbot.storage.calendar_users import CalendarUserRef
-from meetbot.temporal import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID, connect
+from meetbot.temporal import connect
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
@@ -58,7 +54,7 @@ class TemporalOrchestrator:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, sync_interval_seconds: int) -> None:
         self._loop = loop
-        self._sync_interval_seconds = sync_interval_seconds
+        self._sync_interval = timedelta(seconds=sync_interval_seconds)
         self._client: Client | None = None
 
     async def keep_connecting(self, address: str | None) -> None:
@@ -96,22 +92,8 @@ class TemporalOrchestrator:
 
     async def _start(self, client: Client, user: CalendarUserRef, signal: CalendarUserSignal | None) -> None:
         """Start the workflow, or signal the one that runs: a start that was once lost is made up for here."""
-        await client.start_workflow(
-            WorkflowName.CALENDAR_USER,
-            CalendarUserState(
-                tenant_id=user.tenant_id,
-                calendar_user_id=user.id,
-                provider=user.provider,
-                interval_seconds=self._sync_interval_seconds,
-            ),
-            id=calendar_user_workflow_id(user.tenant_id, user.id),
-            task_queue=TaskQueue.CALENDAR_USERS,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            search_attributes=_search_attributes(user),
-            static_summary=f"{user.provider} calendar, user {user.id}",
-            priority=Priority(fairness_key=user.tenant_id),
-            start_signal=signal,
-            rpc_timeout=timedelta(seconds=_CALL_SECONDS),
+        await start_calendar_user(
+            client, user.tenant_id, user.id, user.provider, interval=self._sync_interval, signal=signal
         )
 
     async def _start_all(self, client: Client, users: list[CalendarUserRef], signal: CalendarUserSignal) -> None:
@@ -149,17 +131,6 @@ async def _signal_bot(client: Client, tenant_id: str, meeting_key: str, signal: 
 
 async def _check_health(client: Client) -> None:
     await client.service_client.check_health(timeout=timedelta(seconds=2))
-
-
-def _search_attributes(user: CalendarUserRef) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(TENANT_ID, user.tenant_id),
-            SearchAttributePair(CALENDAR_USER_ID, user.id),
-            SearchAttributePair(CALENDAR_PROVIDER, user.provider),
-            SearchAttributePair(MEETBOT_STATE, "connecting"),
-        ]
-    )
 
 
 def _name_of(error: Exception) -> str:

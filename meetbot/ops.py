@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
 import structlog
 import uvicorn
@@ -14,23 +15,30 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-Check = Callable[[], Awaitable[None]]
+from meetbot.settings import Environment, Settings
+
+Check = Callable[[], Awaitable[object]]
 
 _CHECK_SECONDS = 3.0
 _log = structlog.get_logger(__name__)
 
 
+def blocking(check: Callable[[], object]) -> Check:
+    """A check that blocks, run in a thread."""
+    return lambda: asyncio.to_thread(check)
+
+
 def ops_app(checks: Mapping[str, Check]) -> Starlette:
-    """``/readyz`` runs each check, which raises where its part is not to be used, and names the ones that failed."""
+    """``/readyz`` runs the checks at once, each bounded. A check fails by raising or by answering False."""
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        results = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
-        ready = all(outcome == "ok" for outcome in results.values())
+        good = await asyncio.gather(*map(_passes, checks.values()))
+        results = {name: "ok" if passed else "failed" for name, passed in zip(checks, good, strict=True)}
         return JSONResponse(
-            {"status": "ok" if ready else "unavailable", "checks": results}, status_code=200 if ready else 503
+            {"status": "ready" if all(good) else "not_ready", "checks": results}, status_code=200 if all(good) else 503
         )
 
     async def metrics(_request: Request) -> Response:
@@ -39,27 +47,49 @@ def ops_app(checks: Mapping[str, Check]) -> Starlette:
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-async def _outcome(check: Check) -> str:
+async def _passes(check: Check) -> bool:
     try:
-        await asyncio.wait_for(check(), _CHECK_SECONDS)
+        return await asyncio.wait_for(check(), _CHECK_SECONDS) is not False
     except Exception as error:
-        return type(error).__name__
-    return "ok"
+        _log.warning("ops.check_failed", code=type(error).__name__)
+        return False
+
+
+class _Inner(uvicorn.Server):
+    """Signals belong to whatever runs the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 @contextlib.asynccontextmanager
-async def ops_server(app: Starlette, *, host: str, port: int) -> AsyncIterator[None]:
-    """Serve beside the process' own work. Raises OSError where the port is taken."""
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    socket = config.bind_socket()
-    # The socket listens from here on: a request that comes early waits in its backlog.
-    serving = asyncio.create_task(server.serve(sockets=[socket]))
+async def ops_server(settings: Settings, app: Starlette) -> AsyncIterator[None]:
+    """Serves while the block runs. Several processes on one host share the port's number, so the first one gets it."""
+    listener = _listen(settings)
+    if listener is None:
+        yield
+        return
+    server = _Inner(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    _log.info("ops.port", port=listener.getsockname()[1])
     try:
-        _log.info("ops port open", port=socket.getsockname()[1])
         yield
     finally:
         server.should_exit = True
         await serving
-        socket.close()
+        listener.close()
+
+
+def _listen(settings: Settings) -> socket.socket | None:
+    # In production probes and scrapers come from other hosts; on a developer's machine nobody else should.
+    host = "0.0.0.0" if settings.env is Environment.PRODUCTION else "127.0.0.1"  # noqa: S104
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, settings.ops_port))
+    except OSError as error:
+        listener.close()
+        _log.warning("ops.port_taken", port=settings.ops_port, error=error.strerror)
+        return None
+    return listener

@@ -136,7 +136,9 @@ class BotWorkflow:
                 raise
             # The meeting is all but over and the backend never took the bot: taking stock tells, or has it tried again.
             return
-        self._held_for = order.join_at if result.outcome is DispatchOutcome.HOLD else None
+        # Where something was heard of meanwhile, the next look may find more than this one.
+        hold = result.outcome is DispatchOutcome.HOLD and not self._look_again
+        self._held_for = order.join_at if hold else None
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
         if self._changes_in_a_row > _RESTLESS:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")

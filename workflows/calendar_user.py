@@ -85,30 +85,42 @@ class CalendarUserWorkflow:
 
     async def _sync(self) -> None:
         scope, self._wake_for = self._wake_for or SyncScope.CALENDAR, None
-        request = SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope)
         try:
-            result = await workflow.execute_activity(
-                "calendar.sync",
-                request,
-                result_type=SyncResult,
-                task_queue=TaskQueue.SYNC,
-                start_to_close_timeout=timedelta(minutes=3),
-                schedule_to_close_timeout=timedelta(minutes=15),
-                retry_policy=RetryPolicy(
-                    initial_interval=timedelta(seconds=2),
-                    maximum_interval=timedelta(seconds=60),
-                    maximum_attempts=_SYNC_ATTEMPTS,
-                ),
-                summary=f"sync {scope}",
-            )
+            result = await self._ask(scope)
         except ActivityError as error:
             # The next slot tries again; until then the calendar user's row and this workflow's details say why.
             self._state = replace(self._state, last_error=_code_of(error))
             return
+        if result is None:
+            return
         self._note(result)
         if result.plan is not None and not await self._arrange(result.plan):
-            # Something was not arranged: the next sync is to return the whole plan again.
+            # Something is not settled: the next sync is to return the whole plan again.
             self._state = replace(self._state, plan_digest="")
+
+    async def _ask(self, scope: SyncScope) -> SyncResult | None:
+        """None where the user disconnected meanwhile: an outage of the provider must not keep the bots there."""
+        sync = workflow.start_activity(
+            "calendar.sync",
+            SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
+            result_type=SyncResult,
+            task_queue=TaskQueue.SYNC,
+            start_to_close_timeout=timedelta(minutes=3),
+            schedule_to_close_timeout=timedelta(minutes=15),
+            retry_policy=RetryPolicy(
+                initial_interval=timedelta(seconds=2),
+                maximum_interval=timedelta(seconds=60),
+                maximum_attempts=_SYNC_ATTEMPTS,
+            ),
+            summary=f"sync {scope}",
+        )
+        await workflow.wait_condition(lambda: sync.done() or self._disconnecting)
+        if sync.done():
+            return await sync
+        sync.cancel()
+        with contextlib.suppress(ActivityError):
+            await sync
+        return None
 
     def _note(self, result: SyncResult) -> None:
         if result.state != self._state.state:
@@ -122,7 +134,7 @@ class CalendarUserWorkflow:
         )
 
     async def _arrange(self, plan: tuple[PlanEntry, ...]) -> bool:
-        """Bring the bots in line with the plan. False where some could not be reached."""
+        """Bring the bots in line with the plan. False while some were not reached, or have not taken their claim in."""
         todo = reconcile(self._known, {entry.meeting_key: entry for entry in plan}, now=workflow.now())
         for entry in todo.forget:
             self._known.pop(entry.meeting_key)
@@ -131,7 +143,7 @@ class CalendarUserWorkflow:
             *(self._claim(entry, BotSignal.RESCHEDULE) for entry in todo.reschedule),
             *(self._release(entry) for entry in todo.release),
         )
-        return all(done)
+        return all(done) and all(entry.acknowledged for entry in plan)
 
     async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
         """Make sure that the meeting's workflow runs and knows of the claim."""

@@ -16,6 +16,7 @@ from api.problems import COMMON, Problem, not_found
 from api.wake import rules_changed_for_all
 from meetbot.connect import check_origin
 from meetbot.rules.addresses import rule_domain
+from meetbot.storage.claims import claim_again
 from meetbot.storage.tables import Tenant
 from meetbot.storage.tenants import change_tenant, find_tenant
 
@@ -76,7 +77,8 @@ def get_tenant(caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], 
 def patch_tenant(
     body: TenantChanges, caller: Annotated[Caller, Depends(requires(Scope.TENANT_WRITE))], services: Container
 ) -> TenantAnswer:
-    """A change of `internal_domains` is applied to all stored events at once."""
+    """A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled
+    bots."""
     changes = _changes(body)
     for origin in body.redirect_origins or ():
         check_origin(origin, allowed_networks=services.settings.outbound_allow_cidrs)
@@ -84,7 +86,9 @@ def patch_tenant(
         before = find_tenant(session, caller.tenant_id)
         known = list(before.internal_domains) if before is not None else []
         tenant = change_tenant(session, caller.tenant_id, changes)
-    if "internal_domains" in changes and changes["internal_domains"] != known:
+        if "join_lead_seconds" in changes:
+            claim_again(session, caller.tenant_id)
+    if "join_lead_seconds" in changes or ("internal_domains" in changes and changes["internal_domains"] != known):
         rules_changed_for_all(services, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
 

@@ -27,8 +27,14 @@ _UPSERT = text(
 _WITHDRAW = text(
     """
     delete from bot_claim
-     where tenant_id = :tenant_id and calendar_user_id = :calendar_user_id and meeting_key <> all(:kept)
+     where tenant_id = :tenant_id and calendar_user_id = :calendar_user_id and meeting_key = any(:withdrawn)
     """
+)
+
+_WITHDRAW_ALL = text("delete from bot_claim where tenant_id = :tenant_id and calendar_user_id = :calendar_user_id")
+
+_CLAIM_AGAIN = text(
+    "update bot_claim set acknowledged_digest = null where tenant_id = :tenant_id and acknowledged_digest is not null"
 )
 
 
@@ -59,34 +65,54 @@ def replace_claims(
     calendar_user_id: str,
     stored: Sequence[StoredEvent],
     wanted: Mapping[str, Candidate],
+    *,
+    now: datetime,
 ) -> tuple[PlanEntry, ...]:
-    """Make the stored claims those of `wanted`, writing only where they differ, and return them as the plan."""
+    """Make the stored claims those of `wanted`, writing only where they differ, and return them as the plan.
+
+    A claim of a meeting that is over stays: it tells whose recording that was.
+    """
     held = {event.meeting_key: event for event in stored if event.claimed_digest is not None}
+    plan = tuple(_plan_entry(candidate, held.get(key)) for key, candidate in wanted.items())
     changed = [
-        _record(tenant_id, calendar_user_id, candidate)
-        for key, candidate in wanted.items()
-        if key not in held
-        or held[key].claimed_digest != candidate.target.digest
-        or held[key].claimed_event_id != candidate.event_id
+        _record(tenant_id, calendar_user_id, entry, wanted[entry.meeting_key].event_id)
+        for entry in plan
+        if not _is_held(held.get(entry.meeting_key), entry, wanted[entry.meeting_key].event_id)
     ]
     if changed:
         session.execute(_UPSERT, {"records": orjson.dumps(changed).decode()})
-    if held.keys() - wanted.keys():
-        session.execute(_WITHDRAW, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "kept": list(wanted)})
-    return tuple(_plan_entry(candidate, held.get(key)) for key, candidate in wanted.items())
+    withdrawn = [key for key, event in held.items() if key not in wanted and not _is_over(event, now)]
+    if withdrawn:
+        session.execute(
+            _WITHDRAW, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "withdrawn": withdrawn}
+        )
+    return plan
 
 
 def withdraw_all(session: Session, tenant_id: str, calendar_user_id: str) -> None:
-    session.execute(_WITHDRAW, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "kept": []})
+    session.execute(_WITHDRAW_ALL, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id})
 
 
-def _record(tenant_id: str, calendar_user_id: str, candidate: Candidate) -> dict[str, Any]:
+def claim_again(session: Session, tenant_id: str) -> None:
+    """Have every claim of the tenant taken in anew, as after a change that moves all dispatches."""
+    session.execute(_CLAIM_AGAIN, {"tenant_id": tenant_id})
+
+
+def _is_over(event: StoredEvent, now: datetime) -> bool:
+    return event.outcome == "record" and not event.deleted and event.end_at is not None and event.end_at <= now
+
+
+def _is_held(held: StoredEvent | None, entry: PlanEntry, event_id: str) -> bool:
+    return held is not None and (held.claimed_digest, held.claimed_event_id) == (entry.target_digest, event_id)
+
+
+def _record(tenant_id: str, calendar_user_id: str, entry: PlanEntry, event_id: str) -> dict[str, Any]:
     return {
         "tenant_id": tenant_id,
-        "meeting_key": candidate.meeting_key,
+        "meeting_key": entry.meeting_key,
         "calendar_user_id": calendar_user_id,
-        "event_id": candidate.event_id,
-        "target_digest": candidate.target.digest,
+        "event_id": event_id,
+        "target_digest": entry.target_digest,
     }
 
 

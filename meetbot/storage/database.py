@@ -35,6 +35,8 @@ def create_database(database_url: str) -> Database:
         pool_timeout=_CHECKOUT_TIMEOUT_SECONDS,
         pool_pre_ping=False,
         pool_recycle=1800,
+        # An error must not quote what was written: it may reach a log.
+        hide_parameters=True,
         json_serializer=_dump_json,
         json_deserializer=orjson.loads,
         connect_args={

@@ -89,19 +89,31 @@ def _key(event: CalendarEvent, scope: str) -> str:
     return event.meeting_key if scope == OCCURRENCE else event.series_key
 
 
+# Its claims were taken in before; un-acknowledging them lets the next plan wake the bot's workflow again.
+_CLAIM_AGAIN = """
+    update bot_claim c set acknowledged_digest = null
+      from released r where c.tenant_id = :tenant_id and c.meeting_key = r.meeting_key
+"""
 _RELEASE_OCCURRENCE = text(
-    """
-    update meeting set held_at = null, held_by = null
-     where tenant_id = :tenant_id and meeting_key = :meeting_key and held_at is not null
-    """
+    f"""
+    with released as (
+        update meeting set held_at = null, held_by = null
+         where tenant_id = :tenant_id and meeting_key = :meeting_key and held_at is not null
+        returning meeting_key)
+    {_CLAIM_AGAIN}
+    """  # noqa: S608 - nothing but our own text
 )
 _RELEASE_SERIES = text(
-    """
-    update meeting m set held_at = null, held_by = null
-     where m.tenant_id = :tenant_id and m.held_at is not null and m.meeting_key in (
-           select e.meeting_key from calendar_event e
-            where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id and e.series_key = :series_key)
-    """
+    f"""
+    with released as (
+        update meeting m set held_at = null, held_by = null
+         where m.tenant_id = :tenant_id and m.held_at is not null and m.meeting_key in (
+               select e.meeting_key from calendar_event e
+                where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id
+                  and e.series_key = :series_key)
+        returning m.meeting_key)
+    {_CLAIM_AGAIN}
+    """  # noqa: S608 - nothing but our own text
 )
 
 

@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.resources import calendar_user_resource
 from meetbot.storage import outbox
 from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.tables import CalendarUser
 from meetbot.storage.watermarks import current_watermark
 
 _SYNCED = text(
@@ -71,13 +73,9 @@ def announce_changes(session: Session, user: CalendarUserContext) -> None:
     )
 
 
-def announce_lost_access(session: Session, user: CalendarUserContext, *, code: str) -> None:
-    outbox.emit(
-        session,
-        user.tenant_id,
-        "calendar_user.needs_reconnect",
-        {"id": user.id, "provider": user.provider, "state": "needs_reconnect", "error_code": code},
-    )
+def announce_lost_access(session: Session, user: CalendarUserContext, *, now: datetime) -> None:
+    row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
+    outbox.emit(session, user.tenant_id, "calendar_user.needs_reconnect", calendar_user_resource(row, now=now))
 
 
 def _key(user: CalendarUserContext) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from api import connect_start
-from api.ops import create_ops_app
+from api.health import create_ops_app
 from meetbot.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
 from meetbot.connect import new_token
 from meetbot.orchestration import CalendarUserSignal

@@ -12,7 +12,8 @@ from temporalio.testing import ActivityEnvironment
 from meetbot.bots.reports import apply_report
 from meetbot.errors import BackendUnavailable
 from meetbot.events import Provider
-from meetbot.orchestration import BotOrder, BotStep, DispatchOutcome, DispatchRequest, DispatchResult
+from meetbot.orchestration import BotOrder, BotStep, DispatchOutcome, DispatchRequest, DispatchResult, SyncScope
+from meetbot.storage.overrides import release_holds
 from meetbot.storage.tables import BotClaim, Dispatch, Meeting
 from tests.rig import Rig
 
@@ -186,6 +187,34 @@ def test_a_bot_cancelled_by_hand_stays_cancelled_through_edits(rig: Rig) -> None
     rig.planned(user)
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
     assert [bot.state for bot in rig.bots()] == ["cancelled"]
+
+
+def test_an_override_to_record_lifts_the_cancellation_by_hand_and_brings_a_new_bot(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, _ = scheduled(rig, user)
+    rig.sync(user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.get_one(Meeting, (rig.tenant_id, key)).held_at = rig.clock()
+    rig.bot_activities.schedule(rig.ref(key))
+    assert rig.sync(user).plan is None
+    (event,) = rig.events(user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        release_holds(session, event, scope="occurrence")
+    plan = rig.sync(user, SyncScope.DECISIONS).plan
+    assert plan is not None
+    assert [entry.acknowledged for entry in plan] == [False]
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.WAIT
+    assert [bot.state for bot in rig.bots()] == ["cancelled", "scheduled"]
+
+
+def test_the_claims_of_a_meeting_that_is_over_stay_to_be_read(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, starts_in_minutes=5, duration_minutes=10)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.clock.offset = timedelta(minutes=20)
+    rig.sync(user)
+    with rig.read() as session:
+        assert [claim.calendar_user_id for claim in session.exec(select(BotClaim))] == [user]
 
 
 def test_a_restored_meeting_gets_a_new_bot(rig: Rig) -> None:

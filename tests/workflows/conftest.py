@@ -23,6 +23,7 @@ class Theatre:
     def __init__(self, runner: asyncio.Runner, environment: WorkflowEnvironment) -> None:
         self._runner = runner
         self._environment = environment
+        self.server_now = environment.get_current_time
 
     def now(self) -> datetime:
         """The server's present, to the next full second."""

@@ -406,9 +406,6 @@ def test_a_signal_that_arrives_while_it_closes_is_not_lost(
 ) -> None:
     closing = Meddler(meeting.closed("cancelled"), signal)
 
-    async def scene(stage: Stage, handle: Handle) -> None:
-        await stage.end_of(handle)
-
     async def whole(stage: Stage) -> list[str]:
         closing.stage.append(stage)
         handle = await stage.start_bot()
@@ -436,6 +433,20 @@ def test_a_change_during_the_dispatch_is_looked_at_before_anything_else(theatre:
     )
 
     assert theatre.play(script.answer, whole) == ["schedule", "dispatch", "schedule", "leave", "schedule"]
+
+
+def test_a_claim_during_a_dispatch_that_comes_to_holding_is_checked_at_once(theatre: Theatre, meeting: Meeting) -> None:
+    dispatching = Meddler(HOLD, BotSignal.CLAIM)
+
+    async def whole(stage: Stage) -> list[bool]:
+        dispatching.stage.append(stage)
+        handle = await stage.start_bot()
+        await stage.end_of(handle)
+        return [call.request.hold_over for call in stage.called("bot.dispatch")]
+
+    script = Script(schedule=[meeting.waiting, meeting.waiting, meeting.closed()], dispatch=[dispatching, DISPATCHED])
+
+    assert theatre.play(script.answer, whole) == [False, False]
 
 
 # Long lives
