@@ -28,11 +28,12 @@ ATTRIBUTES = {"manager_email": f"manager@{OWNER_DOMAIN}"}
 _MINUTES_AHEAD = 25 * 24 * 60
 _COLLEAGUES = [f"colleague{number}@{OWNER_DOMAIN}" for number in range(40)]
 _OUTSIDERS = [f"person{number}@{domain}" for number in range(10) for domain in ("customer.com", "vendor.example")]
-_WORDS = (
+_PROSE = (
     "agenda before quarter review numbers please bring your notes about the release planning and open questions from "
     "customers we shall look at hiring budget roadmap risks next steps owners dates decisions follow up with finance "
     "legal security design research support before Thursday so that everybody can prepare their part of the meeting"
-).split()
+)
+_WORDS = _PROSE.split()
 _TITLES = ("Roadmap review", "1:1", "Weekly sync", "Customer call", "Überblick Q3", "Design critique", "Stand-up")
 
 

@@ -41,9 +41,7 @@ def measure(
     return [measure_calendar(rig, meter, provider, size, repetitions) for provider in providers for size in sizes]
 
 
-def measure_calendar(
-    rig: Rig, meter: Meter, provider: Provider, size: int, repetitions: Repetitions
-) -> dict[str, Any]:
+def measure_calendar(rig: Rig, meter: Meter, provider: Provider, size: int, repetitions: Repetitions) -> dict[str, Any]:
     """The three cases for one calendar of ``size`` events. The sandbox forgets all earlier calendars."""
     rig.sandbox.post("/control/reset", {"seed": False})
     account = rig.sandbox.account(f"owner@{OWNER_DOMAIN}", provider)

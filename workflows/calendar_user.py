@@ -100,7 +100,7 @@ class CalendarUserWorkflow:
 
     async def _ask(self, scope: SyncScope) -> SyncResult | None:
         """None where the user disconnected meanwhile: an outage of the provider must not keep the bots there."""
-        sync = workflow.start_activity(
+        sync: workflow.ActivityHandle[SyncResult] = workflow.start_activity(
             "calendar.sync",
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ import orjson
 
 from meetbot.errors import InvalidInput
 from meetbot.rules.deciding import CompiledRules, LayerSource, RuleLayer, compile_rules, decide
-from meetbot.rules.lines import BadLine, read_line
+from meetbot.rules.line_fields import BadLine
+from meetbot.rules.lines import read_line
 from meetbot.rules.ruleset import parse_rule_set
 
 EXIT_OK: Final = 0
@@ -62,6 +64,17 @@ def _parsed(line: str | bytes) -> object:
     try:
         return orjson.loads(line)
     except ValueError:
+        return _parsed_with_repairs(line)
+
+
+def _parsed_with_repairs(line: str | bytes) -> object:
+    """What orjson refuses and other writers of JSON let pass: halves of surrogate pairs, which become ``?``, and a byte
+    order mark."""
+    try:
+        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line.removeprefix("\N{BYTE ORDER MARK}")
+        whole = json.dumps(json.loads(text), ensure_ascii=False)
+        return orjson.loads(whole.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         raise BadLine("", "the line is not JSON") from None
 
 

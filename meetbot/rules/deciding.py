@@ -146,7 +146,10 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
     if gate is not None:
         return _decision(gate, facts, context, rules)
     for rule in rules.rules:
-        if rule.holds(facts) and (rule.decides_all_day or not event.all_day):
+        if rule.holds(facts):
+            if event.all_day and not rule.decides_all_day:
+                # It is the first that matches, so no later rule is asked.
+                return _decision(ReasonCode.ALL_DAY, facts, context, rules)
             return Decision(
                 outcome=rule.outcome,
                 reason=ReasonCode.RULE_MATCHED,

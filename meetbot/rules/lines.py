@@ -1,23 +1,37 @@
 """Events as JSON in the shape of our API's event resource, read leniently: they come from shells, fixtures and logs.
 
-Answers may be in Google's or Microsoft's words. What is left out is taken for the ordinary: a confirmed, timed, single
-event with its whole attendee list.
+Names, answers and times may be in Google's or Microsoft's words. What is left out is taken for the ordinary: a
+confirmed, timed, single event with its whole attendee list.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+from tzlocal.windows_tz import win_tz
 
 from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
 from meetbot.links import find_meeting_link
 from meetbot.rules.addresses import parse_address
 from meetbot.rules.facts import AttributeValue, DecisionContext, Override
+from meetbot.rules.line_fields import (
+    EVENT_FIELDS,
+    PERSON_FIELDS,
+    BadLine,
+    an_object,
+    by_our_names,
+    squeeze,
+    text_in,
+    texts_in,
+    truth_in,
+    word_in,
+)
+from meetbot.rules.zones import zone_named
 
 _MAX_ATTENDEES: Final = 5_000
-_WordT = TypeVar("_WordT", bound=StrEnum)
 
 _ANSWERS: Final = {
     "accepted": Response.ACCEPTED,
@@ -30,56 +44,55 @@ _ANSWERS: Final = {
 
 _VISIBILITIES: Final = {"normal": "default", "personal": "private"}
 _STATUSES: Final = {"canceled": "cancelled"}
-
-
-class BadLine(ValueError):
-    """The line cannot be decided on. ``path`` says where, the message why; neither repeats what the line holds."""
-
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(message)
-        self.path = path
+_RESOURCE_TYPES: Final = frozenset(("resource", "room"))
+_DATE: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}\s*", re.ASCII)
+_WEB: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 
 
 def read_line(line: object) -> tuple[Event, DecisionContext]:
     """From ``{"event", "owner_email", "internal_domains", "now", "attributes"?, "override"?}``. Raises `BadLine`."""
-    document = _object(line, "")
-    owner_email = _text(document, "owner_email", required=True)
+    document = an_object(line, "")
+    owner_email = text_in(document, "owner_email", "")
+    if not owner_email.strip():
+        raise BadLine("owner_email", "expected a text")
+    fields = by_our_names(an_object(document.get("event"), "event"), EVENT_FIELDS)
     context = DecisionContext(
         owner_email=owner_email,
-        internal_domains=_texts(document, "internal_domains"),
+        internal_domains=texts_in(document, "internal_domains"),
         attributes=_attributes(document.get("attributes")),
         now=_instant(document.get("now"), "now"),
-        override=_override(document.get("override")),
+        override=_override(document.get("override"), "override") or _override(fields.get("override"), "event.override"),
     )
-    return read_event(_object(document.get("event"), "event"), owner_email), context
+    return _event(fields, owner_email), context
 
 
-def read_event(document: Mapping[str, Any], owner_email: str) -> Event:
-    """Raises `BadLine` with the place under ``event``."""
-    attendees = tuple(_attendees(document.get("attendees")))
-    organizer = _person(document.get("organizer"), "event.organizer") if document.get("organizer") else None
+def _event(fields: Mapping[str, Any], owner_email: str) -> Event:
+    attendees = tuple(_attendees(fields.get("attendees")))
+    organizer = _person(fields["organizer"], "event.organizer") if fields.get("organizer") else None
     owner = parse_address(owner_email)[0]
-    original_start = document.get("original_start")
+    start, end, original_start = fields.get("start"), fields.get("end"), fields.get("original_start")
+    in_series = bool(text_in(fields, "series_id", "event"))
     return Event(
-        provider=_word(document, "provider", Provider, Provider.GOOGLE),
-        calendar_id=_text(document, "calendar_id") or "primary",
-        provider_event_id=_text(document, "provider_event_id") or _text(document, "id"),
-        ical_uid=_text(document, "ical_uid") or None,
-        original_start=_instant(original_start, "event.original_start") if original_start else None,
-        title=_text(document, "title"),
-        start=_instant_or_none(document.get("start"), "event.start"),
-        end=_instant_or_none(document.get("end"), "event.end"),
-        all_day=_truth(document, "all_day", default=_is_date(document.get("start"))),
-        status=_status(document),
+        provider=word_in(fields, "provider", Provider, Provider.GOOGLE),
+        calendar_id=text_in(fields, "calendar_id", "event") or "primary",
+        provider_event_id=text_in(fields, "provider_event_id", "event"),
+        ical_uid=text_in(fields, "ical_uid", "event") or None,
+        original_start=_instant_or_none(original_start, "event.original_start") if original_start else None,
+        title=text_in(fields, "title", "event"),
+        start=_instant_or_none(start, "event.start"),
+        end=_instant_or_none(end, "event.end"),
+        # A date has no time of day, whatever the mark beside it says.
+        all_day=truth_in(fields, "all_day", "event", default=False) or _is_date(start),
+        status=_status(fields),
         organizer=organizer,
         attendees=attendees,
-        is_organizer=_truth(document, "is_organizer", default=_is_owner(organizer, owner)),
-        owner_response=_owner_response(attendees, owner),
-        recurring=_truth(document, "recurring", default=False),
-        visibility=_word(document, "visibility", Visibility, Visibility.DEFAULT, _VISIBILITIES),
-        link=_link(document),
-        is_meeting=_truth(document, "is_meeting", default=True),
-        attendees_complete=_truth(document, "attendees_complete", default=True),
+        is_organizer=truth_in(fields, "is_organizer", "event", default=_is_owner(organizer, owner)),
+        owner_response=_owner_response(fields, attendees, owner),
+        recurring=truth_in(fields, "recurring", "event", default=in_series),
+        visibility=word_in(fields, "visibility", Visibility, Visibility.DEFAULT, _VISIBILITIES),
+        link=_link(fields),
+        is_meeting=truth_in(fields, "is_meeting", "event", default=True),
+        attendees_complete=truth_in(fields, "attendees_complete", "event", default=True),
     )
 
 
@@ -97,71 +110,87 @@ def _attendees(value: object) -> list[Attendee]:
 def _person(value: object, path: str) -> Attendee:
     if isinstance(value, str):
         return Attendee(email=_bare_address(value))
-    person = _object(value, path)
-    answer = person.get("response", person.get("responseStatus"))
+    person = by_our_names(an_object(value, path), PERSON_FIELDS)
+    if isinstance(person.get("email"), Mapping):
+        # Microsoft: {"emailAddress": {"address", "name"}}
+        person = {**person, "email": None, **by_our_names(person["email"], PERSON_FIELDS)}
     return Attendee(
-        email=_bare_address(_text(person, "email", path=path)) or None,
-        name=_text(person, "name", path=path) or None,
-        response=_ANSWERS.get(_squeezed(answer), Response.NEEDS_ACTION),
-        resource=_truth(person, "resource", default=person.get("type") == "resource", path=path),
-        organizer=_truth(person, "organizer", default=False, path=path),
-        is_self=_truth(person, "self", default=False, path=path),
+        email=_bare_address(text_in(person, "email", path)) or None,
+        name=text_in(person, "name", path) or None,
+        response=_answer(person, "response", path) or Response.NEEDS_ACTION,
+        resource=truth_in(person, "resource", path, default=squeeze(person.get("type")) in _RESOURCE_TYPES),
+        organizer=truth_in(person, "organizer", path, default=False),
+        is_self=truth_in(person, "self", path, default=False),
     )
 
 
 def _bare_address(text: str) -> str:
-    stripped = text.strip()
-    return stripped[7:] if stripped[:7].lower() == "mailto:" else stripped
+    """``mailto:ana@acme.com`` and ``Ana <ana@acme.com>`` are the address in them."""
+    bare = text.strip()
+    if bare.endswith(">"):
+        bare = bare[:-1].rpartition("<")[2].strip()
+    return bare[7:] if bare[:7].lower() == "mailto:" else bare
 
 
-def _squeezed(word: object) -> str:
-    return word.replace("_", "").replace("-", "").strip().lower() if isinstance(word, str) else ""
+def _answer(fields: Mapping[str, Any], name: str, path: str) -> Response | None:
+    value = fields.get(name)
+    if isinstance(value, Mapping):
+        # Microsoft: {"response", "time"}
+        value = value.get("response")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadLine(f"{path}.{name}", "expected a text")
+    return _ANSWERS.get(squeeze(value), Response.NEEDS_ACTION)
 
 
 def _is_owner(person: Attendee | None, owner: str) -> bool:
     return person is not None and (person.is_self or parse_address(person.email or "")[0] == owner)
 
 
-def _owner_response(attendees: Sequence[Attendee], owner: str) -> Response | None:
-    """The owner's answer. Where they are listed twice, having declined once is having declined."""
+def _owner_response(fields: Mapping[str, Any], attendees: Sequence[Attendee], owner: str) -> Response | None:
+    """The owner's answer. Where there are several, having declined once is having declined."""
     answers = [person.response for person in attendees if _is_owner(person, owner)]
-    if Response.DECLINED in answers:
+    said = _answer(fields, "own_response", "event")
+    if Response.DECLINED in (said, *answers):
         return Response.DECLINED
-    return answers[0] if answers else None
+    return answers[0] if answers else said
 
 
 # --- the rest of the event --------------------------------------------------------------------------------------------
 
 
-def _link(document: Mapping[str, Any]) -> MeetingLink | None:
-    url = _text(document, "meeting_url").strip()
-    named = _word(document, "meeting_platform", Platform, Platform.NONE)
+def _link(fields: Mapping[str, Any]) -> MeetingLink | None:
+    url = text_in(fields, "meeting_url", "event").strip()
+    named = word_in(fields, "meeting_platform", Platform, Platform.NONE)
     if not url:
         return None
     # The line says that there is a link; where it does not say to which platform, the address often does.
     found = find_meeting_link(Provider.GOOGLE, {"location": url}) if named is Platform.NONE else None
+    if found is None and not _WEB.match(url):
+        return None
     platform = found.platform if found else named
-    return MeetingLink(platform, url, _text(document, "meeting_id") or None, None, "meeting_url")
+    return MeetingLink(platform, url, text_in(fields, "meeting_id", "event") or None, None, "meeting_url")
 
 
-def _status(document: Mapping[str, Any]) -> EventStatus:
-    if _truth(document, "deleted", default=False):
+def _status(fields: Mapping[str, Any]) -> EventStatus:
+    if any(truth_in(fields, name, "event", default=False) for name in ("deleted", "cancelled")):
         return EventStatus.CANCELLED
-    return _word(document, "status", EventStatus, EventStatus.CONFIRMED, _STATUSES)
+    return word_in(fields, "status", EventStatus, EventStatus.CONFIRMED, _STATUSES)
 
 
-def _override(value: object) -> Override | None:
+def _override(value: object, path: str) -> Override | None:
     """``"record"``, or an override resource ``{"recording": "record", …}``."""
     recording = value.get("recording") if isinstance(value, Mapping) else value
     if recording is None:
         return None
     if not isinstance(recording, str) or recording not in tuple(Override):
-        raise BadLine("override", 'expected "record", "skip" or null')
+        raise BadLine(path, 'expected "record", "skip" or null')
     return Override(recording)
 
 
 def _attributes(value: object) -> dict[str, AttributeValue]:
-    attributes = _object({} if value is None else value, "attributes")
+    attributes = an_object({} if value is None else value, "attributes")
     for name, attribute in attributes.items():
         if isinstance(attribute, list):
             usable = all(isinstance(item, str) for item in attribute)
@@ -176,76 +205,40 @@ def _attributes(value: object) -> dict[str, AttributeValue]:
 
 
 def _instant_or_none(value: object, path: str) -> datetime | None:
+    """A text, or the providers' ``{"dateTime", "timeZone"}`` and ``{"date"}``."""
+    zone: tzinfo = UTC
     if isinstance(value, Mapping):
-        value = value.get("dateTime") or value.get("date_time") or value.get("date")
-    return None if value is None else _instant(value, path)
+        zone = _zone(value.get("timeZone") or value.get("time_zone"), path)
+        value = _moment(value) or value.get("date")
+    return None if value is None else _instant(value, path, zone)
 
 
-def _instant(value: object, path: str) -> datetime:
-    """RFC 3339. A date is its midnight, and a time without an offset is meant, in UTC."""
+def _moment(value: Mapping[str, Any]) -> object:
+    return value.get("dateTime") or value.get("date_time")
+
+
+def _zone(name: object, path: str) -> tzinfo:
+    """By its IANA or Windows name; UTC where there is none."""
+    if name is None:
+        return UTC
+    zone = zone_named(win_tz.get(name, name)) if isinstance(name, str) else None
+    if zone is None:
+        raise BadLine(f"{path}.timeZone", "expected a time zone such as Europe/Berlin")
+    return zone
+
+
+def _instant(value: object, path: str, zone: tzinfo = UTC) -> datetime:
+    """RFC 3339. A date is its midnight, and a time without an offset is meant, in the zone."""
     if not isinstance(value, str):
         raise BadLine(path, "expected an RFC 3339 time such as 2026-03-02T09:00:00Z")
     try:
-        instant = datetime.fromisoformat(value.strip())
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        instant = datetime.fromisoformat(value.strip().upper())
+        return (instant.replace(tzinfo=zone) if instant.tzinfo is None else instant).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadLine(path, "expected an RFC 3339 time such as 2026-03-02T09:00:00Z") from None
 
 
 def _is_date(value: object) -> bool:
     if isinstance(value, Mapping):
-        return "date" in value and "dateTime" not in value
-    return isinstance(value, str) and len(value.strip()) == len("2026-03-02")
-
-
-# --- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def _object(value: object, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise BadLine(path, "expected an object")
-    return value
-
-
-def _text(document: Mapping[str, Any], name: str, *, required: bool = False, path: str = "") -> str:
-    value = document.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or (required and not value.strip()):
-        raise BadLine(f"{path}.{name}".lstrip("."), "expected a text")
-    return value
-
-
-def _texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = document.get(name)
-    if values is None:
-        return ()
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise BadLine(name, "expected a list of texts")
-    return tuple(values)
-
-
-def _truth(document: Mapping[str, Any], name: str, *, default: bool, path: str = "event") -> bool:
-    value = document.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise BadLine(f"{path}.{name}", "expected true or false")
-    return value
-
-
-def _word(
-    document: Mapping[str, Any],
-    name: str,
-    words: type[_WordT],
-    default: _WordT,
-    synonyms: Mapping[str, str] | None = None,
-) -> _WordT:
-    value = document.get(name)
-    if value is None:
-        return default
-    word = value.strip().lower() if isinstance(value, str) else ""
-    word = (synonyms or {}).get(word, word)
-    if word not in tuple(words):
-        raise BadLine(f"event.{name}", f"expected one of {', '.join(words)}")
-    return words(word)
+        value = None if _moment(value) else value.get("date")
+    return isinstance(value, str) and _DATE.fullmatch(value) is not None

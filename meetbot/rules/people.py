@@ -76,7 +76,8 @@ class Viewpoint:
                 present[person.identity] = person
             else:
                 absent.add(person.identity)
-            if attendee.is_self:
+            # The owner's secondary calendar can be marked as theirs, and is nobody.
+            if attendee.is_self and person.human:
                 owner_listed = True
         organizer = event.organizer
         if organizer is not None and (organizer.email or organizer.name):
@@ -84,7 +85,7 @@ class Viewpoint:
             # The list knows the organiser's answer; the organiser field does not.
             if person.human and _comes(organizer) and person.identity not in absent:
                 present[person.identity] = person
-            owner_listed = owner_listed or organizer.is_self
+            owner_listed = owner_listed or (organizer.is_self and person.human)
         # Invited through a group, or alone in the event: no entry is the owner's, yet the owner is there.
         if not owner_listed and self.owner.identity not in absent:
             present[self.owner.identity] = self.owner

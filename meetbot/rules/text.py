@@ -32,12 +32,14 @@ def fold(text: str) -> str:
 
 
 def searchable(text: str) -> tuple[bytes, ...]:
-    """What a pattern searches: the text, and its fold where that is more than lower case (``Straße``, ``strasse``)."""
+    """What a pattern searches: the text, and its fold where that is more than one lower-case letter for each letter,
+    which is all that re2 knows of (``Straße``, ``strasse``)."""
     if text.isascii():
         return (text.encode(),)
     composed = unicodedata.normalize("NFC", text)
     folded = fold(text)
-    forms = (composed,) if folded == composed.lower() else (composed, folded)
+    letter_by_letter = len(folded) == len(composed) and folded == composed.lower()
+    forms = (composed,) if letter_by_letter else (composed, folded)
     return tuple(form.encode("utf-8", "replace") for form in forms)
 
 

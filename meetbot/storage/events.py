@@ -43,14 +43,18 @@ class StoredEvent(NamedTuple):
     acknowledged_digest: str | None
 
 
+# "offset 0" keeps the claim's lookup to one probe of its primary key for each event. Merged into a plain join, a planner
+# without statistics compares every event with every claim.
 _STORED = text(
     """
     select e.id, e.calendar_id, e.provider_event_id, e.fingerprint, e.deleted, e.start_at, e.end_at, e.outcome,
            e.meeting_key, e.meeting_url, e.provider_updated, e.is_organizer,
            c.event_id, c.target_digest, c.acknowledged_digest
       from calendar_event e
-      left join bot_claim c on c.tenant_id = e.tenant_id and c.meeting_key = e.meeting_key
-                           and c.calendar_user_id = e.calendar_user_id
+      left join lateral (
+           select event_id, target_digest, acknowledged_digest from bot_claim
+            where tenant_id = e.tenant_id and meeting_key = e.meeting_key and calendar_user_id = e.calendar_user_id
+           offset 0) c on true
      where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id
        and (e.end_at is null or e.end_at > :since)
      limit :limit

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
+from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.stage import Answer, Stage, staged, start_time_skipping
@@ -34,14 +36,22 @@ class Theatre:
         """Let the server's time pass."""
         await self._environment.sleep(duration)
 
+    @asynccontextmanager
+    async def _skipping(self) -> AsyncIterator[None]:
+        server = self._environment.client.service_client.test_service
+        await server.unlock_time_skipping(UnlockTimeSkippingRequest())
+        try:
+            yield
+        finally:
+            await server.lock_time_skipping(LockTimeSkippingRequest())
+
     def play(self, answer: Answer, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
         """What the scene returns, with ``answer`` standing in for all activities."""
 
         async def whole() -> _T:
-            environment = self._environment
             async with (
                 asyncio.timeout(_SECONDS_PER_PLAY),
-                staged(environment.client, answer, skipping=environment.time_skipping_unlocked) as stage,
+                staged(self._environment.client, answer, skipping=self._skipping) as stage,
             ):
                 return await scene(stage)
 

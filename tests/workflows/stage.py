@@ -146,7 +146,7 @@ class Stage:
     async def connect(self, user: str = "cu_1", **state: Any) -> Handle:
         """Start a calendar user's workflow."""
         handle = self.calendar(user)
-        defaults = {"provider": "google", "interval_seconds": 300, "rounds_per_run": WITHOUT_END}
+        defaults: dict[str, Any] = {"provider": "google", "interval_seconds": 300, "rounds_per_run": WITHOUT_END}
         await self.client.start_workflow(
             WorkflowName.CALENDAR_USER,
             CalendarUserState(tenant_id=self.tenant_id, calendar_user_id=user, **(defaults | state)),
@@ -200,7 +200,7 @@ async def staged(
     """Our workers on a server, as the worker process makes them, with played activities."""
     played = PlayedActivities(answer)
     stage = Stage(client, played, tenant_id or f"tnt_{next(_tenant_numbers)}", skipping)
-    of_bots = [played.schedule, played.dispatch, played.leave, played.follow]
+    of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
     async with (
         Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
         Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),
@@ -229,7 +229,7 @@ async def start_time_skipping() -> WorkflowEnvironment:
 
 async def details_of(handle: Handle) -> str:
     """What the workflow shows an operator."""
-    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    metadata: WorkflowMetadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     return metadata.current_details
 
 

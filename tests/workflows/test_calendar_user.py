@@ -13,7 +13,6 @@ from temporalio.exceptions import CancelledError
 from meetbot.bots.base import BotState
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.orchestration import (
-    BotSignal,
     CalendarUserSignal,
     PlanEntry,
     SyncResult,
@@ -22,8 +21,8 @@ from meetbot.orchestration import (
 from meetbot.planning import Target, next_slot, sync_phase
 from tests.workflows.conftest import Theatre
 from tests.workflows.histories import children_in, history_of, signals_in, states_shown, timers_in
-from tests.workflows.stage import Call, Handle, Script, Stage, details_of
-from tests.workflows.truth import LEAD, Dispatched, Truth
+from tests.workflows.stage import Call, Script, Stage, details_of
+from tests.workflows.truth import LEAD, Truth
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 FIVE_MINUTES = timedelta(minutes=5)

@@ -1,0 +1,375 @@
+"""Records the golden histories that every later release must be able to replay (about 80 seconds, on a real server).
+
+    python -m tests.histories.record
+
+Run it when a workflow's commands changed on purpose, together with what keeps the recorded ones replaying: see
+``tests/workflows/test_fingerprint.py``. Name the scenarios to record only some of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowHistory
+from temporalio.worker import Worker
+
+from activities.failures import FailureBoundary
+from meetbot.dev.ports import free_port
+from meetbot.dev.processes import stop
+from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.errors import BackendUnavailable, RetryLater
+from meetbot.orchestration import (
+    BotOrder,
+    BotSignal,
+    BotStep,
+    CalendarUserSignal,
+    ClaimChange,
+    DeliveryAttempt,
+    DeliveryResult,
+    DeliveryVerdict,
+    DispatchOutcome,
+    DispatchResult,
+    SyncResult,
+    TaskQueue,
+    WebhookStart,
+    WorkflowName,
+    webhook_workflow_id,
+)
+from meetbot.planning import Target
+from meetbot.temporal import plugin
+from tests.workflows.stage import Answer, Call, Script, Stage, staged
+from tests.workflows.truth import Truth
+from workflows.webhook import DELIVER, WebhookWorkflow
+
+FOLDER = Path(__file__).parent
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+# What must never be seen in a history: the links of the meetings, and what a provider or backend says.
+LINK = "https://meet.example/abc?pwd=secret"
+SAID = "POST https://backend.example/jobs for ada@acme.test failed"
+
+CHANGE = ClaimChange("cu_1", "d_1")
+DISPATCHED = DispatchResult(DispatchOutcome.DISPATCHED)
+CHANGED = DispatchResult(DispatchOutcome.CHANGED)
+HOLD = DispatchResult(DispatchOutcome.HOLD)
+QUIET = SyncResult("active", "d_none", None)
+GONE = SyncResult("gone", "", ())
+OUTAGE = BackendUnavailable("backend_unavailable", SAID)
+
+
+@dataclass(slots=True)
+class Scenario:
+    """``play`` starts workflows and sees them to their end; ``answer`` stands in for their activities."""
+
+    answer: Answer
+    play: Callable[[Stage], Awaitable[None]]
+
+
+def order(step: BotStep, state: str, *, starts_in: timedelta = -SECOND) -> BotOrder:
+    start = datetime.now(UTC) + starts_in
+    return BotOrder(step, "bot_1", 1, state, start - SECOND, start, start + HOUR)
+
+
+def waiting(starts_in: timedelta = -SECOND) -> BotOrder:
+    return order(BotStep.WAIT, "scheduled", starts_in=starts_in)
+
+
+def following() -> BotOrder:
+    return order(BotStep.FOLLOW, "recording")
+
+
+def leaving() -> BotOrder:
+    return order(BotStep.LEAVE, "recording")
+
+
+def closed(state: str) -> BotOrder:
+    return order(BotStep.CLOSE, state)
+
+
+async def to_the_end(stage: Stage) -> None:
+    await (await stage.start_bot()).result()
+
+
+def signalled(*signals: BotSignal, rounds_per_run: int = 200) -> Callable[[Stage], Awaitable[None]]:
+    async def play(stage: Stage) -> None:
+        await stage.start_bot(rounds_per_run=rounds_per_run)
+        for signal in signals:
+            await asyncio.sleep(0.5)
+            arguments = [] if signal in (BotSignal.CANCEL, BotSignal.BACKEND_REPORTED) else [CHANGE]
+            await stage.bot().signal(signal, args=arguments)
+        await stage.bot().result()
+
+    return play
+
+
+def bots() -> dict[str, Scenario]:
+    minutes_away = waiting(starts_in=HOUR)
+    return {
+        "bot_nobody_claims": Scenario(Script(schedule=[BotOrder(BotStep.CLOSE)]).answer, to_the_end),
+        "bot_recorded": Scenario(
+            Script(
+                schedule=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
+            ).answer,
+            signalled_after_dispatch,
+        ),
+        "bot_followed": Scenario(
+            Script(schedule=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end
+        ),
+        "bot_rescheduled": Scenario(
+            Script(
+                schedule=[minutes_away, minutes_away, waiting(), following(), closed("completed")],
+                dispatch=[DISPATCHED],
+            ).answer,
+            signalled(BotSignal.CLAIM, BotSignal.RESCHEDULE, BotSignal.BACKEND_REPORTED),
+        ),
+        "bot_cancelled": Scenario(
+            Script(schedule=[minutes_away, closed("cancelled")]).answer, signalled(BotSignal.CANCEL)
+        ),
+        "bot_held": Scenario(
+            Script(
+                schedule=[near := waiting(4 * SECOND), near, closed("completed")], dispatch=[HOLD, DISPATCHED]
+            ).answer,
+            to_the_end,
+        ),
+        "bot_restless": Scenario(
+            Script(
+                schedule=[*[waiting()] * 8, closed("cancelled")], dispatch=[*[CHANGED] * 7, OUTAGE, DISPATCHED]
+            ).answer,
+            to_the_end,
+        ),
+        "bot_refused": Scenario(
+            Script(
+                schedule=[waiting(), closed("failed")], dispatch=[DispatchResult(DispatchOutcome.REFUSED, "not_found")]
+            ).answer,
+            to_the_end,
+        ),
+        "bot_called_back": Scenario(
+            Script(
+                schedule=[following(), leaving(), waiting(), leaving(), closed("cancelled")],
+                leave=[OUTAGE, waiting(), closed("cancelled")],
+                dispatch=[DISPATCHED],
+            ).answer,
+            signalled(BotSignal.RELEASE),
+        ),
+        "bot_continued": Scenario(
+            Script(schedule=[*[minutes_away] * 4, waiting(), closed("completed")], dispatch=[DISPATCHED]).answer,
+            signalled(*[BotSignal.CLAIM] * 4, rounds_per_run=2),
+        ),
+    }
+
+
+async def signalled_after_dispatch(stage: Stage) -> None:
+    await stage.start_bot()
+    await asyncio.sleep(5)
+    for _ in range(2):
+        await stage.bot().signal(BotSignal.BACKEND_REPORTED)
+        await asyncio.sleep(0.5)
+    await stage.bot().result()
+
+
+def calendars() -> dict[str, Scenario]:
+    return {
+        "calendar_user_hour": hour_of_a_calendar(),
+        "calendar_user_shared_meeting": shared_meeting(),
+        "calendar_user_signalled": Scenario(Script(sync=[QUIET, QUIET, QUIET, QUIET, GONE]).answer, every_signal),
+        "calendar_user_failing": Scenario(
+            Script(
+                sync=[
+                    *[RetryLater("provider_unavailable", SAID, retry_after=SECOND)] * 4,
+                    SyncResult("needs_reconnect", "d_none", None, error="invalid_grant"),
+                    QUIET,
+                    GONE,
+                ]
+            ).answer,
+            one_calendar,
+        ),
+        "calendar_user_disconnected": disconnected(),
+    }
+
+
+async def one_calendar(stage: Stage) -> None:
+    await (await stage.connect(interval_seconds=1)).result()
+
+
+async def every_signal(stage: Stage) -> None:
+    handle = await stage.connect(interval_seconds=3600)
+    for signal in (
+        CalendarUserSignal.RULES_CHANGED,
+        CalendarUserSignal.SYNC_NOW,
+        CalendarUserSignal.RECONNECTED,
+        CalendarUserSignal.SYNC_NOW,
+    ):
+        await asyncio.sleep(0.5)
+        await handle.signal(signal)
+    await handle.result()
+
+
+def meeting(starts_in: timedelta) -> Target:
+    start = datetime.now(UTC) + starts_in
+    return Target(start, start + HOUR, LINK)
+
+
+def hour_of_a_calendar() -> Scenario:
+    """Several meetings start, one moves, some are released together, over several runs."""
+    truth = Truth(lead=SECOND)
+    for number in range(6):
+        truth.put("cu_1", f"mtg_{number}", meeting(HOUR))
+    truth.put("cu_1", "mtg_soon", meeting(6 * SECOND))
+    changes: dict[int, Callable[[], None]] = {
+        3: lambda: truth.move("mtg_0", HOUR),
+        5: lambda: [truth.cancel(f"mtg_{number}") for number in (1, 2, 3)] and None,
+        6: lambda: truth.put("cu_1", "mtg_late", meeting(2 * HOUR)),
+        12: lambda: truth.gone.add("cu_1"),
+    }
+    syncs = 0
+
+    async def answer(call: Call) -> Any:
+        nonlocal syncs
+        if call.name == "calendar.sync":
+            syncs += 1
+            changes.pop(syncs, lambda: None)()
+        return await truth.answer(call)
+
+    async def play(stage: Stage) -> None:
+        handle = await stage.connect(interval_seconds=1, rounds_per_run=4)
+        await handle.result()
+        for key in sorted(truth.bots):
+            await stage.bot(key).result()
+
+    return Scenario(answer, play)
+
+
+def shared_meeting() -> Scenario:
+    """Two users in one meeting: the second one finds the bot running."""
+    truth = Truth()
+    for user in ("cu_1", "cu_2"):
+        truth.put(user, "mtg_1", meeting(HOUR))
+
+    async def play(stage: Stage) -> None:
+        for user in ("cu_1", "cu_2"):
+            await stage.connect(user, interval_seconds=1)
+            await asyncio.sleep(2)
+        for user in ("cu_1", "cu_2"):
+            truth.gone.add(user)
+            await stage.calendar(user).result()
+        await stage.bot().result()
+
+    return Scenario(truth.answer, play)
+
+
+def disconnected() -> Scenario:
+    """Disconnected while a sync is being retried, with bots to be released."""
+    truth = Truth()
+    for number in range(3):
+        truth.put("cu_1", f"mtg_{number}", meeting(HOUR))
+    syncs = 0
+
+    async def answer(call: Call) -> Any:
+        nonlocal syncs
+        if call.name == "calendar.sync":
+            syncs += 1
+            if syncs > 2:
+                raise RetryLater("provider_unavailable", SAID, retry_after=HOUR / 6)
+        return await truth.answer(call)
+
+    async def play(stage: Stage) -> None:
+        handle = await stage.connect(interval_seconds=1)
+        await asyncio.sleep(5)
+        truth.gone.add("cu_1")
+        await handle.signal(CalendarUserSignal.DISCONNECT)
+        await handle.result()
+        for number in range(3):
+            await stage.bot(f"mtg_{number}").result()
+
+    return Scenario(answer, play)
+
+
+def webhooks() -> dict[str, Scenario]:
+    retry = DeliveryResult(DeliveryVerdict.RETRY, 503)
+    return {
+        "webhook_delivered": Scenario(
+            Script(deliver=[DeliveryResult(DeliveryVerdict.DELIVERED, 200)]).answer, delivery
+        ),
+        "webhook_retried": Scenario(
+            Script(deliver=[retry, OUTAGE, replace(retry, retry_after_seconds=2), retry]).answer, delivery
+        ),
+        "webhook_stopped": Scenario(
+            Script(deliver=[retry, DeliveryResult(DeliveryVerdict.STOP, 410)]).answer, delivery
+        ),
+    }
+
+
+async def delivery(stage: Stage) -> None:
+    workflow_id = webhook_workflow_id(stage.tenant_id, "dlv_1", 0)
+    stage.started.add(workflow_id)
+    start = WebhookStart(stage.tenant_id, "dlv_1", schedule_seconds=(0, 1, 1))
+    await stage.client.start_workflow(WorkflowName.WEBHOOK, start, id=workflow_id, task_queue=TaskQueue.WEBHOOKS)
+    await stage.client.get_workflow_handle(workflow_id).result()
+
+
+async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
+    """All scenarios at once: each has a tenant of its own, by which its activities are told apart."""
+    tenants = {f"tnt_{name}": scenario for name, scenario in scenarios.items()}
+
+    async def answer(call: Call) -> Any:
+        return await tenants[call.request.tenant_id].answer(call)
+
+    @activity.defn(name=DELIVER)
+    async def deliver(attempt: DeliveryAttempt) -> DeliveryResult:
+        result: DeliveryResult = await answer(Call(DELIVER, activity.info().current_attempt_scheduled_time, attempt))
+        return result
+
+    async with (
+        staged(client, answer) as stage,
+        Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
+        Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[FailureBoundary()]),
+    ):
+        stages = {name: replace(stage, tenant_id=f"tnt_{name}", started=set()) for name in scenarios}
+        await asyncio.gather(*(scenarios[name].play(stages[name]) for name in scenarios))
+        for name, played in stages.items():
+            await save(client, name, sorted(played.started))
+
+
+async def save(client: Client, name: str, workflow_ids: list[str]) -> None:
+    """Every run of every workflow of the scenario, in one file each."""
+    for old in FOLDER.glob(f"{name}.*.json"):
+        old.unlink()
+    for workflow_id in workflow_ids:
+        for run, history in enumerate(await runs_of(client, workflow_id), start=1):
+            path = FOLDER / f"{name}.{workflow_id.rpartition('/')[2]}.{run}.json"
+            document = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
+            path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            print(path.name, len(history.events), "events")
+
+
+async def runs_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
+    """The histories of all runs, first run first."""
+    runs = [await client.get_workflow_handle(workflow_id).fetch_history()]
+    while earlier := runs[0].events[0].workflow_execution_started_event_attributes.continued_execution_run_id:
+        runs.insert(0, await client.get_workflow_handle(workflow_id, run_id=earlier).fetch_history())
+    return runs
+
+
+async def main(names: list[str]) -> None:
+    scenarios = bots() | calendars() | webhooks()
+    with tempfile.TemporaryDirectory() as logs:
+        ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
+        server = start_temporal(None, logs=Path(logs), ports=ports)
+        try:
+            await asyncio.to_thread(make_temporal_ready, server)
+            client = await Client.connect(server.address, plugins=[plugin()], identity="recorder")
+            await record(client, {name: scenarios[name] for name in names or scenarios})
+        finally:
+            stop(server.child)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

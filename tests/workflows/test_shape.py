@@ -1,0 +1,122 @@
+"""The whole shape on the real server: loops that continue as new, children that outlive the runs that started them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import pytest
+
+from meetbot.bots.base import BotState
+from meetbot.orchestration import CalendarUserSignal
+from meetbot.planning import Target
+from meetbot.temporal import connect
+from tests.workflows.histories import signals_in
+from tests.workflows.stage import Answer, Call, Stage, staged
+from tests.workflows.truth import Truth
+
+pytestmark = pytest.mark.stack
+
+SECOND = timedelta(seconds=1)
+_SECONDS_PER_PLAY = 60.0
+_T = TypeVar("_T")
+
+
+def play(runner: asyncio.Runner, address: str, answer: Answer, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
+    async def whole() -> _T:
+        client = await connect(address)
+        async with asyncio.timeout(_SECONDS_PER_PLAY), staged(client, answer) as stage:
+            return await scene(stage)
+
+    return runner.run(whole())
+
+
+def test_meetings_outlive_the_runs_that_started_them_and_are_reached_from_later_ones(
+    runner: asyncio.Runner, temporal_address: str
+) -> None:
+    now = datetime.now(UTC)
+    truth = Truth(lead=SECOND)
+    joined, cancelled = (Target(now + 5 * SECOND, now + 3600 * SECOND, url) for url in ("a", "b"))
+    truth.put("cu_1", "mtg_joined", joined)
+    truth.put("cu_1", "mtg_cancelled", Target(now + 600 * SECOND, now + 3600 * SECOND, cancelled.meeting_url))
+    syncs = 0
+
+    async def by_the_number_of_syncs(call: Call) -> object:
+        nonlocal syncs
+        if call.name == "calendar.sync":
+            syncs += 1
+            if syncs == 5:
+                truth.cancel("mtg_cancelled")
+            if syncs >= 8 and truth.dispatched:
+                truth.gone.add("cu_1")
+        return await truth.answer(call)
+
+    async def scene(stage: Stage) -> tuple[set[str | None], list[list[str]]]:
+        handle = await stage.connect(interval_seconds=1, rounds_per_run=3)
+        first = (await handle.describe()).run_id
+        await handle.result()
+        meetings = [stage.bot("mtg_joined"), stage.bot("mtg_cancelled")]
+        for meeting in meetings:
+            await meeting.result()
+        last = (await stage.calendar().describe()).run_id
+        return {first, last}, [signals_in(await meeting.fetch_history()) for meeting in meetings]
+
+    runs, signals = play(runner, temporal_address, by_the_number_of_syncs, scene)
+
+    assert len(runs) == 2
+    assert [one.meeting_key for one in truth.dispatched] == ["mtg_joined"]
+    assert signals == [["release"], ["release"]]
+    assert truth.left == ["mtg_joined"]
+    assert {bot.state for bot in truth.bots.values()} == {BotState.CANCELLED}
+
+
+def test_none_of_fifty_signals_is_lost_while_the_loop_continues_as_new(
+    runner: asyncio.Runner, temporal_address: str
+) -> None:
+    """No slot comes within the hour, so that each sync after the first is owed to a signal, and brings the next one."""
+    truth = Truth()
+    sending: set[asyncio.Task[None]] = set()
+    stages: list[Stage] = []
+    syncs = 0
+
+    async def signal_after(delay: float) -> None:
+        await asyncio.sleep(delay)
+        await stages[0].calendar().signal(CalendarUserSignal.SYNC_NOW)
+
+    async def each_sync_brings_a_signal(call: Call) -> object:
+        nonlocal syncs
+        syncs += 1
+        if syncs > 50:
+            truth.gone.add("cu_1")
+        elif syncs % 3 == 0:
+            await signal_after(0)
+        else:
+            # At various points of the workflow's next steps, continuing as new among them.
+            task = asyncio.create_task(signal_after(syncs % 7 * 0.005))
+            sending.add(task)
+        return await truth.answer(call)
+
+    async def scene(stage: Stage) -> tuple[int, int]:
+        stages.append(stage)
+        handle = await stage.connect(interval_seconds=3600, rounds_per_run=3)
+        await handle.result()
+        await asyncio.gather(*sending)
+        return syncs, await runs_of(stage)
+
+    played, runs = play(runner, temporal_address, each_sync_brings_a_signal, scene)
+
+    assert played == 51
+    assert runs == 17
+
+
+async def runs_of(stage: Stage) -> int:
+    """How many runs the calendar user's workflow went through, counted back from the last."""
+    runs, handle = 1, stage.calendar()
+    while True:
+        started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+        if not started.continued_execution_run_id:
+            return runs
+        runs += 1
+        handle = stage.client.get_workflow_handle(handle.id, run_id=started.continued_execution_run_id)
