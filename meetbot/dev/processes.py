@@ -55,16 +55,19 @@ def spawn(
     stop_signal: signal.Signals = signal.SIGTERM,
     run_as: Identity | None = None,
     directory: Path | None = None,
+    is_told: bool = False,
 ) -> Child:
-    """Start a program. ``environment`` is added to our own. Call it from a thread that outlives the child:
-    Linux sends the death signal when the spawning *thread* ends."""
+    """Start a program; one that ``is_told`` something has a standard input for `tell`. ``environment`` is added to our own.
+
+    Call it from a thread that outlives the child: Linux sends the death signal when the spawning *thread* ends.
+    """
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_file = logs / f"{name}.log"
     _keep_bounded(log_file)
     with log_file.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - a fixed program, no shell
             launch_command(command, death_signal=stop_signal, run_as=run_as),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if is_told else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
@@ -72,6 +75,14 @@ def spawn(
             start_new_session=True,
         )
     return Child(name, process, log_file, stop_signal)
+
+
+def tell(child: Child, line: str) -> None:
+    """Write one line to the child's standard input and end it. A child that has died meanwhile is found out elsewhere."""
+    if child.process.stdin is None:
+        raise ValueError(f"{child.name} was started without a standard input")
+    with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
+        stdin.write(f"{line}\n".encode())
 
 
 def launch_command(

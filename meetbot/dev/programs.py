@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import httpx
 
 from meetbot.dev.family import Family, Tier
 from meetbot.dev.ports import HOST
-from meetbot.dev.processes import Child, spawn, wait_until_ready
+from meetbot.dev.processes import Child, spawn, tell, wait_until_ready
 from meetbot.dev.wiring import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, SandboxSecrets
 
+_PRELOADED = ["-m", "meetbot.dev.preloaded"]
 _READY_SECONDS = 60.0
 _GRACEFUL_SHUTDOWN_SECONDS = 5
 
@@ -43,17 +45,24 @@ def start_sandbox(state_directory: Path, *, port: int, secrets: SandboxSecrets, 
     return Program(family.adopt(child, Tier.SERVICES), f"{url}/healthz")
 
 
-def start_worker(state_directory: Path, *, environment: Mapping[str, str], ops_port: int, family: Family) -> Program:
-    child = _spawn("worker", ["-m", "worker"], environment, state_directory)
+def load_worker(state_directory: Path, *, ops_port: int, family: Family) -> Program:
+    """The worker, loaded and waiting for `give_environment`."""
+    child = _spawn("worker", [*_PRELOADED, "worker", "worker"], {}, state_directory, is_told=True)
     return Program(family.adopt(child, Tier.PRODUCT), f"http://{HOST}:{ops_port}/healthz")
 
 
-def start_api(state_directory: Path, *, port: int, environment: Mapping[str, str], family: Family) -> Program:
-    command = ["-m", "uvicorn", "api.app:app", "--host", HOST, "--port", str(port)]
+def load_api(state_directory: Path, *, port: int, family: Family) -> Program:
+    """The HTTP front, loaded and waiting for `give_environment`."""
+    command = [*_PRELOADED, "api.app", "uvicorn", "api.app:app", "--host", HOST, "--port", str(port)]
     # An access log would hold the query of the OAuth callback, and with it authorization codes.
     command += ["--no-access-log", "--timeout-graceful-shutdown", str(_GRACEFUL_SHUTDOWN_SECONDS)]
-    child = _spawn("api", command, environment, state_directory)
+    child = _spawn("api", command, {}, state_directory, is_told=True)
     return Program(family.adopt(child, Tier.PRODUCT), f"http://{HOST}:{port}/healthz")
+
+
+def give_environment(program: Program, environment: Mapping[str, str]) -> None:
+    """Let a loaded program run."""
+    tell(program.child, json.dumps(dict(environment)))
 
 
 def await_program(program: Program, family: Family) -> None:
@@ -65,12 +74,15 @@ def await_program(program: Program, family: Family) -> None:
     )
 
 
-def _spawn(name: str, arguments: list[str], environment: Mapping[str, str], state_directory: Path) -> Child:
+def _spawn(
+    name: str, arguments: list[str], environment: Mapping[str, str], state_directory: Path, *, is_told: bool = False
+) -> Child:
     return spawn(
         name,
         [sys.executable, *arguments],
         logs=state_directory / "logs",
         environment={"PYTHONUNBUFFERED": "1", **environment},
+        is_told=is_told,
     )
 
 

@@ -11,8 +11,15 @@ from meetbot.dev import state
 from meetbot.dev.errors import DevStackError
 from meetbot.dev.family import Family
 from meetbot.dev.ports import HOST, free_port
-from meetbot.dev.programs import Program, await_program, start_api, start_sandbox, start_worker
-from meetbot.dev.servers import ready_database, ready_temporal, ready_vault, start_servers
+from meetbot.dev.programs import (
+    Program,
+    await_program,
+    give_environment,
+    load_api,
+    load_worker,
+    start_sandbox,
+)
+from meetbot.dev.servers import StartedServers, ready_database, ready_temporal, ready_vault, start_servers
 from meetbot.dev.wiring import Addresses, SandboxSecrets, is_set, process_environment, shared_environment
 from meetbot.settings import Settings
 from meetbot.vault_setup import VaultCredentials
@@ -62,11 +69,15 @@ def start_stack(settings: Settings, state_directory: Path, prepare: Prepare, fam
     """Start everything and return when all of it answers. Raises `DevStackError`; the family ends the children."""
     ports = _own_ports(settings)
     secrets = state.sandbox_secrets(state_directory)
+    servers = start_servers(settings, state_directory, family)
+    # While the servers boot, our own programs load: that is most of their start.
+    api = load_api(state_directory, port=ports.api, family=family)
+    worker = load_worker(state_directory, ops_port=ports.worker_ops, family=family)
     sandbox = start_sandbox(state_directory, port=ports.sandbox, secrets=secrets, family=family)
-    environment = _ready_environment(settings, state_directory, ports, secrets, family)
+    environment = _ready_environment(settings, state_directory, servers, ports, secrets, family)
     demo_tenant = prepare(environment)
-    programs = _start_programs(settings, environment, ports, secrets, family)
-    for program in (sandbox, *programs):
+    _let_run(settings, environment, ports, secrets, worker=worker, api=api)
+    for program in (sandbox, worker, api):
         await_program(program, family)
     state.write_running(state_directory, _described(environment))
     return RunningStack(environment, demo_tenant)
@@ -82,9 +93,13 @@ def _own_ports(settings: Settings) -> _OwnPorts:
 
 
 def _ready_environment(
-    settings: Settings, state_directory: Path, ports: _OwnPorts, secrets: SandboxSecrets, family: Family
+    settings: Settings,
+    state_directory: Path,
+    servers: StartedServers,
+    ports: _OwnPorts,
+    secrets: SandboxSecrets,
+    family: Family,
 ) -> DevEnvironment:
-    servers = start_servers(settings, state_directory, family)
     # In the order in which they become ready, so that the schema is made while the others still boot.
     database_url = ready_database(settings, servers, family)
     _upgrade_schema(database_url)
@@ -105,33 +120,21 @@ def _ready_environment(
     return DevEnvironment(state_directory, addresses, environment, vault_tokens)
 
 
-def _start_programs(
+def _let_run(
     settings: Settings,
     environment: DevEnvironment,
     ports: _OwnPorts,
     secrets: SandboxSecrets,
-    family: Family,
-) -> tuple[Program, Program]:
+    *,
+    worker: Program,
+    api: Program,
+) -> None:
     """Worker and API, each with the Vault rights of its own principal only."""
     shared = shared_environment(settings, environment.addresses, secrets)
     tokens = environment.vault_tokens
-    worker = start_worker(
-        environment.state_directory,
-        environment=process_environment(
-            shared, vault_token=tokens.worker_token if tokens else None, ops_port=ports.worker_ops
-        ),
-        ops_port=ports.worker_ops,
-        family=family,
-    )
-    api = start_api(
-        environment.state_directory,
-        port=ports.api,
-        environment=process_environment(
-            shared, vault_token=tokens.api_token if tokens else None, ops_port=ports.api_ops
-        ),
-        family=family,
-    )
-    return worker, api
+    worker_token, api_token = (tokens.worker_token, tokens.api_token) if tokens else (None, None)
+    give_environment(worker, process_environment(shared, vault_token=worker_token, ops_port=ports.worker_ops))
+    give_environment(api, process_environment(shared, vault_token=api_token, ops_port=ports.api_ops))
 
 
 def _upgrade_schema(database_url: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from meetbot.links.needles import LABEL, TOKEN
 from meetbot.links.table import APP_SCHEMES
+from meetbot.links.urls import decoded
 
 _MAX_TOKEN = 8_000
 _MAX_TOKENS = 1_500
@@ -39,6 +40,8 @@ _ENTITY_LEFT_OVER = re.compile(r"&(?:gt|lt|quot|nbsp|apos)(?:;.*)?$", re.DOTALL)
 _CLOSER = {"'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
 _PUNCTUATION = ".,;:!?'*~&»”’…。，、；：！？）」』】》"
 _LIST = re.compile(r"[,;]")
+# A question mark that was escaped with what follows it, or became an ampersand; behind the host, which stays as it is.
+_LOST_QUERY = re.compile(r"(?i)(https?://[^/?#&%]++/[^?#&%]*+)(?:%3f([^?#]*)|&([^?#]*))$")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]")
 
 _NEXT_LINE = re.compile(rb'\r?\n[ \t]?(?:> ?)?([^\x00-\x20<>"\x7f]{1,1000})(?=[\r\n>]|$)')
@@ -154,6 +157,11 @@ def _without_tail(text: str, opener: str) -> str:
     if opener in _CLOSER:
         text = text.partition(_CLOSER[opener])[0]
     text = _up_to_closing_bracket(text) if opener == "(" else text
+    text = _without_punctuation(text)
+    return text.removesuffix("_") if opener == "_" else text
+
+
+def _without_punctuation(text: str) -> str:
     text = _ENTITY_LEFT_OVER.sub("", text)
     for _ in range(_MAX_TAIL):
         shorter = text.rstrip(_PUNCTUATION)
@@ -175,10 +183,14 @@ def _up_to_closing_bracket(text: str) -> str:
 
 
 def _readings(address: str) -> list[str]:
-    """The address, and what is left of it without what may be glued to its end: other scripts, the rest of a list."""
+    """The address; what is left of it without what may be glued to its end, other scripts or the rest of a list; and
+    what it may have been before its question mark was lost."""
     readings = [address]
     for glued in (_NOT_ASCII, _LIST):
         place = glued.search(address)
         if place:
             readings.append(_without_tail(address[: place.start()], ""))
+    lost = _LOST_QUERY.match(address)
+    if lost:
+        readings.append(f"{lost[1]}?{decoded(lost[2]) if lost[2] else lost[3] or ''}")
     return readings

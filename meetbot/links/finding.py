@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from meetbot.links.fields import Field, Form, fields
 from meetbot.links.gateways import Lost, follow
 from meetbot.links.markup import as_text, looks_like_html
 from meetbot.links.matching import Room, match
+from meetbot.links.passcodes import stated_passcode
 from meetbot.links.text import repaired, unescaped, worth_reading
 
 # Per event; far beyond what any invitation holds.
@@ -28,32 +30,45 @@ def find_meeting_link(provider: Provider, raw: Mapping[str, Any]) -> MeetingLink
     """
     best: Room | None = None
     link: MeetingLink | None = None
-    for room, field in islice(_rooms(provider, raw), _MAX_ROOMS):
+    stated: str | None = None
+    for room, field, text in islice(_rooms(provider, raw), _MAX_ROOMS):
         if best is None or _is_fuller(room, best):
             best, link = room, _link(room, field, link)
         if best.is_full:
             break
-    return link
+        if best.may_be_stated and room.key == best.key:
+            stated = stated or stated_passcode(text, best.meeting_id)
+    return replace(link, passcode=stated) if link and stated and not link.passcode else link
 
 
-def _rooms(provider: Provider, raw: Mapping[str, Any]) -> Iterator[tuple[Room, Field]]:
-    places = ((field, readings) for field in fields(provider, raw) for readings in _candidates(field))
-    for field, readings in islice(places, _MAX_CANDIDATES):
+def _rooms(provider: Provider, raw: Mapping[str, Any]) -> Iterator[tuple[Room, Field, str]]:
+    """The rooms that an event names, each with the field and the readable text in which it stands."""
+    places = (
+        (field, text, readings)
+        for field in fields(provider, raw)
+        for text in _readable(field)
+        for readings in _candidates(field, text)
+    )
+    for field, text, readings in islice(places, _MAX_CANDIDATES):
         room = next(filter(None, map(_room, readings)), None)
         if room:
-            yield room, field
+            yield room, field, text
 
 
-def _candidates(field: Field) -> Iterator[tuple[str, ...]]:
-    text = worth_reading(field.text)
-    if not text:
-        return
-    text = repaired(text)
-    if field.form is Form.ADDRESS:
-        yield (unescaped(text).strip(),)
-    elif field.form is Form.HTML or looks_like_html(text):
+def _readable(field: Field) -> Iterator[str]:
+    """The field's text made readable; nothing where no link can be in it."""
+    text = repaired(worth_reading(field.text))
+    if field.form is not Form.ADDRESS and (field.form is Form.HTML or looks_like_html(text)):
         text = as_text(text)
-    yield from candidates(unescaped(text))
+    if text:
+        yield unescaped(text)
+
+
+def _candidates(field: Field, text: str) -> Iterator[tuple[str, ...]]:
+    if field.form is Form.ADDRESS:
+        yield (text.strip(),)
+        text = unescaped(as_text(text)) if looks_like_html(text) else text
+    yield from candidates(text)
 
 
 def _room(address: str) -> Room | None:

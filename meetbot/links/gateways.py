@@ -21,6 +21,7 @@ _MAX_LAYERS = 6
 
 _ENCODED_SCHEME = re.compile(r"(?i)[a-z]{4,8}%(?:25)*3a")
 _END_OF_INNER = re.compile(r"[\x00-\x20<>]")
+_PUNCTUATION = ".,;:!?'*"
 _PROOFPOINT_3 = re.compile(r"/v3/__(.+?)__;([A-Za-z0-9_=-]*)!", re.DOTALL)
 _PROOFPOINT_3_TOKEN = re.compile(r"\*\*[A-Za-z0-9_-]|\*")
 _ONE_SLASH = re.compile(r"(?i)^(https?|msteams|zoommtg):/(?=[^/])")
@@ -72,7 +73,8 @@ def _tidied(text: str) -> str:
         if not _ENCODED_SCHEME.match(text):
             break
         text = decoded(text)
-    return _END_OF_INNER.split(text.strip(), maxsplit=1)[0]
+    text = _END_OF_INNER.split(text.strip(), maxsplit=1)[0]
+    return text.rstrip(_PUNCTUATION if "(" in text else _PUNCTUATION + ")")
 
 
 def _from_parameter(rewritten: _Rewritten) -> str:

@@ -12,6 +12,7 @@ from meetbot.links.urls import Url, decoded, decodings, in_ascii
 
 # A parameter's value ends where something begins that cannot stand in one: text that was glued to the link.
 _VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
+_SPACE_AT_THE_END = re.compile(r"(?i)(?:%20|%0[9ad]|%c2%a0)++$")
 _AROUND_A_SEGMENT = " \t\r\n<>\"'"
 _JSON_PARAMETER = "context"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -20,7 +21,8 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 @dataclass(frozen=True, slots=True)
 class Room:
     """A place to meet. ``key`` is the same for every link to it; ``parameters`` counts what a guest needs and the link
-    carries; ``is_full`` says that no other link to it can carry more."""
+    carries; ``is_full`` says that no other link to it can carry more; ``may_be_stated``, that an invitation may put the
+    passcode in words."""
 
     platform: Platform
     url: str
@@ -29,6 +31,7 @@ class Room:
     key: tuple[str, ...]
     parameters: int
     is_full: bool
+    may_be_stated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ def _room(rule: LinkRule, host: str, found: _Found, parameters: Mapping[str, str
         key=_key(rule, host, found, meeting_id),
         parameters=len(kept) + ("passcode" in found.values),
         is_full=rule.full is None or rule.full in kept or rule.full in found.values,
+        may_be_stated=rule.stated,
     )
 
 
@@ -148,7 +152,7 @@ def _kept(rule: LinkRule, parameters: Mapping[str, str]) -> dict[str, str]:
 
 def _usable(value: str) -> str:
     found = _VALUE.match(value)
-    return in_ascii(found[0]) if found else ""
+    return in_ascii(_SPACE_AT_THE_END.sub("", found[0])) if found else ""
 
 
 def _usable_json(value: str) -> str:

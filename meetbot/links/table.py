@@ -53,6 +53,7 @@ class LinkRule:
     id_template: str
     id_from: str | None
     join: str | None
+    stated: bool
     lower_case: bool
     not_ids: frozenset[str]
 
@@ -138,6 +139,7 @@ def _link_rule(platform: Mapping[str, Any], link: Mapping[str, Any], kinds: Mapp
         id_template=link.get("id", ""),
         id_from=_lower(link.get("id_from")),
         join=link.get("join"),
+        stated=link.get("stated", False),
         lower_case=link.get("lower_case", False),
         not_ids=frozenset(link.get("not_ids", [])),
     )

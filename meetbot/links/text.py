@@ -30,6 +30,7 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 _ENTITY_ROUNDS = 3
 _SOFT_BREAK = re.compile(r"(?<=\S)=\r?\n(?=\S)")
 _QUOTED = re.compile(r"=([2-7][0-9A-F])")
+_QUOTED_SPACE = re.compile(r"=20(?=\r?\n)|=C2=A0")
 _IN_ANGLES = re.compile(r"(?i)<((?:https?|msteams|zoommtg|zoomus):[^<>]{1,4096})>")
 _WRITTEN_LINE_BREAK = re.compile(r"\\[nNr]")
 _NUMBER_IN_GROUPS = re.compile(r"(/j/[0-9]{2,4})[ -]([0-9]{3,4})[ -]([0-9]{3,4})(?![0-9])")
@@ -77,11 +78,12 @@ def _is_disguised(text: str) -> bool:
 
 
 def _without_quoted_printable(text: str) -> str:
-    """Undone where soft breaks, or more than one escaped equals sign, show that it was left in; one could be chance."""
+    """Undone where soft breaks, quoted spaces, or more than one escaped equals sign show that it was left in; one could
+    be chance."""
     mended = _SOFT_BREAK.sub("", text) if "=\n" in text or "=\r" in text else text
-    if mended is text and text.count("=3D") < 2:
-        return text
-    return _QUOTED.sub(lambda found: chr(int(found[1], 16)), mended) if "=3D" in mended else mended
+    if "=3D" not in mended or (mended is text and text.count("=3D") < 2 and not _QUOTED_SPACE.search(text)):
+        return mended
+    return _QUOTED.sub(lambda found: chr(int(found[1], 16)), _QUOTED_SPACE.sub(" ", mended))
 
 
 def _surroundings(data: bytes) -> str:

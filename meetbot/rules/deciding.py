@@ -145,21 +145,27 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
     gate = _gate(event, context, rules)
     if gate is not None:
         return _decision(gate, facts, context, rules)
+    first = _first_match(facts, rules)
+    if event.all_day and not (first.decides_all_day if first else rules.all_day):
+        return _decision(ReasonCode.ALL_DAY, facts, context, rules)
+    if first is None:
+        return _decision(ReasonCode.NO_RULE_MATCHED, facts, context, rules)
+    return Decision(
+        outcome=first.outcome,
+        reason=ReasonCode.RULE_MATCHED,
+        rule=first.name,
+        rule_set_version=first.version,
+        layer=first.layer,
+        facts=_shown_facts(facts, context, rules),
+    )
+
+
+def _first_match(facts: Facts, rules: CompiledRules) -> CompiledRule | None:
+    """The one rule that has a say: one that is silent about all-day events is not jumped over for a later one."""
     for rule in rules.rules:
         if rule.holds(facts):
-            if event.all_day and not rule.decides_all_day:
-                # It is the first that matches, so no later rule is asked.
-                return _decision(ReasonCode.ALL_DAY, facts, context, rules)
-            return Decision(
-                outcome=rule.outcome,
-                reason=ReasonCode.RULE_MATCHED,
-                rule=rule.name,
-                rule_set_version=rule.version,
-                layer=rule.layer,
-                facts=_shown_facts(facts, context, rules),
-            )
-    excluded_all_day = event.all_day and not rules.all_day
-    return _decision(ReasonCode.ALL_DAY if excluded_all_day else ReasonCode.NO_RULE_MATCHED, facts, context, rules)
+            return rule
+    return None
 
 
 def _gate(event: Event, context: DecisionContext, rules: CompiledRules) -> ReasonCode | None:

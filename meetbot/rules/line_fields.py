@@ -42,7 +42,7 @@ PERSON_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("address", "email_address", "mail"),
     "name": ("display_name",),
     "response": ("response_status", "status", "partstat", "rsvp"),
-    "resource": ("is_resource", "room", "is_room"),
+    "resource": ("is_resource", "is_room"),
     "type": ("cutype",),
     "organizer": ("is_organizer",),
     "self": ("is_self",),
@@ -83,7 +83,7 @@ def an_object(value: object, path: str) -> Mapping[str, Any]:
 
 
 def text_in(document: Mapping[str, Any], name: str, path: str) -> str:
-    """"" where it is not there."""
+    """ "" where it is not there."""
     value = document.get(name)
     if value is None:
         return ""

@@ -225,7 +225,7 @@ def hour_of_a_calendar() -> Scenario:
     truth.put("cu_1", "mtg_soon", meeting(6 * SECOND))
     changes: dict[int, Callable[[], None]] = {
         3: lambda: truth.move("mtg_0", HOUR),
-        5: lambda: [truth.cancel(f"mtg_{number}") for number in (1, 2, 3)] and None,
+        5: lambda: truth.cancel("mtg_1", "mtg_2", "mtg_3"),
         6: lambda: truth.put("cu_1", "mtg_late", meeting(2 * HOUR)),
         12: lambda: truth.gone.add("cu_1"),
     }

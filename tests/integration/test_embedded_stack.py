@@ -60,8 +60,9 @@ PROGRAMS = {
     """,
     "worker.py": """
         import json, os, pathlib, pages
-        pathlib.Path("worker-environment.json").write_text(json.dumps(dict(os.environ)))
-        pages.serve(int(os.environ["MEETBOT_OPS_PORT"]))
+        if __name__ == "__main__":
+            pathlib.Path("worker-environment.json").write_text(json.dumps(dict(os.environ)))
+            pages.serve(int(os.environ["MEETBOT_OPS_PORT"]))
     """,
     "api/__init__.py": "",
     "api/app.py": """

@@ -60,9 +60,10 @@ class Truth:
     def put(self, user: str, key: str, target: Target) -> None:
         self.calendars.setdefault(user, {})[key] = target
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, *keys: str) -> None:
         for calendar in self.calendars.values():
-            calendar.pop(key, None)
+            for key in keys:
+                calendar.pop(key, None)
 
     def move(self, key: str, by: timedelta) -> None:
         for calendar in self.calendars.values():

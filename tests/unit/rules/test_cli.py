@@ -166,6 +166,48 @@ def test_times_come_in_the_providers_shapes_too(start: object, end: object) -> N
     assert answer_to(line({"start": start, "end": end}))["facts"]["duration_minutes"] == 60
 
 
+def test_a_time_without_offset_is_read_in_the_zone_beside_it() -> None:
+    end = {"dateTime": "2026-03-02T09:00:00", "timeZone": "W. Europe Standard Time"}
+    assert answer_to(line({"start": end, "end": end}))["reason"] == "ended"
+
+
+def test_a_zone_that_does_not_exist_is_a_fault() -> None:
+    time = {"dateTime": "2026-03-02T09:00:00", "timeZone": "Mars/Base"}
+    assert fault_at(line({"end": time})) == "event.end.timeZone"
+
+
+def test_half_a_surrogate_pair_in_a_title_is_no_obstacle() -> None:
+    _, (answer,) = evaluated(_RECORD_EVERYTHING, [json.dumps(line({"title": "Sync \ud83d"}))])
+    assert answer["outcome"] == "record"
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", "\N{BYTE ORDER MARK}"])
+def test_a_byte_order_mark_is_no_obstacle(mark: str | bytes) -> None:
+    text = json.dumps(line())
+    _, (answer,) = evaluated(_RECORD_EVERYTHING, [mark + text.encode() if isinstance(mark, bytes) else mark + text])
+    assert answer["outcome"] == "record"
+
+
+@pytest.mark.parametrize("text", ['{"now": NaN}', '{"now": Infinity}', "{'now': 1}", '{"now": 1,}'])
+def test_what_is_almost_json_is_refused(text: str) -> None:
+    _, (answer,) = evaluated(_RECORD_EVERYTHING, [text])
+    assert answer["error"]["message"] == "the line is not JSON"
+
+
+@pytest.mark.parametrize("name", ["all_day", "allDay", "isAllDay", "is_all_day", "all-day", "ALL_DAY"])
+def test_a_field_may_be_spelled_as_elsewhere(name: str) -> None:
+    assert answer_to(line({name: True}))["reason"] == "all_day"
+
+
+def test_our_own_name_of_a_field_wins_over_others() -> None:
+    for event in ({"allDay": True, "all_day": False}, {"all_day": False, "allDay": True, "is_all_day": True}):
+        assert answer_to(line(event))["outcome"] == "record"
+
+
+def test_an_answer_that_is_no_text_is_a_fault() -> None:
+    assert fault_at(line({"attendees": [{"email": "a@b.c", "response": 5}]})) == "event.attendees.0.response"
+
+
 def test_a_date_makes_an_all_day_event() -> None:
     assert answer_to(line({"start": {"date": "2026-03-02"}, "end": {"date": "2026-03-03"}}))["reason"] == "all_day"
 

@@ -69,10 +69,18 @@ def test_without_layers_nothing_matches() -> None:
 
 def test_each_layer_says_for_itself_whether_it_includes_all_day_events() -> None:
     all_day = {"all_day": True}
-    user = layer("user", rule(EVERYTHING))
-    tenant = layer("tenant", rule(EVERYTHING), all_day=True)
-    assert decided_by(user, tenant, event=all_day).layer == "tenant"
-    assert decided_by(user, event=all_day).reason is ReasonCode.ALL_DAY
+    own = layer("user", rule({"external": True}))
+    behind = layer("tenant_locked_behind", rule(EVERYTHING), all_day=True)
+    assert decided_by(own, behind, event=all_day).layer == "tenant_locked_behind"
+    assert decided_by(own, event=all_day).reason is ReasonCode.ALL_DAY
+
+
+def test_the_first_match_decides_on_an_all_day_event_too() -> None:
+    silent = layer("user", rule(EVERYTHING))
+    including = layer("tenant_locked_behind", rule(EVERYTHING), all_day=True)
+    decision = decided_by(silent, including, event={"all_day": True})
+    assert (decision.outcome, decision.reason, decision.rule) == (Outcome.SKIP, ReasonCode.ALL_DAY, None)
+    assert decided_by(including, silent, event={"all_day": True}).layer == "tenant_locked_behind"
 
 
 def test_an_all_day_event_cannot_jump_over_a_rule_that_skips() -> None:

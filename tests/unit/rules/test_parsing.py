@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from meetbot.rules import RuleSetBody, parse_rule_set
 from meetbot.rules.checking import check_document
 from meetbot.rules.language import EXAMPLE
 from tests.unit.rules.shared import rule
+
+_REFUSED = Path(__file__).parents[2] / "corpus" / "rules" / "refused" / "rule_sets.jsonl"
 
 
 def faults_of(document: object) -> tuple[Fault, ...]:
@@ -41,6 +45,11 @@ def test_the_three_sentences_of_the_contract_are_rules() -> None:
         "customers",
         "internal meetings",
     ]
+
+
+@pytest.mark.parametrize("entry", [json.loads(text) for text in _REFUSED.read_text(encoding="utf-8").splitlines()])
+def test_a_bad_set_is_refused_with_all_faults_at_their_places(entry: dict[str, Any]) -> None:
+    assert sorted(fault.path for fault in faults_of(entry["rules"])) == sorted(entry["faults_at"]), entry["case"]
 
 
 def test_no_rules_are_a_rule_set_too() -> None:

@@ -1,0 +1,55 @@
+"""Replays all golden histories on today's code: ``python -m tests.histories.replay``. Prints which do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from meetbot.temporal import plugin
+from workflows.bot import BotWorkflow
+from workflows.calendar_user import CalendarUserWorkflow
+from workflows.webhook import WebhookWorkflow
+
+FOLDER = Path(__file__).parent
+WORKFLOWS: Sequence[type] = (BotWorkflow, CalendarUserWorkflow, WebhookWorkflow)
+
+
+def golden_histories(folder: Path = FOLDER) -> Iterator[tuple[str, WorkflowHistory]]:
+    """The recorded runs with their names, in the order of the names."""
+    for path in sorted(folder.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        yield path.stem, WorkflowHistory.from_json(document["workflow_id"], document["history"])
+
+
+async def failures_of(workflows: Sequence[type], histories: Iterable[tuple[str, WorkflowHistory]]) -> dict[str, str]:
+    """What each history that does not replay fails with, by its name."""
+    replayer = Replayer(workflows=workflows, plugins=[plugin()])
+    failures = {}
+    for name, history in histories:
+        result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+        if result.replay_failure is not None:
+            failures[name] = f"{type(result.replay_failure).__name__}: {result.replay_failure}"
+    return failures
+
+
+def main() -> int:
+    histories = list(golden_histories())
+    failures = asyncio.run(failures_of(WORKFLOWS, histories))
+    for name, failure in failures.items():
+        print(f"{name}: {failure}")
+    print(f"{len(histories) - len(failures)} of {len(histories)} replay")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Temporal's threads may still be there while the interpreter takes itself apart, and then it crashes.
+    os._exit(code)

@@ -1,0 +1,23 @@
+"""A bot's workflow that does the same things in another order, for showing that replay notices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from meetbot.orchestration import BotOrder, BotStart, MeetingRef, TaskQueue, WorkflowName
+
+
+@workflow.defn(name=WorkflowName.BOT)
+class AlteredBotWorkflow:
+    @workflow.run
+    async def run(self, start: BotStart) -> None:
+        await workflow.sleep(timedelta(seconds=1))
+        await workflow.execute_activity(
+            "bot.schedule",
+            MeetingRef(start.tenant_id, start.meeting_key),
+            result_type=BotOrder,
+            task_queue=TaskQueue.DISPATCH,
+            start_to_close_timeout=timedelta(seconds=60),
+        )
