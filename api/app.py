@@ -13,7 +13,6 @@ from fastapi.staticfiles import StaticFiles
 from api import docs, health, problems
 from api.container import Services
 from api.gate import Outermost, RequestGate
-from api.logging import configure_logging
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
@@ -31,6 +30,7 @@ from api.routers import (
     webhook_endpoints,
 )
 from meetbot.events import Provider
+from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, UnsafeConfiguration, load_settings
@@ -76,7 +76,7 @@ def _lifespan(settings: Settings, services: Services | None) -> Any:
             app.state.services = services
             yield
             return
-        configure_logging()
+        configure_logs("api")
         async with _opened(settings) as opened, ops_server(settings, health.create_ops_app(opened)):
             app.state.services = opened
             yield

@@ -83,9 +83,11 @@ def process_cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def medians(costs: Sequence[Cost]) -> dict[str, Any]:
+def summary(costs: Sequence[Cost]) -> dict[str, Any]:
+    """Medians, and the least activity time: the one that other work on the machine disturbed least."""
     return {
         "activity_cpu_ms": round(statistics.median(cost.activity_cpu_ms for cost in costs), 2),
+        "least_activity_cpu_ms": round(min(cost.activity_cpu_ms for cost in costs), 2),
         "database_cpu_ms": round(statistics.median(cost.database_cpu_ms for cost in costs), 2),
         "statements": max(cost.statements for cost in costs),
         "transactions": max(cost.transactions for cost in costs),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.calendars import ATTRIBUTES, OWNER_DOMAIN, RULES, calendar
-from bench.harness import Cost, Meter, for_another_tenant, machine, medians, running_rig
+from bench.harness import Cost, Meter, for_another_tenant, machine, running_rig, summary
 from meetbot.events import Provider
 from tests.rig import Rig
 
@@ -56,7 +56,7 @@ def measure_calendar(rig: Rig, meter: Meter, provider: Provider, size: int, repe
         "provider": provider.value,
         "events": size,
         "recorded": _recorded(rig, user),
-        **{name: medians(costs) for name, costs in cases.items()},
+        **{name: summary(costs) for name, costs in cases.items()},
     }
 
 

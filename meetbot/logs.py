@@ -7,14 +7,22 @@ import sys
 
 import structlog
 
-_QUIET = ("httpx", "httpcore", "urllib3", "hvac", "uvicorn.access", "alembic")
+# They log whole URLs: codes, states, tickets and addresses stand there.
+_SILENCED = {
+    "uvicorn.access": logging.CRITICAL,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "hvac": logging.WARNING,
+    "alembic": logging.WARNING,
+}
 
 
 def configure_logs(process: str) -> None:
-    """Call once, first thing. Library logs below warning are dropped: they quote requests."""
+    """Call once, first thing."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _SILENCED.items():
+        logging.getLogger(name).setLevel(level)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -24,6 +32,6 @@ def configure_logs(process: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(process=process)

@@ -1,7 +1,8 @@
 """A program of ours that loads its libraries while the servers still boot.
 
-``python -m meetbot.dev.preloaded LOAD RUN ARGUMENT...`` imports the module LOAD, waits for its environment as one JSON line on standard input, and becomes ``python -m RUN
-ARGUMENT...``. Loading takes most of a program's start, and needs nothing that the servers give.
+``python -m meetbot.dev.preloaded LOAD RUN ARGUMENT...`` imports the module LOAD, waits for its environment as one JSON line on
+standard input, and becomes ``python -m RUN ARGUMENT...``. Loading takes most of a program's start, and needs nothing that the
+servers give.
 """
 
 from __future__ import annotations

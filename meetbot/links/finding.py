@@ -17,7 +17,7 @@ from meetbot.links.passcodes import stated_passcode
 from meetbot.links.text import repaired, unescaped, worth_reading
 
 # Per event; far beyond what any invitation holds.
-_MAX_CANDIDATES = 1_500
+_MAX_CANDIDATES = 800
 _MAX_ROOMS = 200
 
 
@@ -30,15 +30,15 @@ def find_meeting_link(provider: Provider, raw: Mapping[str, Any]) -> MeetingLink
     """
     best: Room | None = None
     link: MeetingLink | None = None
-    stated: str | None = None
+    mentions: list[str] = []
     for room, field, text in islice(_rooms(provider, raw), _MAX_ROOMS):
         if best is None or _is_fuller(room, best):
             best, link = room, _link(room, field, link)
         if best.is_full:
             break
-        if best.may_be_stated and room.key == best.key:
-            stated = stated or stated_passcode(text, best.meeting_id)
-    return replace(link, passcode=stated) if link and stated and not link.passcode else link
+        if best.may_be_stated and room.key == best.key and text not in mentions[-1:]:
+            mentions.append(text)
+    return _with_stated_passcode(link, mentions) if link and mentions and not link.passcode else link
 
 
 def _rooms(provider: Provider, raw: Mapping[str, Any]) -> Iterator[tuple[Room, Field, str]]:
@@ -94,3 +94,9 @@ def _link(room: Room, field: Field, shorter: MeetingLink | None) -> MeetingLink:
         passcode=room.passcode or stated or (shorter.passcode if shorter else None),
         source=field.source,
     )
+
+
+def _with_stated_passcode(link: MeetingLink, mentions: list[str]) -> MeetingLink:
+    """The link with the passcode that the first of the texts naming its meeting puts in words."""
+    stated = (stated_passcode(text, link.meeting_id or "") for text in mentions)
+    return replace(link, passcode=next(filter(None, stated), None))

@@ -36,6 +36,10 @@ def test_one_escaped_equals_sign_could_be_a_passcode() -> None:
     assert repaired("https://zoom.us/j/1?pwd=3Dab") == "https://zoom.us/j/1?pwd=3Dab"
 
 
+def test_a_quoted_space_shows_that_text_is_quoted_printable() -> None:
+    assert repaired("https://zoom.us/j/1?pwd=3Dab=20\nmore") == "https://zoom.us/j/1?pwd=ab \nmore"
+
+
 def test_an_equals_sign_before_an_empty_line_is_no_soft_break() -> None:
     assert repaired("a=\n\nb") == "a=\n\nb"
 
@@ -60,6 +64,7 @@ def _first(text: str) -> str:
         ("“https://zoom.us/j/1”", "https://zoom.us/j/1"),
         ("https://zoom.us/j/1?pwd=a_b-c=", "https://zoom.us/j/1?pwd=a_b-c="),
         ("https://zoom.us/j/1)).,!?", "https://zoom.us/j/1"),
+        ("_https://zoom.us/j/1?pwd=a_b_", "https://zoom.us/j/1?pwd=a_b"),
         ("to:zoom.us/j/1", "zoom.us/j/1"),
         ("https://example.com/a;https://zoom.us/j/1", "https://example.com/a"),
     ],
@@ -73,6 +78,16 @@ def test_an_address_ends_where_the_sentence_goes_on(text: str, address: str) -> 
 )
 def test_is_no_address(text: str) -> None:
     assert not [reading for readings in candidates(text) for reading in readings if "/j/1" in reading]
+
+
+@pytest.mark.parametrize("text", ["https://zoom.us/j/1%3Fpwd%3Dab", "https://zoom.us/j/1&pwd=ab"])
+def test_a_lost_question_mark_is_tried_behind_the_path(text: str) -> None:
+    assert "https://zoom.us/j/1?pwd=ab" in next(candidates(text))
+
+
+@pytest.mark.parametrize("text", ["https://zoom.us%3Fx@example.com/j/1", "https://zoom.us&x@example.com/j/1"])
+def test_a_lost_question_mark_is_not_tried_in_the_host(text: str) -> None:
+    assert list(candidates(text)) == [(text,)]
 
 
 def test_a_very_long_word_is_read_in_pieces() -> None:
