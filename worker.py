@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -78,6 +79,9 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         for worker in build_workers(client, parts, stack):
             await stack.enter_async_context(worker)
         await stack.enter_async_context(ops_server(settings, ops_app(checks)))
+        # What was loaded stays: without this, every full collection walks all of it again.
+        gc.collect()
+        gc.freeze()
         _log.info("worker ready")
         await asyncio.gather(
             run_relay(parts.database, client, stop),

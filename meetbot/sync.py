@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,15 @@ def fingerprint(raw: RawEvent) -> bytes:
 
     SHA-256 because processors have it built in: every event of every sync is digested.
     """
-    return hashlib.sha256(orjson.dumps(raw)).digest()[:_FINGERPRINT_BYTES]
+    return hashlib.sha256(_serialised(raw)).digest()[:_FINGERPRINT_BYTES]
+
+
+def _serialised(raw: RawEvent) -> bytes:
+    try:
+        return orjson.dumps(raw)
+    except orjson.JSONEncodeError:
+        # A title with half an emoji (a lone surrogate), which orjson refuses: it must not stop a calendar's syncs.
+        return json.dumps(raw).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class BotWorkflow:
             self._look_again = False
             order = await self._activity("bot.schedule", "take stock of the claims")
             order = await self._step(order)
-            if order.step is BotStep.CLOSE and not self._look_again:
+            if order.step is BotStep.CLOSE:
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._look_again:
                     return

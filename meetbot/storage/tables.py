@@ -140,6 +140,7 @@ class CalendarEvent(SQLModel, table=True):
     __tablename__ = "calendar_event"
     __table_args__ = (
         Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
     )
@@ -235,6 +236,7 @@ class BotClaim(SQLModel, table=True):
     """A calendar user's wish that a meeting be recorded. ``acknowledged_digest`` is what its bot has taken in."""
 
     __tablename__ = "bot_claim"
+    __table_args__ = (Index("ix_bot_claim_user", "tenant_id", "calendar_user_id"),)
 
     tenant_id: str = Field(primary_key=True)
     meeting_key: str = Field(primary_key=True)

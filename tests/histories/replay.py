@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from temporalio.client import WorkflowHistory
@@ -30,12 +30,18 @@ def golden_histories(folder: Path = FOLDER) -> Iterator[tuple[str, WorkflowHisto
 
 async def failures_of(workflows: Sequence[type], histories: Iterable[tuple[str, WorkflowHistory]]) -> dict[str, str]:
     """What each history that does not replay fails with, by its name."""
-    replayer = Replayer(workflows=workflows, plugins=[plugin()])
+    names = []
+
+    async def played() -> AsyncIterator[WorkflowHistory]:
+        for name, history in histories:
+            names.append(name)
+            yield history
+
     failures = {}
-    for name, history in histories:
-        result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-        if result.replay_failure is not None:
-            failures[name] = f"{type(result.replay_failure).__name__}: {result.replay_failure}"
+    async with Replayer(workflows=workflows, plugins=[plugin()]).workflow_replay_iterator(played()) as results:
+        async for result in results:
+            if result.replay_failure is not None:
+                failures[names[-1]] = f"{type(result.replay_failure).__name__}: {result.replay_failure}"
     return failures
 
 

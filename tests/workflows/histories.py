@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """``due`` is exact: the workflow's own present when it set the timer, and the length it set."""
+    """``due`` is the workflow's own present when it set the timer, and the length it set; exact to the millisecond."""
 
     due: datetime
     length: timedelta
@@ -40,8 +40,14 @@ def timers_in(history: WorkflowHistory) -> list[Timer]:
             present = event.event_time.ToDatetime(tzinfo=UTC)
         elif event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
             length = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
-            timers.append(Timer(present + length, length))
+            timers.append(Timer(_to_the_millisecond(present + length), length))
     return timers
+
+
+def _to_the_millisecond(instant: datetime) -> datetime:
+    """A timer's length goes through a float and may lose a microsecond."""
+    rounded = instant + timedelta(microseconds=500)
+    return rounded.replace(microsecond=rounded.microsecond // 1000 * 1000)
 
 
 def states_shown(history: WorkflowHistory) -> list[str]:

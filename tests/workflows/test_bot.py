@@ -88,7 +88,7 @@ class Played:
 
     @property
     def waits(self) -> list[datetime]:
-        """Until when it waited, to the microsecond."""
+        """Until when it waited, to the millisecond."""
         return [timer.due for timer in timers_in(self.history)]
 
 

@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "meeting_key", "calendar_user_id", name=op.f("pk_bot_claim")),
     )
+    op.create_index("ix_bot_claim_user", "bot_claim", ["tenant_id", "calendar_user_id"], unique=False)
     op.create_table(
         "calendar_event",
         sa.Column("tenant_id", sa.String(), nullable=False),
@@ -171,6 +172,9 @@ def upgrade() -> None:
     op.create_index("ix_calendar_event_meeting", "calendar_event", ["tenant_id", "meeting_key"], unique=False)
     op.create_index(
         "ix_calendar_event_user_change", "calendar_event", ["tenant_id", "calendar_user_id", "change_xid"], unique=False
+    )
+    op.create_index(
+        "ix_calendar_event_user_end", "calendar_event", ["tenant_id", "calendar_user_id", "end_at"], unique=False
     )
     op.create_index(
         "ix_calendar_event_user_start", "calendar_event", ["tenant_id", "calendar_user_id", "start_at"], unique=False

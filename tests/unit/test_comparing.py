@@ -1,0 +1,72 @@
+"""What a listing changes about what is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from meetbot.providers.base import ListedEvent, Listing
+from meetbot.storage.events import StoredEvent
+from meetbot.sync import compare, fingerprint, window_at
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+WINDOW = window_at(NOW, 30)
+
+
+def stored(raw: dict[str, Any], *, calendar_id: str = "primary", deleted: bool = False) -> StoredEvent:
+    return StoredEvent(
+        id=f"evt_{raw['id']}",
+        calendar_id=calendar_id,
+        provider_event_id=raw["id"],
+        fingerprint=fingerprint(raw),
+        deleted=deleted,
+        start_at=NOW,
+        end_at=NOW + timedelta(hours=1),
+        outcome="skip",
+        meeting_key=f"mtg_{raw['id']}",
+        meeting_url=None,
+        provider_updated=None,
+        is_organizer=False,
+        claimed_event_id=None,
+        claimed_digest=None,
+        acknowledged_digest=None,
+    )
+
+
+def listing(*raws: dict[str, Any], complete: tuple[str, ...] = ("primary",), failed: tuple[str, ...] = ()) -> Listing:
+    return Listing([ListedEvent("primary", raw) for raw in raws], frozenset(complete), frozenset(failed))
+
+
+def test_an_event_listed_as_it_was_stored_is_neither_changed_nor_missing() -> None:
+    raw = {"id": "a", "summary": "Planning"}
+    comparison = compare([stored(raw)], listing(orjson.loads(orjson.dumps(raw))), WINDOW)
+    assert (comparison.changed, comparison.missing) == ((), ())
+
+
+def test_any_difference_in_the_providers_json_is_a_change() -> None:
+    known = stored({"id": "a", "summary": "Planning"})
+    (change,) = compare([known], listing({"id": "a", "summary": "Planning "}), WINDOW).changed
+    assert change.stored is known
+    assert change.fingerprint != known.fingerprint
+
+
+def test_an_event_that_a_complete_listing_does_not_show_is_missing() -> None:
+    known = stored({"id": "a"})
+    assert compare([known], listing(), WINDOW).missing == (known,)
+
+
+def test_a_calendar_that_failed_says_nothing_about_what_it_does_not_show() -> None:
+    assert compare([stored({"id": "a"})], listing(complete=(), failed=("primary",)), WINDOW).missing == ()
+
+
+def test_a_tombstone_is_not_missed() -> None:
+    assert compare([stored({"id": "a"}, deleted=True)], listing(), WINDOW).missing == ()
+
+
+def test_a_title_with_half_an_emoji_has_a_fingerprint_like_any_other() -> None:
+    broken = {"id": "a", "summary": "Party \ud83d"}
+    assert fingerprint(broken) == fingerprint(dict(broken))
+    assert fingerprint(broken) != fingerprint({"id": "a", "summary": "Party "})
+    assert compare([stored(broken)], listing(dict(broken)), WINDOW).changed == ()
