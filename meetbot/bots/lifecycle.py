@@ -30,6 +30,7 @@ class Standing:
     state: BotState
     join_at: datetime
     end_at: datetime
+    dispatch_at: datetime
     meeting_url: str
 
 
@@ -50,7 +51,7 @@ def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timede
     if bot.state in TERMINAL_STATES:
         return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
     if bot.state is BotState.SCHEDULED:
-        return _before_dispatch(bot, target, wish, now)
+        return _before_dispatch(bot, target, wish, now, lead)
     return _after_dispatch(bot, target, wish, now, lead)
 
 
@@ -61,9 +62,10 @@ def _deserves_another(bot: Standing, target: Target, lead: timedelta) -> bool:
     return target.join_at > bot.join_at + lead or target.meeting_url != bot.meeting_url
 
 
-def _before_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime) -> Action:
+def _before_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime, lead: timedelta) -> Action:
     if target is not None:
-        return Action.KEEP if _same(bot, target) else Action.RESCHEDULE
+        in_time = bot.dispatch_at == target.join_at - lead
+        return Action.KEEP if in_time and _same(bot, target) else Action.RESCHEDULE
     overdue = bot.end_at <= now
     return Action.MISS if overdue and wish.expected and not wish.held else Action.CANCEL
 

@@ -93,7 +93,7 @@ def _lead(tenant: Tenant, taking: StockTaking) -> timedelta:
 def _standing(bot: Bot | None) -> Standing | None:
     if bot is None:
         return None
-    return Standing(BotState(bot.state), bot.join_at, bot.end_at, bot.meeting_url)
+    return Standing(BotState(bot.state), bot.join_at, bot.end_at, bot.dispatch_at, bot.meeting_url)
 
 
 def _carry_out(

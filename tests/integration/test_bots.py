@@ -57,6 +57,15 @@ def test_the_tenants_own_lead_wins(rig: Rig) -> None:
     assert bot.dispatch_at == bot.join_at - timedelta(seconds=120)
 
 
+def test_a_changed_lead_moves_the_bots_that_are_scheduled(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, _ = scheduled(rig, user)
+    rig.set_tenant(join_lead_seconds=300)
+    rig.bot_activities.schedule(rig.ref(key))
+    (bot,) = rig.bots()
+    assert bot.dispatch_at == bot.join_at - timedelta(seconds=300)
+
+
 def test_an_acknowledged_claim_settles_the_plan(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     scheduled(rig, user)

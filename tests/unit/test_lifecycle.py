@@ -28,7 +28,7 @@ HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED, BotState.MISSED]
 
 
 def bot(state: BotState, target: Target) -> Standing:
-    return Standing(state, target.join_at, target.end_at, target.meeting_url)
+    return Standing(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)
 
 
 def moved(target: Target, by: timedelta) -> Target:

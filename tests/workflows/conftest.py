@@ -12,10 +12,12 @@ import pytest
 from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
 from temporalio.testing import WorkflowEnvironment
 
+from meetbot.planning import next_slot, sync_phase
 from tests.workflows.stage import Answer, Stage, staged, start_time_skipping
 
 # Only ends a play that hangs; how long one takes is nobody's concern.
-_SECONDS_PER_PLAY = 60.0
+_SECONDS_PER_PLAY = 100.0
+INTERVAL = timedelta(minutes=5)
 _T = TypeVar("_T")
 
 
@@ -66,9 +68,16 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def theatre(runner: asyncio.Runner) -> Iterator[Theatre]:
-    """A server of its own: ending a workflow lets it jump ten years ahead, to the timeout of the ended run."""
+    """A server of its own: ending a workflow lets it jump ten years ahead, to the timeout of the ended run.
+
+    Its present is just past a slot of the user ``cu_1``, so that no test depends on the time of day it is run at.
+    """
     environment = runner.run(start_time_skipping())
     try:
-        yield Theatre(runner, environment)
+        theatre = Theatre(runner, environment)
+        present = theatre.now()
+        slot = next_slot(present, INTERVAL, sync_phase("cu_1", INTERVAL))
+        runner.run(theatre.wait(slot - present + timedelta(seconds=2)))
+        yield theatre
     finally:
         runner.run(environment.shutdown())
