@@ -14,7 +14,8 @@ from activities.recheck import Verdict, recheck, recheck_any
 from activities.services import Services
 from meetbot.bots import reports, stock
 from meetbot.bots.base import TERMINAL_STATES, BotRequest, BotState
-from meetbot.errors import BackendRefused
+from meetbot.errors import BackendRefused, BackendUnavailable
+from meetbot.ingest import redecide_event
 from meetbot.orchestration import (
     BotOrder,
     DispatchOutcome,
@@ -25,6 +26,7 @@ from meetbot.orchestration import (
 from meetbot.resources import bot_resource
 from meetbot.storage import bots, outbox
 from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 
 _RECHECK_SECONDS = 10.0
@@ -155,6 +157,8 @@ class BotActivities:
             leader = stock.leading_claim(stock.standing_copies(session, ref, tenant, self._services.clock()))
             if leader is None or meeting.held_at is not None or not _awaits(bot, request):
                 return False
+            if self._is_decided_otherwise_now(session, request.tenant_id, leader):
+                return False
             if stock.target_of(leader).digest != bot.target_digest:
                 return False
             bot.state = BotState.DISPATCHING
@@ -171,6 +175,11 @@ class BotActivities:
                 )
             return True
 
+    def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
+        """Rules, attributes or an override may have changed since the calendar user's last sync: the last word counts."""
+        user = load_context(session, tenant_id, claim.calendar_user_id)
+        return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
+
     def _ask_backend(self, request: DispatchRequest, armed: Armed) -> DispatchResult:
         asked_at = self._services.clock()
         backend_request = _joining_at(armed.request, asked_at)
@@ -179,13 +188,17 @@ class BotActivities:
         except BackendRefused as error:
             self._note_refusal(request, error.code)
             return DispatchResult(DispatchOutcome.REFUSED, error.code)
+        except BackendUnavailable as error:
+            # Should it never come to be, this is why.
+            self._note_trouble(request, error.code)
+            raise
         with self._services.database.transaction(request.tenant_id) as session:
             bots.lock_meeting(session, request.tenant_id, request.meeting_key)
             bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
             dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
             dispatch.state, dispatch.accepted_at = "accepted", asked_at
             dispatch.backend_bot_id = created.id
-            bot.backend_bot_id, bot.dispatched_at = created.id, asked_at
+            bot.backend_bot_id, bot.dispatched_at, bot.failure_code = created.id, asked_at, None
             if BotState(bot.state) is BotState.DISPATCHING:
                 bot.state = BotState.DISPATCHED
             bots.touch(bot, asked_at)
@@ -200,6 +213,10 @@ class BotActivities:
             dispatch.state = "refused"
             bot.failure_code = code
             stock.end_bot(session, bot, BotState.FAILED, self._services.clock())
+
+    def _note_trouble(self, request: DispatchRequest, code: str) -> None:
+        with self._services.database.transaction(request.tenant_id) as session:
+            session.get_one(Bot, (request.tenant_id, request.bot_id)).failure_code = code
 
     def _call_back(self, dispatch: Dispatch, request: BotRequest) -> bool:
         """False where the backend refuses for good to take the bot back."""
@@ -232,7 +249,7 @@ class BotActivities:
         tenant = session.get_one(Tenant, ref.tenant_id)
         wanted = stock.leading_claim(stock.standing_copies(session, ref, tenant, now))
         if wanted is None or meeting.held_at is not None or wanted.end_at <= now:
-            stock.end_bot(session, bot, BotState.CANCELLED, now)
+            stock.end_bot(session, bot, BotState.CANCELLED, now, outcome=stock.how_cancelled(meeting))
         else:
             stock.renew(session, bot, now)
             session.flush()

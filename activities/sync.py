@@ -96,16 +96,23 @@ class SyncActivities:
         self, user: CalendarUserContext, missing: Sequence[StoredEvent]
     ) -> tuple[list[ChangedEvent], list[str]]:
         """Where the missing events are now; those we get no answer about are left for the next sync."""
+        provider = self._services.providers[user.provider]
         soonest = sorted(missing, key=lambda event: (event.start_at is None, event.start_at, event.id))
         found: list[ChangedEvent] = []
         gone = [event.id for event in soonest[_MAX_LOOKED_UP:]]
         for event in soonest[:_MAX_LOOKED_UP]:
             try:
-                found.append(self._look_up_one(user, event))
+                looked_up = self._look_up_one(user, event)
             except ResourceGone:
                 gone.append(event.id)
             except ProviderError:
                 break
+            else:
+                # What is no event any more, as a meeting that has become the master of a series, is gone too.
+                if provider.normalise(event.calendar_id, looked_up.listed.raw, owner_email=user.email) is None:
+                    gone.append(event.id)
+                else:
+                    found.append(looked_up)
         return found, gone
 
     def _look_up_one(self, user: CalendarUserContext, event: StoredEvent) -> ChangedEvent:

@@ -95,6 +95,21 @@ def redecide(session: Session, user: CalendarUserContext, *, now: datetime, exce
     return len(records)
 
 
+def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *, now: datetime) -> bool:
+    """Decide again about one stored event, by the rules and overrides that hold now; whether that changed anything."""
+    row = session.get(CalendarEvent, (user.tenant_id, event_id), populate_existing=True)
+    if row is None or row.deleted or user.decided_policy == user.policy.digest:
+        return False
+    identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
+    decision = decider(user.policy, now=now)(event_from_row(row, user.provider), identity)
+    override = user.policy.override_for(identity)
+    if not _differs(row, decision, override):
+        return False
+    columns = decision_columns(decision, override=override, now=now)
+    write_decisions(session, [{"tenant_id": user.tenant_id, "id": row.id, **columns}])
+    return True
+
+
 def _differs(row: CalendarEvent, decision: Decision, override: str | None) -> bool:
     stored = (row.outcome, row.reason, row.rule, row.rule_set_version, row.rule_layer, row.override)
     made = (

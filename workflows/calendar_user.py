@@ -45,7 +45,8 @@ class CalendarUserWorkflow:
     def __init__(self, state: CalendarUserState) -> None:
         self._state = state
         self._known = {entry.meeting_key: entry for entry in state.known}
-        self._wake_for: SyncScope | None = SyncScope.CALENDAR
+        self._calendar_due = True
+        self._decisions_due = False
         self._disconnecting = False
         self._rounds = 0
 
@@ -66,17 +67,17 @@ class CalendarUserWorkflow:
     @workflow.signal(name=CalendarUserSignal.SYNC_NOW)
     def sync_now(self) -> None:
         """Ask the provider now instead of at the next slot."""
-        self._wake_for = SyncScope.CALENDAR
+        self._calendar_due = True
 
     @workflow.signal(name=CalendarUserSignal.RULES_CHANGED)
     def rules_changed(self) -> None:
         """Decide again about what is stored, without a call to the provider."""
-        self._wake_for = self._wake_for or SyncScope.DECISIONS
+        self._decisions_due = True
 
     @workflow.signal(name=CalendarUserSignal.RECONNECTED)
     def reconnected(self) -> None:
         """There is a new grant: sync with it."""
-        self._wake_for = SyncScope.CALENDAR
+        self._calendar_due = True
 
     @workflow.signal(name=CalendarUserSignal.DISCONNECT)
     def disconnect(self) -> None:
@@ -84,23 +85,22 @@ class CalendarUserWorkflow:
         self._disconnecting = True
 
     async def _sync(self) -> None:
-        scope, self._wake_for = self._wake_for or SyncScope.CALENDAR, None
-        try:
-            result = await self._ask(scope)
-        except ActivityError as error:
-            # The next slot tries again; until then the calendar user's row and this workflow's details say why.
-            self._state = replace(self._state, last_error=_code_of(error))
-            return
-        if result is None:
-            return
-        self._note(result)
-        if result.plan is not None and not await self._arrange(result.plan):
-            # Something is not settled: the next sync is to return the whole plan again.
+        scope = SyncScope.CALENDAR if self._calendar_due else SyncScope.DECISIONS
+        self._calendar_due = self._decisions_due = False
+        sync = self._begin(scope)
+        overtaken = False
+        while scope is SyncScope.CALENDAR and await self._rules_change_during(sync):
+            # A provider that hangs must not keep changed rules from being applied.
+            self._decisions_due, overtaken = False, True
+            await self._take_in(self._begin(SyncScope.DECISIONS))
+        await self._take_in(sync)
+        if overtaken:
+            # The sync may have decided by the rules that it began with.
+            self._decisions_due = True
             self._state = replace(self._state, plan_digest="")
 
-    async def _ask(self, scope: SyncScope) -> SyncResult | None:
-        """None where the user disconnected meanwhile: an outage of the provider must not keep the bots there."""
-        sync: workflow.ActivityHandle[SyncResult] = workflow.start_activity(
+    def _begin(self, scope: SyncScope) -> workflow.ActivityHandle[SyncResult]:
+        return workflow.start_activity(
             "calendar.sync",
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,
@@ -114,6 +114,29 @@ class CalendarUserWorkflow:
             ),
             summary=f"sync {scope}",
         )
+
+    async def _rules_change_during(self, sync: workflow.ActivityHandle[SyncResult]) -> bool:
+        """Wait for the sync's end, for changed rules or for the user's leaving; whether it was the second."""
+        await workflow.wait_condition(lambda: sync.done() or self._decisions_due or self._disconnecting)
+        return self._decisions_due and not sync.done() and not self._disconnecting
+
+    async def _take_in(self, sync: workflow.ActivityHandle[SyncResult]) -> None:
+        """Wait for a sync and bring the bots in line with what it says."""
+        try:
+            result = await self._result_of(sync)
+        except ActivityError as error:
+            # The next slot tries again; until then the calendar user's row and this workflow's details say why.
+            self._state = replace(self._state, last_error=_code_of(error))
+            return
+        if result is None:
+            return
+        self._note(result)
+        if result.plan is not None and not await self._arrange(result.plan):
+            # Something is not settled: the next sync is to return the whole plan again.
+            self._state = replace(self._state, plan_digest="")
+
+    async def _result_of(self, sync: workflow.ActivityHandle[SyncResult]) -> SyncResult | None:
+        """None where the user disconnected meanwhile: an outage of the provider must not keep the bots there."""
         await workflow.wait_condition(lambda: sync.done() or self._disconnecting)
         if sync.done():
             return await sync
@@ -205,12 +228,14 @@ class CalendarUserWorkflow:
     async def _wait(self) -> None:
         interval = timedelta(seconds=self._state.interval_seconds)
         slot = next_slot(workflow.now(), interval, sync_phase(self._state.calendar_user_id, interval))
-        with contextlib.suppress(asyncio.TimeoutError):
+        try:
             await workflow.wait_condition(
-                lambda: self._wake_for is not None or self._disconnecting,
+                lambda: self._calendar_due or self._decisions_due or self._disconnecting,
                 timeout=max(slot - workflow.now(), _LEAST_WAIT),
                 timeout_summary="next sync",
             )
+        except TimeoutError:
+            self._calendar_due = True
 
     def _is_over(self) -> bool:
         return self._disconnecting or self._state.state in _ENDED_STATES

@@ -37,11 +37,13 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the claims come to. ``target`` is None without a claim. ``held``: somebody cancelled the bot by hand.
-    ``expected``: the bot's event is still one to be recorded, which tells a missed meeting from a cancelled one."""
+    ``expected``: the bot's event is still one to be recorded, which tells a missed meeting from a cancelled one.
+    ``by_rules_only``: the bot's event stands and only rules leave it out now, which calls no bot out of a meeting."""
 
     target: Target | None
     held: bool = False
     expected: bool = True
+    by_rules_only: bool = False
 
 
 def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timedelta) -> Action:
@@ -78,7 +80,8 @@ def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datet
         over = bot.end_at <= now or bot.state is BotState.FINALIZING
         if over and bot.state is BotState.DISPATCHING:
             return Action.MISS
-        return Action.KEEP if over else Action.WITHDRAW
+        stays = over or (wish.by_rules_only and bot.state is not BotState.DISPATCHING)
+        return Action.KEEP if stays else Action.WITHDRAW
     if bot.state is BotState.FINALIZING:
         return Action.KEEP
     moved = abs(target.join_at - bot.join_at) > lead

@@ -42,10 +42,12 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
     leader = leading_claim(copies)
     bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
     lead = _lead(tenant, taking)
+    event_reason = bots.standing_event(session, ref.tenant_id, bot.event_id) if bot is not None else None
     wish = Wish(
         target=target_of(leader) if leader else None,
         held=meeting.held_at is not None,
-        expected=bot is not None and bots.is_still_expected(session, ref.tenant_id, bot.event_id),
+        expected=event_reason is not None and event_reason.is_recorded,
+        by_rules_only=event_reason is not None and event_reason.is_left_out_by_rules,
     )
     action = next_action(_standing(bot), wish, now=taking.now, lead=lead)
     bot = _carry_out(session, action, meeting, bot, leader, taking, lead)
@@ -111,8 +113,10 @@ def _carry_out(
         return None
     if action is Action.RESCHEDULE and leader is not None:
         _reschedule(session, bot, leader, taking, lead)
-    elif action in (Action.CANCEL, Action.MISS):
-        end_bot(session, bot, BotState.CANCELLED if action is Action.CANCEL else BotState.MISSED, taking.now)
+    elif action is Action.CANCEL:
+        end_bot(session, bot, BotState.CANCELLED, taking.now, outcome=how_cancelled(meeting))
+    elif action is Action.MISS:
+        end_bot(session, bot, BotState.MISSED, taking.now)
     elif action is Action.KEEP and leader is not None and BotState(bot.state) is not BotState.SCHEDULED:
         bot.end_at = leader.end_at
     return bot
@@ -156,6 +160,11 @@ def end_bot(session: Session, bot: Bot, state: BotState, now: datetime, *, outco
     bots.touch(bot, now)
     event_type = {BotState.CANCELLED: "bot.cancelled", BotState.FAILED: "bot.failed"}.get(state, "recording.missed")
     _tell(session, event_type, bot)
+
+
+def how_cancelled(meeting: Meeting) -> str:
+    """Whether a person ended the bot, or the calendar did."""
+    return "cancelled_by_hand" if meeting.held_at is not None else str(BotState.CANCELLED)
 
 
 def renew(session: Session, bot: Bot, now: datetime) -> None:

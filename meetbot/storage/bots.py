@@ -104,17 +104,32 @@ def acknowledge(session: Session, tenant_id: str, meeting_key: str, copies: Sequ
         )
 
 
-_STILL_EXPECTED = text(
-    """
-    select exists (select from calendar_event
-                    where tenant_id = :tenant_id and id = :event_id and not deleted and outcome = 'record')
-    """
+@dataclass(frozen=True, slots=True)
+class StandingEvent:
+    """The event that a bot was made for, as it is decided now."""
+
+    outcome: str
+    reason: str
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.outcome == "record"
+
+    @property
+    def is_left_out_by_rules(self) -> bool:
+        """The meeting stands as it did; only rules (or what they go by) say otherwise now."""
+        return self.outcome == "skip" and self.reason in ("rule_matched", "no_rule_matched")
+
+
+_STANDING_EVENT = text(
+    "select outcome, reason from calendar_event where tenant_id = :tenant_id and id = :event_id and not deleted"
 )
 
 
-def is_still_expected(session: Session, tenant_id: str, event_id: str) -> bool:
-    """Whether the event a bot was made for is still one to be recorded."""
-    return bool(session.execute(_STILL_EXPECTED, {"tenant_id": tenant_id, "event_id": event_id}).scalar_one())
+def standing_event(session: Session, tenant_id: str, event_id: str) -> StandingEvent | None:
+    """None where it was cancelled or has left the calendar."""
+    row = session.execute(_STANDING_EVENT, {"tenant_id": tenant_id, "event_id": event_id}).one_or_none()
+    return None if row is None else StandingEvent(row[0], row[1])
 
 
 def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:

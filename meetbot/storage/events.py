@@ -183,9 +183,10 @@ _DECIDED = frozenset({"outcome", "reason", "rule", "rule_set_version", "rule_lay
 
 def _assignment(column: str) -> str:
     if column in _DECIDED:
-        # That a meeting is over is no news about it: why it was (not) recorded stays to be read.
+        # What happens to a meeting that is over is no news about it: why it was (not) recorded stays to be read.
         return (
-            f"{column} = case when excluded.reason = 'ended' and old.end_at <= excluded.decided_at and not old.deleted "
+            f"{column} = case when old.end_at <= excluded.decided_at and not old.deleted "
+            f"and coalesce(excluded.end_at, old.end_at) <= excluded.decided_at "
             f"then old.{column} else excluded.{column} end"
         )
     if column in _KEPT_WHEN_CANCELLED:
@@ -234,8 +235,14 @@ def write_decisions(session: Session, records: Sequence[Mapping[str, Any]]) -> N
 _BURY = text(
     """
     update calendar_event
-       set deleted = true, status = 'cancelled', outcome = 'skip', reason = 'cancelled', rule = null, decided_at = :now,
-           fingerprint = '', updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
+       set deleted = true, status = 'cancelled', fingerprint = '',
+           outcome = case when end_at <= :now then outcome else 'skip' end,
+           reason = case when end_at <= :now then reason else 'cancelled' end,
+           rule = case when end_at <= :now then rule end,
+           rule_set_version = case when end_at <= :now then rule_set_version end,
+           rule_layer = case when end_at <= :now then rule_layer end,
+           decided_at = case when end_at <= :now then decided_at else :now end,
+           updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and id = any(:ids) and not deleted
     """
 )

@@ -34,7 +34,8 @@ _NOTE_ERROR = text(
 _GIVE_UP = text(
     """
     update calendar_event
-       set outcome = 'skip', reason = 'access_revoked', rule = null, decided_at = :now, updated_at = :now,
+       set outcome = 'skip', reason = 'access_revoked', rule = null, rule_set_version = null, rule_layer = null,
+           decided_at = :now, updated_at = :now,
            change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and calendar_user_id = :id and not deleted and outcome = 'record' and end_at > :now
     returning id

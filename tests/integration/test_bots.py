@@ -195,7 +195,7 @@ def test_a_bot_cancelled_by_hand_stays_cancelled_through_edits(rig: Rig) -> None
     rig.sandbox.change(event, shift_minutes=15)
     rig.planned(user)
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
-    assert [bot.state for bot in rig.bots()] == ["cancelled"]
+    assert [(bot.state, bot.outcome) for bot in rig.bots()] == [("cancelled", "cancelled_by_hand")]
 
 
 def test_an_override_to_record_lifts_the_cancellation_by_hand_and_brings_a_new_bot(rig: Rig) -> None:
@@ -272,6 +272,37 @@ def test_a_changed_title_makes_no_call_to_the_backend(rig: Rig) -> None:
     rig.sync(user)
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
     assert rig.sandbox.counts("/backend/api/v1/jobs") == 1
+
+
+def test_changed_rules_call_no_bot_out_of_a_meeting(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    _report(rig, "job.status_changed", "recording")
+    rig.put_rules(user, {"rules": []})
+    assert rig.sync(user, SyncScope.DECISIONS).plan == ()
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
+
+
+def test_a_skip_said_while_the_provider_hangs_still_counts(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, starts_in_minutes=30)
+    key, order = scheduled(rig, user)
+    rig.put_rules(user, {"rules": []})
+    rig.sandbox.fault(path="/google/calendar/v3", status=503)
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
+    assert rig.sandbox.jobs() == []
+
+
+def test_a_missed_recording_says_what_kept_the_bot_away(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, starts_in_minutes=5, duration_minutes=10)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend", status=503)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.clock.offset = timedelta(minutes=16)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("missed", "backend_answered_503")]
 
 
 def test_a_bot_in_a_meeting_that_runs_long_is_not_called_back(rig: Rig) -> None:

@@ -233,3 +233,41 @@ def test_a_cancelled_meeting_nobody_ever_saw_is_not_stored(rig: Rig) -> None:
     rig.sandbox.cancel(event)
     rig.sync(user)
     assert rig.events(user) == []
+
+
+@BOTH
+def test_a_meeting_that_becomes_a_series_leaves_no_ghost(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    event = rig.sandbox.event(ada)
+    (single,) = rig.planned(user)
+    rig.sandbox.change(event, recurrence=["RRULE:FREQ=WEEKLY;COUNT=3"])
+    (first,) = rig.planned(user)
+    assert first.meeting_key != single.meeting_key
+    assert [stored.recurring for stored in rig.events(user) if not stored.deleted] == [True, True, True]
+
+
+@BOTH
+def test_what_was_decided_stays_readable_when_a_past_meeting_is_deleted(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    event = rig.sandbox.event(ada, starts_in_minutes=5, duration_minutes=5)
+    rig.sync(user)
+    rig.clock.offset = timedelta(minutes=15)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    (stored,) = rig.events(user)
+    assert stored.deleted
+    assert (stored.outcome, stored.reason, stored.rule) == ("record", "rule_matched", "everything")
+
+
+def test_a_tombstone_names_no_rule(rig: Rig) -> None:
+    grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    user = rig.connect(grace, Provider.MICROSOFT)
+    event = rig.sandbox.event(grace)
+    rig.sync(user)
+    rig.sandbox.http.delete(f"/control/accounts/{grace}/events/{event['key']}").raise_for_status()
+    rig.sync(user)
+    (stored,) = rig.events(user)
+    assert stored.deleted
+    assert (stored.reason, stored.rule, stored.rule_set_version, stored.rule_layer) == ("cancelled", None, None, None)

@@ -82,6 +82,17 @@ def test_a_waiting_bot_follows_every_change(target: Target) -> None:
     assert action(bot(BotState.SCHEDULED, COMING), target) is Action.RESCHEDULE
 
 
+def test_a_waiting_bot_follows_a_changed_lead() -> None:
+    sooner = replace(bot(BotState.SCHEDULED, COMING), dispatch_at=COMING.join_at - 2 * LEAD)
+
+    assert action(sooner, COMING) is Action.RESCHEDULE
+
+
+@pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
+def test_a_changed_lead_leaves_a_sent_bot_alone(state: BotState) -> None:
+    assert action(replace(bot(state, RUNNING), dispatch_at=RUNNING.join_at - 2 * LEAD), RUNNING) is Action.KEEP
+
+
 def test_a_waiting_bot_without_a_claim_is_cancelled() -> None:
     assert action(bot(BotState.SCHEDULED, COMING), None, expected=False) is Action.CANCEL
 

@@ -11,6 +11,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from meetbot.bots.base import BotState
+from meetbot.bots.lifecycle import Standing
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.orchestration import (
     CalendarUserSignal,
@@ -505,7 +506,5 @@ def test_the_details_list_the_meetings_to_come_and_nothing_about_them(theatre: T
     assert LINK not in details
 
 
-def _standing(target: Target, state: BotState) -> Any:
-    from meetbot.bots.lifecycle import Standing
-
-    return Standing(state, target.join_at, target.end_at, target.meeting_url)
+def _standing(target: Target, state: BotState) -> Standing:
+    return Standing(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)

@@ -138,7 +138,7 @@ class Truth:
     def _carry_out(self, key: str, action: Action, bot: Standing | None, target: Target | None) -> Standing | None:
         if target is not None and action in (Action.CREATE, Action.RESCHEDULE):
             state = bot.state if bot and action is Action.RESCHEDULE else BotState.SCHEDULED
-            bot = Standing(state, target.join_at, target.end_at, target.meeting_url)
+            bot = Standing(state, target.join_at, target.end_at, target.join_at - self.lead, target.meeting_url)
         elif bot is not None and action in (Action.CANCEL, Action.MISS):
             bot = replace(bot, state=BotState.CANCELLED if action is Action.CANCEL else BotState.MISSED)
         if bot is not None:
@@ -153,7 +153,7 @@ class Truth:
         step = BotStep.WAIT if bot.state is BotState.SCHEDULED else BotStep.FOLLOW
         if action in (Action.RELOCATE, Action.WITHDRAW):
             step = BotStep.LEAVE
-        return BotOrder(step, f"bot_{key}", 1, bot.state, bot.join_at - self.lead, bot.join_at, bot.end_at)
+        return BotOrder(step, f"bot_{key}", 1, bot.state, bot.dispatch_at, bot.join_at, bot.end_at)
 
     def _dispatch(self, request: DispatchRequest, now: datetime) -> DispatchResult:
         key = request.meeting_key
