@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 from temporalio import activity
@@ -20,6 +21,7 @@ from meetbot.storage.calendar_user_context import CalendarUserContext, load_cont
 from meetbot.storage.claims import candidates_of, replace_claims, withdraw_all
 from meetbot.storage.events import StoredEvent, bury_events, stored_events, write_events
 from meetbot.storage.refresh_tokens import mark_needs_reconnect
+from meetbot.storage.successors import carry_over
 from meetbot.sync import ChangedEvent, Comparison, Window, compare, fingerprint, window_at
 
 # Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone"; beyond this many
@@ -144,7 +146,10 @@ class SyncActivities:
         write_events(session, records)
         bury_events(session, user.tenant_id, gone, now=now)
         changed = len(records) + len(gone)
-        changed += self._decide_again(session, user, stored, [record["id"] for record in records], now)
+        heard = self._with_what_was_said(session, user, stored, records, now)
+        decided = [record["id"] for record in records] if heard is user else []
+        user = heard
+        changed += self._decide_again(session, user, stored, decided, now)
         if changed:
             session.flush()
             stored = stored_events(session, user.tenant_id, user.id, since=window_at(started, 1).start)
@@ -161,6 +166,22 @@ class SyncActivities:
             changed=changed,
             error=user.error_code or "" if not user.is_connected else "",
         )
+
+    def _with_what_was_said(
+        self,
+        session: Session,
+        user: CalendarUserContext,
+        stored: Sequence[StoredEvent],
+        records: Sequence[Mapping[str, Any]],
+        now: datetime,
+    ) -> CalendarUserContext:
+        """Where a series was moved, its occurrences keep what was said about them; the policy is then another one."""
+        known = {event.id for event in stored}
+        appeared = [record["id"] for record in records if record["id"] not in known and record["recurring"]]
+        if not stored or not carry_over(session, user, appeared, now=now):
+            return user
+        changed = load_context(session, user.tenant_id, user.id)
+        return replace(user, policy=changed.policy) if changed is not None else user
 
     def _wanted(self, stored: Sequence[StoredEvent], now: datetime) -> dict[str, Candidate]:
         horizon = self._services.horizon

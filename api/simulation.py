@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, Field
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from meetbot.decisions import Policy, StoredRuleSet, decide_event
 from meetbot.events import Provider
-from meetbot.rules import Decision, RuleSetBody
+from meetbot.rules import Decision, ReasonCode, RuleSetBody
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.storage.events import Identity, event_from_row, undecided_rows
+from meetbot.storage.events import Identity, event_from_row
 from meetbot.storage.rule_sets import USER_LAYER
 from meetbot.storage.tables import CalendarEvent
 
@@ -48,9 +49,10 @@ class SimulationSummary(BaseModel):
 
 class Simulation(BaseModel):
     data: list[SimulatedEvent] = Field(
-        description=f"Events that are not over, {MAX_EVENTS} at most; those that flip first."
+        description=f"Events that are not over, the next {MAX_EVENTS} at most; those that flip first, then by start."
     )
     summary: SimulationSummary
+    truncated: bool = Field(description="Whether there are later events that are not part of this.")
 
 
 def simulate(
@@ -61,8 +63,10 @@ def simulate(
     if user is None:
         return None
     policy = _with(user.policy, proposed)
-    rows = undecided_rows(session, tenant_id, calendar_user_id, now=now)[:MAX_EVENTS]
-    events = [_simulated(row, user.provider, policy, now) for row in rows]
+    rows = _next_rows(session, tenant_id, calendar_user_id, now=now, limit=MAX_EVENTS + 1)
+    events = [_simulated(row, user.provider, policy, now) for row in rows[:MAX_EVENTS]]
+    if user.grace_is_over(now):
+        events = [_without_access(event) for event in events]
     events.sort(key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
     recorded = sum(event.after.outcome == "record" for event in events)
     return Simulation(
@@ -70,7 +74,21 @@ def simulate(
         summary=SimulationSummary(
             record=recorded, skip=len(events) - recorded, flips=sum(event.changed for event in events)
         ),
+        truncated=len(rows) > MAX_EVENTS,
     )
+
+
+def _next_rows(
+    session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime, limit: int
+) -> Sequence[CalendarEvent]:
+    """The stored events that are neither deleted nor over, soonest first."""
+    return session.exec(
+        select(CalendarEvent)
+        .where(CalendarEvent.tenant_id == tenant_id, CalendarEvent.calendar_user_id == calendar_user_id)
+        .where(CalendarEvent.deleted == False, CalendarEvent.end_at > now)  # type: ignore[operator]  # noqa: E712
+        .order_by(col(CalendarEvent.start_at), col(CalendarEvent.id))
+        .limit(limit)
+    ).all()
 
 
 def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
@@ -96,6 +114,12 @@ def _simulated(row: CalendarEvent, provider: Provider, policy: Policy, now: date
         changed=before.outcome != after.outcome,
         facts=dict(decision.facts),
     )
+
+
+def _without_access(event: SimulatedEvent) -> SimulatedEvent:
+    """What holds where the calendar could not be read for longer than the tenant's grace: no rule has a say."""
+    revoked = SimulatedDecision(outcome="skip", reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None)
+    return event.model_copy(update={"before": revoked, "after": revoked, "changed": False})
 
 
 def _view(decision: Decision) -> SimulatedDecision:

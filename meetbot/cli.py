@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
@@ -53,7 +55,7 @@ def links() -> None:
     """Find the meeting link of each event: JSON lines {"provider", "event"} in, JSON lines out."""
     from meetbot.links import cli
 
-    raise typer.Exit(cli.run(sys.stdin.buffer, _write_line))
+    _answer_lines(cli.run)
 
 
 @rules.command()
@@ -67,7 +69,7 @@ def evaluate(
     path = rules_file or rules_option
     if path is None:
         _fail("say which rule set: meetbot rules evaluate RULES.json < events.jsonl")
-    raise typer.Exit(cli.run(_read_rules(path), sys.stdin.buffer, _write_line))
+    _answer_lines(functools.partial(cli.run, _read_rules(path)))
 
 
 @tenants.command("create")
@@ -119,6 +121,24 @@ def main() -> None:
     app()
 
 
+def _answer_lines(run: Callable[[BinaryIO, Callable[[str], object]], int]) -> NoReturn:
+    """From standard input to standard output; where one of them cannot be used, says so and exits with 1."""
+    # Python leaves None where the shell has closed a stream; the types do not know.
+    streams: tuple[TextIO | None, TextIO | None] = (sys.stdin, sys.stdout)
+    if None in streams:
+        _fail("standard input and output must be open", exit_code=1)
+    try:
+        exit_code = run(sys.stdin.buffer, _write_line)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer must not fail once more when Python flushes it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(1) from None
+        _fail(f"cannot read or write: {error.strerror}", exit_code=1)
+    raise typer.Exit(exit_code)
+
+
 def _write_line(line: str) -> None:
     sys.stdout.write(line if line.endswith("\n") else line + "\n")
 
@@ -127,7 +147,11 @@ def _read_rules(path: Path) -> object:
     try:
         if path.stat().st_size > _MAX_RULES_BYTES:
             _fail(f"{path} is larger than {_MAX_RULES_BYTES} bytes")
-        document: object = json.loads(path.read_text("utf-8"))
+        document: object = json.loads(path.read_text("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        _fail(f"{path} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    except UnicodeDecodeError as error:
+        _fail(f"cannot read {path}: byte {error.start + 1} is not UTF-8")
     except (OSError, ValueError, RecursionError) as error:
         _fail(f"cannot read {path}: {type(error).__name__}")
     return document
@@ -141,6 +165,6 @@ def _use_running_stack(state: Path) -> None:
         os.environ.setdefault(name, value)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, *, exit_code: int = 2) -> NoReturn:
     typer.echo(f"meetbot: {message}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(exit_code)

@@ -25,7 +25,7 @@ from meetbot.rules import (
 from meetbot.storage.events import Identity
 
 # Grows when deciding itself changes, so that stored decisions are made again after a deployment.
-_POLICY_REVISION = "1"
+_POLICY_REVISION = "2"
 
 TENANT_OWNER = "tenant"
 

@@ -39,11 +39,13 @@ def _answer(line: bytes | str) -> dict[str, str | None]:
 
 
 def _parsed(line: bytes | str) -> Any:
-    """orjson is fast and strict; the standard library takes what providers' own libraries may write (lone surrogates)."""
+    """orjson is fast and strict; the standard library takes what providers' own libraries may write (lone surrogates).
+    A byte that is no UTF-8 costs only its own character, and a byte order mark nothing."""
     try:
         return orjson.loads(line)
     except (ValueError, RecursionError):
-        return json.loads(line)
+        text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
+        return json.loads(text.removeprefix("\N{BYTE ORDER MARK}"))
 
 
 def _found(provider: Provider, event: Mapping[str, Any]) -> dict[str, str | None]:

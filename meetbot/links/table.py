@@ -126,10 +126,20 @@ def _lower(name: str | None) -> str | None:
     return name.lower() if name else None
 
 
+def platform_named(name: str) -> Platform:
+    """Platforms are part of the public contract, so a row alone does not make a new one."""
+    try:
+        return Platform(name)
+    except ValueError:
+        raise ValueError(
+            f"platforms.toml: {name!r} is not a platform yet: add it to Platform in meetbot/events.py"
+        ) from None
+
+
 def _link_rule(platform: Mapping[str, Any], link: Mapping[str, Any], kinds: Mapping[str, re.Pattern[str]]) -> LinkRule:
     passcode = _lower(link.get("passcode"))
     return LinkRule(
-        platform=Platform(platform["name"]),
+        platform=platform_named(platform["name"]),
         realm=platform.get("realm"),
         schemes=frozenset(link.get("schemes", ["https"])),
         shapes=_by_length([_shape(path, kinds) for path in link["paths"]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m meetbot.rules RULES.json < EVENTS.jsonl\n")
         return EXIT_BAD_RULES
     try:
-        document = orjson.loads(Path(arguments[0]).read_bytes())
+        document = orjson.loads(Path(arguments[0]).read_bytes().removeprefix(codecs.BOM_UTF8))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"cannot read the rules: {error}\n")
         return EXIT_BAD_RULES

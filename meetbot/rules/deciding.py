@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel
 
 from meetbot.events import Event, EventStatus, Response
-from meetbot.rules import vocabulary
 from meetbot.rules.compiling import Reading, Test, compile_predicate
 from meetbot.rules.facts import DecisionContext, Facts, Json, Override
 from meetbot.rules.language import Action, AllDay, AllOf, AnyOf, Not
 from meetbot.rules.ruleset import Rule, RuleSetBody
+from meetbot.rules.showing import Named, named_by, shown_facts
 
 
 class Outcome(StrEnum):
@@ -65,12 +64,12 @@ class CompiledRule:
 @dataclass(frozen=True, slots=True)
 class CompiledRules:
     """All layers as one list. ``all_day``: whether every layer's set includes all-day events; ``some_all_day``: whether
-    any rule that records does. ``attribute_names``: what the rules refer to."""
+    any rule that records does. ``named``: the facts and attributes that the rules name."""
 
     rules: tuple[CompiledRule, ...]
     all_day: bool
     some_all_day: bool
-    attribute_names: frozenset[str]
+    named: Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +91,7 @@ def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
         rules=rules,
         all_day=bool(layers) and all(layer.rules.all_day for layer in layers),
         some_all_day=any(rule.decides_all_day and rule.outcome is Outcome.RECORD for rule in rules),
-        attribute_names=frozenset(
-            name for layer in layers for rule in layer.rules.rules for name in _attributes_in(rule.when)
-        ),
+        named=named_by(rule.when for layer in layers for rule in layer.rules.rules),
     )
 
 
@@ -124,17 +121,6 @@ def _names_all_day(predicate: BaseModel, *, positively: bool) -> bool:
     return False
 
 
-def _attributes_in(value: Any) -> Iterator[str]:
-    if isinstance(value, BaseModel):
-        for _, inner in value:
-            yield from _attributes_in(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _attributes_in(inner)
-    elif isinstance(value, str) and (name := vocabulary.attribute_in(value)) is not None:
-        yield name
-
-
 def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Decision:
     """The decision on one event. Never raises, whatever the event holds.
 
@@ -156,7 +142,7 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
         rule=first.name,
         rule_set_version=first.version,
         layer=first.layer,
-        facts=_shown_facts(facts, context, rules),
+        facts=shown_facts(facts, context, rules.named),
     )
 
 
@@ -196,13 +182,4 @@ def _never_recorded(event: Event, context: DecisionContext) -> ReasonCode | None
 
 def _decision(reason: ReasonCode, facts: Facts, context: DecisionContext, rules: CompiledRules) -> Decision:
     outcome = Outcome.RECORD if reason is ReasonCode.OVERRIDE_RECORD else Outcome.SKIP
-    return Decision(outcome, reason, None, None, None, _shown_facts(facts, context, rules))
-
-
-def _shown_facts(facts: Facts, context: DecisionContext, rules: CompiledRules) -> dict[str, Json]:
-    shown = facts.as_json()
-    if rules.attribute_names:
-        missing = rules.attribute_names - context.attributes.keys()
-        if missing:
-            shown["missing_attributes"] = sorted(missing)
-    return shown
+    return Decision(outcome, reason, None, None, None, shown_facts(facts, context, rules.named))

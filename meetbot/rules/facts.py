@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from meetbot.events import Event, Response
@@ -55,13 +56,14 @@ class DecisionContext:
 
 class Memo:
     """What follows from a context alone, worked out when the first event asks for it. ``tests``: what the tests that
-    name attributes are for this calendar user."""
+    name attributes are for this calendar user. ``shown``: what decisions show of the calendar user itself."""
 
-    __slots__ = ("tests", "viewpoint")
+    __slots__ = ("shown", "tests", "viewpoint")
 
     def __init__(self) -> None:
         self.viewpoint: Viewpoint | None = None
         self.tests: dict[object, Callable[[Facts], bool]] = {}
+        self.shown: dict[object, Any] = {}
 
 
 class Facts:
@@ -72,7 +74,6 @@ class Facts:
     """
 
     __slots__ = (
-        "_event",
         "_folded_title",
         "_local_starts",
         "_searchable_title",
@@ -83,6 +84,7 @@ class Facts:
         "calendar_id",
         "complete",
         "duration_minutes",
+        "event",
         "external",
         "external_count",
         "external_count_most",
@@ -105,7 +107,7 @@ class Facts:
     )
 
     def __init__(self, event: Event, context: DecisionContext) -> None:
-        self._event = event
+        self.event = event
         self._folded_title: str | None = None
         self._searchable_title: tuple[bytes, ...] | None = None
         self._local_starts: dict[ZoneInfo, tuple[int, int]] | None = None
@@ -152,17 +154,17 @@ class Facts:
 
     def folded_title(self) -> str:
         if self._folded_title is None:
-            self._folded_title = fold(self._event.title)
+            self._folded_title = fold(self.event.title)
         return self._folded_title
 
     def searchable_title(self) -> tuple[bytes, ...]:
         if self._searchable_title is None:
-            self._searchable_title = searchable(self._event.title)
+            self._searchable_title = searchable(self.event.title)
         return self._searchable_title
 
     def written_organizer(self) -> str:
         """The organiser's address as it was written, folded; "" where there is none."""
-        organizer = self._event.organizer
+        organizer = self.event.organizer
         return fold((organizer.email or "").strip()) if organizer else ""
 
     def readable_organizer_domain(self) -> str:
@@ -174,11 +176,11 @@ class Facts:
             self._local_starts = {}
         known = self._local_starts.get(zone)
         if known is None:
-            known = self._local_starts[zone] = _weekday_and_minute(self._event.start, zone)
+            known = self._local_starts[zone] = _weekday_and_minute(self.event.start, zone)
         return known
 
     def as_json(self) -> dict[str, Json]:
-        """The facts as a decision shows them: counts, truths and domains; no title, name or address."""
+        """The facts that every decision shows: counts, truths and domains; no title, name or address."""
         people = self.people
         return {
             "internal": self.internal,

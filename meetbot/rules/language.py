@@ -46,7 +46,19 @@ ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 ClosingTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
-_AT_LEAST_ONE = ConfigDict(json_schema_extra={"minProperties": 1})
+
+def _say_what_is_taken(schema: dict[str, Any]) -> None:
+    """At least one test. Each may be left out, which is None in here; but null is not a test."""
+    schema["minProperties"] = 1
+    for test in schema["properties"].values():
+        if test.get("default", ...) is not None:
+            continue
+        del test["default"]
+        choices = [choice for choice in test.pop("anyOf") if choice != {"type": "null"}]
+        test.update(choices[0] if len(choices) == 1 else {"anyOf": choices})
+
+
+_AT_LEAST_ONE = ConfigDict(json_schema_extra=_say_what_is_taken)
 
 
 class NumberTest(_Wire):

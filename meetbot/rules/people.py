@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from meetbot.events import Attendee, Event, Response
@@ -28,8 +29,9 @@ class Person(NamedTuple):
 
 class People(NamedTuple):
     """``domains_and_parents`` holds the people's domains and all domains above these. ``internal``: everybody is under
-    an internal domain. ``external_count``: those who have a domain that is under none."""
+    an internal domain. ``external_count``: those who have a domain that is under none. ``present``: in listed order."""
 
+    present: Collection[Person]
     identities: frozenset[str]
     domains: frozenset[str]
     domains_and_parents: frozenset[str]
@@ -55,6 +57,7 @@ class Viewpoint:
         domains = frozenset([person.domain for person in present])
         external_count = sum([person.external for person in present])
         return People(
+            present,
             frozenset([person.identity for person in present]),
             domains - {""} if "" in domains else domains,
             _NO_NAMES.union(*[person.domain_and_parents for person in present]),

@@ -11,7 +11,7 @@ from sqlmodel import select
 from meetbot.orchestration import CalendarUserSignal
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import CalendarUser, Meeting
-from tests.api.conftest import Tenant
+from tests.api.conftest import Tenant, in_hours
 
 BRIEF = {
     "rules": [
@@ -176,6 +176,36 @@ def test_a_simulation_is_asked_after_the_tenants_locked_layer(tenant: Tenant, us
     tenant.put("/calendar/rules/ahead", json=one("never customers", action="skip"))
     simulation = tenant.post(f"/calendar/users/{user.id}/rules/simulate", json=BRIEF).json()
     assert simulation["data"][0]["after"]["rule"] == "never customers"
+
+
+def test_a_simulation_takes_the_next_events_and_says_that_there_are_more(
+    tenant: Tenant, user: CalendarUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = tenant.add_event(user, start_at=in_hours(9))
+    soon = tenant.add_event(user, start_at=in_hours(1))
+    next_one = tenant.add_event(user, start_at=in_hours(3))
+    path = f"/calendar/users/{user.id}/rules/simulate"
+    whole = tenant.post(path, json=BRIEF).json()
+    assert [row["event_id"] for row in whole["data"]] == [soon.id, next_one.id, later.id]
+    assert whole["truncated"] is False
+    monkeypatch.setattr("api.simulation.MAX_EVENTS", 2)
+    part = tenant.post(path, json=BRIEF).json()
+    assert [row["event_id"] for row in part["data"]] == [soon.id, next_one.id]
+    assert part["truncated"] is True
+    assert part["summary"] == {"record": 2, "skip": 0, "flips": 2}
+
+
+@pytest.mark.parametrize(("hours_ago", "reason", "flips"), [(25, "access_revoked", 0), (23, "rule_matched", 1)])
+def test_no_rule_set_records_where_access_was_revoked_past_its_grace(
+    tenant: Tenant, hours_ago: int, reason: str, flips: int
+) -> None:
+    user = tenant.add_user(state="needs_reconnect", state_changed_at=in_hours(-hours_ago))
+    tenant.add_event(user, outcome="skip", reason="no_rule_matched")
+    simulation = tenant.post(f"/calendar/users/{user.id}/rules/simulate", json=BRIEF).json()
+    (row,) = simulation["data"]
+    assert row["after"]["reason"] == reason
+    assert simulation["summary"] == {"record": flips, "skip": 1 - flips, "flips": flips}
+    assert flips or row["before"] == row["after"]
 
 
 def test_an_override_is_shown_and_wakes_the_workflow(tenant: Tenant, user: CalendarUser) -> None:

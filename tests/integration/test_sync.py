@@ -9,6 +9,9 @@ import pytest
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.events import Provider
 from meetbot.orchestration import SyncScope
+from meetbot.storage.bots import lock_meeting
+from meetbot.storage.overrides import set_override
+from meetbot.storage.tables import Meeting
 from tests.rig import RECORD_EVERYTHING, Rig
 
 pytestmark = pytest.mark.stack
@@ -271,3 +274,26 @@ def test_a_tombstone_names_no_rule(rig: Rig) -> None:
     (stored,) = rig.events(user)
     assert stored.deleted
     assert (stored.reason, stored.rule, stored.rule_set_version, stored.rule_layer) == ("cancelled", None, None, None)
+
+
+@BOTH
+def test_what_was_said_about_an_occurrence_goes_with_it_when_its_series_is_moved(rig: Rig, provider: Provider) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    series = rig.sandbox.event(ada, recurrence=["RRULE:FREQ=DAILY;COUNT=4"])
+    rig.sync(user)
+    first, second, *_ = rig.events(user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        set_override(session, first, scope="occurrence", recording="skip", set_by="somebody", now=rig.clock())
+        lock_meeting(session, rig.tenant_id, second.meeting_key).held_at = rig.clock()
+    rig.sandbox.change(series, shift_minutes=30)
+    rig.sync(user)
+    moved = [event for event in rig.events(user) if not event.deleted]
+    assert [(event.outcome, event.reason) for event in moved[:2]] == [
+        ("skip", "override_skip"),
+        ("record", "rule_matched"),
+    ]
+    assert moved[0].meeting_key != first.meeting_key
+    with rig.read() as session:
+        assert session.get_one(Meeting, (rig.tenant_id, moved[1].meeting_key)).held_at is not None
+        assert session.get(Meeting, (rig.tenant_id, moved[2].meeting_key)) is None

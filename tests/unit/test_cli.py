@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,53 @@ def test_rules_evaluate_explains_a_file_it_cannot_read(tmp_path: Path, content: 
     answer = CliRunner().invoke(app, ["rules", "evaluate", str(path)], input="")
     assert answer.exit_code == 2
     assert "Traceback" not in answer.stderr
+
+
+def test_rules_evaluate_takes_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(RULES), "utf-8-sig")
+    code, (answer,) = run("rules", "evaluate", str(path), lines=[LINE])
+    assert (code, answer["rule"]) == (0, "internal")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [(b'{"rules": [\n  {"name" "x"}]}', "line 2, column 11"), (b'{"rules": "\xff"}', "byte 12 is not UTF-8")],
+)
+def test_rules_evaluate_says_where_the_file_is_no_json(tmp_path: Path, content: bytes, place: str) -> None:
+    path = tmp_path / "rules.json"
+    path.write_bytes(content)
+    answer = CliRunner().invoke(app, ["rules", "evaluate", str(path)], input="")
+    assert answer.exit_code == 2
+    assert place in answer.stderr
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", "<&-"])
+@pytest.mark.parametrize("arguments", ["links", "rules evaluate $0"])
+def test_a_stream_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, redirection: str, arguments: str) -> None:
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(RULES))
+    command = f'"$1" -c "from meetbot.cli import main; main()" {arguments} {redirection}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, str(path), sys.executable],
+        input=json.dumps(LINE) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("meetbot: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    lines = (json.dumps({"provider": "google", "event": {}}) + "\n") * 5_000
+    command = '"$0" -c "from meetbot.cli import main; main()" links | head -n 1'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], input=lines, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
 def test_creating_a_tenant_without_a_stack_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,3 +302,26 @@ def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(standing: Stan
     if standing.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(standing, wish) is Action.KEEP:
         assert wish.target is not None
         assert standing == bot(standing.state, wish.target)
+
+
+# Only rules leave the meeting out
+
+
+@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING, BotState.FINALIZING])
+def test_changed_rules_call_no_bot_out_of_a_meeting(state: BotState) -> None:
+    wish = Wish(None, by_rules_only=True, expected=False)
+    assert next_action(bot(state, RUNNING), wish, now=NOW, lead=LEAD) is Action.KEEP
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [(BotState.SCHEDULED, Action.CANCEL), (BotState.DISPATCHING, Action.WITHDRAW)]
+)
+def test_changed_rules_take_back_a_bot_that_is_not_on_its_way(state: BotState, expected: Action) -> None:
+    wish = Wish(None, by_rules_only=True, expected=False)
+    assert next_action(bot(state, COMING), wish, now=NOW, lead=LEAD) is expected
+
+
+@pytest.mark.parametrize("state", IN_THE_MEETING)
+def test_a_person_calls_the_bot_out_whatever_the_rules_say(state: BotState) -> None:
+    wish = Wish(None, held=True, by_rules_only=True, expected=False)
+    assert next_action(bot(state, RUNNING), wish, now=NOW, lead=LEAD) is Action.WITHDRAW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -150,22 +151,21 @@ def test_a_signal_brings_the_sync_it_is_for(theatre: Theatre, signal: CalendarUs
     assert theatre.play(Script(sync=[NOTHING_PLANNED, GONE]).answer, whole) == [SyncScope.CALENDAR, scope]
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        (CalendarUserSignal.RULES_CHANGED, CalendarUserSignal.SYNC_NOW),
-        (CalendarUserSignal.SYNC_NOW, CalendarUserSignal.RULES_CHANGED),
-    ],
-)
-def test_signals_that_come_together_bring_one_sync_that_serves_them_all(
-    theatre: Theatre, order: tuple[CalendarUserSignal, ...]
-) -> None:
+def test_changed_rules_are_applied_while_a_sync_hangs_and_once_more_after_it(theatre: Theatre) -> None:
     stages: list[Stage] = []
+    applied = asyncio.Event()
+    decisions = iter([NOTHING_PLANNED, GONE])
 
-    async def signals_meanwhile(call: Call) -> SyncResult:
-        for signal in order:
-            await stages[0].calendar().signal(signal)
+    async def hang_until_the_rules_are_applied(call: Call) -> SyncResult:
+        await stages[0].calendar().signal(CalendarUserSignal.RULES_CHANGED)
+        await asyncio.wait_for(applied.wait(), timeout=30)
         return NOTHING_PLANNED
+
+    async def answer(call: Call) -> SyncResult:
+        if call.request.scope is SyncScope.CALENDAR:
+            return await hang_until_the_rules_are_applied(call)
+        applied.set()
+        return next(decisions)
 
     async def whole(stage: Stage) -> list[SyncScope]:
         stages.append(stage)
@@ -173,9 +173,7 @@ def test_signals_that_come_together_bring_one_sync_that_serves_them_all(
         await stage.end_of(handle)
         return [call.request.scope for call in stage.called("calendar.sync")]
 
-    script = Script(sync=[signals_meanwhile, GONE])
-
-    assert theatre.play(script.answer, whole) == [SyncScope.CALENDAR, SyncScope.CALENDAR]
+    assert theatre.play(answer, whole) == [SyncScope.CALENDAR, SyncScope.DECISIONS, SyncScope.DECISIONS]
 
 
 def test_changed_rules_withdraw_the_bot_without_asking_the_provider(theatre: Theatre) -> None:

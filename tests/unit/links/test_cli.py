@@ -63,6 +63,17 @@ def test_lone_surrogates_in_the_input_are_read() -> None:
     assert _answers(line)[0]["meeting_id"] == "Grö"
 
 
+def test_a_byte_that_is_no_utf8_spoils_nothing_but_itself() -> None:
+    title = _GOOD.replace('{"location"', '{"summary": "caf?", "location"').encode().replace(b"?", b"\xe9", 1)
+    assert b"\xe9" in title
+    assert _answers(title)[0]["meeting_id"] == "987654321"
+
+
+@pytest.mark.parametrize("line", ["\ufeff" + _GOOD, b"\xef\xbb\xbf" + _GOOD.encode()])
+def test_a_byte_order_mark_is_no_obstacle(line: bytes | str) -> None:
+    assert _answers(line)[0]["platform"] == "zoom"
+
+
 def test_the_module_reads_standard_input() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "meetbot.links"], input=_GOOD, capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ import pytest
 from meetbot.events import Platform, Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.needles import HOST, LABEL
-from meetbot.links.table import GATEWAYS, PLATFORMS
+from meetbot.links.table import GATEWAYS, PLATFORMS, platform_named
 
 _TABLE: dict[str, Any] = tomllib.loads(resources.files("meetbot.links").joinpath("platforms.toml").read_text("utf-8"))
 _HOSTS = sorted({host for row in _TABLE["platform"] for host in row["hosts"]})
@@ -50,3 +50,8 @@ def test_every_host_is_found_by_the_first_glance_at_a_text() -> None:
 
 def test_hosts_for_other_pages_are_left_out() -> None:
     assert find_meeting_link(Provider.GOOGLE, {"location": "https://scheduler.zoom.us/j/987654321"}) is None
+
+
+def test_a_platform_that_the_contract_does_not_know_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"newvid.*add it to Platform in meetbot/events\.py"):
+        platform_named("newvid")

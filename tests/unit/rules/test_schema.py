@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
 import pytest
 from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from meetbot.rules import RuleSetBody, vocabulary
 from meetbot.rules.checking import check_document
@@ -72,9 +74,19 @@ def test_what_the_parser_takes_the_schema_takes(when: dict[str, Any]) -> None:
         {"attendee_domains": {"any_of": []}},
         {"start": {"from": "9:00"}},
         {"start": {"weekdays": ["monday"]}},
+        {"attendee_count": {"lt": None, "gt": 1}},
+        {"title": {"in": None, "contains": "x"}},
+        {"attendee_emails": {"any_of": None, "all_of": ["a@b.com"]}},
+        {"start": {"from": None, "to": "10:00"}},
+        {"start": {"weekdays": None, "to": "10:00"}},
     ],
 )
 def test_what_the_schema_refuses_the_parser_refuses(when: dict[str, Any]) -> None:
     document = {"rules": [rule(when)]}
     assert not _VALIDATOR.is_valid(document)
     assert check_document(document)
+
+
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+def test_no_test_of_a_fact_may_be_null(mode: JsonSchemaMode) -> None:
+    assert "null" not in json.dumps(RuleSetBody.model_json_schema(mode=mode))
