@@ -28,7 +28,7 @@ from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.orchestration import TaskQueue
 from meetbot.settings import Settings, load_settings
-from meetbot.temporal import connect
+from meetbot.temporal import connect, ensure_search_attributes
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.webhook import WebhookWorkflow
@@ -57,6 +57,9 @@ def main() -> int:
         return 2
     try:
         asyncio.run(_run(settings, parts))
+    except MeetbotError as error:
+        sys.stderr.write(f"the worker cannot run: {error} {error.next_step}\n")
+        return 2
     finally:
         parts.close()
     return 0
@@ -96,11 +99,14 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     """Temporal may come up after us; None where we are told to stop meanwhile."""
     while not stop.is_set():
         try:
-            return await connect(settings.temporal_address)
+            client = await connect(settings.temporal_address)
+            await ensure_search_attributes(client)
         except (RPCError, RuntimeError, OSError) as error:
-            _log.warning("temporal unreachable", code=type(error).__name__)
+            _log.warning("temporal unreachable", address=settings.temporal_address, code=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=2)
+        else:
+            return client
     return None
 
 

@@ -18,6 +18,7 @@ from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.ingest import redecide_event
 from meetbot.orchestration import (
     BotOrder,
+    BotStep,
     DispatchOutcome,
     DispatchRequest,
     DispatchResult,
@@ -33,6 +34,8 @@ _RECHECK_SECONDS = 10.0
 # The last look at the provider begins this long before the backend is asked, and may end this long after.
 _LAST_LOOK = timedelta(milliseconds=800)
 _LAST_LOOK_SECONDS = 1.4
+# A meeting that keeps changing is looked at so often in one go; then the workflow takes over.
+_LOOKS = 3
 _FRESH_ENOUGH = timedelta(hours=1)
 _FOLLOW_AT_MOST = timedelta(hours=24)
 
@@ -65,16 +68,30 @@ class BotActivities:
         Raises `BackendUnavailable` where asking again may help.
         """
         with heartbeating():
-            armed = self._arm(request)
-            if armed is None:
-                return DispatchResult(DispatchOutcome.CHANGED)
-            stopped = self._recheck(armed, request)
-            if stopped is not None:
-                return stopped
-            self._sleep_until(armed.dispatch_at)
-            if not self._intend(request, armed):
-                return DispatchResult(DispatchOutcome.CHANGED)
-            return self._ask_backend(request, armed)
+            for _ in range(_LOOKS):
+                result = self._dispatch_as_it_stands(request)
+                if result.outcome is not DispatchOutcome.CHANGED or not self._is_still_due(request):
+                    return result
+            return DispatchResult(DispatchOutcome.CHANGED)
+
+    def _dispatch_as_it_stands(self, request: DispatchRequest) -> DispatchResult:
+        armed = self._arm(request)
+        if armed is None:
+            return DispatchResult(DispatchOutcome.CHANGED)
+        stopped = self._recheck(armed, request)
+        if stopped is not None:
+            return stopped
+        self._sleep_until(armed.dispatch_at)
+        if not self._intend(request, armed):
+            return DispatchResult(DispatchOutcome.CHANGED)
+        return self._ask_backend(request, armed)
+
+    def _is_still_due(self, request: DispatchRequest) -> bool:
+        """After a change: whether the same bot is to go now all the same, as with another link."""
+        order = self.schedule(MeetingRef(request.tenant_id, request.meeting_key))
+        same = (order.bot_id, order.generation) == (request.bot_id, request.generation)
+        due = order.arm_at is not None and order.arm_at <= self._services.clock()
+        return order.step is BotStep.WAIT and same and due
 
     @activity.defn(name="bot.leave")
     def leave(self, ref: MeetingRef) -> BotOrder:
@@ -162,7 +179,10 @@ class BotActivities:
             if stock.target_of(leader).digest != bot.target_digest:
                 return False
             bot.state = BotState.DISPATCHING
-            if bots.dispatch_of(session, bot) is None:
+            intent = bots.dispatch_of(session, bot)
+            if intent is not None:
+                intent.state = "intended"
+            else:
                 session.add(
                     Dispatch(
                         tenant_id=bot.tenant_id,
@@ -190,7 +210,7 @@ class BotActivities:
             return DispatchResult(DispatchOutcome.REFUSED, error.code)
         except BackendUnavailable as error:
             # Should it never come to be, this is why.
-            self._note_trouble(request, error.code)
+            self._note_trouble(request, error)
             raise
         with self._services.database.transaction(request.tenant_id) as session:
             bots.lock_meeting(session, request.tenant_id, request.meeting_key)
@@ -214,9 +234,12 @@ class BotActivities:
             bot.failure_code = code
             stock.end_bot(session, bot, BotState.FAILED, self._services.clock())
 
-    def _note_trouble(self, request: DispatchRequest, code: str) -> None:
+    def _note_trouble(self, request: DispatchRequest, error: BackendUnavailable) -> None:
         with self._services.database.transaction(request.tenant_id) as session:
-            session.get_one(Bot, (request.tenant_id, request.bot_id)).failure_code = code
+            session.get_one(Bot, (request.tenant_id, request.bot_id)).failure_code = error.code
+            if error.nothing_done:
+                dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+                dispatch.state = "untaken"
 
     def _call_back(self, dispatch: Dispatch, request: BotRequest) -> bool:
         """False where the backend refuses for good to take the bot back."""

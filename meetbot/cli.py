@@ -47,7 +47,10 @@ def doctor(state: StateDirectory = _DEFAULT_STATE) -> None:
     from meetbot.doctor import run_doctor
 
     _use_running_stack(state)
-    raise typer.Exit(run_doctor())
+    exit_code = run_doctor()
+    sys.stdout.flush()
+    # Temporal's client leaves threads behind that may still call into an interpreter on its way out.
+    os._exit(exit_code)
 
 
 @app.command()
@@ -118,7 +121,29 @@ def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
 
 
 def main() -> None:
-    app()
+    """Run a command. What the operator can mend is one line on standard error, not a traceback."""
+    try:
+        app()
+    except Exception as error:
+        explanation = _explained(error)
+        if explanation is None:
+            raise
+        _say(explanation)
+        sys.exit(2)
+
+
+def _explained(error: Exception) -> str | None:
+    # Imported here: slow to load, and most commands do without.
+    from pydantic import ValidationError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, ValidationError):
+        return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+    if isinstance(error, MeetbotError):
+        return f"{error.detail} [{error.code}] {error.next_step}".rstrip()
+    if isinstance(error, SQLAlchemyError):
+        return f"the database does not answer ({type(error).__name__}): check DATABASE_URL"
+    return None
 
 
 def _answer_lines(run: Callable[[BinaryIO, Callable[[str], object]], int]) -> NoReturn:
@@ -166,5 +191,9 @@ def _use_running_stack(state: Path) -> None:
 
 
 def _fail(message: str, *, exit_code: int = 2) -> NoReturn:
-    typer.echo(f"meetbot: {message}", err=True)
+    _say(message)
     raise typer.Exit(exit_code)
+
+
+def _say(message: str) -> None:
+    typer.echo(f"meetbot: {message}", err=True)

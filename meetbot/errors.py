@@ -86,9 +86,20 @@ class BackendRefused(BackendError):
 
 
 class BackendUnavailable(BackendError):
-    def __init__(self, code: str, detail: str, *, retry_after: timedelta | None = None, next_step: str = "") -> None:
+    """``nothing_done``: the backend surely did not act on the request; otherwise it may have, and its answer was lost."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        retry_after: timedelta | None = None,
+        nothing_done: bool = False,
+        next_step: str = "",
+    ) -> None:
         super().__init__(code, detail, next_step=next_step)
         self.retry_after = retry_after
+        self.nothing_done = nothing_done
 
 
 class VaultError(MeetbotError):

@@ -110,7 +110,7 @@ class DecisionResource(Resource):
         "`cancelled`, `override_record`, `override_skip` or `access_revoked`."
     )
     rule: str | None = Field(description="The name of the rule that decided.")
-    rule_set_version: str | None
+    rule_set_version: int | None
     rule_layer: str | None = Field(description="`user`, or the tenant's `ahead`, `default` or `behind`.")
     facts: dict[str, Any] = Field(description="What the decision was based on.")
     meeting_key: str

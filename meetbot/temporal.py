@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -13,6 +15,8 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
+
+from meetbot.errors import MeetbotError
 
 TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
 CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")
@@ -45,4 +49,23 @@ async def connect(address: str | None) -> Client:
     config = ClientConfig.load_client_connect_config()
     if address is not None:
         config["target_host"] = address
+    if not config.get("target_host"):
+        raise MeetbotError(
+            "temporal_not_configured", "TEMPORAL_ADDRESS is not set", next_step="set it, or start `meetbot dev`"
+        )
     return await Client.connect(**config, plugins=[plugin()])
+
+
+async def ensure_search_attributes(client: Client) -> None:
+    """Register our search attributes where the namespace lacks them. Raises Temporal's ``RPCError`` where we may not."""
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(request, timeout=_RPC_TIMEOUT)
+    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=client.namespace,
+                search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+            ),
+            timeout=_RPC_TIMEOUT,
+        )

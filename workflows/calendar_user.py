@@ -29,6 +29,8 @@ with workflow.unsafe.imports_passed_through():
     from meetbot.planning import arranged, next_slot, reconcile, sync_phase
 
 _TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
+_CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")
+_CALENDAR_PROVIDER = SearchAttributeKey.for_keyword("CalendarProvider")
 _MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
 
 _SYNC_ATTEMPTS = 4
@@ -204,6 +206,8 @@ class CalendarUserWorkflow:
                 search_attributes=TypedSearchAttributes(
                     [
                         SearchAttributePair(_TENANT_ID, self._state.tenant_id),
+                        SearchAttributePair(_CALENDAR_USER_ID, self._state.calendar_user_id),
+                        SearchAttributePair(_CALENDAR_PROVIDER, self._state.provider),
                         SearchAttributePair(_MEETBOT_STATE, "scheduled"),
                     ]
                 ),

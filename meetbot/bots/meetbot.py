@@ -17,6 +17,8 @@ from meetbot.errors import BackendRefused, BackendUnavailable
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_RETRY_AFTER = timedelta(minutes=10)
+# "Not now" before anything was done: RFC 9110 15.6.4, RFC 6585 4, RFC 8470 5.2.
+_NOT_TAKEN = frozenset({425, 429, 503})
 _RETRIED_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
 _STATES = {
     "queued": BotState.DISPATCHED,
@@ -84,7 +86,11 @@ class MeetbotBackend:
                 method, url, content=content, headers=self._headers, timeout=_TIMEOUT, follow_redirects=False
             )
         except httpx.HTTPError as error:
-            raise BackendUnavailable("backend_unreachable", f"no answer ({type(error).__name__})") from None
+            # Without a connection nothing was sent; after that, the answer may be what was lost.
+            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise BackendUnavailable(
+                "backend_unreachable", f"no answer ({type(error).__name__})", nothing_done=unsent
+            ) from None
         if answer.status_code in (404, 410) and absent_is_done:
             return {}
         _raise_for_status(answer)
@@ -118,7 +124,10 @@ def _raise_for_status(answer: httpx.Response) -> None:
             next_step="check MEETBOT_BACKEND_URL and MEETBOT_BACKEND_API_KEY, then the meeting's link",
         )
     raise BackendUnavailable(
-        f"backend_answered_{status}", f"the backend answered {status}", retry_after=_retry_after(answer)
+        f"backend_answered_{status}",
+        f"the backend answered {status}",
+        retry_after=_retry_after(answer),
+        nothing_done=status in _NOT_TAKEN,
     )
 
 

@@ -40,6 +40,7 @@ class Child:
     process: subprocess.Popen[bytes]
     log_file: Path
     stop_signal: signal.Signals
+    log_start: int = 0
 
     @property
     def pid(self) -> int:
@@ -64,6 +65,7 @@ def spawn(
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_file = logs / f"{name}.log"
     _keep_bounded(log_file)
+    log_start = log_file.stat().st_size if log_file.exists() else 0
     with log_file.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - a fixed program, no shell
             launch_command(command, death_signal=stop_signal, run_as=run_as),
@@ -74,7 +76,7 @@ def spawn(
             cwd=directory,
             start_new_session=True,
         )
-    return Child(name, process, log_file, stop_signal)
+    return Child(name, process, log_file, stop_signal, log_start)
 
 
 def tell(child: Child, line: str) -> None:
@@ -137,15 +139,15 @@ def raise_if_ended(child: Child) -> None:
 
 
 def failed(child: Child, code: str, detail: str) -> PartFailed:
-    return PartFailed(code, detail, child.log_file, log_tail(child.log_file))
+    return PartFailed(code, detail, child.log_file, log_tail(child.log_file, since=child.log_start))
 
 
-def log_tail(log_file: Path) -> str:
-    """The last lines of a log, at most 20."""
+def log_tail(log_file: Path, *, since: int = 0) -> str:
+    """The last lines of a log, at most 20, and none from before the byte ``since``."""
     if not log_file.exists():
         return ""
     with log_file.open("rb") as log:
-        log.seek(max(0, log_file.stat().st_size - _TAIL_BYTES))
+        log.seek(max(since, log_file.stat().st_size - _TAIL_BYTES))
         text = log.read(_TAIL_BYTES).decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-_TAIL_LINES:])
 

@@ -158,6 +158,12 @@ def _described(environment: DevEnvironment) -> dict[str, object]:
     return {
         "supervisor": os.getpid(),
         "addresses": asdict(environment.addresses),
-        "environment": environment.environment,
+        # The three addresses also where the user brought them: other commands may not have the user's variables.
+        "environment": {
+            **environment.environment,
+            "DATABASE_URL": environment.addresses.database_url,
+            "TEMPORAL_ADDRESS": environment.addresses.temporal_address,
+            "VAULT_ADDR": environment.addresses.vault_address,
+        },
         "vault_tokens": asdict(tokens) if tokens is not None else None,
     }

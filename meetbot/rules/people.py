@@ -14,17 +14,21 @@ _DECLINED: Final = Response.DECLINED
 """Reading a member of an enumeration is slow in Python 3.11, and it is read for every attendee."""
 
 _MOST_REMEMBERED: Final = 10_000
+_LONGEST_SHOWN: Final = 320
+"""RFC 5321, 4.5.3.1: 64 octets, the at sign and 255 more."""
 
 
 class Person(NamedTuple):
     """``domain`` is "" where there is none; such a person is neither external nor internal. Rooms and secondary
-    calendars have addresses as well, but are not ``human``."""
+    calendars have addresses as well, but are not ``human``. ``shown``: the identity as decisions show it,
+    "" where it is no address."""
 
     identity: str
     domain: str
     domain_and_parents: frozenset[str]
     external: bool
     human: bool
+    shown: str
 
 
 class People(NamedTuple):
@@ -53,12 +57,13 @@ class Viewpoint:
         self.owner = self.person(owner_email)
 
     def people_of(self, event: Event) -> People:
-        present = self._present(event).values()
+        by_identity = self._present(event)
+        present = by_identity.values()
         domains = frozenset([person.domain for person in present])
         external_count = sum([person.external for person in present])
         return People(
             present,
-            frozenset([person.identity for person in present]),
+            frozenset(by_identity),
             domains - {""} if "" in domains else domains,
             _NO_NAMES.union(*[person.domain_and_parents for person in present]),
             len(present),
@@ -107,13 +112,14 @@ class Viewpoint:
             return self.person(attendee.email)
         # Somebody without an address is still somebody; the space keeps the key apart from every address.
         name = f"name {(attendee.name or '').strip().casefold()}"
-        return Person(name, "", _NO_NAMES, external=False, human=True)
+        return Person(name, "", _NO_NAMES, external=False, human=True, shown="")
 
     def _stranger(self, email: str) -> Person:
         identity, domain = parse_address(email)
         parents = with_parents(domain) if domain else _NO_NAMES
         external = domain != "" and parents.isdisjoint(self._internal_domains)
-        return Person(identity, domain, parents, external, not is_calendar_domain(domain))
+        shown = identity[:_LONGEST_SHOWN] if domain else ""
+        return Person(identity, domain, parents, external, not is_calendar_domain(domain), shown)
 
 
 def _comes(attendee: Attendee) -> bool:

@@ -117,9 +117,7 @@ def _calendar_id(facts: Facts) -> str:
 
 def _attendee_emails(facts: Facts) -> list[Json]:
     """As they are compared: in lower case, without ``+tag``; who has none is left out."""
-    return [
-        person.identity[:_LONGEST_ADDRESS] for person in islice(facts.people.present, _MOST_IN_A_LIST) if person.domain
-    ]
+    return [person.shown for person in islice(facts.people.present, _MOST_IN_A_LIST) if person.shown]
 
 
 _READS: Final[dict[str, Read]] = {

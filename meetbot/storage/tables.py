@@ -285,10 +285,13 @@ class Bot(SQLModel, table=True):
 
 
 class Dispatch(SQLModel, table=True):
-    """The intent to ask the backend for a bot, written before it is asked: at most one per meeting and generation."""
+    """The intent to ask the backend for a bot, written before it is asked: at most one per meeting and generation.
+
+    While ``intended``, the backend may or may not have acted; ``untaken`` once it surely has not.
+    """
 
     __tablename__ = "dispatch"
-    __table_args__ = (CheckConstraint("state in ('intended','accepted','refused','left')", name="state"),)
+    __table_args__ = (CheckConstraint("state in ('intended','untaken','accepted','refused','left')", name="state"),)
 
     tenant_id: str = Field(primary_key=True)
     meeting_key: str = Field(primary_key=True)

@@ -56,6 +56,8 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 LINK = "https://meet.example/abc?pwd=secret"
 SAID = "POST https://backend.example/jobs for ada@acme.test failed"
 
+_LONGEST_SECONDS = 180.0
+
 CHANGE = ClaimChange("cu_1", "d_1")
 DISPATCHED = DispatchResult(DispatchOutcome.DISPATCHED)
 CHANGED = DispatchResult(DispatchOutcome.CHANGED)
@@ -192,6 +194,7 @@ def calendars() -> dict[str, Scenario]:
             one_calendar,
         ),
         "calendar_user_disconnected": disconnected(),
+        "calendar_user_hanging": hanging(),
     }
 
 
@@ -292,6 +295,27 @@ def disconnected() -> Scenario:
     return Scenario(answer, play)
 
 
+def hanging() -> Scenario:
+    """Rules change while the provider hangs: they are applied beside the sync, and again after it."""
+    applied = asyncio.Event()
+
+    async def hang(call: Call) -> SyncResult:
+        await asyncio.wait_for(applied.wait(), timeout=30)
+        return QUIET
+
+    def apply(call: Call) -> SyncResult:
+        applied.set()
+        return QUIET
+
+    async def play(stage: Stage) -> None:
+        handle = await stage.connect(interval_seconds=3600)
+        await asyncio.sleep(0.5)
+        await handle.signal(CalendarUserSignal.RULES_CHANGED)
+        await handle.result()
+
+    return Scenario(Script(sync=[hang, apply, GONE]).answer, play)
+
+
 def webhooks() -> dict[str, Scenario]:
     retry = DeliveryResult(DeliveryVerdict.RETRY, 503)
     return {
@@ -333,7 +357,8 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[FailureBoundary()]),
     ):
         stages = {name: replace(stage, tenant_id=f"tnt_{name}", started=set()) for name in scenarios}
-        await asyncio.gather(*(scenarios[name].play(stages[name]) for name in scenarios))
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            await asyncio.gather(*(scenarios[name].play(stages[name]) for name in scenarios))
         for name, played in stages.items():
             await save(client, name, sorted(played.started))
 

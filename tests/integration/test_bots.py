@@ -147,10 +147,10 @@ def test_a_meeting_cancelled_at_the_provider_before_we_polled_is_not_joined(rig:
 def test_a_new_link_at_the_provider_is_the_one_that_is_joined(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
+    assert order.arm_at is not None
+    rig.clock.sleep_until(order.arm_at)
     rig.sandbox.change(event, platform="zoom")
-    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
-    relinked = rig.bot_activities.schedule(rig.ref(key))
-    assert dispatch(rig, key, relinked).outcome is DispatchOutcome.DISPATCHED
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
     (job,) = rig.sandbox.jobs()
     assert "zoom" in job["meetingUrl"]
 
@@ -292,6 +292,34 @@ def test_a_skip_said_while_the_provider_hangs_still_counts(rig: Rig) -> None:
     assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
     assert rig.sandbox.jobs() == []
+
+
+def test_a_meeting_cancelled_while_the_backend_takes_nothing_makes_no_job_once_it_does(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend", status=503)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert [bot.state for bot in rig.bots()] == ["cancelled"]
+    rig.sandbox.clear_faults()
+    assert rig.sandbox.jobs() == []
+
+
+def test_a_meeting_cancelled_after_an_answer_was_lost_takes_the_bot_back(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
 
 
 def test_a_missed_recording_says_what_kept_the_bot_away(rig: Rig) -> None:

@@ -55,7 +55,7 @@ class Theatre:
                 asyncio.timeout(_SECONDS_PER_PLAY),
                 staged(self._environment.client, answer, skipping=self._skipping) as stage,
             ):
-                return await scene(stage)
+                return await stage.perform(scene)
 
         return self._runner.run(whole())
 

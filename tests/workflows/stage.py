@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import itertools
@@ -63,12 +64,20 @@ class Call:
 Answer = Callable[[Call], Awaitable[Any]]
 
 
+class OutOfScript(ApplicationError):
+    """A workflow asked for more than the test foresaw."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(f"nothing is left in the script for {call.name}", non_retryable=True)
+
+
 class PlayedActivities:
     """All activities of the two workflows by their names; what they answer is up to ``answer``."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.calls: list[Call] = []
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @activity.defn(name="calendar.sync")
     async def sync(self, request: SyncRequest) -> SyncResult:
@@ -94,15 +103,20 @@ class PlayedActivities:
         info = activity.info()
         call = Call(info.activity_type, info.current_attempt_scheduled_time, request)
         self.calls.append(call)
-        answer = await self._answer(call)
-        assert isinstance(answer, kind)
+        try:
+            answer = await self._answer(call)
+            assert isinstance(answer, kind)
+        except (AssertionError, OutOfScript) as error:
+            if not self.broken.done():
+                self.broken.set_exception(error)
+            raise
         return answer
 
 
 class Script:
     """Answers in their order, by activity: a result, an exception to raise, or a function of the call that answers it.
 
-    What is asked beyond the script fails the workflow, and with it the test.
+    What is asked beyond the script ends the play with `OutOfScript`.
     """
 
     def __init__(self, **steps: list[Any]) -> None:
@@ -111,7 +125,7 @@ class Script:
     async def answer(self, call: Call) -> Any:
         steps = self._steps.get(call.name.rpartition(".")[2], [])
         if not steps:
-            raise ApplicationError(f"nothing is left in the script for {call.name}", non_retryable=True)
+            raise OutOfScript(call)
         step = steps.pop(0)
         if isinstance(step, Exception):
             raise step
@@ -178,6 +192,17 @@ class Stage:
         self.started.add(workflow_id)
         return self.client.get_workflow_handle(workflow_id)
 
+    async def perform(self, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
+        """What the scene returns. Ends at once where an activity found that something is not as the test has it."""
+        performance = asyncio.ensure_future(scene(self))
+        either: set[asyncio.Future[Any]] = {performance, self.activities.broken}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self.activities.broken.done():
+            performance.cancel()
+            await asyncio.wait({performance})
+            self.activities.broken.result()
+        return await performance
+
     async def end_of(self, handle: Handle) -> Any:
         """The workflow's result, letting the time until then pass where it can be skipped."""
         async with self.skipping():
@@ -210,6 +235,7 @@ async def staged(
         try:
             yield stage
         finally:
+            played.broken.cancel()
             await stage.clear()
 
 

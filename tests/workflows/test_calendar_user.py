@@ -41,11 +41,6 @@ def lasting_half_an_hour(start: datetime, url: str = LINK) -> Target:
     return Target(start, start + 30 * MINUTE, url)
 
 
-async def gone_after(truth: Truth, stage: Stage, *users: str) -> None:
-    for user in users or ("cu_1",):
-        await stage.end_of(stage.calendar(user))
-
-
 def lives(truth: Truth, until: datetime, *users: str) -> None:
     """These users are there until then; the first sync after it ends their workflows."""
     for user in users or ("cu_1",):
@@ -174,6 +169,51 @@ def test_changed_rules_are_applied_while_a_sync_hangs_and_once_more_after_it(the
         return [call.request.scope for call in stage.called("calendar.sync")]
 
     assert theatre.play(answer, whole) == [SyncScope.CALENDAR, SyncScope.DECISIONS, SyncScope.DECISIONS]
+
+
+def test_signals_that_come_together_bring_one_sync_that_serves_them_all(theatre: Theatre) -> None:
+    stages: list[Stage] = []
+
+    async def signals_meanwhile(call: Call) -> SyncResult:
+        for signal in (CalendarUserSignal.SYNC_NOW, CalendarUserSignal.RECONNECTED, CalendarUserSignal.SYNC_NOW):
+            await stages[0].calendar().signal(signal)
+        return NOTHING_PLANNED
+
+    async def whole(stage: Stage) -> list[SyncScope]:
+        stages.append(stage)
+        await stage.end_of(await stage.connect())
+        return [call.request.scope for call in stage.called("calendar.sync")]
+
+    script = Script(sync=[signals_meanwhile, GONE])
+
+    assert theatre.play(script.answer, whole) == [SyncScope.CALENDAR, SyncScope.CALENDAR]
+
+
+def test_a_sync_asked_for_while_changed_rules_are_applied_serves_both(theatre: Theatre) -> None:
+    stages: list[Stage] = []
+    applied = asyncio.Event()
+
+    async def hang(call: Call) -> SyncResult:
+        for signal in (CalendarUserSignal.SYNC_NOW, CalendarUserSignal.RULES_CHANGED):
+            await stages[0].calendar().signal(signal)
+        await applied.wait()
+        return NOTHING_PLANNED
+
+    def apply(call: Call) -> SyncResult:
+        applied.set()
+        return QUIET
+
+    async def whole(stage: Stage) -> list[tuple[SyncScope, str]]:
+        stages.append(stage)
+        await stage.end_of(await stage.connect())
+        return [(call.request.scope, call.request.plan_digest) for call in stage.called("calendar.sync")]
+
+    # The last one is to see the whole plan: the hanging one may have decided by the earlier rules.
+    assert theatre.play(Script(sync=[hang, apply, GONE]).answer, whole) == [
+        (SyncScope.CALENDAR, ""),
+        (SyncScope.DECISIONS, ""),
+        (SyncScope.CALENDAR, ""),
+    ]
 
 
 def test_changed_rules_withdraw_the_bot_without_asking_the_provider(theatre: Theatre) -> None:

@@ -28,7 +28,7 @@ def play(runner: asyncio.Runner, address: str, answer: Answer, scene: Callable[[
     async def whole() -> _T:
         client = await connect(address)
         async with asyncio.timeout(_SECONDS_PER_PLAY), staged(client, answer) as stage:
-            return await scene(stage)
+            return await stage.perform(scene)
 
     return runner.run(whole())
 

@@ -249,7 +249,9 @@ def upgrade() -> None:
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("state in ('intended','accepted','refused','left')", name=op.f("ck_dispatch_state")),
+        sa.CheckConstraint(
+            "state in ('intended','untaken','accepted','refused','left')", name=op.f("ck_dispatch_state")
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "meeting_key", "generation", name=op.f("pk_dispatch")),
         sa.UniqueConstraint("external_id", name=op.f("uq_dispatch_external_id")),
     )
