@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meetbot.dev.files import read_json, write_private_json
 from meetbot.dev.supervisor import DemoTenant, DevEnvironment
+from meetbot.dev.unchanged import key_is_known
 from meetbot.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,13 +25,19 @@ DEMO_RULES = {
 
 def prepare_demo_tenant(environment: DevEnvironment) -> DemoTenant:
     """The same tenant and key at every start of one state directory."""
+    remembered = environment.state_directory / "demo.json"
+    known = read_json(remembered) or {}
+    if known and key_is_known(environment.addresses.database_url, known["api_key"]):
+        return DemoTenant(known["tenant_id"], known["api_key"])
+    return _make_demo_tenant(environment, remembered, known.get("api_key"))
+
+
+def _make_demo_tenant(environment: DevEnvironment, remembered: Path, known_key: str | None) -> DemoTenant:
     # Imported here: slow to load, and the servers boot meanwhile.
     from meetbot.storage.database import create_database
     from meetbot.tenancy import ensure_demo_tenant
     from meetbot.vault import TokenAuth, Vault, vault_from_settings
 
-    remembered = environment.state_directory / "demo.json"
-    known = (read_json(remembered) or {}).get("api_key")
     settings = Settings()
     database = create_database(environment.addresses.database_url)
     tokens = environment.vault_tokens
@@ -39,13 +47,12 @@ def prepare_demo_tenant(environment: DevEnvironment) -> DemoTenant:
         else vault_from_settings(settings)
     )
     try:
-        tenant_id, api_key = ensure_demo_tenant(database, vault, settings.region, known)
+        tenant_id, api_key = ensure_demo_tenant(database, vault, settings.region, known_key)
         _give_rules(database, tenant_id)
     finally:
         vault.close()
         database.close()
-    if api_key != known:
-        write_private_json(remembered, {"tenant_id": tenant_id, "api_key": api_key})
+    write_private_json(remembered, {"tenant_id": tenant_id, "api_key": api_key})
     return DemoTenant(tenant_id, api_key)
 
 

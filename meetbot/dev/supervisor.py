@@ -20,6 +20,7 @@ from meetbot.dev.programs import (
     start_sandbox,
 )
 from meetbot.dev.servers import StartedServers, ready_database, ready_temporal, ready_vault, start_servers
+from meetbot.dev.unchanged import schema_is_current
 from meetbot.dev.wiring import Addresses, SandboxSecrets, is_set, process_environment, shared_environment
 from meetbot.settings import Settings
 from meetbot.vault_setup import VaultCredentials
@@ -138,6 +139,8 @@ def _let_run(
 
 
 def _upgrade_schema(database_url: str) -> None:
+    if schema_is_current(database_url):
+        return
     # Imported here: the schema's libraries are slow to load, and the servers boot meanwhile.
     from sqlalchemy.exc import SQLAlchemyError
 

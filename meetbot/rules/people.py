@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from meetbot.events import Attendee, Event, Response
@@ -33,15 +32,19 @@ class Person(NamedTuple):
 
 class People(NamedTuple):
     """``domains_and_parents`` holds the people's domains and all domains above these. ``internal``: everybody is under
-    an internal domain. ``external_count``: those who have a domain that is under none. ``present``: in listed order."""
+    an internal domain. ``external_count``: those who have a domain that is under none. ``shown``: as listed, with the
+    "" of those who have no address."""
 
-    present: Collection[Person]
+    shown: tuple[str, ...]
     identities: frozenset[str]
     domains: frozenset[str]
     domains_and_parents: frozenset[str]
     size: int
     external_count: int
     internal: bool
+
+
+_NOBODY: Final = People((), _NO_NAMES, _NO_NAMES, _NO_NAMES, 0, 0, internal=False)
 
 
 class Viewpoint:
@@ -57,18 +60,21 @@ class Viewpoint:
         self.owner = self.person(owner_email)
 
     def people_of(self, event: Event) -> People:
-        by_identity = self._present(event)
-        present = by_identity.values()
-        domains = frozenset([person.domain for person in present])
-        external_count = sum([person.external for person in present])
+        present = self._present(event)
+        if not present:
+            return _NOBODY
+        # One column for each field of `Person`, turned in one go: several times as fast as a loop for each.
+        _, domains, domains_and_parents, external, _, shown = zip(*present.values(), strict=True)
+        external_count = sum(external)
+        known_domains = frozenset(domains)
         return People(
-            present,
-            frozenset(by_identity),
-            domains - {""} if "" in domains else domains,
-            _NO_NAMES.union(*[person.domain_and_parents for person in present]),
+            shown,
+            frozenset(present),
+            known_domains - {""} if "" in known_domains else known_domains,
+            _NO_NAMES.union(*set(domains_and_parents)),
             len(present),
             external_count,
-            bool(present) and not external_count and "" not in domains,
+            not external_count and "" not in known_domains,
         )
 
     def _present(self, event: Event) -> dict[str, Person]:

@@ -117,7 +117,7 @@ def _calendar_id(facts: Facts) -> str:
 
 def _attendee_emails(facts: Facts) -> list[Json]:
     """As they are compared: in lower case, without ``+tag``; who has none is left out."""
-    return [person.shown for person in islice(facts.people.present, _MOST_IN_A_LIST) if person.shown]
+    return list(filter(None, facts.people.shown[:_MOST_IN_A_LIST]))
 
 
 _READS: Final[dict[str, Read]] = {

@@ -59,7 +59,7 @@ def test_an_event_reads_as_the_contract_says(tenant: Tenant, user: CalendarUser)
     assert shown["start"] == event.start_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert set(shown["attendees"][0]) == {"email", "name", "response", "resource", "organizer", "self"}
     decision = shown["decision"]
-    assert (decision["outcome"], decision["rule"], decision["rule_set_version"]) == ("record", "customers", "3")
+    assert (decision["outcome"], decision["rule"], decision["rule_set_version"]) == ("record", "customers", 3)
     assert decision["meeting_key"] == event.meeting_key
 
 

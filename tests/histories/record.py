@@ -370,9 +370,16 @@ async def save(client: Client, name: str, workflow_ids: list[str]) -> None:
     for workflow_id in workflow_ids:
         for run, history in enumerate(await runs_of(client, workflow_id), start=1):
             path = FOLDER / f"{name}.{workflow_id.rpartition('/')[2]}.{run}.json"
-            document = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
+            document = {"workflow_id": workflow_id, "history": without_traces(json.loads(history.to_json()))}
             path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             print(path.name, len(history.events), "events")
+
+
+def without_traces(node: Any) -> Any:
+    """Replay needs no stack traces, and the recording machine's paths are nobody's concern."""
+    if isinstance(node, dict):
+        return {key: without_traces(child) for key, child in node.items() if key != "stackTrace"}
+    return [without_traces(child) for child in node] if isinstance(node, list) else node
 
 
 async def runs_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:

@@ -53,11 +53,11 @@ def test_every_golden_history_replays_whatever_the_hash_seed() -> None:
 
 
 def test_a_workflow_that_does_things_in_another_order_does_not_replay() -> None:
-    of_bots = ((name, history) for name, history in golden_histories() if name.startswith("bot_"))
+    recorded = [(name, history) for name, history in golden_histories() if name.startswith("bot_")][:3]
 
-    failures = asyncio.run(failures_of([AlteredBotWorkflow], of_bots))
+    failures = asyncio.run(failures_of([AlteredBotWorkflow], recorded))
 
-    assert len(failures) == len(list(FOLDER.glob("bot_*.json")))
+    assert set(failures) == {name for name, _ in recorded}
     assert all("NondeterminismError" in failure for failure in failures.values())
 
 
@@ -107,6 +107,7 @@ def test_a_history_tells_no_link_no_address_and_no_secret(path: Path) -> None:
 
     assert payloads
     assert _TELLTALE.search(text) is None
+    assert "site-packages" not in text
     for payload in payloads:
         assert _TELLTALE.search(payload) is None
         assert _SECRET_LENGTH.search(_UUID.sub("", payload)) is None
