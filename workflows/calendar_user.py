@@ -223,9 +223,8 @@ class CalendarUserWorkflow:
         bot = workflow.get_external_workflow_handle(bot_workflow_id(self._state.tenant_id, meeting_key))
         try:
             await bot.signal(signal, change)
-        except ApplicationError as error:
-            if error.type != "ExternalWorkflowExecutionNotFound":
-                raise
+        except ApplicationError:
+            # Gone already, or one that takes no more signals: neither may end this calendar's loop.
             return False
         return True
 
