@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.failures import FailureBoundary
+from activities.heartbeat import Heartbeats
 from activities.housekeeping import run_housekeeping
 from activities.recovery import run_recovery
 from activities.relay import run_relay
@@ -123,7 +124,7 @@ def build_workers(
             activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
             max_concurrent_activities=threads,
             graceful_shutdown_timeout=_GRACE,
-            interceptors=[FailureBoundary()],
+            interceptors=[FailureBoundary(), Heartbeats()],
         )
 
     def workflow_worker(queue: TaskQueue, workflow: type, cached: int) -> Worker:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 from temporalio import activity
 
-from activities.heartbeat import heartbeating
 from activities.recheck import Verdict, recheck, recheck_any
 from activities.services import Services
 from meetbot.bots import reports, stock
@@ -55,24 +54,23 @@ class BotActivities:
         self._services = services
         self._sleep_until = sleep_until
 
-    @activity.defn(name="bot.schedule")
+    @activity.defn(name="bot.schedule", no_thread_cancel_exception=True)
     def schedule(self, ref: MeetingRef) -> BotOrder:
         """Bring the meeting's bot to what its claims come to; tells what the workflow does next."""
         with self._services.database.transaction(ref.tenant_id) as session:
             return stock.take_stock(session, ref, self._taking())
 
-    @activity.defn(name="bot.dispatch")
+    @activity.defn(name="bot.dispatch", no_thread_cancel_exception=True)
     def dispatch(self, request: DispatchRequest) -> DispatchResult:
         """Re-check with the provider, wait for the very instant, and ask the backend. Safe to repeat at any point.
 
         Raises `BackendUnavailable` where asking again may help.
         """
-        with heartbeating():
-            for _ in range(_LOOKS):
-                result = self._dispatch_as_it_stands(request)
-                if result.outcome is not DispatchOutcome.CHANGED or not self._is_still_due(request):
-                    return result
-            return DispatchResult(DispatchOutcome.CHANGED)
+        for _ in range(_LOOKS):
+            result = self._dispatch_as_it_stands(request)
+            if result.outcome is not DispatchOutcome.CHANGED or not self._is_still_due(request):
+                return result
+        return DispatchResult(DispatchOutcome.CHANGED)
 
     def _dispatch_as_it_stands(self, request: DispatchRequest) -> DispatchResult:
         armed = self._arm(request)
@@ -93,7 +91,7 @@ class BotActivities:
         due = order.arm_at is not None and order.arm_at <= self._services.clock()
         return order.step is BotStep.WAIT and same and due
 
-    @activity.defn(name="bot.leave")
+    @activity.defn(name="bot.leave", no_thread_cancel_exception=True)
     def leave(self, ref: MeetingRef) -> BotOrder:
         """Call the bot back or out of the meeting, then take stock: gone for good, or to be sent again."""
         with self._services.database.transaction(ref.tenant_id) as session:
@@ -107,7 +105,7 @@ class BotActivities:
             self._settle_after_leaving(session, ref, refused=refused)
             return stock.take_stock(session, ref, self._taking())
 
-    @activity.defn(name="bot.follow")
+    @activity.defn(name="bot.follow", no_thread_cancel_exception=True)
     def follow(self, ref: MeetingRef) -> BotOrder:
         """Ask the backend how the bot is doing, in case a report got lost."""
         with self._services.database.transaction(ref.tenant_id) as session:

@@ -1,32 +1,45 @@
-"""Heartbeats from beside a blocking activity, so that its worker's death is noticed within seconds."""
+"""Heartbeats beside every activity that has a heartbeat timeout, so that its worker's death is noticed within seconds."""
 
 from __future__ import annotations
 
-import contextvars
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from datetime import timedelta
+from typing import Any
 
-from temporalio import activity
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
 
-_PERIOD_SECONDS = 1.0
-
-
-@contextmanager
-def heartbeating() -> Iterator[None]:
-    """Heartbeat every second until the block is left."""
-    stop = threading.Event()
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(_beat, stop), name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+# Two may be late or lost.
+_BEATS_PER_TIMEOUT = 3
 
 
-def _beat(stop: threading.Event) -> None:
-    while not stop.is_set():
-        activity.heartbeat()
-        stop.wait(_PERIOD_SECONDS)
+class Heartbeats(Interceptor):
+    """Wraps every activity of a worker. The activities themselves block in threads and know nothing of it."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Beating(next)
+
+
+class _Beating(ActivityInboundInterceptor):
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._outbound = outbound
+        super().init(outbound)
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        timeout = self._outbound.info().heartbeat_timeout
+        if not timeout:
+            return await super().execute_activity(input)
+        beating = asyncio.create_task(self._beat(timeout / _BEATS_PER_TIMEOUT))
+        try:
+            return await super().execute_activity(input)
+        finally:
+            beating.cancel()
+
+    async def _beat(self, period: timedelta) -> None:
+        while True:
+            await asyncio.sleep(period.total_seconds())
+            self._outbound.heartbeat()

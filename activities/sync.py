@@ -36,7 +36,7 @@ class SyncActivities:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @activity.defn(name="calendar.sync")
+    @activity.defn(name="calendar.sync", no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
         """One sync of one calendar user. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
         started = self._services.clock()

@@ -66,7 +66,7 @@ class WebhookActivities:
     outbound: Outbound
     clock: Callable[[], datetime] = field(default=_utc_now)
 
-    @activity.defn(name="webhook.deliver")
+    @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
         """One attempt, and what came of it.
 

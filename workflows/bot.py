@@ -32,6 +32,8 @@ with workflow.unsafe.imports_passed_through():
 _MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
 
 _PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
+# So long after its worker's death an activity begins anew.
+_HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 _FOLLOW_EVERY = timedelta(minutes=1)
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
 # After so many re-checks in a row that each found something else, the next one waits a little.
@@ -126,7 +128,7 @@ class BotWorkflow:
                 task_queue=TaskQueue.DISPATCH,
                 start_to_close_timeout=timedelta(seconds=60),
                 schedule_to_close_timeout=max(remaining, _LEAST_TIME_TO_DISPATCH),
-                heartbeat_timeout=timedelta(seconds=5),
+                heartbeat_timeout=_HEARTBEAT_TIMEOUT,
                 retry_policy=_PATIENT,
                 priority=Priority(priority_key=1, fairness_key=self._ref.tenant_id[:64]),
                 summary="re-check and dispatch",
@@ -158,6 +160,7 @@ class BotWorkflow:
             result_type=BotOrder,
             task_queue=TaskQueue.DISPATCH,
             start_to_close_timeout=timedelta(seconds=60),
+            heartbeat_timeout=_HEARTBEAT_TIMEOUT,
             retry_policy=RetryPolicy(
                 initial_interval=_PATIENT.initial_interval,
                 maximum_interval=_PATIENT.maximum_interval,

@@ -34,6 +34,8 @@ _CALENDAR_PROVIDER = SearchAttributeKey.for_keyword("CalendarProvider")
 _MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
 
 _SYNC_ATTEMPTS = 4
+# So long after its worker's death a sync begins anew.
+_HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _ARRANGE_ATTEMPTS = 3
 _LEAST_WAIT = timedelta(seconds=1)
 _ENDED_STATES = frozenset({"gone", "disconnecting"})
@@ -109,6 +111,7 @@ class CalendarUserWorkflow:
             task_queue=TaskQueue.SYNC,
             start_to_close_timeout=timedelta(minutes=3),
             schedule_to_close_timeout=timedelta(minutes=15),
+            heartbeat_timeout=_HEARTBEAT_TIMEOUT,
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=2),
                 maximum_interval=timedelta(seconds=60),

@@ -20,6 +20,8 @@ DELIVER = "webhook.deliver"
 
 _JITTER = 0.1
 _ATTEMPT_TIMEOUT = timedelta(seconds=90)
+# So long after its worker's death an attempt is made again.
+_HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 # An outage of ours (database, key management) is no attempt: the endpoint was not asked. It is waited out without end.
 _UNTIL_OUR_OUTAGE_ENDS = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=1)
@@ -56,6 +58,7 @@ class WebhookWorkflow:
             result_type=DeliveryResult,
             task_queue=TaskQueue.DELIVERY,
             start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            heartbeat_timeout=_HEARTBEAT_TIMEOUT,
             retry_policy=_UNTIL_OUR_OUTAGE_ENDS,
             summary=f"attempt {attempt}",
         )

@@ -14,9 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
 
 from meetbot.calendar_user_start import start_calendar_user
 from meetbot.dev.ports import free_port
+from meetbot.orchestration import calendar_user_workflow_id
 from meetbot.temporal import connect
 from tests.rig import Rig
 from tests.stack import VaultService
@@ -99,6 +101,29 @@ def test_a_worker_killed_again_and_again_sends_every_meeting_exactly_one_bot(
     assert all(bot.dispatched_at and bot.dispatched_at >= bot.dispatch_at for bot in rig.bots())
 
 
+def test_a_worker_killed_in_the_midst_of_a_sync_holds_the_calendar_up_for_seconds_only(
+    rig: Rig, fresh_database: str, vault_service: VaultService, temporal_address: str, tmp_path: Path
+) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sandbox.event(ada, starts_in_minutes=60)
+    rig.sandbox.fault(path="/google/calendar/v3", times=1, delay_ms=10_000)
+    asyncio.run(_start_workflow(temporal_address, rig.tenant_id, user))
+    environment, log = worker_environment(rig, fresh_database, vault_service, temporal_address), tmp_path / "worker.log"
+
+    with running_worker(environment, log):
+        until(lambda: asyncio.run(_is_syncing(temporal_address, rig.tenant_id, user)), seconds=60, what="a sync")
+    with running_worker(environment, log):
+        until(lambda: len(rig.bots()) == 1, seconds=60, what="a bot scheduled by the next worker")
+
+
 async def _start_workflow(temporal_address: str, tenant_id: str, calendar_user_id: str) -> None:
     client = await connect(temporal_address)
     await start_calendar_user(client, tenant_id, calendar_user_id, "google", interval=timedelta(seconds=5))
+
+
+async def _is_syncing(temporal_address: str, tenant_id: str, calendar_user_id: str) -> bool:
+    client = await connect(temporal_address)
+    description = await client.get_workflow_handle(calendar_user_workflow_id(tenant_id, calendar_user_id)).describe()
+    pending = description.raw_description.pending_activities
+    return any(activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED for activity in pending)

@@ -100,7 +100,7 @@ def test_it_waits_for_its_own_slot_however_long_the_sync_took(theatre: Theatre) 
         return [timer.due for timer in timers_in(await history_of(handle))]
 
     async def slow(call: Call) -> SyncResult:
-        await theatre.wait(100 * SECOND)
+        await theatre.wait(9 * SECOND)
         return QUIET
 
     due = theatre.play(Script(sync=[NOTHING_PLANNED, slow, QUIET, QUIET, GONE]).answer, whole)

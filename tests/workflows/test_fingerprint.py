@@ -78,6 +78,17 @@ def test_every_workflow_has_a_fingerprint() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in WORKFLOWS if "activity" in path.read_text()], ids=lambda path: path.name
+)
+def test_the_death_of_a_worker_is_noticed_by_the_heartbeats_of_each_activity(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    activities = [call for call in calls if ast.unparse(call.func).endswith(("execute_activity", "start_activity"))]
+
+    assert activities
+    assert all("heartbeat_timeout" in [keyword.arg for keyword in call.keywords] for call in activities)
+
+
 # What no replayed code may do
 
 _FORBIDDEN_MODULES = frozenset({"os", "random", "secrets", "socket", "threading", "time", "uuid"})
