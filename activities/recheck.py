@@ -10,11 +10,10 @@ from enum import StrEnum
 from activities.services import Services
 from meetbot.errors import ProviderError, ResourceGone, VaultError
 from meetbot.ingest import DecidedEvent, decide_raw, record_of
-from meetbot.providers.base import ListedEvent
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.events import bury_events, write_events
-from meetbot.sync import ChangedEvent, fingerprint
+from meetbot.sync import looked_up
 
 
 class Verdict(StrEnum):
@@ -73,7 +72,7 @@ def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, second
             timeout_seconds=seconds,
         ),
     )
-    change = ChangedEvent(ListedEvent(copy.calendar_id, raw), fingerprint(raw), None)
+    change = looked_up(copy.calendar_id, raw, None)
     now = services.clock()
     decided = decide_raw(user, provider, change, now=now)
     if decided is None:

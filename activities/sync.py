@@ -15,14 +15,14 @@ from meetbot.errors import ProviderError, ReconnectRequired, ResourceGone
 from meetbot.ingest import decided_events, redecide
 from meetbot.orchestration import SyncRequest, SyncResult, SyncScope
 from meetbot.planning import Candidate, choose_candidates, plan_digest
-from meetbot.providers.base import ListedEvent, Listing
+from meetbot.providers.base import Listing
 from meetbot.storage import sync_marks
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import candidates_of, replace_claims, withdraw_all
 from meetbot.storage.events import StoredEvent, bury_events, stored_events, write_events
 from meetbot.storage.refresh_tokens import mark_needs_reconnect
 from meetbot.storage.successors import carry_over
-from meetbot.sync import ChangedEvent, Comparison, Window, compare, fingerprint, window_at
+from meetbot.sync import ChangedEvent, Comparison, Window, compare, looked_up, window_at
 
 # Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone"; beyond this many
 # (a series was cut short, say) they count as gone until a listing shows them again.
@@ -104,17 +104,17 @@ class SyncActivities:
         gone = [event.id for event in soonest[_MAX_LOOKED_UP:]]
         for event in soonest[:_MAX_LOOKED_UP]:
             try:
-                looked_up = self._look_up_one(user, event)
+                now_there = self._look_up_one(user, event)
             except ResourceGone:
                 gone.append(event.id)
             except ProviderError:
                 break
             else:
                 # What is no event any more, as a meeting that has become the master of a series, is gone too.
-                if provider.normalise(event.calendar_id, looked_up.listed.raw, owner_email=user.email) is None:
+                if provider.normalise(event.calendar_id, now_there.raw, owner_email=user.email) is None:
                     gone.append(event.id)
                 else:
-                    found.append(looked_up)
+                    found.append(now_there)
         return found, gone
 
     def _look_up_one(self, user: CalendarUserContext, event: StoredEvent) -> ChangedEvent:
@@ -128,7 +128,7 @@ class SyncActivities:
                 timeout_seconds=_LOOK_UP_TIMEOUT_SECONDS,
             ),
         )
-        return ChangedEvent(ListedEvent(event.calendar_id, raw), fingerprint(raw), event)
+        return looked_up(event.calendar_id, raw, event)
 
     def _write(
         self,

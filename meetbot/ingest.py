@@ -56,7 +56,7 @@ def decide_raw(
 def _decided(
     user: CalendarUserContext, provider: CalendarProvider, change: ChangedEvent, decide: Decider
 ) -> DecidedEvent | None:
-    event = provider.normalise(change.listed.calendar_id, change.listed.raw, owner_email=user.email)
+    event = provider.normalise(change.calendar_id, change.raw, owner_email=user.email)
     if event is None or is_stale(change, event.updated):
         return None
     if event.status is EventStatus.CANCELLED and change.stored is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
-from meetbot.providers.base import ListedEvent, Listing, RawEvent
+from meetbot.providers.base import Listing, RawEvent
+from meetbot.providers.wire_json import parse_object
 from meetbot.storage.events import StoredEvent
 
 _FINGERPRINT_BYTES = 16
@@ -29,27 +29,25 @@ def window_at(now: datetime, days_ahead: int) -> Window:
     return Window(start=now - LOOK_BACK, end=now + timedelta(days=days_ahead))
 
 
-def fingerprint(raw: RawEvent) -> bytes:
+def fingerprint(body: bytes) -> bytes:
     """Digest of the provider's JSON. Whatever we can see of an event, a change of it changes this.
 
     SHA-256 because processors have it built in: every event of every sync is digested.
     """
-    return hashlib.sha256(_serialised(raw)).digest()[:_FINGERPRINT_BYTES]
-
-
-def _serialised(raw: RawEvent) -> bytes:
-    try:
-        return orjson.dumps(raw)
-    except orjson.JSONEncodeError:
-        # A title with half an emoji (a lone surrogate), which orjson refuses: it must not stop a calendar's syncs.
-        return json.dumps(raw).encode("ascii")
+    return hashlib.sha256(body).digest()[:_FINGERPRINT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedEvent:
-    listed: ListedEvent
+    calendar_id: str
+    raw: RawEvent
     fingerprint: bytes
     stored: StoredEvent | None
+
+
+def looked_up(calendar_id: str, raw: RawEvent, stored: StoredEvent | None) -> ChangedEvent:
+    """An event that was asked for by itself. The next listing may word the same differently and then counts as a change."""
+    return ChangedEvent(calendar_id, raw, fingerprint(orjson.dumps(raw)), stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +67,19 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
     changed: list[ChangedEvent] = []
     seen: set[tuple[str, str]] = set()
     for listed in listing.events:
-        key = (listed.calendar_id, _provider_event_id(listed.raw))
-        if not key[1] or key in seen:
+        key = (listed.calendar_id, listed.id)
+        if not listed.id or key in seen:
             continue
         seen.add(key)
-        known, digest = by_provider_id.get(key), fingerprint(listed.raw)
+        known, digest = by_provider_id.get(key), fingerprint(listed.body)
         if known is None or known.fingerprint != digest:
-            changed.append(ChangedEvent(listed, digest, known))
+            changed.append(ChangedEvent(listed.calendar_id, parse_object(listed.body) or {}, digest, known))
     missing = tuple(
         event
         for key, event in by_provider_id.items()
         if key not in seen and _expected(event, window) and event.calendar_id not in listing.failed_calendars
     )
     return Comparison(tuple(changed), missing)
-
-
-def _provider_event_id(raw: RawEvent) -> str:
-    found = raw.get("id")
-    return found if isinstance(found, str) else ""
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
@@ -101,12 +94,3 @@ def is_stale(changed: ChangedEvent, updated: datetime | None) -> bool:
     if stored is None or stored.deleted or updated is None or stored.provider_updated is None:
         return False
     return updated < stored.provider_updated
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What asking for the missing events one by one gave: where they are now, or that they are gone."""
-
-    found: Mapping[str, RawEvent]
-    gone: frozenset[str]
-    unknown: frozenset[str]

@@ -44,8 +44,11 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
+    """``body`` is the provider's JSON object, byte for byte as it stood in the listing."""
+
     calendar_id: str
-    raw: RawEvent
+    id: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+import msgspec
 
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
 from meetbot.events import Event, Provider
@@ -30,12 +31,14 @@ from meetbot.providers.listing import (
     Page,
     Source,
     item_list,
+    malformed_list,
     next_cursor,
     read_calendar_list,
     read_calendars,
 )
 from meetbot.providers.oauth import TokenAnswer, post_form, request_token, token_refusal, url_with_query
 from meetbot.providers.text import ID_LIMIT, address, exact
+from meetbot.providers.wire_json import Head, PageReader
 
 EVENTS_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
 CALENDAR_LIST_SCOPE = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
@@ -51,6 +54,16 @@ _READS_CALENDAR_LIST = _WHOLE_CALENDAR | {
 }
 _ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 _LOGIN_HOST = "accounts.google.com"
+
+
+class _EventsPage(msgspec.Struct, rename={"access_role": "accessRole", "next": "nextPageToken"}):
+    items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    access_role: Any = None
+    next: Any = None
+    kind: Any = None
+
+
+_PAGES = PageReader(_EventsPage, Head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +183,13 @@ class GoogleCalendar:
                 event_list_query(window_start, window_end, cursor, page_size),
                 deadline,
             )
-            body = json_object(answer, Provider.GOOGLE)
-            readable = body.get("accessRole") not in ("none", "freeBusyReader")
-            return Page(_items(body), next_cursor(body, "nextPageToken", Provider.GOOGLE), len(answer.body), readable)
+            return _page(answer)
 
         def is_gone(calendar: CalendarRef) -> bool:
             path = f"/users/me/calendarList/{quote(calendar.path_id, safe='')}"
             return self._is_gone(access_token, path, deadline)
 
-        source = Source(Provider.GOOGLE, fetch, is_gone, PAGE_SIZE, "updated")
+        source = Source(Provider.GOOGLE, fetch, is_gone, PAGE_SIZE)
         return read_calendars(source, calendars, deadline)
 
     def get_event(
@@ -199,7 +210,7 @@ class GoogleCalendar:
         def fetch(cursor: str | None) -> tuple[list[object], str | None]:
             answer = self._get(access_token, "/users/me/calendarList", calendar_list_query(cursor), deadline)
             body = json_object(answer, Provider.GOOGLE)
-            return _items(body), next_cursor(body, "nextPageToken", Provider.GOOGLE)
+            return _items(body), next_cursor(body.get("nextPageToken"), Provider.GOOGLE)
 
         try:
             return own_calendars(read_calendar_list(fetch, Provider.GOOGLE))
@@ -241,6 +252,15 @@ class GoogleCalendar:
         if urlsplit(self._addresses.authorize_url).hostname == _LOGIN_HOST:
             return claims.get("iss") in _ISSUERS
         return bool(claims.get("iss"))
+
+
+def _page(answer: Answer) -> Page:
+    page = _PAGES.page(answer.body)
+    if page is None or (page.items is msgspec.UNSET and not (page.access_role or page.next or page.kind)):
+        raise malformed_list(answer, Provider.GOOGLE)
+    items = [] if page.items is msgspec.UNSET else _PAGES.items(page.items)
+    readable = page.access_role not in ("none", "freeBusyReader")
+    return Page(items, next_cursor(page.next, Provider.GOOGLE), len(answer.body), readable)
 
 
 def _items(body: dict[str, Any]) -> list[object]:

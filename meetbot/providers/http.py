@@ -6,7 +6,6 @@ Nothing here puts a URL, a token or a body into an error; a failure says who, wh
 from __future__ import annotations
 
 import email.utils
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import orjson
 
 from meetbot.errors import RetryLater
 from meetbot.events import Provider
+from meetbot.providers.wire_json import parse_object
 
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 
@@ -111,7 +110,8 @@ def send(
     try:
         request = http.build_request(
             method,
-            f"{url}?{urlencode(params)}" if params else url,
+            # Made here because httpx reads an address given as text twice, letter by letter.
+            httpx.URL(f"{url}?{urlencode(params)}" if params else url),
             headers={"Accept": "application/json", **(headers or {})},
             data=form,
             extensions={"timeout": _PhaseTimeouts(deadline)},
@@ -148,7 +148,7 @@ def _timed_out(provider: Provider) -> RetryLater:
 
 def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
     """The answer's JSON object. Raises `RetryLater` for HTML, broken JSON and anything that is no object."""
-    parsed = _parse(answer.body)
+    parsed = parse_object(answer.body)
     if parsed is None:
         raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without a JSON object")
     return parsed
@@ -156,25 +156,7 @@ def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
 
 def error_object(answer: Answer) -> dict[str, Any]:
     """The JSON object of an error answer; empty for the HTML or nothing that front ends send."""
-    return _parse(answer.body) or {}
-
-
-def _parse(body: bytes) -> dict[str, Any] | None:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        parsed = _parse_leniently(body)
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _parse_leniently(body: bytes) -> object:
-    """One title with half an emoji (a lone surrogate) must not hide a whole calendar; orjson refuses those."""
-    if body.lstrip()[:1] != b"{":
-        return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    return parse_object(answer.body) or {}
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:

@@ -14,9 +14,10 @@ import structlog
 
 from meetbot.errors import AccessTokenRejected, ProviderError, ResourceGone, RetryLater
 from meetbot.events import Provider
-from meetbot.providers.base import ListedEvent, Listing, RawEvent
-from meetbot.providers.http import AnswerTooLarge, Deadline
+from meetbot.providers.base import ListedEvent, Listing
+from meetbot.providers.http import Answer, AnswerTooLarge, Deadline
 from meetbot.providers.times import parse_instant
+from meetbot.providers.wire_json import RawItem
 
 PRIMARY = "primary"
 """Our id for an account's own calendar, at both providers: it stays when the account's address changes, and it is the
@@ -48,7 +49,7 @@ class Page:
     """One page. ``next`` is what fetches the following one; ``size`` is in bytes; ``readable`` is False where the
     provider withholds the details."""
 
-    items: Sequence[object]
+    items: Sequence[RawItem]
     next: str | None
     size: int
     readable: bool = True
@@ -63,7 +64,6 @@ class Source:
     fetch: Callable[[CalendarRef, str | None, int], Page]
     is_gone: Callable[[CalendarRef], bool]
     page_size: int
-    updated_field: str
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class _Allowance:
 class _Reading:
     """What was read of one calendar: to its last page, or as far as it went and, if something broke, why."""
 
-    events: dict[str, RawEvent] = field(default_factory=dict)
+    events: dict[str, RawItem] = field(default_factory=dict)
     complete: bool = False
     failure: ProviderError | None = None
 
@@ -99,7 +99,7 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
         if reading.failure is not None:
             throttled = reading.failure.code == "rate_limited"
             reading = _after_failure(source, calendar, reading, reading.failure)
-        events.extend(ListedEvent(calendar.id, raw) for raw in reading.events.values())
+        events.extend(ListedEvent(calendar.id, item.id, item.body) for item in reading.events.values())
         (complete if reading.complete else failed).add(calendar.id)
     return Listing(events, frozenset(complete), frozenset(failed))
 
@@ -152,7 +152,7 @@ def _read_pages(
         if not page.readable:
             break
         allowance.bytes_left -= page.size
-        _add(reading.events, page.items, source.updated_field)
+        _add(reading.events, page.items)
         cursor = page.next
         if cursor is None:
             reading.complete = True
@@ -163,21 +163,16 @@ def _read_pages(
     log.warning("calendar_cut_short", provider=source.provider.value, events=len(reading.events))
 
 
-def _add(events: dict[str, RawEvent], items: Sequence[object], updated_field: str) -> None:
+def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:
     """An event can come twice when the calendar changes between two pages: the newest version stays."""
     for item in items:
-        if not isinstance(item, dict):
-            continue
-        event_id = item.get("id")
-        if not isinstance(event_id, str):
-            continue
-        earlier = events.get(event_id)
-        if earlier is None or not _is_older(item, earlier, updated_field):
-            events[event_id] = item
+        earlier = events.get(item.id)
+        if earlier is None or not _is_older(item, earlier):
+            events[item.id] = item
 
 
-def _is_older(one: RawEvent, other: RawEvent, updated_field: str) -> bool:
-    mine, others = parse_instant(one.get(updated_field)), parse_instant(other.get(updated_field))
+def _is_older(one: RawItem, other: RawItem) -> bool:
+    mine, others = parse_instant(one.updated), parse_instant(other.updated)
     return mine is not None and others is not None and mine < others
 
 
@@ -198,15 +193,18 @@ def read_calendar_list(
     raise RetryLater("too_many_calendars", f"{provider}: the list of calendars does not end")
 
 
+def malformed_list(answer: Answer, provider: Provider) -> RetryLater:
+    return RetryLater("malformed_answer", f"{provider}: status {answer.status} without a list of events")
+
+
 def item_list(items: object, provider: Provider) -> list[object]:
     if not isinstance(items, list):
         raise RetryLater("malformed_answer", f"{provider}: a list answer without a list")
     return items
 
 
-def next_cursor(body: Mapping[str, Any], name: str, provider: Provider) -> str | None:
+def next_cursor(cursor: object, provider: Provider) -> str | None:
     """What leads to the next page; None on the last one."""
-    cursor = body.get(name)
     if cursor is None or cursor == "":
         return None
     if not isinstance(cursor, str) or len(cursor) > _LONGEST_CURSOR:

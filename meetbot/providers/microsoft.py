@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+import msgspec
 
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.events import Event, Provider
@@ -20,6 +22,7 @@ from meetbot.providers.listing import (
     Page,
     Source,
     item_list,
+    malformed_list,
     next_cursor,
     read_calendar_list,
     read_calendars,
@@ -37,12 +40,25 @@ from meetbot.providers.microsoft_errors import microsoft_refusal
 from meetbot.providers.microsoft_events import normalise_microsoft
 from meetbot.providers.oauth import TokenAnswer, request_token, url_with_query
 from meetbot.providers.text import ID_LIMIT, address, exact
+from meetbot.providers.wire_json import Head, PageReader
 
 CALENDARS_SCOPE = "Calendars.Read"
 REQUESTED_SCOPES = ("openid", "profile", "email", "offline_access", CALENDARS_SCOPE)
 
 _READS_EVENTS = frozenset({"calendars.read", "calendars.readwrite"})
 _LOGIN_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn")
+
+
+class _EventsPage(msgspec.Struct, rename={"items": "value", "next": "@odata.nextLink"}):
+    items: list[msgspec.Raw]
+    next: Any = None
+
+
+class _EventHead(Head):
+    updated: Any = msgspec.field(default=None, name="lastModifiedDateTime")
+
+
+_PAGES = PageReader(_EventsPage, _EventHead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +174,12 @@ class MicrosoftCalendar:
                 answer = self._get(access_token, _view_path(calendar), query, deadline)
             else:
                 answer = self._follow(access_token, link, deadline)
-            items, following = _items(answer)
-            return Page(items, following, len(answer.body))
+            return _page(answer)
 
         def is_gone(calendar: CalendarRef) -> bool:
             return self._is_gone(access_token, calendar, deadline)
 
-        source = Source(Provider.MICROSOFT, fetch, is_gone, PAGE_SIZE, "lastModifiedDateTime")
+        source = Source(Provider.MICROSOFT, fetch, is_gone, PAGE_SIZE)
         return read_calendars(source, calendars, deadline)
 
     def get_event(
@@ -240,10 +255,17 @@ def _view_path(calendar: CalendarRef) -> str:
     return f"/me/calendars/{quote(calendar.path_id, safe='')}/calendarView"
 
 
+def _page(answer: Answer) -> Page:
+    page = _PAGES.page(answer.body)
+    if page is None:
+        raise malformed_list(answer, Provider.MICROSOFT)
+    return Page(_PAGES.items(page.items), next_cursor(page.next, Provider.MICROSOFT), len(answer.body))
+
+
 def _items(answer: Answer) -> tuple[list[object], str | None]:
     body = json_object(answer, Provider.MICROSOFT)
     items = item_list(body.get("value"), Provider.MICROSOFT)
-    return items, next_cursor(body, "@odata.nextLink", Provider.MICROSOFT)
+    return items, next_cursor(body.get("@odata.nextLink"), Provider.MICROSOFT)
 
 
 def _grant(answer: TokenAnswer, claims: Claims) -> TokenGrant:
