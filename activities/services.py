@@ -10,6 +10,7 @@ import httpx
 
 from meetbot.access import AccessTokens
 from meetbot.bots.base import BotBackend
+from meetbot.bots.stock import StockTaking
 from meetbot.events import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
@@ -28,6 +29,9 @@ class Services:
     window_days: int
     horizon: timedelta
     join_lead: timedelta
+
+    def stock_taking(self) -> StockTaking:
+        return StockTaking(now=self.clock(), default_lead=self.join_lead, backend_name=self.backend.name)
 
     def close(self) -> None:
         for connection in self.connections:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from activities.bots import BotActivities
+from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.webhooks import WebhookActivities
@@ -35,6 +36,7 @@ class WorkerParts:
     services: Services
     sync: SyncActivities
     bots: BotActivities
+    dispatch: DispatchActivity
     webhooks: WebhookActivities
 
     def close(self) -> None:
@@ -67,7 +69,8 @@ def open_parts(settings: Settings) -> WorkerParts:
         vault=vault,
         services=services,
         sync=SyncActivities(services),
-        bots=BotActivities(services, sleep_until=sleep_until),
+        bots=BotActivities(services),
+        dispatch=DispatchActivity(services, sleep_until=sleep_until),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
     )
 

@@ -58,7 +58,7 @@ def _rules() -> CompiledRules:
         {"name": f"rule {number}", "action": action, "when": when}
         for number, (action, when) in enumerate(_PREDICATES, start=1)
     ]
-    return compile_rules([RuleLayer(parse_rule_set({"rules": rules}), "rsv_1", LayerSource.TENANT)])
+    return compile_rules([RuleLayer(parse_rule_set({"rules": rules}), "rsv_1", LayerSource.DEFAULT)])
 
 
 def _events() -> list[Event]:

@@ -22,6 +22,7 @@ import orjson
 from sqlalchemy import Connection, event
 
 from activities.bots import BotActivities
+from activities.dispatch import DispatchActivity
 from activities.sync import SyncActivities
 from activities.wiring import build_services
 from meetbot.dev.ports import HOST, free_port
@@ -139,7 +140,8 @@ def opened_rig(database_url: str, vault: Vault, sandbox_url: str) -> Iterator[Ri
             clock=clock,
             tenant_id=tenant_id,
             sync_activities=SyncActivities(services),
-            bot_activities=BotActivities(services, sleep_until=clock.sleep_until),
+            bot_activities=BotActivities(services),
+            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
         )
     services.close()
     vault.close()

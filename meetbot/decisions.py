@@ -16,6 +16,7 @@ from meetbot.rules import (
     CompiledRules,
     Decision,
     DecisionContext,
+    LayerSource,
     Override,
     RuleLayer,
     compile_rules,
@@ -25,7 +26,7 @@ from meetbot.rules import (
 from meetbot.storage.events import Identity
 
 # Grows when deciding itself changes, so that stored decisions are made again after a deployment.
-_POLICY_REVISION = "2"
+_POLICY_REVISION = "3"
 
 TENANT_OWNER = "tenant"
 
@@ -113,7 +114,11 @@ def _context(policy: Policy, override: Override | None, now: datetime) -> Decisi
 def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
     return compile_rules(
         [
-            RuleLayer(rules=parse_rule_set(orjson.loads(stored.body)), version=str(stored.version), source=stored.layer)
+            RuleLayer(
+                rules=parse_rule_set(orjson.loads(stored.body)),
+                version=str(stored.version),
+                source=LayerSource(stored.layer),
+            )
             for stored in rule_sets
         ]
     )

@@ -20,6 +20,7 @@ import uvicorn
 from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
+from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
@@ -150,6 +151,7 @@ class Rig:
     tenant_id: str
     sync_activities: SyncActivities
     bot_activities: BotActivities
+    dispatch_activity: DispatchActivity
     plan_digests: dict[str, str] = field(default_factory=dict)
 
     def connect(
@@ -323,7 +325,8 @@ def rig(fresh_database: str, vault_service: VaultService, sandbox_server: str) -
             clock=clock,
             tenant_id=tenant_id,
             sync_activities=SyncActivities(services),
-            bot_activities=BotActivities(services, sleep_until=clock.sleep_until),
+            bot_activities=BotActivities(services),
+            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
         )
     services.close()
     vault.close()

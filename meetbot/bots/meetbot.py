@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -59,14 +60,7 @@ class MeetbotBackend:
     def look_up(self, request: BotRequest) -> BackendBot | None:
         """There is no search by ``externalId``; asking again answers the job where there is one. Where there was none, this
         makes one that joins only in an hour, for the caller to cancel."""
-        later = BotRequest(
-            external_id=request.external_id,
-            meeting_url=request.meeting_url,
-            join_at=datetime.now(UTC) + _LOOK_UP_DELAY,
-            display_name=request.display_name,
-            metadata=request.metadata,
-        )
-        return self.create(later)
+        return self.create(replace(request, join_at=datetime.now(UTC) + _LOOK_UP_DELAY))
 
     def cancel(self, backend_bot_id: str) -> None:
         self._request("DELETE", self._job_url(backend_bot_id), None, absent_is_done=True)

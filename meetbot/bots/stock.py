@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from meetbot.bots.base import TERMINAL_STATES, BotState
+from meetbot.bots.base import TERMINAL_STATES, BotRequest, BotState
 from meetbot.bots.lifecycle import Action, Standing, Wish, next_action
 from meetbot.ids import new_id
 from meetbot.orchestration import BotOrder, BotStep, MeetingRef
@@ -165,6 +165,18 @@ def end_bot(session: Session, bot: Bot, state: BotState, now: datetime, *, outco
 def how_cancelled(meeting: Meeting) -> str:
     """Whether a person ended the bot, or the calendar did."""
     return "cancelled_by_hand" if meeting.held_at is not None else str(BotState.CANCELLED)
+
+
+def backend_request(session: Session, bot: Bot) -> BotRequest:
+    """What the backend is asked for; the external id is the idempotency key of this one dispatch."""
+    tenant = session.get_one(Tenant, bot.tenant_id)
+    return BotRequest(
+        external_id=f"{bot.id}.{bot.generation}",
+        meeting_url=bot.meeting_url,
+        join_at=bot.dispatch_at,
+        display_name=tenant.bot_display_name,
+        metadata={"bot_id": bot.id},
+    )
 
 
 def renew(session: Session, bot: Bot, now: datetime) -> None:

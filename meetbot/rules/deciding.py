@@ -36,19 +36,23 @@ class ReasonCode(StrEnum):
 
 
 class LayerSource(StrEnum):
-    """Whose rules a layer holds, in the order in which they are asked."""
+    """Whose rules a layer holds, in the order in which they are asked. ``ahead`` and ``behind`` are locked by the tenant;
+    ``default`` is the tenant's for users without a set of their own."""
 
-    TENANT_LOCKED_AHEAD = "tenant_locked_ahead"
+    AHEAD = "ahead"
     USER = "user"
-    TENANT = "tenant"
-    TENANT_LOCKED_BEHIND = "tenant_locked_behind"
+    DEFAULT = "default"
+    BEHIND = "behind"
+
+
+_LOCKED = frozenset({LayerSource.AHEAD, LayerSource.BEHIND})
 
 
 @dataclass(frozen=True, slots=True)
 class RuleLayer:
     rules: RuleSetBody
     version: str
-    source: str
+    source: LayerSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,20 @@ class CompiledRule:
 @dataclass(frozen=True, slots=True)
 class CompiledRules:
     """All layers as one list. ``all_day``: whether every layer's set includes all-day events; ``some_all_day``: whether
-    any rule that records does. ``named``: the facts and attributes that the rules name."""
+    any rule that records does. ``named``: the facts and attributes that the rules name. ``unlocked``: the layer that is the
+    user's own, or the tenant's default in its place; it answers for what no rule decided."""
 
     rules: tuple[CompiledRule, ...]
     all_day: bool
     some_all_day: bool
     named: Named
+    unlocked: RuleLayer | None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``rule``, ``rule_set_version`` and ``layer`` name the rule that decided, and are None where none did."""
+    """``rule``, ``rule_set_version`` and ``layer`` name the rule that decided. Where the rules were asked and none did,
+    ``rule`` is None and the others name the user's own set, or the default; all are None where no rule was asked."""
 
     outcome: Outcome
     reason: ReasonCode
@@ -92,6 +99,7 @@ def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
         all_day=bool(layers) and all(layer.rules.all_day for layer in layers),
         some_all_day=any(rule.decides_all_day and rule.outcome is Outcome.RECORD for rule in rules),
         named=named_by(rule.when for layer in layers for rule in layer.rules.rules),
+        unlocked=next((layer for layer in layers if layer.source not in _LOCKED), None),
     )
 
 
@@ -133,9 +141,9 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
         return _decision(gate, facts, context, rules)
     first = _first_match(facts, rules)
     if event.all_day and not (first.decides_all_day if first else rules.all_day):
-        return _decision(ReasonCode.ALL_DAY, facts, context, rules)
+        return _decision(ReasonCode.ALL_DAY, facts, context, rules, asked=rules.unlocked)
     if first is None:
-        return _decision(ReasonCode.NO_RULE_MATCHED, facts, context, rules)
+        return _decision(ReasonCode.NO_RULE_MATCHED, facts, context, rules, asked=rules.unlocked)
     return Decision(
         outcome=first.outcome,
         reason=ReasonCode.RULE_MATCHED,
@@ -180,6 +188,19 @@ def _never_recorded(event: Event, context: DecisionContext) -> ReasonCode | None
     return None
 
 
-def _decision(reason: ReasonCode, facts: Facts, context: DecisionContext, rules: CompiledRules) -> Decision:
-    outcome = Outcome.RECORD if reason is ReasonCode.OVERRIDE_RECORD else Outcome.SKIP
-    return Decision(outcome, reason, None, None, None, shown_facts(facts, context, rules.named))
+def _decision(
+    reason: ReasonCode,
+    facts: Facts,
+    context: DecisionContext,
+    rules: CompiledRules,
+    *,
+    asked: RuleLayer | None = None,
+) -> Decision:
+    return Decision(
+        outcome=Outcome.RECORD if reason is ReasonCode.OVERRIDE_RECORD else Outcome.SKIP,
+        reason=reason,
+        rule=None,
+        rule_set_version=asked.version if asked else None,
+        layer=asked.source if asked else None,
+        facts=shown_facts(facts, context, rules.named),
+    )

@@ -173,7 +173,7 @@ _KEPT_WHEN_CANCELLED = frozenset(
     {
         "title", "start_at", "end_at", "all_day", "organizer", "attendees", "attendees_complete", "is_organizer",
         "is_meeting", "owner_response", "recurring", "visibility", "ical_uid", "original_start", "meeting_key",
-        "series_key", "meeting_url", "meeting_platform", "meeting_id", "passcode", "meeting_url_source",
+        "series_key", "facts", "meeting_url", "meeting_platform", "meeting_id", "passcode", "meeting_url_source",
     }
 )  # fmt: skip
 
@@ -181,20 +181,24 @@ _KEPT_WHEN_CANCELLED = frozenset(
 _DECIDED = frozenset({"outcome", "reason", "rule", "rule_set_version", "rule_layer", "facts", "decided_at", "override"})
 
 
+_IS_SKELETON = "excluded.deleted and excluded.start_at is null"
+# What happens to a meeting that is over is no news about it: why it was (not) recorded stays to be read.
+_WAS_OVER = (
+    "old.end_at <= excluded.decided_at and not old.deleted "
+    "and coalesce(excluded.end_at, old.end_at) <= excluded.decided_at"
+)
+
+
 def _assignment(column: str) -> str:
+    keeping = []
     if column in _DECIDED:
-        # What happens to a meeting that is over is no news about it: why it was (not) recorded stays to be read.
-        return (
-            f"{column} = case when old.end_at <= excluded.decided_at and not old.deleted "
-            f"and coalesce(excluded.end_at, old.end_at) <= excluded.decided_at "
-            f"then old.{column} else excluded.{column} end"
-        )
+        keeping.append(_WAS_OVER)
     if column in _KEPT_WHEN_CANCELLED:
-        return (
-            f"{column} = case when excluded.deleted and excluded.start_at is null "
-            f"then old.{column} else excluded.{column} end"
-        )
-    return f"{column} = excluded.{column}"
+        keeping.append(_IS_SKELETON)
+    kept = " or ".join(f"({condition})" for condition in keeping)
+    if not kept:
+        return f"{column} = excluded.{column}"
+    return f"{column} = case when {kept} then old.{column} else excluded.{column} end"
 
 
 _WRITE = text(

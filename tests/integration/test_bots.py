@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from sqlmodel import select
-from temporalio.testing import ActivityEnvironment
 
 from meetbot.bots.reports import apply_report
 from meetbot.errors import BackendUnavailable
@@ -28,8 +27,7 @@ def scheduled(rig: Rig, user: str) -> tuple[str, BotOrder]:
 
 def dispatch(rig: Rig, meeting_key: str, order: BotOrder, *, hold_over: bool = False) -> DispatchResult:
     request = DispatchRequest(rig.tenant_id, meeting_key, order.bot_id, order.generation, hold_over)
-    result: DispatchResult = ActivityEnvironment().run(rig.bot_activities.dispatch, request)
-    return result
+    return rig.dispatch_activity.dispatch(request)
 
 
 def connected_with_meeting(
@@ -94,6 +92,19 @@ def test_dispatching_again_after_a_lost_answer_makes_no_second_bot(rig: Rig) -> 
         dispatch(rig, key, order)
     assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
     assert len(rig.sandbox.jobs()) == 1
+
+
+def test_a_meeting_made_longer_after_a_lost_answer_is_dispatched_all_the_same(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.change(event, duration_minutes=90)
+    rig.sync(user)
+    assert dispatch(rig, key, rig.bot_activities.schedule(rig.ref(key))).outcome is DispatchOutcome.DISPATCHED
+    (job,) = rig.sandbox.jobs()
+    assert [(bot.state, bot.backend_bot_id) for bot in rig.bots()] == [("dispatched", job["id"])]
 
 
 def test_two_colleagues_in_one_meeting_get_one_bot_that_goes_with_the_last_claim(rig: Rig) -> None:
@@ -424,6 +435,33 @@ def test_a_lost_final_report_is_made_up_for_by_asking(rig: Rig) -> None:
     assert rig.bot_activities.follow(rig.ref(key)).step is BotStep.CLOSE
     assert [bot.state for bot in rig.bots()] == ["completed"]
     assert "job.finalized" in [event_type for event_type, _ in rig.told()]
+
+
+def test_a_backend_that_says_nothing_for_a_day_after_the_end_has_lost_the_bot(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.fault(path="/backend", status=503)
+    with pytest.raises(BackendUnavailable):
+        rig.bot_activities.follow(rig.ref(key))
+    rig.clock.offset += timedelta(days=2)
+    assert rig.bot_activities.follow(rig.ref(key)).step is BotStep.CLOSE
+    assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("failed", "backend_lost")]
+    assert "bot.failed" in [event_type for event_type, _ in rig.told()]
+
+
+def test_a_bot_that_could_not_be_called_back_by_a_day_after_the_end_is_lost(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    rig.sandbox.fault(path="/backend", status=503)
+    with pytest.raises(BackendUnavailable):
+        rig.bot_activities.leave(rig.ref(key))
+    rig.clock.offset += timedelta(days=2)
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("failed", "backend_lost")]
 
 
 def test_intent_and_claim_rows_tell_what_was_done(rig: Rig) -> None:

@@ -276,6 +276,20 @@ def test_a_tombstone_names_no_rule(rig: Rig) -> None:
     assert (stored.reason, stored.rule, stored.rule_set_version, stored.rule_layer) == ("cancelled", None, None, None)
 
 
+def test_a_tombstone_of_an_occurrence_keeps_the_facts_of_what_it_was(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    series = rig.sandbox.event(ada, recurrence=["RRULE:FREQ=DAILY;COUNT=3"], attendees=["bob@acme.test"])
+    rig.sync(user)
+    first = rig.events(user)[0]
+    instance = f"/control/accounts/{ada}/events/{series['key']}"
+    rig.sandbox.http.delete(instance, params={"original_start": str(first.original_start)}).raise_for_status()
+    rig.sync(user)
+    tombstone = next(event for event in rig.events(user) if event.deleted)
+    assert tombstone.id == first.id
+    assert tombstone.facts == first.facts
+
+
 @BOTH
 def test_what_was_said_about_an_occurrence_goes_with_it_when_its_series_is_moved(rig: Rig, provider: Provider) -> None:
     ada = rig.sandbox.account("ada@acme.test", provider)

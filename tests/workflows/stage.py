@@ -26,6 +26,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.failures import FailureBoundary
+from activities.heartbeat import Heartbeats
 from meetbot.orchestration import (
     BotOrder,
     BotStart,
@@ -226,11 +227,12 @@ async def staged(
     played = PlayedActivities(answer)
     stage = Stage(client, played, tenant_id or f"tnt_{next(_tenant_numbers)}", skipping)
     of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
+    around = [FailureBoundary(), Heartbeats()]
     async with (
         Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
         Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),
-        Worker(client, task_queue=TaskQueue.SYNC, activities=[played.sync], interceptors=[FailureBoundary()]),
-        Worker(client, task_queue=TaskQueue.DISPATCH, activities=of_bots, interceptors=[FailureBoundary()]),
+        Worker(client, task_queue=TaskQueue.SYNC, activities=[played.sync], interceptors=around),
+        Worker(client, task_queue=TaskQueue.DISPATCH, activities=of_bots, interceptors=around),
     ):
         try:
             yield stage

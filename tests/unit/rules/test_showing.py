@@ -55,7 +55,7 @@ def test_what_is_not_there_is_shown_as_null() -> None:
 
 
 def test_each_calendar_user_sees_the_own_attributes_with_the_same_rules() -> None:
-    rules = compile_rules([RuleLayer(parse_rule_set({"rules": [rule(_MANAGER)]}), "1", LayerSource.TENANT)])
+    rules = compile_rules([RuleLayer(parse_rule_set({"rules": [rule(_MANAGER)]}), "1", LayerSource.DEFAULT)])
     for manager in ("ana@acme.com", "bob@acme.com"):
         event, context = case(attributes={"manager_email": manager})
         assert decide(event, context, rules).facts["attributes"] == {"manager_email": manager}

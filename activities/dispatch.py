@@ -1,0 +1,211 @@
+"""The dispatch: re-check with the provider, wait for the very instant, and ask the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+from temporalio import activity
+
+from activities.recheck import Verdict, recheck, recheck_any
+from activities.services import Services
+from meetbot.bots import stock
+from meetbot.bots.base import BotRequest, BotState
+from meetbot.errors import BackendRefused, BackendUnavailable
+from meetbot.ingest import redecide_event
+from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest, DispatchResult, MeetingRef
+from meetbot.resources import bot_resource
+from meetbot.storage import bots, outbox
+from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.calendar_user_context import load_context
+from meetbot.storage.tables import Bot, Dispatch, Tenant
+
+_RECHECK_SECONDS = 10.0
+# The last look at the provider begins this long before the backend is asked, and may end this long after.
+_LAST_LOOK = timedelta(milliseconds=800)
+_LAST_LOOK_SECONDS = 1.4
+# A meeting that keeps changing is looked at so often in one go; then the workflow takes over.
+_LOOKS = 3
+_FRESH_ENOUGH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A bot about to go: its claims with the leading one first, and what the backend is to be asked."""
+
+    request: BotRequest
+    dispatch_at: datetime
+    join_at: datetime
+    copies: Sequence[ClaimCopy]
+
+
+class DispatchActivity:
+    def __init__(self, services: Services, *, sleep_until: Callable[[datetime], None]) -> None:
+        self._services = services
+        self._sleep_until = sleep_until
+
+    @activity.defn(name="bot.dispatch", no_thread_cancel_exception=True)
+    def dispatch(self, request: DispatchRequest) -> DispatchResult:
+        """Re-check with the provider, wait for the very instant, and ask the backend. Safe to repeat at any point.
+
+        Raises `BackendUnavailable` where asking again may help.
+        """
+        for _ in range(_LOOKS):
+            result = self._dispatch_as_it_stands(request)
+            if result.outcome is not DispatchOutcome.CHANGED or not self._is_still_due(request):
+                return result
+        return DispatchResult(DispatchOutcome.CHANGED)
+
+    def _dispatch_as_it_stands(self, request: DispatchRequest) -> DispatchResult:
+        armed = self._arm(request)
+        if armed is None:
+            return DispatchResult(DispatchOutcome.CHANGED)
+        stopped = self._recheck(armed, request)
+        if stopped is not None:
+            return stopped
+        self._sleep_until(armed.dispatch_at)
+        if not self._intend(request, armed):
+            return DispatchResult(DispatchOutcome.CHANGED)
+        return self._ask_backend(request, armed)
+
+    def _is_still_due(self, request: DispatchRequest) -> bool:
+        """After a change: whether the same bot is to go now all the same, as with another link."""
+        ref = MeetingRef(request.tenant_id, request.meeting_key)
+        with self._services.database.transaction(request.tenant_id) as session:
+            order = stock.take_stock(session, ref, self._services.stock_taking())
+        same = (order.bot_id, order.generation) == (request.bot_id, request.generation)
+        due = order.arm_at is not None and order.arm_at <= self._services.clock()
+        return order.step is BotStep.WAIT and same and due
+
+    def _arm(self, request: DispatchRequest) -> Armed | None:
+        with self._services.database.transaction(request.tenant_id) as session:
+            bot = session.get(Bot, (request.tenant_id, request.bot_id))
+            if bot is None or not _awaits(bot, request) or bot.end_at <= self._services.clock():
+                return None
+            tenant = session.get_one(Tenant, request.tenant_id)
+            ref = MeetingRef(request.tenant_id, request.meeting_key)
+            copies = stock.standing_copies(session, ref, tenant, self._services.clock())
+            leader = stock.leading_claim(copies)
+            if leader is None:
+                return None
+            return Armed(
+                request=stock.backend_request(session, bot),
+                dispatch_at=bot.dispatch_at,
+                join_at=bot.join_at,
+                copies=[leader, *(copy for copy in copies if copy is not leader)],
+            )
+
+    def _recheck(self, armed: Armed, request: DispatchRequest) -> DispatchResult | None:
+        """None where the bot may go."""
+        checked = recheck_any(self._services, request.tenant_id, armed.copies, seconds=_RECHECK_SECONDS)
+        if checked.verdict is Verdict.CHANGED:
+            return DispatchResult(DispatchOutcome.CHANGED)
+        if checked.verdict is Verdict.UNREACHABLE and not self._may_go_unchecked(armed, request):
+            return DispatchResult(DispatchOutcome.HOLD)
+        if self._services.clock() >= armed.dispatch_at - _LAST_LOOK:
+            return None
+        # A change in the last seconds counts too.
+        self._sleep_until(armed.dispatch_at - _LAST_LOOK)
+        asked = checked.copy or armed.copies[0]
+        verdict = recheck(self._services, request.tenant_id, asked, seconds=_LAST_LOOK_SECONDS)
+        return DispatchResult(DispatchOutcome.CHANGED) if verdict is Verdict.CHANGED else None
+
+    def _may_go_unchecked(self, armed: Armed, request: DispatchRequest) -> bool:
+        """On the last known state if that is fresh; else only once the meeting's start has come."""
+        now = self._services.clock()
+        if request.hold_over or now >= armed.join_at:
+            return True
+        synced = [copy.last_synced_at for copy in armed.copies if copy.last_synced_at is not None]
+        return bool(synced) and now - max(synced) <= _FRESH_ENOUGH
+
+    def _intend(self, request: DispatchRequest, armed: Armed) -> bool:
+        """Write the intent down before the backend hears of it. False where the state of things changed meanwhile."""
+        ref = MeetingRef(request.tenant_id, request.meeting_key)
+        with self._services.database.transaction(request.tenant_id) as session:
+            meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
+            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
+            tenant = session.get_one(Tenant, request.tenant_id)
+            leader = stock.leading_claim(stock.standing_copies(session, ref, tenant, self._services.clock()))
+            if leader is None or meeting.held_at is not None or not _awaits(bot, request):
+                return False
+            if self._is_decided_otherwise_now(session, request.tenant_id, leader):
+                return False
+            if stock.target_of(leader).digest != bot.target_digest:
+                return False
+            bot.state = BotState.DISPATCHING
+            intent = bots.dispatch_of(session, bot)
+            if intent is not None:
+                intent.state = "intended"
+            else:
+                session.add(
+                    Dispatch(
+                        tenant_id=bot.tenant_id,
+                        meeting_key=bot.meeting_key,
+                        generation=bot.generation,
+                        bot_id=bot.id,
+                        external_id=armed.request.external_id,
+                        state="intended",
+                    )
+                )
+            return True
+
+    def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
+        """Rules, attributes or an override may have changed since the calendar user's last sync: the last word counts."""
+        user = load_context(session, tenant_id, claim.calendar_user_id)
+        return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
+
+    def _ask_backend(self, request: DispatchRequest, armed: Armed) -> DispatchResult:
+        asked_at = self._services.clock()
+        backend_request = _joining_at(armed.request, asked_at)
+        try:
+            created = self._services.backend.create(backend_request)
+        except BackendRefused as error:
+            self._note_refusal(request, error.code)
+            return DispatchResult(DispatchOutcome.REFUSED, error.code)
+        except BackendUnavailable as error:
+            # Should it never come to be, this is why.
+            self._note_trouble(request, error)
+            raise
+        with self._services.database.transaction(request.tenant_id) as session:
+            bots.lock_meeting(session, request.tenant_id, request.meeting_key)
+            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
+            dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+            dispatch.state, dispatch.accepted_at = "accepted", asked_at
+            dispatch.backend_bot_id = created.id
+            bot.backend_bot_id, bot.dispatched_at, bot.failure_code = created.id, asked_at, None
+            if BotState(bot.state) is BotState.DISPATCHING:
+                bot.state = BotState.DISPATCHED
+            bots.touch(bot, asked_at)
+            self._tell(session, "bot.dispatched", bot)
+        return DispatchResult(DispatchOutcome.DISPATCHED)
+
+    def _note_refusal(self, request: DispatchRequest, code: str) -> None:
+        with self._services.database.transaction(request.tenant_id) as session:
+            bots.lock_meeting(session, request.tenant_id, request.meeting_key)
+            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
+            dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+            dispatch.state = "refused"
+            bot.failure_code = code
+            stock.end_bot(session, bot, BotState.FAILED, self._services.clock())
+
+    def _note_trouble(self, request: DispatchRequest, error: BackendUnavailable) -> None:
+        with self._services.database.transaction(request.tenant_id) as session:
+            session.get_one(Bot, (request.tenant_id, request.bot_id)).failure_code = error.code
+            if error.nothing_done:
+                dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+                dispatch.state = "untaken"
+
+    def _tell(self, session: Session, event_type: str, bot: Bot) -> None:
+        session.flush()
+        data = bot_resource(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key))
+        outbox.emit(session, bot.tenant_id, event_type, data | bots.audience(session, bot))
+
+
+def _awaits(bot: Bot, request: DispatchRequest) -> bool:
+    return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
+
+
+def _joining_at(request: BotRequest, instant: datetime) -> BotRequest:
+    return replace(request, join_at=instant)
