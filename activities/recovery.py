@@ -1,23 +1,28 @@
-"""Calendar users whose workflow nobody started, as when Temporal was down while they connected, get it here."""
+"""Workflows that ought to run and do not: never started because Temporal was down, or ended by somebody's hand.
+
+What stands in the database says which. Starting one that runs changes nothing, so every worker may do this at any time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from temporalio.client import Client
 
-from meetbot.calendar_user_start import start_calendar_user
 from meetbot.storage.database import Database
+from meetbot.workflow_start import start_bot, start_calendar_user
 
 _EVERY_SECONDS = 30.0
 _BATCH = 500
 _log = structlog.get_logger(__name__)
 
-_SILENT = text(
+_SILENT_CALENDAR_USERS = text(
     """
     select tenant_id, id, provider from calendar_user
      where state in ('connecting', 'active')
@@ -27,28 +32,54 @@ _SILENT = text(
     """
 )
 
+# Those that are about to go or should have gone, and those that should be out of their meeting. At random, so that a crowd of
+# them leaves none out for long.
+_DUE_BOTS = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('scheduled', 'dispatching') and dispatch_at < now() + interval '1 minute'
+        or state in ('dispatched', 'joining', 'in_call', 'recording', 'finalizing')
+           and dispatch_at < now() and end_at < now() - interval '5 minutes'
+     order by random()
+     limit :batch
+    """
+)
+
 
 async def run_recovery(database: Database, client: Client, stop: asyncio.Event, *, interval: timedelta) -> None:
-    """Until `stop`: start the workflow of each calendar user that has been silent for two intervals. One that runs is left."""
+    """Until `stop`: see to calendar users that were silent for two intervals, and to bots that are due."""
     while not stop.is_set():
-        try:
-            await recover_once(database, client, interval=interval)
-        except Exception as error:
-            # The next round tries again; the text may quote a row.
-            _log.error("recovery failed", code=type(error).__name__)
+        await _attempted(recover_calendar_users(database, client, interval=interval))
+        await _attempted(recover_bots(database, client))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=_EVERY_SECONDS)
 
 
-async def recover_once(database: Database, client: Client, *, interval: timedelta) -> int:
+async def _attempted(recovery: Coroutine[Any, Any, int]) -> None:
+    try:
+        await recovery
+    except Exception as error:
+        # The next round tries again; the text may quote a row.
+        _log.error("recovery failed", code=type(error).__name__)
+
+
+async def recover_calendar_users(database: Database, client: Client, *, interval: timedelta) -> int:
     """How many silent calendar users were looked after."""
-    silent = await asyncio.to_thread(_silent_users, database, max(interval * 2, timedelta(seconds=10)))
-    for tenant_id, calendar_user_id, provider in silent:
-        await start_calendar_user(client, tenant_id, calendar_user_id, provider, interval=interval)
+    silence = max(interval * 2, timedelta(seconds=10)).total_seconds()
+    silent = await asyncio.to_thread(_rows, database, _SILENT_CALENDAR_USERS, {"silence": silence})
+    for row in silent:
+        await start_calendar_user(client, row.tenant_id, row.id, row.provider, interval=interval)
     return len(silent)
 
 
-def _silent_users(database: Database, silence: timedelta) -> list[tuple[str, str, str]]:
+async def recover_bots(database: Database, client: Client) -> int:
+    """How many bots were looked after; nearly all of them are well."""
+    due = await asyncio.to_thread(_rows, database, _DUE_BOTS, {})
+    for row in due:
+        await start_bot(client, row.tenant_id, row.meeting_key, row.state)
+    return len(due)
+
+
+def _rows(database: Database, query: TextClause, bounds: Mapping[str, Any]) -> Sequence[Row[Any]]:
     with database.relay() as session:
-        rows = session.execute(_SILENT, {"silence": silence.total_seconds(), "batch": _BATCH})
-        return [(row[0], row[1], row[2]) for row in rows]
+        return session.execute(query, {**bounds, "batch": _BATCH}).all()

@@ -15,7 +15,6 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from meetbot.calendar_user_start import start_calendar_user
 from meetbot.orchestration import (
     BotSignal,
     CalendarUserSignal,
@@ -23,6 +22,7 @@ from meetbot.orchestration import (
 )
 from meetbot.storage.calendar_users import CalendarUserRef
 from meetbot.temporal import connect
+from meetbot.workflow_start import start_calendar_user
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5

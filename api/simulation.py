@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
-from meetbot.decisions import Policy, StoredRuleSet, decide_event
+from meetbot.decisions import Decider, Policy, StoredRuleSet, decider
 from meetbot.events import Provider
 from meetbot.rules import Decision, ReasonCode, RuleSetBody
 from meetbot.storage.calendar_user_context import load_context
@@ -62,9 +62,10 @@ def simulate(
     user = load_context(session, tenant_id, calendar_user_id)
     if user is None:
         return None
-    policy = _with(user.policy, proposed)
+    # Decided anew, not as stored: rules put a moment ago may not have been applied yet.
+    present, changed = decider(user.policy, now=now), decider(_with(user.policy, proposed), now=now)
     rows = _next_rows(session, tenant_id, calendar_user_id, now=now, limit=MAX_EVENTS + 1)
-    events = [_simulated(row, user.provider, policy, now) for row in rows[:MAX_EVENTS]]
+    events = [_simulated(row, user.provider, present, changed) for row in rows[:MAX_EVENTS]]
     if user.grace_is_over(now):
         events = [_without_access(event) for event in events]
     events.sort(key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
@@ -99,12 +100,10 @@ def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
     )
 
 
-def _simulated(row: CalendarEvent, provider: Provider, policy: Policy, now: datetime) -> SimulatedEvent:
+def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed: Decider) -> SimulatedEvent:
     identity = Identity(row.tenant_id, row.calendar_user_id, row.id, row.meeting_key, row.series_key)
-    after = _view(decision := decide_event(policy, event_from_row(row, provider), identity, now=now))
-    before = SimulatedDecision.model_validate(
-        {"outcome": row.outcome, "reason": row.reason, "rule": row.rule, "rule_layer": row.rule_layer}
-    )
+    event = event_from_row(row, provider)
+    before, after = _view(present(event, identity)), _view(decision := changed(event, identity))
     return SimulatedEvent(
         event_id=row.id,
         title=row.title,

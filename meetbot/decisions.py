@@ -96,10 +96,6 @@ def decider(policy: Policy, *, now: datetime) -> Decider:
     return decide_one
 
 
-def decide_event(policy: Policy, event: Event, identity: Identity, *, now: datetime) -> Decision:
-    return decider(policy, now=now)(event, identity)
-
-
 def _context(policy: Policy, override: Override | None, now: datetime) -> DecisionContext:
     return DecisionContext(
         owner_email=policy.owner_email,

@@ -51,7 +51,8 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
     )
     action = next_action(_standing(bot), wish, now=taking.now, lead=lead)
     bot = _carry_out(session, action, meeting, bot, leader, taking, lead)
-    bots.acknowledge(session, ref.tenant_id, ref.meeting_key, copies)
+    taken = {copy.calendar_user_id: target_of(copy).digest for copy in copies}
+    bots.acknowledge(session, ref.tenant_id, ref.meeting_key, taken)
     return _order(bot, action)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,26 +82,33 @@ def claim_copies(session: Session, tenant_id: str, meeting_key: str) -> list[Cla
 
 _ACKNOWLEDGE = text(
     """
-    update bot_claim set acknowledged_digest = target_digest
-     where tenant_id = :tenant_id and meeting_key = :meeting_key
-       and (calendar_user_id, target_digest) in (select * from unnest(cast(:users as text[]), cast(:digests as text[])))
-       and acknowledged_digest is distinct from target_digest
+    update bot_claim claim set acknowledged_digest = taken.digest
+      from bot_claim mine
+      left join unnest(cast(:users as text[]), cast(:digests as text[])) taken (calendar_user_id, digest)
+             on taken.calendar_user_id = mine.calendar_user_id
+     where mine.tenant_id = :tenant_id and mine.meeting_key = :meeting_key
+       and claim.tenant_id = mine.tenant_id and claim.meeting_key = mine.meeting_key
+       and claim.calendar_user_id = mine.calendar_user_id
+       and claim.acknowledged_digest is distinct from taken.digest
     """
 )
 
 
-def acknowledge(session: Session, tenant_id: str, meeting_key: str, copies: Sequence[ClaimCopy]) -> None:
-    """Note that these claims, at the digests read, were taken in."""
-    if any(copy.acknowledged_digest != copy.target_digest for copy in copies):
-        session.execute(
-            _ACKNOWLEDGE,
-            {
-                "tenant_id": tenant_id,
-                "meeting_key": meeting_key,
-                "users": [copy.calendar_user_id for copy in copies],
-                "digests": [copy.target_digest for copy in copies],
-            },
-        )
+def acknowledge(session: Session, tenant_id: str, meeting_key: str, taken: Mapping[str, str]) -> None:
+    """Note what was taken in: by calendar user, the digest of the target as read.
+
+    It may be another than the claim's where a re-check has found something new, and a claim whose event does not stand is
+    taken in by nobody: where the calendar then goes back to what was claimed, the claim must be made again.
+    """
+    session.execute(
+        _ACKNOWLEDGE,
+        {
+            "tenant_id": tenant_id,
+            "meeting_key": meeting_key,
+            "users": list(taken.keys()),
+            "digests": list(taken.values()),
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ NAMING_CONVENTION = {
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
 LIVE_BOT_STATES = ("scheduled", "dispatching", "dispatched", "joining", "in_call", "recording", "finalizing")
+_IS_LIVE_BOT = "state in ('" + "','".join(LIVE_BOT_STATES) + "')"
 
 
 def _instant(*, nullable: bool = False) -> Any:
@@ -257,8 +258,9 @@ class Bot(SQLModel, table=True):
             "tenant_id",
             "meeting_key",
             unique=True,
-            postgresql_where=text("state in ('" + "','".join(LIVE_BOT_STATES) + "')"),
+            postgresql_where=text(_IS_LIVE_BOT),
         ),
+        Index("ix_bot_live_dispatch_at", "dispatch_at", postgresql_where=text(_IS_LIVE_BOT)),
         Index("ix_bot_meeting", "tenant_id", "meeting_key", "created_at"),
     )
 

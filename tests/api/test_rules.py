@@ -171,6 +171,16 @@ def test_a_simulation_says_which_events_flip_and_why_and_stores_nothing(tenant: 
     assert tenant.get(f"{path}/events/{customer.id}").json()["decision"]["outcome"] == "skip"
 
 
+def test_a_simulation_compares_with_the_rules_in_force_though_they_are_not_applied_yet(
+    tenant: Tenant, user: CalendarUser
+) -> None:
+    tenant.add_event(user, outcome="skip", reason="no_rule_matched")
+    path = f"/calendar/users/{user.id}/rules"
+    assert tenant.put(path, json=BRIEF).status_code == 200
+    simulation = tenant.post(f"{path}/simulate", json=BRIEF).json()
+    assert simulation["summary"] == {"record": 1, "skip": 0, "flips": 0}
+
+
 def test_a_simulation_is_asked_after_the_tenants_locked_layer(tenant: Tenant, user: CalendarUser) -> None:
     tenant.add_event(user)
     tenant.put("/calendar/rules/ahead", json=one("never customers", action="skip"))

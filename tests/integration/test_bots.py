@@ -166,6 +166,34 @@ def test_a_new_link_at_the_provider_is_the_one_that_is_joined(rig: Rig) -> None:
     assert "zoom" in job["meetingUrl"]
 
 
+@pytest.mark.parametrize("change", ["cancelled", "moved", "without a link"])
+def test_a_change_seen_by_the_recheck_and_taken_back_before_the_next_sync_leaves_the_meeting_its_bot(
+    rig: Rig, change: str
+) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sync(user)
+    link = rig.events(user)[0].meeting_url
+    if change == "cancelled":
+        rig.sandbox.cancel(event)
+    else:
+        rig.sandbox.change(event, **({"shift_minutes": 45} if change == "moved" else {"meeting_url": None}))
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
+    rig.bot_activities.schedule(rig.ref(key))
+    if change == "cancelled":
+        rig.sandbox.restore(event)
+    else:
+        rig.sandbox.change(event, **({"shift_minutes": -45} if change == "moved" else {"meeting_url": link}))
+
+    plan = rig.sync(user).plan
+
+    assert plan is not None
+    assert [(entry.meeting_key, entry.acknowledged) for entry in plan] == [(key, False)]
+    again = rig.bot_activities.schedule(rig.ref(key))
+    assert (again.step, again.join_at) == (BotStep.WAIT, order.join_at)
+    assert rig.bots()[-1].state == "scheduled"
+
+
 def test_a_declined_invitation_withdraws_only_its_own_claim_at_the_recheck(rig: Rig) -> None:
     ada, bob = rig.sandbox.account("ada@acme.test"), rig.sandbox.account("bob@acme.test")
     first, second = rig.connect(ada), rig.connect(bob)

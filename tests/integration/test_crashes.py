@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
-from meetbot.calendar_user_start import start_calendar_user
 from meetbot.dev.ports import free_port
 from meetbot.orchestration import calendar_user_workflow_id
 from meetbot.temporal import connect
+from meetbot.workflow_start import start_calendar_user
 from tests.rig import Rig
 from tests.stack import VaultService
 

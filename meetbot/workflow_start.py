@@ -1,4 +1,4 @@
-"""Starting a calendar user's workflow: the same from the HTTP front and from the worker's recovery."""
+"""Starting workflows from outside of workflows: from the HTTP front, and from the worker's recovery."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from temporalio.client import Client
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from meetbot.orchestration import (
+    BotStart,
     CalendarUserSignal,
     CalendarUserState,
     TaskQueue,
     WorkflowName,
+    bot_workflow_id,
     calendar_user_workflow_id,
 )
 from meetbot.temporal import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
@@ -56,5 +58,23 @@ async def start_calendar_user(
         static_details="Syncs one calendar and keeps a bot for each meeting that its rules want recorded.",
         priority=Priority(priority_key=3, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
         start_signal=signal,
+        rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str) -> None:
+    """Start the workflow of a meeting that has a bot, or leave the running one as it is. Raises Temporal's ``RPCError``."""
+    await client.start_workflow(
+        WorkflowName.BOT,
+        BotStart(tenant_id, meeting_key),
+        id=bot_workflow_id(tenant_id, meeting_key),
+        task_queue=TaskQueue.BOTS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)]
+        ),
+        static_summary="bot for a meeting, started again",
+        static_details="Its first workflow ended before the bot did, as when somebody terminates it.",
+        priority=Priority(priority_key=1, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
         rpc_timeout=_RPC_TIMEOUT,
     )

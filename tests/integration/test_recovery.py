@@ -1,0 +1,98 @@
+"""Workflows that ought to run and do not are started by any worker, from what stands in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+
+from activities.recovery import recover_bots, recover_calendar_users
+from meetbot.orchestration import bot_workflow_id, calendar_user_workflow_id
+from meetbot.storage.tables import CalendarUser
+from meetbot.temporal import connect
+from tests.rig import Rig
+
+pytestmark = pytest.mark.stack
+
+INTERVAL = timedelta(minutes=5)
+
+
+def bot_due(rig: Rig, *, starts_in_minutes: float) -> str:
+    """A scheduled bot whose workflow nobody started; its workflow's id."""
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sandbox.event(ada, starts_in_minutes=starts_in_minutes)
+    (entry,) = rig.planned(user)
+    rig.bot_activities.schedule(rig.ref(entry.meeting_key))
+    return bot_workflow_id(rig.tenant_id, entry.meeting_key)
+
+
+async def is_running(client: Client, workflow_id: str) -> bool:
+    running = f"WorkflowId = '{workflow_id}' and ExecutionStatus = 'Running'"
+    return [execution.id async for execution in client.list_workflows(running)] == [workflow_id]
+
+
+def test_a_due_bot_whose_workflow_was_terminated_gets_another(rig: Rig, temporal_address: str) -> None:
+    workflow_id = bot_due(rig, starts_in_minutes=2)
+
+    async def scenario() -> list[bool]:
+        client = await connect(temporal_address)
+        before = await is_running(client, workflow_id)
+        assert await recover_bots(rig.database, client) == 1
+        first = await is_running(client, workflow_id)
+        await client.get_workflow_handle(workflow_id).terminate("an operator's hand")
+        ended = await is_running(client, workflow_id)
+        await recover_bots(rig.database, client)
+        return [before, first, ended, await is_running(client, workflow_id)]
+
+    assert asyncio.run(scenario()) == [False, True, False, True]
+
+
+def test_a_workflow_that_runs_is_left_as_it_is(rig: Rig, temporal_address: str) -> None:
+    workflow_id = bot_due(rig, starts_in_minutes=2)
+
+    async def scenario() -> set[str | None]:
+        client = await connect(temporal_address)
+        runs: set[str | None] = set()
+        for _ in range(2):
+            await recover_bots(rig.database, client)
+            runs.add((await client.get_workflow_handle(workflow_id).describe()).run_id)
+        return runs
+
+    assert len(asyncio.run(scenario())) == 1
+
+
+def test_a_bot_that_is_not_due_for_long_is_nobodys_worry(rig: Rig, temporal_address: str) -> None:
+    workflow_id = bot_due(rig, starts_in_minutes=60)
+
+    async def scenario() -> tuple[int, bool]:
+        client = await connect(temporal_address)
+        return await recover_bots(rig.database, client), await is_running(client, workflow_id)
+
+    assert asyncio.run(scenario()) == (0, False)
+
+
+def test_a_calendar_user_that_fell_silent_gets_its_workflow(rig: Rig, temporal_address: str) -> None:
+    user = rig.connect(rig.sandbox.account("ada@acme.test"))
+    with rig.database.transaction(rig.tenant_id) as session:
+        row = session.get_one(CalendarUser, (rig.tenant_id, user))
+        row.last_synced_at = rig.clock() - 3 * INTERVAL
+
+    async def scenario() -> tuple[int, bool]:
+        client = await connect(temporal_address)
+        looked_after = await recover_calendar_users(rig.database, client, interval=INTERVAL)
+        return looked_after, await is_running(client, calendar_user_workflow_id(rig.tenant_id, user))
+
+    assert asyncio.run(scenario()) == (1, True)
+
+
+def test_a_calendar_user_that_syncs_is_left_alone(rig: Rig, temporal_address: str) -> None:
+    user = rig.connect(rig.sandbox.account("ada@acme.test"))
+    rig.sync(user)
+
+    async def scenario() -> int:
+        return await recover_calendar_users(rig.database, await connect(temporal_address), interval=INTERVAL)
+
+    assert asyncio.run(scenario()) == 0
