@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 from temporalio import activity
 
-from activities.recheck import Verdict, recheck, recheck_any
+from activities.recheck import Question, Verdict, recheck, recheck_any
 from activities.services import Services
 from meetbot.bots import stock
 from meetbot.bots.base import BotRequest, BotState
@@ -99,7 +99,9 @@ class DispatchActivity:
 
     def _recheck(self, armed: Armed, request: DispatchRequest) -> DispatchResult | None:
         """None where the bot may go."""
-        checked = recheck_any(self._services, request.tenant_id, armed.copies, seconds=_RECHECK_SECONDS)
+        checked = recheck_any(
+            self._services, request.tenant_id, request.meeting_key, armed.copies, seconds=_RECHECK_SECONDS
+        )
         if checked.verdict is Verdict.CHANGED:
             return DispatchResult(DispatchOutcome.CHANGED)
         if checked.verdict is Verdict.UNREACHABLE and not self._may_go_unchecked(armed, request):
@@ -108,7 +110,7 @@ class DispatchActivity:
             return None
         # A change in the last seconds counts too.
         self._sleep_until(armed.dispatch_at - _LAST_LOOK)
-        asked = checked.copy or armed.copies[0]
+        asked = Question(request.meeting_key, checked.copy or armed.copies[0])
         verdict = recheck(self._services, request.tenant_id, asked, seconds=_LAST_LOOK_SECONDS)
         return DispatchResult(DispatchOutcome.CHANGED) if verdict is Verdict.CHANGED else None
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from sqlmodel import Session
 
 from activities.services import Services
 from meetbot.errors import ProviderError, ResourceGone, VaultError
-from meetbot.ingest import DecidedEvent, decide_raw, record_of
+from meetbot.events import Event, EventStatus
+from meetbot.ingest import decide_now, record_of
+from meetbot.providers.http import Deadline
+from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.events import bury_events, write_events
-from meetbot.sync import looked_up
+from meetbot.sync import fingerprint_of
+
+# Where several claimants can be asked, a provider that hangs gets no longer than this, or an even share of the time.
+_LEAST_SHARE_SECONDS = 2.5
+_TOO_SHORT_SECONDS = 0.05
 
 
 class Verdict(StrEnum):
@@ -30,72 +40,107 @@ class Recheck:
     copy: ClaimCopy | None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One copy to be read again. ``unasked``: the copies before it, whose providers did not answer."""
+
+    meeting_key: str
+    copy: ClaimCopy
+    unasked: Sequence[ClaimCopy] = ()
+
+
 _UNREACHABLE = Recheck(Verdict.UNREACHABLE, None)
 
 
-def recheck_any(services: Services, tenant_id: str, copies: Sequence[ClaimCopy], *, seconds: float) -> Recheck:
+def recheck_any(
+    services: Services, tenant_id: str, meeting_key: str, copies: Sequence[ClaimCopy], *, seconds: float
+) -> Recheck:
     """Ask with the first claimant whose provider answers, the leading copy's first, in `seconds` altogether."""
-    deadline = time.monotonic() + seconds
-    for copy in copies:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0.05:
+    deadline = Deadline(seconds)
+    for number, copy in enumerate(copies):
+        remaining = deadline.remaining()
+        if remaining <= _TOO_SHORT_SECONDS:
             break
-        verdict = recheck(services, tenant_id, copy, seconds=remaining)
+        share = max(remaining / (len(copies) - number), min(remaining, _LEAST_SHARE_SECONDS))
+        verdict = recheck(services, tenant_id, Question(meeting_key, copy, copies[:number]), seconds=share)
         if verdict is not Verdict.UNREACHABLE:
             return Recheck(verdict, copy)
     return _UNREACHABLE
 
 
-def recheck(services: Services, tenant_id: str, copy: ClaimCopy, *, seconds: float) -> Verdict:
+def recheck(services: Services, tenant_id: str, question: Question, *, seconds: float) -> Verdict:
     """Read one copy at its provider; where it differs from what is stored, store it with a new decision."""
+    deadline = Deadline(seconds)
     with services.database.transaction(tenant_id) as session:
-        user = load_context(session, tenant_id, copy.calendar_user_id)
+        user = load_context(session, tenant_id, question.copy.calendar_user_id)
     if user is None or not user.is_connected:
         return Verdict.UNREACHABLE
     try:
-        return _read(services, user, copy, seconds)
-    except ResourceGone:
-        return _bury(services, user, copy)
+        raw = _confirmed(services, user, question.copy, deadline)
     except (ProviderError, VaultError):
         # Whether access is really lost is the sync's to find out and tell; here it only means: ask somebody else.
         return Verdict.UNREACHABLE
+    return _take_in(services, user, question, raw)
 
 
-def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, seconds: float) -> Verdict:
+def _confirmed(
+    services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline
+) -> Mapping[str, Any] | None:
+    """The event as it is now; None where it is gone by two answers: one that goes astray must cost no meeting its bot."""
+    try:
+        return _read(services, user, copy, deadline)
+    except ResourceGone:
+        pass
+    try:
+        return _read(services, user, copy, deadline)
+    except ResourceGone:
+        return None
+
+
+def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline) -> Mapping[str, Any]:
     provider = services.providers[user.provider]
-    raw = services.tokens.call(
+    return services.tokens.call(
         user,
         lambda token: provider.get_event(
             token,
             calendar_id=copy.calendar_id,
             provider_event_id=copy.provider_event_id,
-            timeout_seconds=seconds,
+            timeout_seconds=deadline.remaining(),
         ),
+        deadline=deadline,
     )
-    change = looked_up(copy.calendar_id, raw, None)
+
+
+def _take_in(
+    services: Services, user: CalendarUserContext, question: Question, raw: Mapping[str, Any] | None
+) -> Verdict:
     now = services.clock()
-    decided = decide_raw(user, provider, change, now=now)
-    if decided is None:
-        return _bury(services, user, copy)
-    if _stands(decided, copy):
+    provider = services.providers[user.provider]
+    event = provider.normalise(question.copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+    if raw is None or event is None or event.status is EventStatus.CANCELLED:
+        with services.database.transaction(user.tenant_id) as session:
+            bury_events(session, user.tenant_id, [question.copy.event_id], now=now)
+            # One who only removed a meeting from their own calendar is no witness against it.
+            if event is not None:
+                _doubt_unasked(session, user, question, now)
+        return Verdict.CHANGED
+    decided, is_as_stored = decide_now(user, event, now=now), _is_as_stored(event, question.copy)
+    if is_as_stored and decided.decision.outcome == "record":
         return Verdict.STANDS
     with services.database.transaction(user.tenant_id) as session:
-        write_events(session, [record_of(user, decided, change.fingerprint, now=now)])
+        write_events(session, [record_of(user, decided, fingerprint_of(raw), now=now)])
+        if not is_as_stored:
+            _doubt_unasked(session, user, question, now)
     return Verdict.CHANGED
 
 
-def _stands(decided: DecidedEvent, copy: ClaimCopy) -> bool:
-    event = decided.event
-    return (
-        decided.decision.outcome == "record"
-        and (event.start, event.end) == (copy.start_at, copy.end_at)
-        and event.link is not None
-        and event.link.url == copy.meeting_url
-    )
+def _doubt_unasked(session: Session, user: CalendarUserContext, question: Question, now: datetime) -> None:
+    """The meeting was cancelled or changed: the copies that nobody could read are out of date."""
+    if question.unasked:
+        unasked = [copy.calendar_user_id for copy in question.unasked]
+        bots.doubt(session, user.tenant_id, question.meeting_key, unasked, now=now)
 
 
-def _bury(services: Services, user: CalendarUserContext, copy: ClaimCopy) -> Verdict:
-    """Cancelled, gone from the calendar, or no event any more."""
-    with services.database.transaction(user.tenant_id) as session:
-        bury_events(session, user.tenant_id, [copy.event_id], now=services.clock())
-    return Verdict.CHANGED
+def _is_as_stored(event: Event, copy: ClaimCopy) -> bool:
+    url = event.link.url if event.link is not None else None
+    return (event.start, event.end, url) == (copy.start_at, copy.end_at, copy.meeting_url)

@@ -26,6 +26,7 @@ class Services:
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]
+    public_url: str
     window_days: int
     horizon: timedelta
     join_lead: timedelta

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 from temporalio import activity
 
 from activities.services import Services
-from meetbot.errors import ProviderError, ReconnectRequired, ResourceGone
+from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, ResourceGone
 from meetbot.ingest import decided_events, redecide
 from meetbot.orchestration import SyncRequest, SyncResult, SyncScope
 from meetbot.planning import Candidate, choose_candidates, plan_digest
@@ -22,12 +22,14 @@ from meetbot.storage.claims import candidates_of, replace_claims, withdraw_all
 from meetbot.storage.events import StoredEvent, bury_events, stored_events, write_events
 from meetbot.storage.refresh_tokens import mark_needs_reconnect
 from meetbot.storage.successors import carry_over
-from meetbot.sync import ChangedEvent, Comparison, Window, compare, looked_up, window_at
+from meetbot.sync import ChangedEvent, Comparison, Window, compare, fingerprint_of, window_at
 
 # Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone"; beyond this many
 # (a series was cut short, say) they count as gone until a listing shows them again.
 _MAX_LOOKED_UP = 25
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
+# A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
+_REJECTED_FOR = timedelta(hours=6)
 
 GONE = "gone"
 
@@ -50,6 +52,12 @@ class SyncActivities:
                 listing = self._list(user, window)
             except ReconnectRequired as error:
                 user = self._lose_access(user, error.code, started)
+            except AccessTokenRejected as error:
+                if started < _last_good(user) + _REJECTED_FOR:
+                    self._note_error(user, error.code)
+                    raise
+                # Read again: the refresh just before may have brought another refresh token.
+                user = self._lose_access(self._load(request) or user, error.code, started)
             except ProviderError as error:
                 self._note_error(user, error.code)
                 raise
@@ -128,7 +136,7 @@ class SyncActivities:
                 timeout_seconds=_LOOK_UP_TIMEOUT_SECONDS,
             ),
         )
-        return looked_up(event.calendar_id, raw, event)
+        return ChangedEvent(event.calendar_id, raw, fingerprint_of(raw), event)
 
     def _write(
         self,
@@ -216,9 +224,14 @@ class SyncActivities:
                 session, user.tenant_id, user.id, token_version=user.token_version, code=code, now=now
             )
             if lost:
-                sync_marks.announce_lost_access(session, user, now=now)
+                sync_marks.announce_lost_access(session, user, public_url=self._services.public_url, now=now)
         return replace(user, state="needs_reconnect", state_changed_at=now, error_code=code) if lost else user
 
     def _note_error(self, user: CalendarUserContext, code: str) -> None:
         with self._services.database.transaction(user.tenant_id) as session:
             sync_marks.note_error(session, user, code=code)
+
+
+def _last_good(user: CalendarUserContext) -> datetime:
+    """When the calendar was last known to be readable: its last sync, or its last connecting."""
+    return max(user.last_synced_at or user.state_changed_at, user.state_changed_at)

@@ -94,6 +94,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         backend=build_backend(settings, to_backend),
         clock=clock,
         connections=(to_providers, to_backend),
+        public_url=settings.public_url,
         window_days=settings.sync_window_days,
         horizon=timedelta(hours=settings.schedule_horizon_hours),
         join_lead=timedelta(seconds=settings.join_lead_seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,15 @@ def page(
 
 
 def message_page(
-    title: str, text: str, *, status: int = 200, good: bool = False, reload_seconds: int = 0
+    title: str,
+    text: str,
+    *,
+    status: int = 200,
+    good: bool = False,
+    reload_seconds: int = 0,
+    told: Sequence[tuple[str, str]] = (),
 ) -> HTMLResponse:
-    """One sentence to a person."""
+    """One sentence to a person; ``told`` is what a customer's own page would have been told."""
     headers = {"Retry-After": str(reload_seconds)} if reload_seconds else {}
     return page(
         "message.html",
@@ -45,4 +52,5 @@ def message_page(
         text=text,
         good=good,
         reload_seconds=reload_seconds,
+        told=told,
     )

@@ -5,17 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
+from api.times import instant_of
 from meetbot.errors import Fault, InvalidInput
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 250
 _CHECKSUM_BYTES = 8
 Item = TypeVar("Item")
+Place = TypeVar("Place")
+
+PlaceText = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^[ -~]*$")]
+PlaceInstant = Annotated[datetime, PlainValidator(instant_of)]
+"""From whole microseconds, as `micros_of` gives them."""
+PlaceNumber = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
 
 class PageQuery(BaseModel):
@@ -44,20 +52,23 @@ def encode_cursor(place: Sequence[str | int | None], *, asked: str) -> str:
     return base64.urlsafe_b64encode(_checksum(payload, asked) + payload).decode("ascii").rstrip("=")
 
 
-def decode_cursor(cursor: str | None, *, asked: str, length: int) -> list[Any] | None:
-    """The place, or None for the first page. Raises `InvalidInput` (``invalid_cursor``)."""
+def decode_cursor(cursor: str | None, *, asked: str, shape: TypeAdapter[Place]) -> Place | None:
+    """The place, or None for the first page. Raises `InvalidInput` (``invalid_cursor``).
+
+    The checksum is no signature: a place that somebody made up is refused where it has not the ``shape``, and shows nothing
+    that the listing itself would not.
+    """
     if cursor is None:
         return None
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         checksum, payload = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
-        place = orjson.loads(payload) if checksum == _checksum(payload, asked) else None
+        if checksum == _checksum(payload, asked):
+            return shape.validate_python(orjson.loads(payload))
     except ValueError:
-        place = None
-    if not isinstance(place, list) or len(place) != length:
-        reason = "not a cursor of this listing with these filters"
-        raise InvalidInput("invalid_cursor", reason, (Fault("cursor", "invalid_cursor", reason),))
-    return place
+        pass
+    reason = "not a cursor of this listing with these filters"
+    raise InvalidInput("invalid_cursor", reason, (Fault("cursor", "invalid_cursor", reason),))
 
 
 def _checksum(payload: bytes, asked: str) -> bytes:

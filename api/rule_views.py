@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 from sqlmodel import Session
 
 from api.fields import Body
-from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceNumber, decode_cursor, encode_cursor
 from api.problems import not_found
 from meetbot.storage.rule_sets import add_version, find_version, list_versions
 from meetbot.storage.tables import RuleSet
@@ -55,13 +55,16 @@ def _fields(row: RuleSet) -> dict[str, Any]:
     }
 
 
+_PLACE: TypeAdapter[tuple[int]] = TypeAdapter(tuple[PlaceNumber])
+
+
 def versions_page(
     session: Session, tenant_id: str, owner: str, layer: str, query: VersionsQuery
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     asked = f"versions {tenant_id} {owner} {layer} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, length=1)
-    before = int(place[0]) if place is not None else None
+    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
+    before = place[0] if place is not None else None
     rows = list_versions(session, tenant_id, owner, layer, before=before, limit=query.limit + 1)
     shown = rows[: query.limit]
     data = [

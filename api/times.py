@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from meetbot.errors import InvalidInput
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -14,8 +12,10 @@ def micros_of(instant: datetime | None) -> int | None:
 
 
 def instant_of(micros: object) -> datetime:
-    """Raises `InvalidInput` (``invalid_cursor``) for what `micros_of` never gave."""
+    """Raises ValueError for what `micros_of` never gave."""
+    if not isinstance(micros, int):
+        raise ValueError("no whole number of microseconds")
     try:
-        return _EPOCH + timedelta(microseconds=int(str(micros)))
-    except (ValueError, OverflowError):
-        raise InvalidInput("invalid_cursor", "not a cursor of this listing") from None
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        raise ValueError("no instant that a datetime can hold") from None

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from meetbot.errors import AccessTokenRejected, OperatorRequired, ReconnectRequired
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
 from meetbot.events import Provider
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
+from meetbot.providers.http import Deadline
+from meetbot.providers.oauth import TOKEN_SECONDS
 from meetbot.sealing import SealedSecret, SecretBinding, seal_with
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
@@ -25,6 +27,8 @@ REFRESH_TOKEN_KIND = "refresh_token"  # noqa: S105 - the name of a kind of secre
 _EXPIRY_MARGIN = timedelta(seconds=60)
 _CACHED_TOKENS = 50_000
 _LOCK_STRIPES = 256
+# Two refreshes, each after having waited for another one.
+_TOKENS_SECONDS = 80.0
 
 
 def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
@@ -54,31 +58,37 @@ class AccessTokens:
         self._tokens: dict[tuple[str, str], tuple[int, TokenGrant]] = {}
         self._locks = tuple(threading.Lock() for _ in range(_LOCK_STRIPES))
 
-    def call(self, user: CalendarUserContext, request: Callable[[str], Answer]) -> Answer:
+    def call(
+        self,
+        user: CalendarUserContext,
+        request: Callable[[str], Answer],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Answer:
         """Make a request with a good access token; once more with a fresh one where the provider rejects the first.
 
-        Raises `ReconnectRequired` where the provider rejects a token it has only just issued.
+        `deadline` bounds what getting tokens takes; the request has to keep to it by itself. Raises `AccessTokenRejected`
+        where the provider rejects even a token it has only just issued.
         """
-        token = self.access_token(user)
+        deadline = deadline or Deadline(_TOKENS_SECONDS)
+        token = self._access_token(user, deadline)
         try:
             return request(token)
         except AccessTokenRejected:
-            fresh = self.access_token(user, rejected=token)
-        try:
-            return request(fresh)
-        except AccessTokenRejected:
-            raise ReconnectRequired(
-                "access_token_rejected",
-                "the provider rejects a token it has just issued",
-                next_step="connect the calendar again",
-            ) from None
+            fresh = self._access_token(user, deadline, rejected=token)
+        return request(fresh)
 
-    def access_token(self, user: CalendarUserContext, *, rejected: str | None = None) -> str:
-        with self._locks[hash((user.tenant_id, user.id)) % _LOCK_STRIPES]:
+    def _access_token(self, user: CalendarUserContext, deadline: Deadline, *, rejected: str | None = None) -> str:
+        lock = self._locks[hash((user.tenant_id, user.id)) % _LOCK_STRIPES]
+        if not lock.acquire(timeout=deadline.remaining()):
+            raise RetryLater("token_refresh_slow", "another refresh keeps the way blocked")
+        try:
             held = self._held(user)
             if held is not None and held != rejected:
                 return held
-            return self._refresh(user).access_token
+            return self._refresh(user, deadline).access_token
+        finally:
+            lock.release()
 
     def forget(self, tenant_id: str, calendar_user_id: str) -> None:
         self._tokens.pop((tenant_id, calendar_user_id), None)
@@ -89,7 +99,7 @@ class AccessTokens:
             return None
         return grant.access_token if grant.expires_at - _EXPIRY_MARGIN > self._clock() else None
 
-    def _refresh(self, user: CalendarUserContext) -> TokenGrant:
+    def _refresh(self, user: CalendarUserContext, deadline: Deadline) -> TokenGrant:
         client = self._clients.get(user.provider)
         if client is None:
             raise OperatorRequired(
@@ -98,7 +108,9 @@ class AccessTokens:
                 next_step=f"set MEETBOT_{user.provider.upper()}_CLIENT_ID and _CLIENT_SECRET",
             )
         refresh_token = self._open(user)
-        grant = self._providers[user.provider].refresh(client, refresh_token)
+        grant = self._providers[user.provider].refresh(
+            client, refresh_token, timeout_seconds=min(deadline.remaining(), TOKEN_SECONDS)
+        )
         # A rotated token is stored before its access token is used: a crash in between must not lose the newest one.
         version = self._store_rotated(user, refresh_token, grant)
         if len(self._tokens) >= _CACHED_TOKENS:

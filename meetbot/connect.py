@@ -101,6 +101,13 @@ def reconnect_token(tenant_id: str, calendar_user_id: str, sealed_token: bytes) 
     return f"{tenant_id}.{calendar_user_id}.{_base64url(_reconnect_mac(calendar_user_id, sealed_token))}"
 
 
+def reconnect_url(public_url: str, tenant_id: str, calendar_user_id: str, sealed_token: bytes) -> str:
+    """Where the end-user connects the same calendar again."""
+    return (
+        f"{public_url.rstrip('/')}/v1/calendar/reconnect/{reconnect_token(tenant_id, calendar_user_id, sealed_token)}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ReconnectClaim:
     tenant_id: str

@@ -46,11 +46,10 @@ def decided_events(
     return records
 
 
-def decide_raw(
-    user: CalendarUserContext, provider: CalendarProvider, change: ChangedEvent, *, now: datetime
-) -> DecidedEvent | None:
-    """The event as it is now with its decision; None for what is no event, or older than what is stored."""
-    return _decided(user, provider, change, decider(user.policy, now=now))
+def decide_now(user: CalendarUserContext, event: Event, *, now: datetime) -> DecidedEvent:
+    """One event with its decision by the policy in force."""
+    identity = identity_of(event, user.tenant_id, user.id)
+    return DecidedEvent(event, identity, decider(user.policy, now=now)(event, identity))
 
 
 def _decided(

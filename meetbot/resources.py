@@ -14,6 +14,7 @@ def bot_resource(bot: Bot, claims: Sequence[str]) -> dict[str, Any]:
     return public_resources.bot_resource(bot, claims).document()
 
 
-def calendar_user_resource(user: CalendarUser, *, now: datetime) -> dict[str, Any]:
+def calendar_user_resource(user: CalendarUser, *, now: datetime, reconnect_url: str | None = None) -> dict[str, Any]:
     """With the ``sequence`` that tells an older message from a newer one."""
-    return public_resources.calendar_user_resource(user, now=now).document() | {"sequence": user.sequence}
+    resource = public_resources.calendar_user_resource(user, now=now, reconnect_url=reconnect_url)
+    return resource.document() | {"sequence": user.sequence}

@@ -45,9 +45,9 @@ class ChangedEvent:
     stored: StoredEvent | None
 
 
-def looked_up(calendar_id: str, raw: RawEvent, stored: StoredEvent | None) -> ChangedEvent:
-    """An event that was asked for by itself. The next listing may word the same differently and then counts as a change."""
-    return ChangedEvent(calendar_id, raw, fingerprint(orjson.dumps(raw)), stored)
+def fingerprint_of(raw: RawEvent) -> bytes:
+    """Of an event that was asked for by itself. A listing may word the same differently, which then counts as a change."""
+    return fingerprint(orjson.dumps(raw))
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,13 +273,13 @@ def _details(state: CalendarUserState, known: dict[str, PlanEntry], now: datetim
         f"- last sync: {state.last_synced_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_synced_at else "- never synced",
         f"- last error: {state.last_error or 'none'}",
         f"- every {state.interval_seconds} s",
-        f"- meetings to be recorded soon: {len(known)}",
+        f"- meetings to be recorded, under way or near: {len(known)}",
         "",
     ]
     upcoming = sorted(known.values(), key=lambda entry: (entry.join_at, entry.meeting_key))[:20]
     lines += [
         f"- {entry.join_at:%Y-%m-%d %H:%M} UTC `{bot_workflow_id(state.tenant_id, entry.meeting_key)}`"
-        f"{' (running)' if entry.join_at <= now else ''}"
+        f"{' (has begun)' if entry.join_at <= now else ''}"
         for entry in upcoming
     ]
     return "\n".join(lines)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
 from api.container import Container
-from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, described, not_found
-from api.times import instant_of, micros_of
+from api.times import micros_of
 from meetbot.public_resources import BotResource, BotState, bot_resource
 from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
 from meetbot.storage.tables import Bot
 
 router = APIRouter(prefix="/bots", tags=["bots"])
+
+_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
 
 Reader = Annotated[Caller, Depends(requires(Scope.BOTS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.BOTS_WRITE))]
@@ -36,13 +39,13 @@ class BotsQuery(PageQuery):
 def list_tenant_bots(query: Annotated[BotsQuery, Query()], caller: Reader, services: Container) -> Page[BotResource]:
     """The newest first."""
     asked = f"bots {caller.tenant_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, length=2)
+    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
     with services.database.transaction(caller.tenant_id) as session:
         rows = list_bots(
             session,
             caller.tenant_id,
             BotFilter(query.state, query.meeting_key, query.calendar_user_id),
-            before=(instant_of(place[0]), str(place[1])) if place is not None else None,
+            before=place,
             limit=query.limit + 1,
         )
         shown = rows[: query.limit]

@@ -177,8 +177,10 @@ def _ended(arrival: Arrival) -> Response:
     if url is not None:
         return RedirectResponse(url, status_code=302)
     if arrival.error is None:
-        return message_page("Your calendar is connected", "You can close this page.", good=True)
-    return message_page(*_MESSAGES[arrival.error])
+        return message_page(
+            "Your calendar is connected", "You can close this page.", good=True, told=arrival.parameters()
+        )
+    return message_page(*_MESSAGES[arrival.error], told=arrival.parameters())
 
 
 _MESSAGES = {

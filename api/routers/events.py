@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
 from api.container import Container, Services
 from api.fields import Instant
-from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
-from api.times import instant_of, micros_of
+from api.times import micros_of
 from meetbot.public_resources import (
     BotResource,
     DispatchResource,
@@ -39,6 +40,8 @@ from meetbot.storage.tables import CalendarEvent
 from meetbot.storage.watermarks import Watermark, current_watermark, parse_watermark
 
 router = APIRouter(prefix="/calendar/users/{calendar_user_id}/events", tags=["events"])
+
+_PLACE: TypeAdapter[tuple[str, datetime | None, str]] = TypeAdapter(tuple[PlaceText, PlaceInstant | None, PlaceText])
 
 Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 
@@ -69,19 +72,19 @@ def list_user_events(
 ) -> EventPage:
     """In the order of their start; with `updated_since` in no meaningful order. Tombstones are kept for 30 days."""
     asked = f"events {caller.tenant_id} {calendar_user_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, length=3)
+    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
     with services.database.transaction(caller.tenant_id) as session:
         if find_calendar_user(session, caller.tenant_id, calendar_user_id) is None:
             raise not_found("calendar_user")
         since = _since(session, services, query)
         # Before the first row is read: whatever is not yet visible to this listing is after it.
-        watermark = current_watermark(session) if place is None else str(place[0])
+        watermark = current_watermark(session) if place is None else place[0]
         rows = list_events(
             session,
             caller.tenant_id,
             calendar_user_id,
             _filter(query, since),
-            after=None if place is None else _after(place),
+            after=None if place is None else After(start_at=place[1], id=place[2]),
             limit=query.limit + 1,
         )
         shown = rows[: query.limit]
@@ -112,10 +115,6 @@ def _filter(query: EventsQuery, since: Watermark | None) -> EventFilter:
         calendar_id=query.calendar_id,
         changed_since=None if since is None else since.xid,
     )
-
-
-def _after(place: list[object]) -> After:
-    return After(id=str(place[2]), start_at=None if place[1] is None else instant_of(place[1]))
 
 
 def _views(session: Session, tenant_id: str, calendar_user_id: str, rows: list[CalendarEvent]) -> list[EventResource]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from api.auth import Caller, Scope, requires
 from api.container import Container, Services
 from api.fields import AttributeChanges, Body, ShortText
-from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
-from api.times import instant_of, micros_of
-from meetbot.connect import reconnect_token
+from api.times import micros_of
+from meetbot.connect import reconnect_url
 from meetbot.orchestration import CalendarUserSignal
 from meetbot.public_resources import CalendarUserResource, CalendarUserState, calendar_user_resource
 from meetbot.storage.calendar_users import (
@@ -26,6 +27,8 @@ from meetbot.storage.calendar_users import (
 from meetbot.storage.tables import CalendarUser
 
 router = APIRouter(prefix="/calendar/users", tags=["calendar users"])
+
+_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
 
 Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))]
@@ -43,14 +46,14 @@ def list_users(
 ) -> Page[CalendarUserResource]:
     """In the order in which they were first connected."""
     asked = f"users {caller.tenant_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, length=2)
+    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
     wanted = CalendarUserFilter(query.customer_user_id, query.provider, query.state)
     with services.database.transaction(caller.tenant_id) as session:
         rows = list_calendar_users(
             session,
             caller.tenant_id,
             wanted,
-            after=(instant_of(place[0]), str(place[1])) if place is not None else None,
+            after=place,
             limit=query.limit + 1,
         )
     shown = rows[: query.limit]
@@ -114,6 +117,5 @@ def reference(row: CalendarUser) -> CalendarUserRef:
 
 
 def view(services: Services, row: CalendarUser) -> CalendarUserResource:
-    token = reconnect_token(row.tenant_id, row.id, row.refresh_ciphertext)
-    url = f"{services.settings.public_url.rstrip('/')}/v1/calendar/reconnect/{token}"
+    url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.refresh_ciphertext)
     return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
@@ -14,8 +14,9 @@ from api.auth import Caller, Scope, requires
 from api.container import Container, Services
 from api.fields import Body, Instant
 from api.idempotency import Creation
-from api.paging import Page, PageQuery, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
+from api.times import micros_of
 from meetbot.errors import Fault
 from meetbot.ids import new_id
 from meetbot.sealing import seal_with
@@ -327,10 +328,12 @@ def _unique(patterns: list[str]) -> list[str]:
     return list(dict.fromkeys(patterns))
 
 
+_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
+
+
 def _place(cursor: str | None, asked: str) -> tuple[datetime, str] | None:
-    place = decode_cursor(cursor, asked=asked, length=2)
-    return None if place is None else (datetime.fromisoformat(place[0]), str(place[1]))
+    return decode_cursor(cursor, asked=asked, shape=_PLACE)
 
 
 def _next_cursor(rows: Any, *, more: bool, asked: str) -> str | None:
-    return encode_cursor([rows[-1].created_at.isoformat(), rows[-1].id], asked=asked) if more else None
+    return encode_cursor([micros_of(rows[-1].created_at), rows[-1].id], asked=asked) if more else None

@@ -112,6 +112,8 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
     bot.backend_bot_id = bot.backend_bot_id or reported.id
     bot.dispatched_at = bot.dispatched_at or dispatch.requested_at
     bot.state = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
+    # Whatever kept it before, it is on its way now.
+    bot.failure_code = None
     if BotState(bot.state) in TERMINAL_STATES:
         bot.outcome = str(bot.state)
         bot.failure_code = reported.failure_code

@@ -57,13 +57,16 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
 
 
 def standing_copies(session: Session, ref: MeetingRef, tenant: Tenant, now: datetime) -> list[ClaimCopy]:
-    """The claims that count: those of users we can still speak for, or could until a short while ago."""
+    """The claims that count: those of users we can still speak for, or could until a short while ago, unless in doubt."""
     grace = timedelta(hours=tenant.revoked_grace_hours)
     return [
         copy
         for copy in bots.claim_copies(session, ref.tenant_id, ref.meeting_key)
-        if copy.user_state in ("connecting", "active")
-        or (copy.user_state == "needs_reconnect" and now < copy.state_changed_at + grace)
+        if not copy.is_doubted
+        and (
+            copy.user_state in ("connecting", "active")
+            or (copy.user_state == "needs_reconnect" and now < copy.state_changed_at + grace)
+        )
     ]
 
 

@@ -23,7 +23,7 @@ from meetbot.providers.google_calendars import (
 )
 from meetbot.providers.google_errors import google_refusal
 from meetbot.providers.google_events import normalise_google
-from meetbot.providers.http import Answer, Deadline, bearer, error_object, json_object, send, utc_now
+from meetbot.providers.http import Answer, Deadline, bearer, error_object, identified_object, json_object, send, utc_now
 from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
 from meetbot.providers.listing import (
     LISTING_SECONDS,
@@ -36,7 +36,7 @@ from meetbot.providers.listing import (
     read_calendar_list,
     read_calendars,
 )
-from meetbot.providers.oauth import TokenAnswer, post_form, request_token, token_refusal, url_with_query
+from meetbot.providers.oauth import TOKEN_SECONDS, TokenAnswer, post_form, request_token, token_refusal, url_with_query
 from meetbot.providers.text import ID_LIMIT, address, exact
 from meetbot.providers.wire_json import Head, PageReader
 
@@ -139,10 +139,11 @@ class GoogleCalendar:
         )
         return _grant(answer, claims)
 
-    def refresh(self, client: OAuthClient, refresh_token: str) -> TokenGrant:
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
         """A new access token. Empty ``scopes`` mean unchanged; ``refresh_token`` is None unless Google replaced it."""
         now = self._now()
-        answer = self._request_token(client, now, {"grant_type": "refresh_token", "refresh_token": refresh_token})
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        answer = self._request_token(client, now, form, timeout_seconds=timeout_seconds)
         claims = read_refreshed_id_token(
             answer.id_token,
             provider=Provider.GOOGLE,
@@ -198,7 +199,7 @@ class GoogleCalendar:
         """The occurrence as it is now. A deleted one may also answer with ``status`` cancelled."""
         path = f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, [("fields", EVENT_FIELDS)], Deadline(timeout_seconds))
-        return json_object(answer, Provider.GOOGLE)
+        return identified_object(answer, Provider.GOOGLE)
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
         return normalise_google(calendar_id, raw, owner_email=owner_email)
@@ -241,10 +242,17 @@ class GoogleCalendar:
             raise google_refusal(answer, self._now())
         return answer
 
-    def _request_token(self, client: OAuthClient, now: datetime, form: dict[str, str]) -> TokenAnswer:
+    def _request_token(
+        self, client: OAuthClient, now: datetime, form: dict[str, str], *, timeout_seconds: float = TOKEN_SECONDS
+    ) -> TokenAnswer:
         credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
         return request_token(
-            self._http, self._addresses.token_url, {**credentials, **form}, provider=Provider.GOOGLE, now=now
+            self._http,
+            self._addresses.token_url,
+            {**credentials, **form},
+            provider=Provider.GOOGLE,
+            now=now,
+            timeout_seconds=timeout_seconds,
         )
 
     def _issuer_is_right(self, claims: Claims) -> bool:
@@ -258,9 +266,15 @@ def _page(answer: Answer) -> Page:
     page = _PAGES.page(answer.body)
     if page is None or (page.items is msgspec.UNSET and not (page.access_role or page.next or page.kind)):
         raise malformed_list(answer, Provider.GOOGLE)
-    items = [] if page.items is msgspec.UNSET else _PAGES.items(page.items)
-    readable = page.access_role not in ("none", "freeBusyReader")
-    return Page(items, next_cursor(page.next, Provider.GOOGLE), len(answer.body), readable)
+    bodies = [] if page.items is msgspec.UNSET else page.items
+    items = _PAGES.items(bodies)
+    return Page(
+        items,
+        next_cursor(page.next, Provider.GOOGLE),
+        len(answer.body),
+        readable=page.access_role not in ("none", "freeBusyReader"),
+        intact=len(items) == len(bodies),
+    )
 
 
 def _items(body: dict[str, Any]) -> list[object]:

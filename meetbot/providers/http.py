@@ -154,6 +154,14 @@ def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
     return parsed
 
 
+def identified_object(answer: Answer, provider: Provider) -> dict[str, Any]:
+    """The answer's JSON object with an ``id``. Raises `RetryLater` for any other: what names nothing says nothing."""
+    parsed = json_object(answer, provider)
+    if not isinstance(parsed.get("id"), str):
+        raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without an id")
+    return parsed
+
+
 def error_object(answer: Answer) -> dict[str, Any]:
     """The JSON object of an error answer; empty for the HTML or nothing that front ends send."""
     return parse_object(answer.body) or {}

@@ -47,12 +47,13 @@ class CalendarRef:
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page. ``next`` is what fetches the following one; ``size`` is in bytes; ``readable`` is False where the
-    provider withholds the details."""
+    provider withholds the details, not ``intact`` where something on the page named no event."""
 
     items: Sequence[RawItem]
     next: str | None
     size: int
     readable: bool = True
+    intact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _read_pages(
     """Fill ``reading``, complete only when the last page was read within all limits."""
     cursor: str | None = None
     seen: set[str] = set()
+    intact = True
     for _ in range(MAX_PAGES):
         if allowance.deadline.remaining() <= 0:
             raise RetryLater("listing_timeout", f"{source.provider}: the calendars took too long to read")
@@ -153,9 +155,11 @@ def _read_pages(
             break
         allowance.bytes_left -= page.size
         _add(reading.events, page.items)
+        intact = intact and page.intact
         cursor = page.next
         if cursor is None:
-            reading.complete = True
+            # What could not be made out may be the very event that seems to be missing.
+            reading.complete = intact
             return
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")

@@ -14,7 +14,7 @@ import msgspec
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.events import Event, Provider
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
-from meetbot.providers.http import Answer, Deadline, bearer, json_object, send, utc_now
+from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send, utc_now
 from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
 from meetbot.providers.listing import (
     LISTING_SECONDS,
@@ -38,7 +38,7 @@ from meetbot.providers.microsoft_calendars import (
 )
 from meetbot.providers.microsoft_errors import microsoft_refusal
 from meetbot.providers.microsoft_events import normalise_microsoft
-from meetbot.providers.oauth import TokenAnswer, request_token, url_with_query
+from meetbot.providers.oauth import TOKEN_SECONDS, TokenAnswer, request_token, url_with_query
 from meetbot.providers.text import ID_LIMIT, address, exact
 from meetbot.providers.wire_json import Head, PageReader
 
@@ -136,13 +136,14 @@ class MicrosoftCalendar:
         )
         return _grant(answer, claims)
 
-    def refresh(self, client: OAuthClient, refresh_token: str) -> TokenGrant:
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
         """A new access token, and a new refresh token to store before the access token is used.
 
         Empty ``scopes`` mean unchanged. The old refresh token stays valid, so two refreshes at once both succeed.
         """
         now = self._now()
-        answer = self._request_token(client, now, {"grant_type": "refresh_token", "refresh_token": refresh_token})
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        answer = self._request_token(client, now, form, timeout_seconds=timeout_seconds)
         claims = read_refreshed_id_token(
             answer.id_token,
             provider=Provider.MICROSOFT,
@@ -188,7 +189,7 @@ class MicrosoftCalendar:
         """The occurrence as it is now; its id finds it in whichever calendar it lies."""
         path = f"/me/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
-        return json_object(answer, Provider.MICROSOFT)
+        return identified_object(answer, Provider.MICROSOFT)
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
         return normalise_microsoft(calendar_id, raw, owner_email=owner_email)
@@ -232,14 +233,21 @@ class MicrosoftCalendar:
             raise microsoft_refusal(answer, self._now())
         return answer
 
-    def _request_token(self, client: OAuthClient, now: datetime, form: dict[str, str]) -> TokenAnswer:
+    def _request_token(
+        self, client: OAuthClient, now: datetime, form: dict[str, str], *, timeout_seconds: float = TOKEN_SECONDS
+    ) -> TokenAnswer:
         common = {
             "client_id": client.client_id,
             "client_secret": client.client_secret,
             "scope": " ".join(REQUESTED_SCOPES),
         }
         return request_token(
-            self._http, f"{self._oauth}/token", {**common, **form}, provider=Provider.MICROSOFT, now=now
+            self._http,
+            f"{self._oauth}/token",
+            {**common, **form},
+            provider=Provider.MICROSOFT,
+            now=now,
+            timeout_seconds=timeout_seconds,
         )
 
     def _issuer_is_right(self, claims: Claims) -> bool:
@@ -259,7 +267,9 @@ def _page(answer: Answer) -> Page:
     page = _PAGES.page(answer.body)
     if page is None:
         raise malformed_list(answer, Provider.MICROSOFT)
-    return Page(_PAGES.items(page.items), next_cursor(page.next, Provider.MICROSOFT), len(answer.body))
+    items = _PAGES.items(page.items)
+    following = next_cursor(page.next, Provider.MICROSOFT)
+    return Page(items, following, len(answer.body), intact=len(items) == len(page.items))
 
 
 def _items(answer: Answer) -> tuple[list[object], str | None]:

@@ -22,7 +22,7 @@ from meetbot.events import Provider
 from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
 from meetbot.providers.refusals import describe, safe_code
 
-_TOKEN_SECONDS = 20.0
+TOKEN_SECONDS = 20.0
 _TOKEN_ANSWER_LIMIT = 1024 * 1024
 _LONGEST_TOKEN = 32 * 1024
 _ASSUMED_LIFETIME = timedelta(minutes=5)  # RFC 6749 4.2.2: expires_in is only recommended
@@ -91,25 +91,38 @@ class TokenAnswer:
 
 
 def request_token(
-    http: httpx.Client, url: str, form: Mapping[str, str], *, provider: Provider, now: datetime
+    http: httpx.Client,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    provider: Provider,
+    now: datetime,
+    timeout_seconds: float = TOKEN_SECONDS,
 ) -> TokenAnswer:
     """Ask a token endpoint. ``now`` is taken before the request, so that ``expires_at`` is never too late.
 
     Raises `ReconnectRequired`, `OperatorRequired` or `RetryLater`.
     """
-    answer = post_form(http, url, form, provider=provider)
+    answer = post_form(http, url, form, provider=provider, timeout_seconds=timeout_seconds)
     if not answer.ok:
         raise token_refusal(answer, provider, now)
     return _token_answer(json_object(answer, provider), provider, now)
 
 
-def post_form(http: httpx.Client, url: str, form: Mapping[str, str], *, provider: Provider) -> Answer:
+def post_form(
+    http: httpx.Client,
+    url: str,
+    form: Mapping[str, str],
+    *,
+    provider: Provider,
+    timeout_seconds: float = TOKEN_SECONDS,
+) -> Answer:
     return send(
         http,
         "POST",
         url,
         provider=provider,
-        deadline=Deadline(_TOKEN_SECONDS),
+        deadline=Deadline(timeout_seconds),
         form=form,
         limit=_TOKEN_ANSWER_LIMIT,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,13 +56,21 @@ class ClaimCopy:
     meeting_url: str
     provider_updated: datetime | None
     is_organizer: bool
+    doubted_at: datetime | None
+
+    @property
+    def is_doubted(self) -> bool:
+        """Somebody else's copy contradicted it when its provider could not be asked, and it was not read since."""
+        if self.doubted_at is None:
+            return False
+        return self.last_synced_at is None or self.last_synced_at < self.doubted_at
 
 
 _COPIES = text(
     """
     select c.calendar_user_id, u.customer_user_id, u.state, u.state_changed_at, u.last_synced_at, c.event_id,
            c.target_digest, c.acknowledged_digest, e.calendar_id, e.provider_event_id, e.start_at, e.end_at,
-           e.meeting_url, e.provider_updated, e.is_organizer
+           e.meeting_url, e.provider_updated, e.is_organizer, c.doubted_at
       from bot_claim c
       join calendar_user u on u.tenant_id = c.tenant_id and u.id = c.calendar_user_id
       join calendar_event e on e.tenant_id = c.tenant_id and e.id = c.event_id
@@ -109,6 +117,19 @@ def acknowledge(session: Session, tenant_id: str, meeting_key: str, taken: Mappi
             "digests": list(taken.values()),
         },
     )
+
+
+_DOUBT = text(
+    """
+    update bot_claim set doubted_at = :now
+     where tenant_id = :tenant_id and meeting_key = :meeting_key and calendar_user_id = any(:users)
+    """
+)
+
+
+def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[str], *, now: datetime) -> None:
+    """Have claims not count until their calendars are read again."""
+    session.execute(_DOUBT, {"tenant_id": tenant_id, "meeting_key": meeting_key, "users": list(users), "now": now})
 
 
 @dataclass(frozen=True, slots=True)

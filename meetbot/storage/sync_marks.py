@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.connect import reconnect_url
 from meetbot.resources import calendar_user_resource
 from meetbot.storage import outbox
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -74,9 +75,11 @@ def announce_changes(session: Session, user: CalendarUserContext) -> None:
     )
 
 
-def announce_lost_access(session: Session, user: CalendarUserContext, *, now: datetime) -> None:
+def announce_lost_access(session: Session, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:
     row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
-    outbox.emit(session, user.tenant_id, "calendar_user.needs_reconnect", calendar_user_resource(row, now=now))
+    url = reconnect_url(public_url, row.tenant_id, row.id, row.refresh_ciphertext)
+    data = calendar_user_resource(row, now=now, reconnect_url=url)
+    outbox.emit(session, user.tenant_id, "calendar_user.needs_reconnect", data)
 
 
 def _key(user: CalendarUserContext) -> dict[str, str]:

@@ -234,7 +234,8 @@ class Meeting(SQLModel, table=True):
 
 
 class BotClaim(SQLModel, table=True):
-    """A calendar user's wish that a meeting be recorded. ``acknowledged_digest`` is what its bot has taken in."""
+    """A calendar user's wish that a meeting be recorded. ``acknowledged_digest`` is what its bot has taken in. From
+    ``doubted_at`` it does not count until the calendar is read again: another claimant's copy says otherwise."""
 
     __tablename__ = "bot_claim"
     __table_args__ = (Index("ix_bot_claim_user", "tenant_id", "calendar_user_id"),)
@@ -245,6 +246,7 @@ class BotClaim(SQLModel, table=True):
     event_id: str
     target_digest: str
     acknowledged_digest: str | None = None
+    doubted_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 

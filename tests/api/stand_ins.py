@@ -151,7 +151,7 @@ class StandInProvider:
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         return frozenset({"calendar"}) - granted
 
-    def refresh(self, client: OAuthClient, refresh_token: str) -> TokenGrant:
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = 20.0) -> TokenGrant:
         raise AssertionError("the front never refreshes")
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:

@@ -276,6 +276,9 @@ def test_without_a_redirect_url_a_plain_page_says_how_it_ended(tenant: Tenant) -
     answer = come_back(front.client, parameters)
     assert answer.status_code == 200
     assert "Your calendar is connected" in answer.text
+    (user,) = tenant.get("/calendar/users").json()["data"]
+    assert user["id"] in answer.text
+    assert user["customer_user_id"] in answer.text
     assert "script-src 'self'" in answer.headers["content-security-policy"]
     assert parameters["code"] not in answer.text
 

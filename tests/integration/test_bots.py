@@ -208,6 +208,66 @@ def test_a_declined_invitation_withdraws_only_its_own_claim_at_the_recheck(rig: 
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
 
 
+def shared_meeting(rig: Rig) -> tuple[str, str, dict[str, object], str, BotOrder]:
+    """Ada's meeting at Google, to which grace at Microsoft is invited; both want it recorded."""
+    ada, grace = rig.sandbox.account("ada@acme.test"), rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    organizer, guest = rig.connect(ada), rig.connect(grace, Provider.MICROSOFT)
+    event = rig.sandbox.event(ada, attendees=[grace])
+    rig.sync(organizer)
+    rig.sync(guest)
+    key, order = scheduled(rig, organizer)
+    rig.sync(organizer)
+    return organizer, guest, event, key, order
+
+
+@pytest.mark.parametrize("change", ["cancelled", "moved"])
+def test_with_the_organizers_provider_down_the_word_of_another_claimants_counts(rig: Rig, change: str) -> None:
+    _, _, event, key, order = shared_meeting(rig)
+    rig.sandbox.fault(path="/google/calendar", status=500)
+    if change == "cancelled":
+        rig.sandbox.cancel(event)
+    else:
+        rig.sandbox.change(event, shift_minutes=60)
+
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
+    again = rig.bot_activities.schedule(rig.ref(key))
+
+    assert rig.sandbox.jobs() == []
+    if change == "cancelled":
+        assert [bot.state for bot in rig.bots()] == ["cancelled"]
+    else:
+        assert order.join_at is not None
+        assert again.join_at == order.join_at + timedelta(hours=1)
+
+
+def test_a_doubted_claim_counts_again_once_its_calendar_is_read(rig: Rig) -> None:
+    organizer, _, event, key, order = shared_meeting(rig)
+    rig.sandbox.fault(path="/google/calendar", status=500)
+    rig.sandbox.cancel(event)
+    dispatch(rig, key, order)
+    rig.bot_activities.schedule(rig.ref(key))
+    rig.sandbox.restore(event)
+    rig.sandbox.clear_faults()
+    plan = rig.sync(organizer).plan
+    assert plan is not None
+    assert [entry.acknowledged for entry in plan] == [False]
+    assert rig.bot_activities.schedule(rig.ref(key)).join_at == order.join_at
+
+
+def test_one_answer_that_the_event_is_gone_costs_no_meeting_its_bot(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/google/calendar", status=404, times=1)
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
+
+
+def test_an_answer_that_names_no_event_costs_no_meeting_its_bot(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/google/calendar", status=200, body={"hello": "world"})
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
+
+
 def test_with_the_provider_down_a_freshly_synced_meeting_is_joined_all_the_same(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig, starts_in_minutes=30)
     key, order = scheduled(rig, user)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from meetbot.errors import OperatorRequired, RetryLater
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
 from meetbot.events import Provider
 from meetbot.orchestration import SyncScope
 from meetbot.storage.bots import lock_meeting
@@ -142,6 +142,22 @@ def test_our_own_wrong_client_secret_disconnects_nobody(rig: Rig) -> None:
 
 
 @BOTH
+def test_a_provider_that_rejects_its_own_fresh_tokens_disconnects_nobody_for_hours(
+    rig: Rig, provider: Provider
+) -> None:
+    ada = rig.sandbox.account("ada@acme.test", provider)
+    user = rig.connect(ada, provider)
+    rig.sync(user)
+    api = "/google/calendar" if provider is Provider.GOOGLE else "/microsoft/v1.0"
+    rig.sandbox.fault(path=api, status=401, reason="authError")
+    with pytest.raises(AccessTokenRejected):
+        rig.sync(user)
+    assert (rig.calendar_user(user).state, rig.calendar_user(user).error_code) == ("active", "access_token_rejected")
+    rig.clock.offset = timedelta(hours=7)
+    assert rig.sync(user).state == "needs_reconnect"
+
+
+@BOTH
 def test_a_revoked_grant_asks_for_a_reconnect_and_keeps_the_bots_for_the_grace_period(
     rig: Rig, provider: Provider
 ) -> None:
@@ -154,7 +170,8 @@ def test_a_revoked_grant_asks_for_a_reconnect_and_keeps_the_bots_for_the_grace_p
     result = rig.sync(user)
     assert result.state == "needs_reconnect"
     assert rig.calendar_user(user).state == "needs_reconnect"
-    assert "calendar_user.needs_reconnect" in [event_type for event_type, _ in rig.told()]
+    (told,) = [data for event_type, data in rig.told() if event_type == "calendar_user.needs_reconnect"]
+    assert told["reconnect_url"].startswith(f"{rig.settings.public_url}/v1/calendar/reconnect/")
     (kept,) = rig.planned(user)
     assert kept.meeting_key == planned.meeting_key
 

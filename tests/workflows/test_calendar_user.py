@@ -539,7 +539,7 @@ def test_the_details_list_the_meetings_to_come_and_nothing_about_them(theatre: T
 
     assert "**cu_1** (google) is **active**" in details
     assert "last error: none" in details
-    assert "meetings to be recorded soon: 1" in details
+    assert "meetings to be recorded, under way or near: 1" in details
     assert f"- {target.join_at:%Y-%m-%d %H:%M} UTC `bot/{tenant_id}/mtg_1`" in details
     assert LINK not in details
 

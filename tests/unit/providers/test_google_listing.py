@@ -127,6 +127,12 @@ def endless(request: httpx.Request) -> httpx.Response:
     return page(google_event(f"e{number}"), following=str(number + 1))
 
 
+def test_a_page_with_something_that_names_no_event_says_nothing_about_what_it_does_not_show() -> None:
+    listed = list_events(Script({PRIMARY: page(google_event("e1"), {"kind": "nonsense"})}), EVENTS_ONLY)
+    assert [event.id for event in listed.events] == ["e1"]
+    assert (set(listed.complete_calendars), set(listed.failed_calendars)) == (set(), {"primary"})
+
+
 def test_a_listing_without_end_is_cut_and_not_called_complete() -> None:
     script = Script({PRIMARY: endless})
     listed = list_events(script, EVENTS_ONLY)

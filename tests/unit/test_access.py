@@ -1,0 +1,99 @@
+"""Getting access tokens takes no longer than who asks has time."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from meetbot.access import AccessTokens
+from meetbot.errors import AccessTokenRejected, RetryLater
+from meetbot.events import Provider
+from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
+from meetbot.providers.http import Deadline
+from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.database import Database
+from meetbot.vault import Vault
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Login:
+    """A token endpoint: it says how long it was given, and answers once ``open`` is set."""
+
+    given: list[float] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
+    open: threading.Event = field(default_factory=threading.Event)
+
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float) -> TokenGrant:
+        self.given.append(timeout_seconds)
+        self.asked.set()
+        assert self.open.wait(timeout=30)
+        token = f"access-{len(self.given)}"
+        return TokenGrant(token, NOW + timedelta(hours=1), None, frozenset(), None, None)
+
+
+class OpenVault:
+    def open(self, *_: Any) -> bytes:
+        return b"refresh"
+
+
+@dataclass(frozen=True)
+class User:
+    tenant_id: str = "ten_1"
+    id: str = "cu_1"
+    provider: Provider = Provider.GOOGLE
+    token_version: int = 1
+    sealed_refresh_token: None = None
+
+
+USER = cast(CalendarUserContext, User())
+
+
+def access_tokens(login: Login) -> AccessTokens:
+    return AccessTokens(
+        database=cast(Database, None),
+        vault=cast(Vault, OpenVault()),
+        providers={Provider.GOOGLE: cast(CalendarProvider, login)},
+        clients={Provider.GOOGLE: OAuthClient(Provider.GOOGLE, "id", "secret")},
+        region="eu",
+        clock=lambda: NOW,
+    )
+
+
+def test_a_refresh_gets_no_more_time_than_is_left() -> None:
+    login = Login()
+    login.open.set()
+    assert access_tokens(login).call(USER, lambda token: token, deadline=Deadline(3)) == "access-1"
+    assert login.given[0] <= 3
+
+
+def test_who_has_no_time_does_not_wait_for_somebody_elses_refresh() -> None:
+    login = Login()
+    tokens = access_tokens(login)
+    slow = threading.Thread(target=tokens.call, args=(USER, lambda token: token))
+    slow.start()
+    assert login.asked.wait(timeout=30)
+    with pytest.raises(RetryLater) as refused:
+        tokens.call(USER, lambda token: token, deadline=Deadline(0.01))
+    login.open.set()
+    slow.join(timeout=30)
+    assert refused.value.code == "token_refresh_slow"
+
+
+def test_a_token_that_is_rejected_is_refreshed_once_and_no_more() -> None:
+    login = Login()
+    login.open.set()
+    seen: list[str] = []
+
+    def rejecting(token: str) -> str:
+        seen.append(token)
+        raise AccessTokenRejected("access_token_rejected", "no")
+
+    with pytest.raises(AccessTokenRejected):
+        access_tokens(login).call(USER, rejecting)
+    assert seen == ["access-1", "access-2"]
