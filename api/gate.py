@@ -6,7 +6,6 @@ Plain ASGI, because a route's own handling begins only after the body was read.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 import time
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import metrics
 from api.problems import Problem, internal_error, malformed_json
 from meetbot.errors import Fault
+from meetbot.json_reading import parse_json, repeated_keys
 
 MAX_BODY_BYTES = 256 * 1024
 _BODY_SECONDS = 30.0
@@ -113,7 +113,7 @@ def _check_body(headers: Headers, body: bytes) -> None:
     if not _JSON_TYPE.fullmatch(headers.get("content-type", "")):
         raise Problem(415, "unsupported_media_type", "send the body as application/json")
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        document = parse_json(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise malformed_json() from None
     faults = tuple(_faults(document))
@@ -137,6 +137,8 @@ def _faults(document: Any) -> Iterator[Fault]:
         if code is not None:
             yield Fault(".".join(path)[:200], code, _MESSAGES[code])
         if isinstance(value, dict):
+            for key in repeated_keys(value):
+                yield Fault(".".join((*path, key[:60]))[:200], "duplicate_key", _MESSAGES["duplicate_key"])
             if any(_FORBIDDEN.search(key) for key in value):
                 yield Fault(".".join(path)[:200], "invalid_text", _MESSAGES["invalid_text"])
                 continue
@@ -156,6 +158,7 @@ def _fault_of(value: Any) -> str | None:
 
 
 _MESSAGES = {
+    "duplicate_key": "the key stands more than once in its object",
     "invalid_text": "text must hold neither the character NUL nor half a surrogate pair",
     "number_out_of_range": "numbers must fit into 64 bits",
 }

@@ -169,10 +169,12 @@ def _write_line(line: str) -> None:
 
 
 def _read_rules(path: Path) -> object:
+    from meetbot.json_reading import parse_json
+
     try:
         if path.stat().st_size > _MAX_RULES_BYTES:
             _fail(f"{path} is larger than {_MAX_RULES_BYTES} bytes")
-        document: object = json.loads(path.read_text("utf-8-sig"))
+        document: object = parse_json(path.read_text("utf-8-sig"))
     except json.JSONDecodeError as error:
         _fail(f"{path} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
     except UnicodeDecodeError as error:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+
+LONGEST_TITLE: Final = 4096
+"""Characters of a title that are kept. One of exactly this length may have been longer, and what it said is in doubt."""
 
 
 class Provider(StrEnum):
@@ -69,7 +73,7 @@ class MeetingLink:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """One invitee. ``resource`` marks rooms and equipment; ``is_self`` the owner of the calendar."""
+    """One invitee. ``resource`` marks rooms and equipment; ``is_self`` the calendar user, whichever calendar it is on."""
 
     email: str | None
     name: str | None = None
@@ -84,9 +88,11 @@ class Event:
     """One occurrence on one calendar.
 
     Instants are timezone-aware UTC. ``start`` and ``end`` are None only where the provider gave nothing usable;
-    such an event is never recorded. ``original_start`` is set only for an instance of a series and never changes
+    such an event is never recorded; an all-day event has midnight UTC of its dates. ``title`` is cut at `LONGEST_TITLE`.
+    ``original_start`` is set only for an instance of a series and never changes
     when the instance is moved. ``is_meeting`` is False for focus time, out of office, working location, birthdays and
-    drafts, which are never meetings even with a link inside. ``owner_response`` is None where the owner is not listed.
+    drafts: no meetings even with a link inside, unless somebody overrides that. ``owner_response`` is None where the owner
+    is not listed.
     ``attendees_complete`` is False where the provider hid or cut the list.
     """
 

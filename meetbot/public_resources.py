@@ -98,7 +98,7 @@ class PersonResource(Resource):
     response: str
     resource: bool = Field(description="A room or a piece of equipment.")
     organizer: bool
-    self_: bool = Field(alias="self", description="The owner of the calendar.")
+    self_: bool = Field(alias="self", description="The calendar user.")
 
 
 class DecisionResource(Resource):

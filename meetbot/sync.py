@@ -14,6 +14,8 @@ from meetbot.providers.wire_json import parse_object
 from meetbot.storage.events import StoredEvent
 
 _FINGERPRINT_BYTES = 16
+# Grows when normalising itself changes, so that stored events are read anew after a deployment.
+_NORMALISING_REVISION = b"1"
 LOOK_BACK = timedelta(days=1)
 
 
@@ -34,7 +36,7 @@ def fingerprint(body: bytes) -> bytes:
 
     SHA-256 because processors have it built in: every event of every sync is digested.
     """
-    return hashlib.sha256(body).digest()[:_FINGERPRINT_BYTES]
+    return hashlib.sha256(_NORMALISING_REVISION + body).digest()[:_FINGERPRINT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)

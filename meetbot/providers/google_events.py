@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from meetbot.events import Attendee, Event, EventStatus, Provider, Response, Visibility
+from meetbot.events import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.providers.base import RawEvent
 from meetbot.providers.ical_uid import normalise_ical_uid
 from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import first_self, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, TITLE_LIMIT, address, clean, exact, same_address
+from meetbot.providers.people import answer, entries_of, mapping, read_attendees, word
+from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address
 from meetbot.providers.times import parse_day, parse_instant
+from meetbot.rules.own_answer import CalendarOwner, own_answer
 
 _NO_MEETING_TYPES = ("focusTime", "outOfOffice", "workingLocation", "birthday")
 _STATUSES = {status.value: status for status in EventStatus}
@@ -24,7 +25,7 @@ _RESPONSES = {
     "accepted": Response.ACCEPTED,
     "tentative": Response.TENTATIVE,
     "declined": Response.DECLINED,
-    "needsAction": Response.NEEDS_ACTION,
+    "needsaction": Response.NEEDS_ACTION,
 }
 
 
@@ -39,16 +40,17 @@ def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Ev
         return None
     start = _moment(raw.get("start"))
     in_series = isinstance(raw.get("recurringEventId"), str)
-    organizer = _organizer(raw.get("organizer"), owner_email)
+    owner = CalendarOwner.of(owner_email, calendar_id)
+    organizer = _organizer(raw.get("organizer"), owner)
     is_organizer = organizer is not None and organizer.is_self
-    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, owner_email))
+    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, owner))
     return Event(
         provider=Provider.GOOGLE,
         calendar_id=calendar_id,
         provider_event_id=event_id,
         ical_uid=normalise_ical_uid(raw.get("iCalUID")),
         original_start=(_moment(raw.get("originalStartTime")) or start) if in_series else None,
-        title=clean(raw.get("summary"), TITLE_LIMIT),
+        title=clean(raw.get("summary"), LONGEST_TITLE),
         start=start,
         end=_moment(raw.get("end")),
         all_day=isinstance(mapping(raw.get("start")).get("date"), str),
@@ -56,7 +58,7 @@ def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Ev
         organizer=organizer,
         attendees=attendees,
         is_organizer=is_organizer,
-        owner_response=_owner_response(attendees, is_organizer),
+        owner_response=_owner_response(raw, attendees, is_organizer),
         recurring=in_series,
         visibility=word(_VISIBILITIES, raw.get("visibility"), Visibility.DEFAULT),
         link=storable_link(Provider.GOOGLE, raw),
@@ -73,34 +75,39 @@ def _moment(value: object) -> datetime | None:
     return parse_instant(time.get("dateTime"), time.get("timeZone"))
 
 
-def _attendee(entry: Mapping[str, Any], owner_email: str) -> Attendee:
-    email = address(entry.get("email"))
+def _attendee(entry: Mapping[str, Any], owner: CalendarOwner) -> Attendee:
+    email = listed_address(entry.get("email"))
     return Attendee(
         email,
         clean(entry.get("displayName"), NAME_LIMIT) or None,
-        word(_RESPONSES, entry.get("responseStatus"), Response.NEEDS_ACTION),
+        answer(_RESPONSES, entry.get("responseStatus")),
         entry.get("resource") is True,
         entry.get("organizer") is True,
-        entry.get("self") is True or same_address(email, owner_email),
+        owner.is_listed_as(email, marked=entry.get("self") is True),
     )
 
 
-def _organizer(value: object, owner_email: str) -> Attendee | None:
+def _organizer(value: object, owner: CalendarOwner) -> Attendee | None:
     entry = mapping(value)
-    email = address(entry.get("email"))
+    email = listed_address(entry.get("email"))
     name = clean(entry.get("displayName"), NAME_LIMIT) or None
-    is_self = entry.get("self") is True or same_address(email, owner_email)
+    is_self = owner.organizes_as(email, marked=entry.get("self") is True)
     if email is None and name is None and not is_self:
         return None
     return Attendee(email, name, Response.ACCEPTED, organizer=True, is_self=is_self)
 
 
-def _owner_response(attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
+def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
     """The owner's own answer. Who organises without being listed is coming; who is neither was invited as a group."""
-    listed = first_self(attendees)
-    if listed is not None:
-        return listed.response
-    return Response.ACCEPTED if is_organizer else None
+    said = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
+    return Response.ACCEPTED if said is None and is_organizer else said
+
+
+def _has_calendar_declined(raw: RawEvent) -> bool:
+    return any(
+        entry.get("self") is True and answer(_RESPONSES, entry.get("responseStatus")) is Response.DECLINED
+        for entry in entries_of(raw.get("attendees"))
+    )
 
 
 def _hides_guests(raw: RawEvent, is_organizer: bool) -> bool:

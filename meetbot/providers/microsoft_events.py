@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from meetbot.events import Attendee, Event, EventStatus, Provider, Response, Visibility
+from meetbot.events import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.providers.base import RawEvent
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
 from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import first_self, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, TITLE_LIMIT, address, clean, exact, same_address
-from meetbot.providers.times import find_zone, parse_instant
+from meetbot.providers.people import answer, mapping, read_attendees, word
+from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
+from meetbot.providers.times import find_zone, parse_day, parse_instant
+from meetbot.rules.own_answer import CalendarOwner, own_answer
 
 _IN_SERIES = ("occurrence", "exception")
 _VISIBILITIES = {
@@ -27,10 +28,10 @@ _VISIBILITIES = {
 _RESPONSES = {
     "organizer": Response.ACCEPTED,
     "accepted": Response.ACCEPTED,
-    "tentativelyAccepted": Response.TENTATIVE,
+    "tentativelyaccepted": Response.TENTATIVE,
     "declined": Response.DECLINED,
     "none": Response.NEEDS_ACTION,
-    "notResponded": Response.NEEDS_ACTION,
+    "notresponded": Response.NEEDS_ACTION,
 }
 
 
@@ -38,26 +39,28 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
     """The event, or None for a series master and for what has no usable id.
 
     A cancelled meeting stays on an attendee's calendar with ``isCancelled``; the "Canceled:" in its subject is
-    translated by Outlook and says nothing here.
+    translated by Outlook and says nothing here. An all-day event starts and ends at midnight UTC of its dates.
     """
     event_id = exact(raw.get("id"), ID_LIMIT)
     if event_id is None or raw.get("type") == "seriesMaster":
         return None
-    start = _moment(raw.get("start"))
+    all_day = raw.get("isAllDay") is True
+    start = _moment(raw.get("start"), all_day=all_day)
     original_start = _original_start(raw, start)
-    organizer = _organizer(raw, owner_email)
+    owner = CalendarOwner.of(owner_email, calendar_id)
+    organizer = _organizer(raw, owner)
     is_organizer = organizer is not None and organizer.is_self
-    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner_email))
+    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner))
     return Event(
         provider=Provider.MICROSOFT,
         calendar_id=calendar_id,
         provider_event_id=event_id,
         ical_uid=normalise_ical_uid(raw.get("iCalUId")),
         original_start=original_start,
-        title=clean(raw.get("subject"), TITLE_LIMIT),
+        title=clean(raw.get("subject"), LONGEST_TITLE),
         start=start,
-        end=_moment(raw.get("end")),
-        all_day=raw.get("isAllDay") is True,
+        end=_moment(raw.get("end"), all_day=all_day),
+        all_day=all_day,
         status=EventStatus.CANCELLED if _is_cancelled(raw) else EventStatus.CONFIRMED,
         organizer=organizer,
         attendees=attendees,
@@ -72,8 +75,11 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
     )
 
 
-def _moment(value: object) -> datetime | None:
+def _moment(value: object, *, all_day: bool) -> datetime | None:
     time = mapping(value)
+    if all_day and isinstance(time.get("dateTime"), str):
+        # Graph writes the date's midnight whatever zone it names or is asked for; only the date is meant.
+        return parse_day(time["dateTime"][: len("2026-01-01")])
     return parse_instant(time.get("dateTime"), time.get("timeZone"))
 
 
@@ -112,35 +118,39 @@ def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> dateti
     return start
 
 
-def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner_email: str) -> Attendee:
+def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner) -> Attendee:
     person = mapping(entry.get("emailAddress"))
-    email = address(person.get("address"))
+    email = listed_address(person.get("address"))
+    organizes = organizer is not None and same_address(email, organizer.email)
     return Attendee(
         email,
         clean(person.get("name"), NAME_LIMIT) or None,
-        word(_RESPONSES, mapping(entry.get("status")).get("response"), Response.NEEDS_ACTION),
+        answer(_RESPONSES, mapping(entry.get("status")).get("response")),
         entry.get("type") == "resource",
-        organizer is not None and same_address(email, organizer.email),
-        same_address(email, owner_email),
+        organizes,
+        # The owner may organise under another of the mailbox's addresses.
+        owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self),
     )
 
 
-def _organizer(raw: RawEvent, owner_email: str) -> Attendee | None:
+def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
     person = mapping(mapping(raw.get("organizer")).get("emailAddress"))
-    email = address(person.get("address"))
+    email = listed_address(person.get("address"))
     name = clean(person.get("name"), NAME_LIMIT) or None
-    is_self = raw.get("isOrganizer") is True or same_address(email, owner_email)
+    is_self = owner.organizes_as(email, marked=raw.get("isOrganizer") is True)
     if email is None and name is None and not is_self:
         return None
     return Attendee(email, name, Response.ACCEPTED, organizer=True, is_self=is_self)
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The owner's own answer. Appointments of one's own carry ``none``, hence the organiser first."""
+    """The owner's own answer: declined where ``responseStatus`` or the list says so, else the former. An organiser comes;
+    appointments of one's own carry ``none``. The list of an attendee's copy often lags behind ``responseStatus``."""
+    status = mapping(raw.get("responseStatus")).get("response")
+    said = answer(_RESPONSES, status) if isinstance(status, str) else None
+    listed = own_answer(attendees, has_calendar_declined=lambda: False)
+    if Response.DECLINED in (said, listed):
+        return Response.DECLINED
     if is_organizer:
         return Response.ACCEPTED
-    status = mapping(raw.get("responseStatus")).get("response")
-    if isinstance(status, str):
-        return word(_RESPONSES, status, Response.NEEDS_ACTION)
-    listed = first_self(attendees)
-    return None if listed is None else listed.response
+    return listed if said in (None, Response.NEEDS_ACTION) and listed is not None else said

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from meetbot.events import Attendee
+from meetbot.events import Attendee, Response
+from meetbot.rules.own_answer import weightiest
 
 MAX_ATTENDEES = 1000
 
@@ -24,13 +25,21 @@ def word(table: Mapping[str, T], value: object, otherwise: T) -> T:
     return table.get(value, otherwise) if isinstance(value, str) else otherwise
 
 
-def read_attendees(entries: object, read: Callable[[Mapping[str, Any]], Attendee]) -> tuple[tuple[Attendee, ...], bool]:
-    """The attendees, and whether that is all of the list: a long one is cut at `MAX_ATTENDEES`."""
-    if not isinstance(entries, list):
-        return (), True
-    kept = entries[:MAX_ATTENDEES]
-    return tuple(read(entry) for entry in kept if isinstance(entry, dict)), len(kept) == len(entries)
+def answer(table: Mapping[str, Response], value: object) -> Response:
+    """What a provider's word for an answer stands for, however it is capitalised; an unknown one is no answer."""
+    return table.get(value.lower(), Response.NEEDS_ACTION) if isinstance(value, str) else Response.NEEDS_ACTION
 
 
-def first_self(attendees: Iterable[Attendee]) -> Attendee | None:
-    return next((attendee for attendee in attendees if attendee.is_self), None)
+def entries_of(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def read_attendees(value: object, read: Callable[[Mapping[str, Any]], Attendee]) -> tuple[tuple[Attendee, ...], bool]:
+    """The attendees, and whether that is all of the list: a long one is cut at `MAX_ATTENDEES`, though never before the
+    owner's weightiest answer, which may stand anywhere in it."""
+    entries = entries_of(value)
+    kept = [read(entry) for entry in entries[:MAX_ATTENDEES]]
+    cut_off = [attendee for attendee in map(read, entries[MAX_ATTENDEES:]) if attendee.is_self]
+    said = weightiest([attendee.response for attendee in cut_off])
+    kept += [attendee for attendee in cut_off if attendee.response is said][:1]
+    return tuple(kept), len(entries) <= MAX_ATTENDEES

@@ -5,12 +5,13 @@ PostgreSQL's ``text`` refuses NUL, and UTF-8 has no form for a lone surrogate; J
 
 from __future__ import annotations
 
+import hashlib
 import re
 
-TITLE_LIMIT = 1024
 NAME_LIMIT = 320
 ADDRESS_LIMIT = 320  # RFC 3696 erratum 1690: 64 octets, "@", 255 octets
 ID_LIMIT = 2048
+_LONGEST_HOST = 253  # RFC 1035, 2.3.4
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -19,9 +20,7 @@ def clean(value: object, limit: int) -> str:
     """The text without what cannot be stored, cut at ``limit`` characters; "" for anything that is no text."""
     if not isinstance(value, str):
         return ""
-    if len(value) > limit:
-        value = value[:limit]
-    return _UNSTORABLE.sub("", value)
+    return _UNSTORABLE.sub("", value)[:limit]
 
 
 def exact(value: object, limit: int) -> str | None:
@@ -34,6 +33,30 @@ def exact(value: object, limit: int) -> str | None:
 def address(value: object) -> str | None:
     """An e-mail address, trimmed. Never cut: the front part of a longer address can be somebody else's."""
     return exact(value.strip(), ADDRESS_LIMIT) if isinstance(value, str) else None
+
+
+def listed_address(value: object) -> str | None:
+    """The address of somebody in an invitation, as `address` reads it. Of one that is too long or unfit to store, its
+    domain remains, because rules about domains must not be slipped past; a digest stands for the name before it, which
+    is then nobody else's. None for what is no text, or holds no such address."""
+    whole = address(value)
+    if whole is not None or not isinstance(value, str):
+        return whole
+    _, at, host = value.strip().rpartition("@")
+    # Taking out what cannot be stored could leave another host; putting something in its place cannot.
+    domain = _end_of_host(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", host))
+    if not at or not domain:
+        return None
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"\N{HORIZONTAL ELLIPSIS}{digest[:16]}@{domain}"
+
+
+def _end_of_host(host: str) -> str:
+    """The host, or as many of its last labels as a host name may have: they say whose it is."""
+    if len(host) <= _LONGEST_HOST:
+        return host
+    end = host[-_LONGEST_HOST:]
+    return end.partition(".")[2] or end
 
 
 def same_address(one: str | None, other: str | None) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from pathlib import Path
 
-import orjson
-
+from meetbot.json_reading import parse_json
 from meetbot.rules.cli import EXIT_BAD_RULES, run
 
 
@@ -16,8 +14,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m meetbot.rules RULES.json < EVENTS.jsonl\n")
         return EXIT_BAD_RULES
     try:
-        document = orjson.loads(Path(arguments[0]).read_bytes().removeprefix(codecs.BOM_UTF8))
-    except (OSError, ValueError) as error:
+        document = parse_json(Path(arguments[0]).read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         sys.stderr.write(f"cannot read the rules: {error}\n")
         return EXIT_BAD_RULES
     return run(document, sys.stdin.buffer, sys.stdout.write)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeGuard
 
+from meetbot.json_reading import repeated_keys
 from meetbot.rules import language, text, vocabulary
 from meetbot.rules.addresses import rule_domain, rule_identity
 from meetbot.rules.zones import zone_names
@@ -41,6 +42,7 @@ class FaultCode(StrEnum):
     BAD_ADDRESS = "bad_address"
     BAD_DOMAIN = "bad_domain"
     BAD_ATTRIBUTE = "bad_attribute"
+    DUPLICATE_KEY = "duplicate_key"
 
 
 class Finding(NamedTuple):
@@ -115,6 +117,7 @@ class _Check:
     def _predicate(self, place: Place, predicate: object, *, depth: int) -> None:
         if not self._is_within_size(place, depth):
             return
+        self._each_key_once(place, predicate)
         if not isinstance(predicate, Mapping):
             self._wrong_type(place, predicate, 'a predicate object such as {"internal": true}')
         elif not predicate:
@@ -153,7 +156,7 @@ class _Check:
             if not isinstance(test, bool):
                 self._wrong_type(place, test, "true or false")
         elif fact in vocabulary.NUMBER_FACTS:
-            self._number_test(place, test)
+            self._number_test(place, fact, test)
         elif fact in vocabulary.TEXT_FACTS:
             self._text_test(place, fact, test)
         elif fact in vocabulary.SET_FACTS:
@@ -163,20 +166,30 @@ class _Check:
 
     # --- tests, by the type of their fact -----------------------------------------------------------------------------
 
-    def _number_test(self, place: Place, test: object) -> None:
-        expected = 'a number, or an object such as {"gte": 3}'
+    def _number_test(self, place: Place, fact: str, test: object) -> None:
         if not isinstance(test, Mapping):
-            self._number(place, test, expected)
+            expected = 'a number, or an object such as {"gte": 3}'
+            if self._is_number(test, place, expected) and fact in vocabulary.COUNT_FACTS:
+                self._count(place, test)
             return
         for name, bound in self._tests(place, test, vocabulary.NUMBER_TESTS):
-            self._number((*place, name), bound, "a number")
+            compares_whole = fact in vocabulary.COUNT_FACTS and name in ("eq", "ne")
+            if self._is_number(bound, (*place, name), "a number") and compares_whole:
+                self._count((*place, name), bound)
 
-    def _number(self, place: Place, value: object, expected: str) -> None:
+    def _is_number(self, value: object, place: Place, expected: str) -> TypeGuard[int | float]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._wrong_type(place, value, expected)
-        elif abs(value) > language.MAX_NUMBER or math.isnan(value):
+            return False
+        if abs(value) > language.MAX_NUMBER or math.isnan(value):
             limit = language.MAX_NUMBER
             self._add(place, FaultCode.OUT_OF_RANGE, f"expected a number from -{limit} to {limit}")
+            return False
+        return True
+
+    def _count(self, place: Place, value: int | float) -> None:
+        if value < 0 or value != int(value):
+            self._add(place, FaultCode.BAD_VALUE, f"a count is a whole number from 0 on, and never {_shown(value)}")
 
     def _text_test(self, place: Place, fact: str, test: object) -> None:
         if isinstance(test, str):
@@ -256,7 +269,7 @@ class _Check:
             self._is_attribute(place, value)
             return
         try:
-            steps = text.compile_pattern(value).program_size
+            steps = text.compile_pattern(value).plain.size
         except text.BadPattern as reason:
             self._add(place, FaultCode.BAD_PATTERN, f"RE2 does not take this pattern: {reason}")
             return
@@ -297,6 +310,7 @@ class _Check:
 
     def _tests(self, place: Place, test: Mapping[Any, Any], known: tuple[str, ...]) -> list[tuple[str, Any]]:
         """The tests that exist; faults for those that do not."""
+        self._each_key_once(place, test)
         for key in [key for key in test if key not in known][:_SHOWN_FAULTS_PER_OBJECT]:
             hint = _did_you_mean(key, known) or f"; one of {', '.join(known)}"
             self._add((*place, _step(key)), FaultCode.UNKNOWN_TEST, f"there is no test {_shown(key)} here{hint}")
@@ -304,7 +318,13 @@ class _Check:
             self._add(place, FaultCode.EMPTY, f"expected at least one of {', '.join(known)}")
         return [(key, value) for key, value in test.items() if key in known]
 
+    def _each_key_once(self, place: Place, value: object) -> None:
+        for key in repeated_keys(value)[:_SHOWN_FAULTS_PER_OBJECT]:
+            message = f"{_shown(key)} is there more than once, and only one of them would count"
+            self._add((*place, _step(key)), FaultCode.DUPLICATE_KEY, message)
+
     def _known_fields(self, place: Place, value: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+        self._each_key_once(place, value)
         for key in [key for key in value if key not in known][:_SHOWN_FAULTS_PER_OBJECT]:
             hint = _did_you_mean(key, known)
             self._add((*place, _step(key)), FaultCode.UNKNOWN_FIELD, f"there is no field {_shown(key)} here{hint}")

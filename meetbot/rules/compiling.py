@@ -18,7 +18,7 @@ from meetbot.rules.addresses import rule_domain, rule_identity
 from meetbot.rules.facts import AttributeValue, Facts
 from meetbot.rules.language import WEEKDAYS, AllOf, AnyOf, NumberTest, SetTest, StartTest, TextTest
 from meetbot.rules.language import Not as NotOf
-from meetbot.rules.text import compile_pattern, fold
+from meetbot.rules.text import Form, compile_pattern, fold
 from meetbot.rules.zones import zone_named
 
 Test = Callable[[Facts], bool]
@@ -172,15 +172,19 @@ def _text(fact: str, test: TextTest, reading: Reading) -> Test:
 
 _WRITTEN: Final[dict[str, Callable[[Facts], str]]] = {
     "title": Facts.folded_title,
-    "organizer_email": Facts.written_organizer,
-    "organizer_domain": Facts.readable_organizer_domain,
     "platform": operator.attrgetter("platform"),
     "provider": operator.attrgetter("provider"),
     "calendar_id": operator.attrgetter("calendar_id"),
     "visibility": operator.attrgetter("visibility"),
     "response": operator.attrgetter("response"),
 }
-"""Each text fact, folded."""
+"""Each text fact that is written in one way, folded."""
+
+_SPELLINGS: Final[dict[str, Callable[[Facts], tuple[str, ...]]]] = {
+    "organizer_email": Facts.organizer_email_spellings,
+    "organizer_domain": Facts.organizer_domain_spellings,
+}
+"""Those that may be written in several: ``münchen.de`` is ``xn--mnchen-3ya.de``. One that holds suffices."""
 
 
 def _equals_any(fact: str, texts: Sequence[str], reading: Reading) -> Test:
@@ -196,15 +200,19 @@ def _equals_any(fact: str, texts: Sequence[str], reading: Reading) -> Test:
 
 
 def _contains(fact: str, text: str, reading: Reading) -> Test:
-    written = _WRITTEN[fact]
-
     def test_for(parts: Names) -> Test:
-        return _some([_part_of(written, part) for part in sorted(parts)])
+        return _some([_part_of(fact, part, reading) for part in sorted(parts)])
 
     return _with_expected(_Expected.of([text], fold), test_for, reading)
 
 
-def _part_of(written: Callable[[Facts], str], part: str) -> Test:
+def _part_of(fact: str, part: str, reading: Reading) -> Test:
+    if fact in _SPELLINGS:
+        spellings = _SPELLINGS[fact]
+        return lambda facts: any(part in spelling for spelling in spellings(facts))
+    written = _WRITTEN[fact]
+    if fact == "title" and reading.possible:
+        return lambda facts: part in written(facts) or facts.title_is_cut
     return lambda facts: part in written(facts)
 
 
@@ -215,9 +223,15 @@ def _matches(fact: str, pattern: str, reading: Reading) -> Test:
     found_in = compile_pattern(pattern).found_in
     undecided = reading.possible
     if fact == "title":
-        return lambda facts: found_in(facts.searchable_title(), undecided=undecided)
+        # What ends at the cut may not have ended there.
+        return lambda facts: (
+            undecided if facts.title_is_cut else found_in(facts.searchable_title(), undecided=undecided)
+        )
+    if fact in _SPELLINGS:
+        spellings = _SPELLINGS[fact]
+        return lambda facts: found_in(tuple(map(Form, spellings(facts))), undecided=undecided)
     written = _WRITTEN[fact]
-    return lambda facts: found_in((written(facts).encode("utf-8", "replace"),), undecided=undecided)
+    return lambda facts: found_in((Form(written(facts)),), undecided=undecided)
 
 
 # --- sets -------------------------------------------------------------------------------------------------------------
@@ -254,7 +268,8 @@ def _all_of(fact: str, texts: Sequence[str], reading: Reading) -> Test:
     there = _there(fact)
 
     def test_for(names: Names, complete: bool) -> Test:
-        if not complete and not reading.missing_attribute_holds:
+        # Everybody has all of nothing: an attribute that lists nobody is no proof, as little as one that is missing.
+        if not (complete and names) and not reading.missing_attribute_holds:
             return _never
         if reading.possible:
             return lambda facts: not facts.complete or names <= there(facts)

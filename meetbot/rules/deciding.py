@@ -132,8 +132,9 @@ def _names_all_day(predicate: BaseModel, *, positively: bool) -> bool:
 def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Decision:
     """The decision on one event. Never raises, whatever the event holds.
 
-    The first that applies gives the reason: override to skip; cancelled; no meeting URL (or not a meeting at all);
-    ended (or without usable times); override to record; declined by the owner; all-day; a rule matches; none does.
+    The first that applies gives the reason: override to skip; cancelled; no meeting URL (or not a meeting at all, unless
+    overridden); ended (or without usable times); override to record; declined by the owner; all-day; a rule matches; none
+    does.
     """
     facts = Facts(event, context)
     gate = _gate(event, context, rules)
@@ -178,10 +179,12 @@ def _gate(event: Event, context: DecisionContext, rules: CompiledRules) -> Reaso
 
 
 def _never_recorded(event: Event, context: DecisionContext) -> ReasonCode | None:
-    """What not even an override changes."""
+    """What not even an override changes; of what is no meeting, focus time for one, an override makes one."""
     if event.status is EventStatus.CANCELLED:
         return ReasonCode.CANCELLED
-    if event.link is None or not event.is_meeting:
+    if event.link is None:
+        return ReasonCode.NO_MEETING_URL
+    if not event.is_meeting and context.override is not Override.RECORD:
         return ReasonCode.NO_MEETING_URL
     if event.start is None or event.end is None or event.end <= context.now:
         return ReasonCode.ENDED

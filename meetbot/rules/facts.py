@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from meetbot.events import Event, Response
+from meetbot.events import LONGEST_TITLE, Event, Response
 from meetbot.rules.addresses import readable_domain
 from meetbot.rules.people import Viewpoint
-from meetbot.rules.text import fold, searchable
+from meetbot.rules.text import Form, fold, searchable
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 AttributeValue = str | int | float | bool | None | Sequence[str]
@@ -103,13 +103,14 @@ class Facts:
         "provider",
         "recurring",
         "response",
+        "title_is_cut",
         "visibility",
     )
 
     def __init__(self, event: Event, context: DecisionContext) -> None:
         self.event = event
         self._folded_title: str | None = None
-        self._searchable_title: tuple[bytes, ...] | None = None
+        self._searchable_title: tuple[Form, ...] | None = None
         self._local_starts: dict[ZoneInfo, tuple[int, int]] | None = None
         self.attributes = context.attributes
         self.memo = context.memo
@@ -126,6 +127,8 @@ class Facts:
         self.platform = str(event.link.platform) if event.link else "none"
         self.response = str(_own_answer(event))
         self.duration_minutes = _minutes(event.start, event.end)
+        # Then it may have gone on: what it does not say, it may have said.
+        self.title_is_cut = len(event.title) == LONGEST_TITLE
 
     def _learn_people(self, event: Event, context: DecisionContext) -> None:
         viewpoint = context.viewpoint()
@@ -157,7 +160,7 @@ class Facts:
             self._folded_title = fold(self.event.title)
         return self._folded_title
 
-    def searchable_title(self) -> tuple[bytes, ...]:
+    def searchable_title(self) -> tuple[Form, ...]:
         if self._searchable_title is None:
             self._searchable_title = searchable(self.event.title)
         return self._searchable_title
@@ -167,16 +170,29 @@ class Facts:
         organizer = self.event.organizer
         return fold((organizer.email or "").strip()) if organizer else ""
 
-    def readable_organizer_domain(self) -> str:
-        return readable_domain(self.organizer_domain)
+    def organizer_email_spellings(self) -> tuple[str, ...]:
+        """The organiser's address as it was written and, where its domain can be written in two ways, in both."""
+        written = self.written_organizer()
+        local, at, host = written.rpartition("@")
+        if not at or (host == self.organizer_domain and "xn--" not in host):
+            return (written,)
+        return tuple(dict.fromkeys((written, *(f"{local}@{host}" for host in self.organizer_domain_spellings()))))
+
+    def organizer_domain_spellings(self) -> tuple[str, ...]:
+        """The organiser's domain, also as people write it where that is another way than a network's."""
+        if "xn--" not in self.organizer_domain:
+            return (self.organizer_domain,)
+        readable = readable_domain(self.organizer_domain)
+        return tuple(dict.fromkeys((readable, fold(readable), self.organizer_domain)))
 
     def local_start(self, zone: ZoneInfo) -> tuple[int, int]:
-        """Weekday (Monday is 0) and minute of the day at which the event starts, as clocks in the zone show it."""
+        """Weekday (Monday is 0) and minute of the day at which the event starts, as clocks in the zone show it. An
+        all-day event starts at midnight of its date in every zone."""
         if self._local_starts is None:
             self._local_starts = {}
         known = self._local_starts.get(zone)
         if known is None:
-            known = self._local_starts[zone] = _weekday_and_minute(self.event.start, zone)
+            known = self._local_starts[zone] = _weekday_and_minute(self.event, zone)
         return known
 
     def as_json(self) -> dict[str, Json]:
@@ -216,9 +232,13 @@ def _minutes(start: datetime | None, end: datetime | None) -> int | float:
     return int(minutes) if minutes.is_integer() else minutes
 
 
-def _weekday_and_minute(start: datetime | None, zone: ZoneInfo) -> tuple[int, int]:
+def _weekday_and_minute(event: Event, zone: ZoneInfo) -> tuple[int, int]:
+    start = event.start
     if start is None:
         return (-1, -1)
+    if event.all_day:
+        # Its date stands in UTC; shown in a zone, it would be another.
+        return start.weekday(), 0
     try:
         local = start.astimezone(zone)
     except OverflowError:

@@ -42,6 +42,7 @@ SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 SomeTexts = Annotated[list[SomeText], Field(min_length=1, max_length=MAX_LIST)]
 _Bounds = Field(ge=-MAX_NUMBER, le=MAX_NUMBER)
 Number = Annotated[int, _Bounds] | Annotated[float, _Bounds]
+Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 ClosingTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -72,6 +73,13 @@ class NumberTest(_Wire):
     gte: Number | None = None
     lt: Number | None = None
     lte: Number | None = None
+
+
+class CountTest(NumberTest):
+    """Every bound that is given must hold. A count is a whole number."""
+
+    eq: Count | None = None
+    ne: Count | None = None
 
 
 class TextTest(_Wire):
@@ -163,13 +171,13 @@ class AllDay(_Wire):
 class AttendeeCount(_Wire):
     """How many people take part, the calendar user and the organiser included."""
 
-    attendee_count: Number | NumberTest
+    attendee_count: Count | CountTest
 
 
 class ExternalCount(_Wire):
     """How many people are external."""
 
-    external_count: Number | NumberTest
+    external_count: Count | CountTest
 
 
 class DurationMinutes(_Wire):

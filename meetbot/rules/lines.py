@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ from tzlocal.windows_tz import win_tz
 
 from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
 from meetbot.links import find_meeting_link
-from meetbot.rules.addresses import parse_address
 from meetbot.rules.facts import AttributeValue, DecisionContext, Override
 from meetbot.rules.line_fields import (
     EVENT_FIELDS,
@@ -29,6 +29,7 @@ from meetbot.rules.line_fields import (
     truth_in,
     word_in,
 )
+from meetbot.rules.own_answer import CalendarOwner, own_answer
 from meetbot.rules.zones import zone_named
 
 _MAX_ATTENDEES: Final = 5_000
@@ -46,6 +47,7 @@ _VISIBILITIES: Final = {"normal": "default", "personal": "private"}
 _STATUSES: Final = {"canceled": "cancelled"}
 _RESOURCE_TYPES: Final = frozenset(("resource", "room"))
 _DATE: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}\s*", re.ASCII)
+_EXPECTED_TIME: Final = "expected an RFC 3339 time such as 2026-03-02T09:00:00Z"
 _WEB: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 
 
@@ -67,27 +69,34 @@ def read_line(line: object) -> tuple[Event, DecisionContext]:
 
 
 def _event(fields: Mapping[str, Any], owner_email: str) -> Event:
-    attendees = tuple(_attendees(fields.get("attendees")))
-    organizer = _person(fields["organizer"], "event.organizer") if fields.get("organizer") else None
-    owner = parse_address(owner_email)[0]
+    calendar_id = text_in(fields, "calendar_id", "event") or "primary"
+    owner = CalendarOwner.of(owner_email, calendar_id)
+    listed = _attendees(fields.get("attendees"))
+    attendees = tuple(
+        _with_owner_marked(person, owner.is_listed_as(person.email, marked=person.is_self)) for person in listed
+    )
+    organizer = _organizer(fields, owner)
     start, end, original_start = fields.get("start"), fields.get("end"), fields.get("original_start")
+    # A date has no time of day, whatever the mark beside it says.
+    all_day = truth_in(fields, "all_day", "event", default=False) or _is_date(start)
     in_series = bool(text_in(fields, "series_id", "event"))
     return Event(
         provider=word_in(fields, "provider", Provider, Provider.GOOGLE),
-        calendar_id=text_in(fields, "calendar_id", "event") or "primary",
+        calendar_id=calendar_id,
         provider_event_id=text_in(fields, "provider_event_id", "event"),
         ical_uid=text_in(fields, "ical_uid", "event") or None,
-        original_start=_instant_or_none(original_start, "event.original_start") if original_start else None,
+        original_start=_instant_or_none(original_start, "event.original_start", all_day=all_day)
+        if original_start
+        else None,
         title=text_in(fields, "title", "event"),
-        start=_instant_or_none(start, "event.start"),
-        end=_instant_or_none(end, "event.end"),
-        # A date has no time of day, whatever the mark beside it says.
-        all_day=truth_in(fields, "all_day", "event", default=False) or _is_date(start),
+        start=_instant_or_none(start, "event.start", all_day=all_day),
+        end=_instant_or_none(end, "event.end", all_day=all_day),
+        all_day=all_day,
         status=_status(fields),
         organizer=organizer,
         attendees=attendees,
-        is_organizer=truth_in(fields, "is_organizer", "event", default=_is_owner(organizer, owner)),
-        owner_response=_owner_response(fields, attendees, owner),
+        is_organizer=truth_in(fields, "is_organizer", "event", default=organizer is not None and organizer.is_self),
+        owner_response=_owner_response(fields, attendees, listed),
         recurring=truth_in(fields, "recurring", "event", default=in_series),
         visibility=word_in(fields, "visibility", Visibility, Visibility.DEFAULT, _VISIBILITIES),
         link=_link(fields),
@@ -144,17 +153,29 @@ def _answer(fields: Mapping[str, Any], name: str, path: str) -> Response | None:
     return _ANSWERS.get(squeeze(value), Response.NEEDS_ACTION)
 
 
-def _is_owner(person: Attendee | None, owner: str) -> bool:
-    return person is not None and (person.is_self or parse_address(person.email or "")[0] == owner)
+def _organizer(fields: Mapping[str, Any], owner: CalendarOwner) -> Attendee | None:
+    if not fields.get("organizer"):
+        return None
+    organizer = _person(fields["organizer"], "event.organizer")
+    return _with_owner_marked(organizer, owner.organizes_as(organizer.email, marked=organizer.is_self))
 
 
-def _owner_response(fields: Mapping[str, Any], attendees: Sequence[Attendee], owner: str) -> Response | None:
-    """The owner's answer. Where there are several, having declined once is having declined."""
-    answers = [person.response for person in attendees if _is_owner(person, owner)]
+def _with_owner_marked(person: Attendee, is_owner: bool) -> Attendee:
+    return person if person.is_self is is_owner else replace(person, is_self=is_owner)
+
+
+def _has_calendar_declined(listed: Sequence[Attendee]) -> bool:
+    return any(person.is_self and person.response is Response.DECLINED for person in listed)
+
+
+def _owner_response(
+    fields: Mapping[str, Any], attendees: Sequence[Attendee], listed: Sequence[Attendee]
+) -> Response | None:
+    """The owner's answer: in the list, or beside it. Having declined in either is having declined. ``listed`` are the
+    attendees as the calendar marked them."""
     said = _answer(fields, "own_response", "event")
-    if Response.DECLINED in (said, *answers):
-        return Response.DECLINED
-    return answers[0] if answers else said
+    own = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(listed))
+    return Response.DECLINED if said is Response.DECLINED else own or said
 
 
 # --- the rest of the event --------------------------------------------------------------------------------------------
@@ -204,13 +225,16 @@ def _attributes(value: object) -> dict[str, AttributeValue]:
 # --- times ------------------------------------------------------------------------------------------------------------
 
 
-def _instant_or_none(value: object, path: str) -> datetime | None:
-    """A text, or the providers' ``{"dateTime", "timeZone"}`` and ``{"date"}``."""
+def _instant_or_none(value: object, path: str, *, all_day: bool) -> datetime | None:
+    """A text, or the providers' ``{"dateTime", "timeZone"}`` and ``{"date"}``. What is written of an all-day event is its
+    date, in whatever zone: it becomes the same date in UTC."""
     zone: tzinfo = UTC
     if isinstance(value, Mapping):
         zone = _zone(value.get("timeZone") or value.get("time_zone"), path)
         value = _moment(value) or value.get("date")
-    return None if value is None else _instant(value, path, zone)
+    if value is None:
+        return None
+    return _written(value, path).replace(tzinfo=UTC) if all_day else _instant(value, path, zone)
 
 
 def _moment(value: Mapping[str, Any]) -> object:
@@ -229,13 +253,21 @@ def _zone(name: object, path: str) -> tzinfo:
 
 def _instant(value: object, path: str, zone: tzinfo = UTC) -> datetime:
     """RFC 3339. A date is its midnight, and a time without an offset is meant, in the zone."""
-    if not isinstance(value, str):
-        raise BadLine(path, "expected an RFC 3339 time such as 2026-03-02T09:00:00Z")
+    written = _written(value, path)
     try:
-        instant = datetime.fromisoformat(value.strip().upper())
-        return (instant.replace(tzinfo=zone) if instant.tzinfo is None else instant).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadLine(path, "expected an RFC 3339 time such as 2026-03-02T09:00:00Z") from None
+        return (written.replace(tzinfo=zone) if written.tzinfo is None else written).astimezone(UTC)
+    except OverflowError:
+        raise BadLine(path, _EXPECTED_TIME) from None
+
+
+def _written(value: object, path: str) -> datetime:
+    """The time as it stands there, with its offset if it has one."""
+    if not isinstance(value, str):
+        raise BadLine(path, _EXPECTED_TIME)
+    try:
+        return datetime.fromisoformat(value.strip().upper())
+    except ValueError:
+        raise BadLine(path, _EXPECTED_TIME) from None
 
 
 def _is_date(value: object) -> bool:

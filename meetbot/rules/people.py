@@ -84,7 +84,7 @@ class Viewpoint:
         owner_listed = False
         met = self._met
         for attendee in event.attendees:
-            person = met.get(attendee.email) or self._meet(attendee)
+            person = met.get(attendee.email) or self._meet(attendee, len(present) + len(absent))
             # The same as `_comes`, in place: this is the one loop over what strangers can make long.
             if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
@@ -95,7 +95,7 @@ class Viewpoint:
                 owner_listed = True
         organizer = event.organizer
         if organizer is not None and (organizer.email or organizer.name):
-            person = met.get(organizer.email) or self._meet(organizer)
+            person = met.get(organizer.email) or self._meet(organizer, 0)
             # The list knows the organiser's answer; the organiser field does not.
             if person.human and _comes(organizer) and person.identity not in absent:
                 present[person.identity] = person
@@ -113,12 +113,14 @@ class Viewpoint:
             known = self._met[email] = self._stranger(email)
         return known
 
-    def _meet(self, attendee: Attendee) -> Person:
+    def _meet(self, attendee: Attendee, others: int) -> Person:
         if attendee.email:
             return self.person(attendee.email)
-        # Somebody without an address is still somebody; the space keeps the key apart from every address.
-        name = f"name {(attendee.name or '').strip().casefold()}"
-        return Person(name, "", _NO_NAMES, external=False, human=True, shown="")
+        # Somebody without an address is still somebody, and without a name nobody else: each adds to the number of the
+        # others. The space keeps the key apart from every address.
+        name = (attendee.name or "").strip().casefold()
+        identity = f"name {name}" if name else f"number {others}"
+        return Person(identity, "", _NO_NAMES, external=False, human=True, shown="")
 
     def _stranger(self, email: str) -> Person:
         identity, domain = parse_address(email)

@@ -89,6 +89,10 @@ def shown_facts(facts: Facts, context: DecisionContext, named: Named) -> dict[st
     shown = facts.as_json()
     for fact, read in named.reads:
         shown[fact] = read(facts)
+    if not facts.event.is_meeting:
+        shown["is_meeting"] = False
+    if "title" in shown and facts.title_is_cut:
+        shown["title_complete"] = False
     own = _own(context, named)
     if own.zones:
         shown["start"] = {name: _clock(facts.local_start(zone)) for name, zone in own.zones}

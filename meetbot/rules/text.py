@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import re2
 
+from meetbot.rules import boundaries
+
 LARGEST_PROGRAM = 4_000
 """Instructions one compiled pattern may have. re2 is linear in text times program, so both are bounded."""
 
@@ -31,40 +33,83 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", composed.casefold())
 
 
-def searchable(text: str) -> tuple[bytes, ...]:
+class Form:
+    """A text that is searched. With letters that are not ASCII it is marked too, for patterns that test word
+    boundaries."""
+
+    __slots__ = ("_marked", "_text", "is_ascii", "plain")
+
+    def __init__(self, text: str) -> None:
+        self.plain = text.encode("utf-8", "replace")
+        self.is_ascii = text.isascii()
+        self._text = text
+        self._marked: dict[int, bytes] = {}
+
+    def marked(self, marks: int) -> bytes:
+        known = self._marked.get(marks)
+        if known is None:
+            known = self._marked[marks] = boundaries.marked(self._text, marks).encode("utf-8", "replace")
+        return known
+
+
+def searchable(text: str) -> tuple[Form, ...]:
     """What a pattern searches: the text, and its fold where that is more than one lower-case letter for each letter,
     which is all that re2 knows of (``Straße``, ``strasse``)."""
     if text.isascii():
-        return (text.encode(),)
+        return (Form(text),)
     composed = unicodedata.normalize("NFC", text)
     folded = fold(text)
     letter_by_letter = len(folded) == len(composed) and folded == composed.lower()
-    forms = (composed,) if letter_by_letter else (composed, folded)
-    return tuple(form.encode("utf-8", "replace") for form in forms)
+    return (Form(composed),) if letter_by_letter else (Form(composed), Form(folded))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What re2 made of a pattern, and how long a text it may search."""
+
+    compiled: re2._Regexp
+    size: int
+    longest_text: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern, searched anywhere, without regard to letter case."""
+    """A compiled pattern, searched anywhere, without regard to letter case. ``for_marked`` searches texts that have
+    ``marks`` marks at each place; None where the pattern tests no word boundary."""
 
-    compiled: re2._Regexp
-    program_size: int
-    longest_text: int
+    plain: Program
+    for_marked: Program | None
+    marks: int
 
-    def found_in(self, forms: tuple[bytes, ...], *, undecided: bool) -> bool:
+    def found_in(self, forms: tuple[Form, ...], *, undecided: bool) -> bool:
         """``undecided`` is the answer where the text is too long to be searched."""
         for form in forms:
-            if len(form) > self.longest_text:
+            program, text = self.plain, form.plain
+            if self.for_marked is not None and not form.is_ascii:
+                program, text = self.for_marked, form.marked(self.marks)
+            if len(text) > program.longest_text:
                 return undecided
-            if self.compiled.search(form) is not None:
+            if program.compiled.search(text) is not None:
                 return True
         return False
 
 
 def compile_pattern(pattern: str) -> Pattern:
     """Raises `BadPattern` with re2's own reason, or because the compiled pattern would be too large."""
+    with_folds = _with_folds(unicodedata.normalize("NFC", pattern))
+    plain = _compiled(with_folds)
+    rewritten = boundaries.rewritten(with_folds)
+    if rewritten is None:
+        return Pattern(plain, None, 0)
     try:
-        compiled = re2.compile(_with_folds(unicodedata.normalize("NFC", pattern)), _options())
+        return Pattern(plain, _compiled(rewritten.pattern), rewritten.marks)
+    except BadPattern:
+        return Pattern(plain, None, 0)
+
+
+def _compiled(pattern: str) -> Program:
+    try:
+        compiled = re2.compile(pattern, _options())
     except UnicodeEncodeError:
         raise BadPattern("not valid Unicode") from None
     except re2.error as error:
@@ -72,7 +117,7 @@ def compile_pattern(pattern: str) -> Pattern:
     size: int = compiled.programsize
     if not 0 < size <= LARGEST_PROGRAM:
         raise BadPattern(f"pattern too large: compiles to {size} steps, at most {LARGEST_PROGRAM} are allowed")
-    return Pattern(compiled, size, min(_LONGEST_SEARCHED_BYTES, _LARGEST_SEARCH // size))
+    return Program(compiled, size, min(_LONGEST_SEARCHED_BYTES, _LARGEST_SEARCH // size))
 
 
 def _reason(error: Exception) -> str:

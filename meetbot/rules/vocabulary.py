@@ -10,7 +10,8 @@ from meetbot.rules.language import TextTest
 
 CONNECTIVES: Final = ("all", "any", "not")
 TRUTH_FACTS: Final = ("internal", "external", "one_to_one", "is_organizer", "recurring", "all_day")
-NUMBER_FACTS: Final = ("attendee_count", "external_count", "duration_minutes")
+COUNT_FACTS: Final = ("attendee_count", "external_count")
+NUMBER_FACTS: Final = (*COUNT_FACTS, "duration_minutes")
 TEXT_FACTS: Final = (
     "title",
     "organizer_email",

@@ -202,3 +202,10 @@ def test_the_log_holds_neither_tickets_nor_queries(tenant: Tenant, capsys: Any) 
     logged = capsys.readouterr().out
     assert "/calendar/authorize/{ticket}" in logged
     assert "canary" not in logged
+
+
+def test_a_key_that_stands_twice_is_refused_because_one_of_its_values_would_be_lost(tenant: Tenant) -> None:
+    body = '{"customer_user_id": "a", "attributes": {"team": "x", "team": "y"}}'
+    answer = tenant.post(URL, content=body, headers={"Content-Type": "application/json"})
+    problem = assert_problem(answer, 422, "invalid_input")
+    assert [(fault["path"], fault["code"]) for fault in problem["errors"]] == [("attributes.team", "duplicate_key")]

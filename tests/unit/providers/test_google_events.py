@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.events import Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.events import LONGEST_TITLE, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
 from meetbot.providers import join_link
 from meetbot.providers.google_events import normalise_google
 from tests.unit.providers.scripted import google_event
@@ -240,6 +240,102 @@ def test_an_owner_invited_through_a_group_has_no_answer() -> None:
     assert event.owner_response is None
 
 
+TEAM = "c_1@group.calendar.google.com"
+BOB = "bob@acme.example"
+
+
+def answer_on(calendar_id: str, *attendees: dict[str, Any], **fields: Any) -> Response | None:
+    """The owner's answer to an event that somebody else organises."""
+    raw = google_event(**{"organizer": {"email": BOB}, "attendees": list(attendees), **fields})
+    event = normalise_google(calendar_id, raw, owner_email=OWNER)
+    assert event is not None
+    return event.owner_response
+
+
+@pytest.mark.parametrize("calendar_id", ["primary", TEAM])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_secondary_calendar_answers_hides_no_answer_of_the_owner(calendar_id: str, turned: bool) -> None:
+    both = [attendee(TEAM, "accepted", self=True), attendee(OWNER, "declined")]
+    assert answer_on(calendar_id, *(reversed(both) if turned else both)) is Response.DECLINED
+    both = [attendee(TEAM, "declined", self=True), attendee(OWNER, "accepted")]
+    assert answer_on(calendar_id, *(reversed(both) if turned else both)) is Response.ACCEPTED
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_on_a_colleagues_calendar_the_owner_answers_for_themself(turned: bool) -> None:
+    both = [attendee(BOB, "accepted", self=True), attendee(OWNER, "declined")]
+    assert answer_on(BOB, *(reversed(both) if turned else both)) is Response.DECLINED
+    both = [attendee(BOB, "declined", self=True), attendee(OWNER, "tentative")]
+    assert answer_on(BOB, *(reversed(both) if turned else both)) is Response.TENTATIVE
+
+
+@pytest.mark.parametrize(("calendar_id", "marked"), [(BOB, BOB), (TEAM, TEAM)])
+@pytest.mark.parametrize(
+    ("answer", "response"), [("accepted", None), ("tentative", None), ("declined", Response.DECLINED)]
+)
+def test_where_the_owner_is_not_listed_the_calendar_speaks_only_to_decline(
+    calendar_id: str, marked: str, answer: str, response: Response | None
+) -> None:
+    assert answer_on(calendar_id, attendee(marked, answer, self=True)) is response
+
+
+def test_a_colleague_is_not_the_owner_of_what_stands_on_their_calendar() -> None:
+    raw = google_event(organizer={"email": BOB, "self": True}, attendees=[attendee(BOB, self=True)])
+    event = normalise_google(BOB, raw, owner_email=OWNER)
+    assert event is not None
+    assert not event.is_organizer
+    assert not event.attendees[0].is_self
+    assert event.owner_response is None
+
+
+def test_what_the_owners_secondary_calendar_organises_the_owner_does() -> None:
+    event = normalise_google(TEAM, google_event(organizer={"email": TEAM, "self": True}), owner_email=OWNER)
+    assert event is not None
+    assert (event.is_organizer, event.owner_response) == (True, Response.ACCEPTED)
+
+
+@pytest.mark.parametrize("address", ["ann+work@acme.example", "ANN+a+b@Acme.Example", "ann@acme.example."])
+def test_the_owner_is_the_same_person_under_every_spelling(address: str) -> None:
+    assert answer_on("primary", attendee(address, "declined")) is Response.DECLINED
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("one", "other", "counts"),
+    [
+        ("declined", "accepted", Response.DECLINED),
+        ("declined", "needsAction", Response.DECLINED),
+        ("accepted", "tentative", Response.ACCEPTED),
+        ("tentative", "needsAction", Response.TENTATIVE),
+    ],
+)
+def test_of_several_answers_of_the_owner_the_weightiest_counts(
+    one: str, other: str, counts: Response, turned: bool
+) -> None:
+    both = [attendee(OWNER, one), attendee("ann+work@acme.example", other)]
+    assert answer_on("primary", *(reversed(both) if turned else both)) is counts
+
+
+def test_an_alias_that_google_marks_as_self_is_the_owner() -> None:
+    assert answer_on("primary", attendee("annie@acme.example", "declined", self=True)) is Response.DECLINED
+
+
+def test_an_organiser_who_declines_has_declined() -> None:
+    declined = attendee(OWNER, "declined", organizer=True, self=True)
+    assert answer_on("primary", declined, organizer={"email": OWNER, "self": True}) is Response.DECLINED
+
+
+def test_a_declined_answer_counts_however_it_is_capitalised() -> None:
+    assert answer_on("primary", attendee(OWNER, "Declined")) is Response.DECLINED
+
+
+def test_the_owners_answer_is_found_behind_the_cut_of_a_long_list() -> None:
+    crowd = [attendee(f"p{number}@acme.example") for number in range(1500)]
+    repeated = [attendee("ann+1@acme.example", "accepted"), *crowd, attendee(OWNER, "declined"), attendee(OWNER)]
+    assert answer_on("primary", *crowd, attendee(OWNER, "declined")) is Response.DECLINED
+    assert answer_on("primary", *crowd, *repeated) is Response.DECLINED
+
+
 def test_a_room_is_marked_as_a_resource() -> None:
     event = normalised(google_event(attendees=[attendee("room@resource.calendar.google.com", resource=True)]))
     assert event.attendees[0].resource
@@ -264,8 +360,36 @@ def test_a_guest_list_is_cut_at_a_thousand_and_says_so() -> None:
     assert not event.attendees_complete
 
 
-def test_an_overlong_address_is_dropped_not_cut_into_somebody_elses() -> None:
-    event = normalised(google_event(attendees=[attendee("a@customer.com." + "x" * 400)]))
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("x" * 330 + "@customer.com", "customer.com"),
+        ("x" * 330 + "@" + "y" * 330 + "@customer.com", "customer.com"),
+        ("a@" + "b." * 200 + "customer.com", "customer.com"),
+        ("a@customer.com." + "x" * 400, "x" * 253),
+        ("a\x00b@customer.com", "customer.com"),
+        ("a@cust\x00omer.com", "cust\ufffdomer.com"),
+    ],
+)
+def test_of_an_address_that_cannot_be_kept_the_domain_is(address: str, domain: str) -> None:
+    event = normalised(google_event(attendees=[attendee(address)], organizer={"email": address}))
+    assert event.organizer is not None
+    for email in (event.attendees[0].email, event.organizer.email):
+        assert email is not None
+        assert len(email) <= 320
+        assert email.endswith(domain)
+
+
+def test_an_overlong_address_is_neither_cut_into_somebody_elses_nor_taken_for_another() -> None:
+    people = [attendee("ann" + "x" * 330 + tail + "@acme.example") for tail in "ab"]
+    event = normalised(google_event(attendees=people))
+    assert len({person.email for person in event.attendees}) == 2
+    assert not any(person.is_self or (person.email or "").startswith("ann") for person in event.attendees)
+
+
+@pytest.mark.parametrize("address", ["x" * 400, "x" * 400 + "@", "a\x00b", "", 5, None])
+def test_what_is_too_long_for_an_address_and_has_no_domain_is_none(address: object) -> None:
+    event = normalised(google_event(attendees=[{"email": address}]))
     assert event.attendees[0].email is None
 
 
@@ -328,12 +452,18 @@ def test_nul_and_lone_surrogates_are_taken_out_of_every_text() -> None:
     assert event.title == "Half  an emoji"
     assert event.organizer is not None
     assert event.organizer.name == "Bob"
-    assert event.attendees[0].email is None
+    assert (event.attendees[0].email or "").endswith("@acme.example")
     assert event.attendees[0].name is None
 
 
-def test_a_title_is_cut_at_1024_characters() -> None:
-    assert len(normalised(google_event(summary="x" * 5000)).title) == 1024
+def test_a_long_title_is_kept_whole() -> None:
+    title = "x " * 1500 + "attorney-client privileged"
+    assert normalised(google_event(summary=title)).title == title
+
+
+@pytest.mark.parametrize("title", ["x" * 5000, "x" * 4095 + "\x00" * 500 + "x" * 4000])
+def test_a_title_that_was_cut_is_known_by_its_length(title: str) -> None:
+    assert len(normalised(google_event(summary=title)).title) == LONGEST_TITLE
 
 
 def strings_of(event: Event) -> list[str]:

@@ -178,6 +178,19 @@ def test_an_unusable_start_is_none(start: object) -> None:
     assert normalised(graph_event(start=start)).start is None
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Tokyo Standard Time", "Pacific Standard Time", "tzone://Microsoft/Custom"])
+def test_an_all_day_event_starts_at_midnight_utc_of_its_date_whatever_zone_stands_beside_it(zone: str) -> None:
+    event = normalised(
+        graph_event(
+            isAllDay=True,
+            start=at("2026-03-12T00:00:00.0000000", zone),
+            end=at("2026-03-13T00:00:00.0000000", zone),
+        )
+    )
+    assert event.all_day
+    assert (event.start, event.end) == (datetime(2026, 3, 12, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC))
+
+
 # State
 
 
@@ -236,6 +249,42 @@ def test_an_appointment_of_ones_own_counts_as_accepted() -> None:
 def test_without_a_response_status_the_owners_entry_in_the_list_counts() -> None:
     event = normalised(graph_event(responseStatus=None, attendees=[attendee(OWNER, "declined")]))
     assert event.owner_response is Response.DECLINED
+
+
+@pytest.mark.parametrize(
+    ("status", "listed", "response"),
+    [
+        ("none", "declined", Response.DECLINED),
+        ("accepted", "declined", Response.DECLINED),
+        ("declined", "accepted", Response.DECLINED),
+        ("Declined", "none", Response.DECLINED),
+        ("none", "accepted", Response.ACCEPTED),
+        ("notResponded", "tentativelyAccepted", Response.TENTATIVE),
+        ("tentativelyAccepted", "accepted", Response.TENTATIVE),
+        ("accepted", "none", Response.ACCEPTED),
+    ],
+)
+def test_the_owner_has_declined_where_the_status_or_the_list_says_so(
+    status: str, listed: str, response: Response
+) -> None:
+    event = normalised(graph_event(responseStatus={"response": status}, attendees=[attendee(OWNER, listed)]))
+    assert event.owner_response is response
+
+
+def test_the_owner_has_declined_under_an_address_with_a_tag() -> None:
+    event = normalised(
+        graph_event(responseStatus={"response": "none"}, attendees=[attendee("ann+work@acme.example", "declined")])
+    )
+    assert event.owner_response is Response.DECLINED
+
+
+@pytest.mark.parametrize("organises_as", [OWNER, "annie@acme.example"])
+def test_an_organiser_who_declines_has_declined(organises_as: str) -> None:
+    organised: dict[str, Any] = {"isOrganizer": True, "organizer": {"emailAddress": {"address": organises_as}}}
+    by_status = normalised(graph_event(**organised, responseStatus={"response": "declined"}))
+    in_the_list = normalised(graph_event(**organised, attendees=[attendee(organises_as, "declined")]))
+    assert by_status.owner_response is Response.DECLINED
+    assert in_the_list.owner_response is Response.DECLINED
 
 
 def test_an_owner_who_is_nowhere_has_no_answer() -> None:

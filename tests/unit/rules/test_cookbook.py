@@ -66,8 +66,15 @@ _TRIALS = {
     6: Trial([answered("accepted")], [answered("tentative"), answered("needsAction")]),
     7: Trial([{"visibility": "private"}, {"visibility": "confidential"}], [{"visibility": "default"}, {}]),
     8: Trial(
-        [titled("Dentist"), titled("Ana: Performance Review Q1"), titled("Therapy (private)")],
-        [titled("Weekly"), titled("Doctoral thesis")],
+        [
+            titled("Dentist"),
+            titled("Ana: Performance Review Q1"),
+            titled("Therapy (private)"),
+            titled("Ärztin"),
+            titled("Termin ÄRZTIN/Arzt"),
+            titled("Größe: Therapie"),
+        ],
+        [titled("Weekly"), titled("Doctoral thesis"), titled("Zahnärztinnen-Kongress"), titled("Ärzte-Software")],
     ),
     9: Trial([titled("[REC] Weekly"), titled("Weekly [rec]")], [titled("Weekly rec"), titled("Record review")]),
     10: Trial(

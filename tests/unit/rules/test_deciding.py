@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from meetbot.events import Attendee, Event, Response
+import pytest
+
+from meetbot.events import LONGEST_TITLE, Attendee, Event, Response
 from meetbot.rules import (
     Decision,
     DecisionContext,
@@ -20,7 +22,7 @@ from meetbot.rules import (
     decide,
     parse_rule_set,
 )
-from tests.unit.rules.shared import EVERYTHING, OWNER, case, decided, rule
+from tests.unit.rules.shared import EVERYTHING, OWNER, case, decided, matches, rule
 
 
 def layer(source: LayerSource, *rules: dict[str, object], all_day: bool = False) -> RuleLayer:
@@ -211,6 +213,37 @@ def test_a_title_too_long_to_search_is_not_recorded_because_of_a_pattern_nor_sav
     assert decided(rule({"title": {"matches": "x"}}), event=long_title).outcome == "skip"
     skipping = rule({"title": {"matches": "therapy"}}, "skip", "private")
     assert decided(skipping, rule(EVERYTHING), event=long_title).rule == "private"
+
+
+@pytest.mark.parametrize("length", [LONGEST_TITLE - 1, LONGEST_TITLE, LONGEST_TITLE + 1])
+def test_what_a_cut_title_does_not_say_is_in_doubt(length: int) -> None:
+    in_doubt = length == LONGEST_TITLE
+    event = {"title": "privileged".ljust(length, "x")}
+    for test in ({"contains": "therapy"}, {"matches": "therapy"}):
+        skipping = rule({"title": test}, "skip", "no")
+        assert (decided(skipping, rule(EVERYTHING), event=event).rule == "no") is in_doubt
+        assert not matches({"title": test}, event)
+        assert matches({"not": {"title": test}}, event) is not in_doubt
+    assert matches({"title": {"contains": "privileged"}}, event)
+    assert matches({"title": {"matches": "x$"}}, event) is not in_doubt
+    assert not matches({"title": "privileged"}, event)
+
+
+def test_a_decision_in_doubt_says_that_the_title_is_not_all_of_it() -> None:
+    named = rule({"title": {"contains": "therapy"}})
+    assert decided(named, event={"title": "x" * LONGEST_TITLE}).facts["title_complete"] is False
+    assert "title_complete" not in decided(named).facts
+
+
+def test_a_decision_about_what_is_no_meeting_says_so() -> None:
+    decision = decided(rule(EVERYTHING), event={"is_meeting": False})
+    assert (decision.reason, decision.facts["is_meeting"]) == (ReasonCode.NO_MEETING_URL, False)
+    assert "is_meeting" not in decided(rule(EVERYTHING)).facts
+
+
+def test_an_override_records_what_is_no_meeting_and_still_says_so() -> None:
+    decision = decided(event={"is_meeting": False}, override="record")
+    assert (decision.reason, decision.facts["is_meeting"]) == (ReasonCode.OVERRIDE_RECORD, False)
 
 
 def _context(attributes: dict[str, str]) -> DecisionContext:

@@ -129,6 +129,10 @@ def test_every_fault_of_the_set_is_told_with_its_exact_path() -> None:
         ({"attendee_count": 1e300}, "attendee_count", "out_of_range", "expected a number from"),
         ({"attendee_count": float("nan")}, "attendee_count", "out_of_range", "expected a number from"),
         ({"attendee_count": 10**400}, "attendee_count", "out_of_range", "expected a number from"),
+        ({"attendee_count": -1}, "attendee_count", "bad_value", "a whole number from 0 on, and never '-1'"),
+        ({"attendee_count": 2.5}, "attendee_count", "bad_value", "never '2.5'"),
+        ({"external_count": {"eq": 0.5}}, "external_count.eq", "bad_value", "never '0.5'"),
+        ({"external_count": {"ne": -3}}, "external_count.ne", "bad_value", "never '-3'"),
         ({"title": 5}, "title", "wrong_type", "expected a text, or an object"),
         ({"title": ["a"]}, "title", "wrong_type", "found a list"),
         ({"title": {"contain": "a"}}, "title.contain", "unknown_test", "did you mean 'contains'?"),
@@ -199,6 +203,21 @@ def test_a_bad_predicate_is_refused_with_path_code_and_reason(when: object, path
     fault = fault_of(when)
     assert (fault.path, fault.code) == (path, code)
     assert says in fault.message
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"attendee_count": 2.0},
+        {"attendee_count": {"eq": 0, "ne": 3.0}},
+        {"external_count": {"gt": 2.5}},
+        {"attendee_count": {"gte": -1, "lt": 0.5}},
+        {"duration_minutes": 22.5},
+        {"duration_minutes": {"eq": -5}},
+    ],
+)
+def test_whole_numbers_bounds_and_durations_are_taken(when: dict[str, Any]) -> None:
+    assert parse_rule_set({"rules": [rule(when)]}).document()["rules"][0]["when"] == when
 
 
 def test_predicates_nest_eight_deep_and_no_deeper() -> None:

@@ -73,12 +73,14 @@ _STARTS = st.fixed_dictionaries(
     optional={"from": _CLOCKS, "weekdays": st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=7)},
 ).filter(lambda test: len(test) > 1)
 
+_COUNTS = st.integers(0, 5)
+_NUMBERS = st.integers(-1, 5) | st.sampled_from([0.5, 2.0, 2.5])
+_COUNT_TESTS = _tests_of(("eq", "ne"), _COUNTS) | _tests_of(("gt", "gte", "lt", "lte"), _NUMBERS)
+
 _LEAVES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     *(st.fixed_dictionaries({fact: st.booleans()}) for fact in vocabulary.TRUTH_FACTS),
-    *(
-        st.fixed_dictionaries({fact: st.integers(-1, 5) | _tests_of(vocabulary.NUMBER_TESTS, st.integers(-1, 5))})
-        for fact in vocabulary.NUMBER_FACTS
-    ),
+    *(st.fixed_dictionaries({fact: _COUNTS | _COUNT_TESTS}) for fact in vocabulary.COUNT_FACTS),
+    st.fixed_dictionaries({"duration_minutes": _NUMBERS | _tests_of(vocabulary.NUMBER_TESTS, _NUMBERS)}),
     *(
         st.fixed_dictionaries({fact: _text_tests(_texts(list(values)))})
         for fact, values in {

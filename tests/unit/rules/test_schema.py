@@ -43,6 +43,8 @@ def test_every_fact_has_its_own_described_model() -> None:
     [
         {"internal": True},
         {"not": {"any": [{"external": False}, {"attendee_count": 3}]}},
+        {"attendee_count": {"eq": 3, "gt": 2.5}},
+        {"duration_minutes": 2.5},
         {"title": {"in": ["a"], "matches": "b"}},
         {"title": ""},
         {"attendee_domains": {"any_of": ["x.com"]}},
@@ -67,6 +69,8 @@ def test_what_the_parser_takes_the_schema_takes(when: dict[str, Any]) -> None:
         {"attendee_count": {}},
         {"attendee_count": {"min": 1}},
         {"attendee_count": 10**9},
+        {"attendee_count": 2.5},
+        {"external_count": {"eq": -1}},
         {"title": {}},
         {"title": {"matches": "x" * 201}},
         {"title": {"in": []}},

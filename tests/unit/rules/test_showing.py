@@ -89,3 +89,10 @@ def test_what_is_shown_is_bounded_and_survives_json_and_a_database() -> None:
     assert json.loads(text) == facts
     assert (len(facts["title"]), len(facts["attendee_emails"]), len(facts["start"])) == (200, 50, 10)
     assert len(text) < 50_000
+
+
+def test_an_all_day_event_is_shown_with_its_date_s_midnight_in_every_zone() -> None:
+    zones = ["America/Los_Angeles", "Asia/Tokyo"]
+    rules = [rule({"start": {"weekdays": ["sat"], "timezone": zone}}, name=zone) for zone in zones]
+    facts = decided(*rules, event={"start": "2026-03-07", "end": "2026-03-08"}, all_day=True).facts
+    assert facts["start"] == dict.fromkeys(zones, "sat 00:00")

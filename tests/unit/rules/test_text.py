@@ -43,12 +43,22 @@ def test_a_pattern_that_compiles_to_too_much_is_refused(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["(a+)+$", r"^(\w+\s?)*$", "(a|aa)*b", "[ab]*a[ab]{150}c", ".{0,190}x", "(x*)*y"])
 def test_what_a_search_may_cost_is_bounded_by_pattern_and_text(pattern: str) -> None:
     compiled = compile_pattern(pattern)
-    assert compiled.program_size <= LARGEST_PROGRAM
-    assert compiled.program_size * compiled.longest_text <= 20_000_000
-    assert compiled.longest_text >= 5_000
-    text = b"a" * (compiled.longest_text + 1)
-    assert compiled.found_in((text,), undecided=True)
-    assert not compiled.found_in((text,), undecided=False)
+    program = compiled.plain
+    assert program.size <= LARGEST_PROGRAM
+    assert program.size * program.longest_text <= 20_000_000
+    assert program.longest_text >= 5_000
+    text = searchable("a" * (program.longest_text + 1))
+    assert compiled.found_in(text, undecided=True)
+    assert not compiled.found_in(text, undecided=False)
+
+
+def test_a_text_with_many_marks_is_bounded_as_well() -> None:
+    compiled = compile_pattern("(?:" + r"\b" * 30 + "ä|ö)+$")
+    long_text = searchable("ä" * 4_000)
+    assert compiled.for_marked is not None
+    assert len(long_text[0].marked(compiled.marks)) > compiled.for_marked.longest_text
+    assert compiled.found_in(long_text, undecided=True)
+    assert not compiled.found_in(long_text, undecided=False)
 
 
 def test_lone_surrogates_end_no_search() -> None:
