@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import quote
 
-from meetbot.links.needles import LABEL, TOKEN
-from meetbot.links.table import APP_SCHEMES
-from meetbot.links.urls import decoded
+from meetbot.links.needles import LABEL, LINK_TOKEN, TOKEN
+from meetbot.links.starts import spans
+from meetbot.links.urls import MAX_LENGTH, decoded
 
-_MAX_TOKEN = 8_000
-_MAX_TOKENS = 1_500
-_MAX_ADDRESSES_IN_TOKEN = 8
+# A text full of a platform's other pages is searched for what begins like a join link, after so many words.
+_MAX_TOKENS = 300
+_MAX_LINK_TOKENS = 700
+_MAX_ADDRESSES_IN_TOKEN = 64
 _MAX_BRACKETS = 32
 _MAX_TAIL = 32
-_BEFORE_LABEL = 500
 
-# Mail programs break lines at 70 to 80 columns; a shorter line ends because its writer ended it.
-_WRAPPED = range(64, 81)
+# A line that is shorter than this ends because its writer ended it; mail programs break lines at 70 to 80 columns.
 _PERHAPS_WRAPPED = range(40, 999)
 _MAX_CONTINUATIONS = 16
 _SHORTER_THAN_FULL = 6
 
-_SCHEME = re.compile(r"(?i)https?:/|(?:" + "|".join(sorted(APP_SCHEMES)) + "):")
-_INSIDE_AN_ADDRESS = re.compile(r"[/\\@?#%]")
-_SEPARATORS = ",;|)]>"
-_BARE = re.compile(
-    r"(?<![^\s(\[{,;|'*:>«“‘„（「『【《：，、；])(?:[A-Za-z0-9-]++\.)++[A-Za-z0-9-]++(?::[0-9]{1,5})?[/?]"
-)
 _BODY = re.compile(r"[^\s<>\"\[\]{}|^`\\]*")
 _ESCAPE_OF_TEXT = re.compile(r"\\(?:[t,;\"']|$)")
 _BRACKET = re.compile(r"[()]")
@@ -44,54 +38,53 @@ _LIST = re.compile(r"[,;]")
 _LOST_QUERY = re.compile(r"(?i)(https?://[^/?#&%]++/[^?#&%]*+)(?:%3f([^?#]*)|&([^?#]*))$")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]")
 
-_NEXT_LINE = re.compile(rb'\r?\n[ \t]?(?:> ?)?([^\x00-\x20<>"\x7f]{1,1000})(?=[\r\n>]|$)')
+_NEXT_LINE = re.compile(rb'\r?\n([ \t]?)(?:> ?)?([^\x00-\x20<>"\x7f]{1,1000})(?=[\r\n>]|$)')
 _NOT_A_CONTINUATION = re.compile(r"(?i)[^!-~]|https?:|:$|^[a-z]+:|^[a-z]+[.,;!?]?$|^\W+$")
 
+# Evidence that a line break stands in the midst of an address: an escape or a hyphenated path breaks off, or the next
+# line ends a parameter and begins another.
+_BROKEN_ESCAPE = re.compile(r"%[0-9A-Fa-f]?$")
+_GOES_ON = re.compile(r"[A-Za-z0-9._~%+-]*&[A-Za-z_]{1,20}=")
+# iCalendar folds lines at 75 octets and begins the next with one space (RFC 5545, 3.1).
+_FOLDED_AT = 75
 
-def candidates(text: str) -> Iterator[tuple[str, ...]]:
-    """The possible addresses in `text`, in order; for each its readings, the likeliest first.
 
-    There is more than one reading where a line break may have cut an address, or other text may be glued to its end.
-    """
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One way to cut an address out: its readings, the likeliest first. ``is_cut`` says that a line break evidently
+    stands in the midst of the address, where this version has a line more than the one before."""
+
+    readings: tuple[str, ...]
+    is_cut: bool = False
+
+
+def candidates(text: str) -> Iterator[Iterator[Version]]:
+    """The possible addresses in `text`, in order; for each its versions: as it stands, and then with one more of the
+    following lines each, where a line break may have cut it."""
     data = text.encode("utf-8", "ignore")
     seen: set[bytes] = set()
     for start, end in _tokens(data):
         if data[start:end] in seen:
             continue
         seen.add(data[start:end])
-        token = _token_text(data, start, end)
-        addresses = _addresses(token)
-        if not addresses:
-            continue
+        word = _word(data, start, end)
+        addresses = _addresses(word)
         for address in addresses[:-1]:
-            yield tuple(_readings(address))
-        rest, is_likely = _continuation(data, start, end)
-        alone = tuple(_readings(addresses[-1]))
-        joined = tuple(_readings(_addresses(token + rest)[-1])) if rest else ()
-        yield joined + alone if is_likely else alone + joined
+            yield iter([address])
+        if addresses:
+            yield _versions(addresses[-1], word, data, start, end)
 
 
 def _tokens(data: bytes) -> Iterator[tuple[int, int]]:
-    """Unbroken stretches that may hold a link; of very long ones, pieces from shortly before it."""
-    found = 0
-    for token in TOKEN.finditer(data):
-        start, end = token.span()
-        while end - start > _MAX_TOKEN and found < _MAX_TOKENS:
-            label = LABEL.search(data, start, end)
-            if label is None:
-                break
-            start = max(start, label.start() - _BEFORE_LABEL)
-            yield start, min(start + _MAX_TOKEN, end)
-            start = min(start + _MAX_TOKEN, end)
-            found += 1
-        found += 1
-        if found > _MAX_TOKENS:
-            return
-        if start < end <= start + _MAX_TOKEN:
-            yield start, end
+    end = 0
+    for token in islice(TOKEN.finditer(data), _MAX_TOKENS):
+        end = token.end()
+        yield token.span()
+    for token in islice(LINK_TOKEN.finditer(data, end), _MAX_LINK_TOKENS):
+        yield token.span()
 
 
-def _token_text(data: bytes, start: int, end: int) -> str:
+def _word(data: bytes, start: int, end: int) -> str:
     """The token; where it stops at the first quote of a raw JSON parameter, with the rest of that, escaped."""
     token = data[start:end].decode("utf-8", "ignore")
     if data[end : end + 1] != b'"' or not token.endswith("context={"):
@@ -100,47 +93,53 @@ def _token_text(data: bytes, start: int, end: int) -> str:
     return token[:-1] + quote("{" + json)
 
 
-def _continuation(data: bytes, start: int, end: int) -> tuple[str, bool]:
-    """What the following lines would add to an address that a line break cut, and whether that is likely."""
-    if data[end : end + 1] not in (b"\n", b"\r"):
-        return "", False
+def _versions(alone: Version, word: str, data: bytes, start: int, end: int) -> Iterator[Version]:
+    yield alone
+    if data[end : end + 1] not in (b"\n", b"\r") or len(word) > MAX_LENGTH:
+        return
     width = end - (data.rfind(b"\n", max(0, start - _PERHAPS_WRAPPED.stop), start) + 1)
-    if width not in _PERHAPS_WRAPPED:
-        return "", False
-    pieces: list[str] = []
-    while len(pieces) < _MAX_CONTINUATIONS:
+    for piece, is_folded in _continuations(data, end, width):
+        is_cut = is_folded or _is_broken_off(word) or _GOES_ON.match(piece) is not None
+        word += piece
+        addresses = _addresses(word)
+        if not addresses:
+            return
+        yield Version(addresses[-1].readings, is_cut)
+
+
+def _is_broken_off(word: str) -> bool:
+    if _BROKEN_ESCAPE.search(word, max(0, len(word) - 2)):
+        return True
+    return word.endswith("-") and "?" not in word and "#" not in word
+
+
+def _continuations(data: bytes, end: int, width: int) -> Iterator[tuple[str, bool]]:
+    """What each of the following lines would add to an address that a line break cut at `width`, and whether that line
+    is folded as iCalendar does it. A line shorter than the first is the last one."""
+    line_width = width
+    for _ in range(_MAX_CONTINUATIONS if width in _PERHAPS_WRAPPED else 0):
         line = _NEXT_LINE.match(data, end)
-        piece = line[1].decode("utf-8", "ignore") if line else ""
+        piece = line[2].decode("utf-8", "ignore") if line else ""
         if line is None or _NOT_A_CONTINUATION.search(piece):
-            break
-        pieces.append(piece)
-        end = line.end()
+            return
+        yield piece, line[1] == b" " and line_width == _FOLDED_AT
         if len(piece) < width - _SHORTER_THAN_FULL:
-            break
-    return "".join(pieces), width in _WRAPPED
+            return
+        line_width = len(line[1]) + len(piece)
+        end = line.end()
 
 
-def _addresses(token: str) -> list[str]:
-    starts = _starts(token)
-    first = starts[0] if starts else len(token)
-    places = [(bare.start(), first) for bare in _BARE.finditer(token, 0, first)]
-    places += zip(starts, starts[1:] + [len(token)] * bool(starts), strict=True)
-    found = (_address(token, start, end) for start, end in places[:_MAX_ADDRESSES_IN_TOKEN])
-    return [address for address in found if address]
+def _addresses(word: str) -> list[Version]:
+    found = (_address(word, start, end) for start, end in _likely(word))
+    return [Version(tuple(_readings(address))) for address in found if address]
 
 
-def _starts(token: str) -> list[int]:
-    """Where addresses with a scheme begin: not inside another address, unless a separator stands before."""
-    starts: list[int] = []
-    inside = _INSIDE_AN_ADDRESS.search(token)
-    for scheme in _SCHEME.finditer(token):
-        start = scheme.start()
-        before = token[max(0, start - 2) : start]
-        is_outside = inside is None or inside.start() >= start
-        if is_outside or before[-1] in _SEPARATORS or not before[-1].isascii() or before == "](":
-            starts.append(start)
-            inside = _INSIDE_AN_ADDRESS.search(token, start)
-    return starts
+def _likely(word: str) -> list[tuple[int, int]]:
+    """Where the addresses of a word stand; of a very long one, those that may be links."""
+    places = spans(word)
+    if len(places) > _MAX_ADDRESSES_IN_TOKEN:
+        places = [place for place in places if LABEL.search(word[slice(*place)].encode())]
+    return places[:_MAX_ADDRESSES_IN_TOKEN]
 
 
 def _address(token: str, start: int, end: int) -> str:

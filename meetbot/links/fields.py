@@ -13,7 +13,8 @@ from meetbot.events import Provider
 # Google lists a telephone number for each of many countries beside the one video entry point.
 _MAX_ENTRIES = 250
 _MAX_PLACES = 10
-_MAX_SHORT = 8_000
+_MAX_SHORT = 4_000
+_MAX_LONG = 8_000_000
 _MAX_PASSCODE = 128
 
 # The names Google's EntryPoint has for what a guest types in; `meetingCode` says which meeting, not how to get in.
@@ -70,12 +71,20 @@ def _location(source: str, location: Any) -> Iterator[Field]:
 
 def _short(source: str, value: Any, form: Form = Form.TEXT, passcode: str | None = None) -> Iterator[Field]:
     if isinstance(value, str) and value:
-        yield Field(source, value[:_MAX_SHORT], form, passcode)
+        yield Field(source, _whole_words(value, _MAX_SHORT), form, passcode)
 
 
 def _long(source: str, value: Any, form: Form) -> Iterator[Field]:
     if isinstance(value, str) and value:
-        yield Field(source, value, form)
+        yield Field(source, _whole_words(value, _MAX_LONG), form)
+
+
+def _whole_words(text: str, size: int) -> str:
+    """The beginning of a text that is too long. A word that was cut could be the link of another meeting."""
+    if len(text) <= size:
+        return text
+    beginning = text[: size + 1].rsplit(maxsplit=1)
+    return beginning[0] if len(beginning) > 1 else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

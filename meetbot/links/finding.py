@@ -8,16 +8,17 @@ from itertools import islice
 from typing import Any
 
 from meetbot.events import MeetingLink, Provider
-from meetbot.links.candidates import candidates
+from meetbot.links.candidates import Version, candidates
 from meetbot.links.fields import Field, Form, fields
-from meetbot.links.gateways import Lost, follow
 from meetbot.links.markup import as_text, looks_like_html
-from meetbot.links.matching import Room, match
-from meetbot.links.passcodes import stated_passcode
-from meetbot.links.text import repaired, unescaped, worth_reading
+from meetbot.links.matching import Room, room_behind
+from meetbot.links.passcodes import stated_passcode, states_one
+from meetbot.links.text import WHOLE, repaired, unescaped, worth_reading
 
 # Per event; far beyond what any invitation holds.
-_MAX_CANDIDATES = 800
+_MAX_CHARACTERS = 100_000
+_MAX_CANDIDATES = 700
+_MAX_VERSIONS = 700
 _MAX_ROOMS = 200
 
 
@@ -38,42 +39,68 @@ def find_meeting_link(provider: Provider, raw: Mapping[str, Any]) -> MeetingLink
             break
         if best.may_be_stated and room.key == best.key and text not in mentions[-1:]:
             mentions.append(text)
-    return _with_stated_passcode(link, mentions) if link and mentions and not link.passcode else link
+    if best and link and best.may_be_stated and not link.passcode:
+        return replace(link, passcode=_stated_passcode(link, [*mentions, *_statements(provider, raw)]))
+    return link
 
 
 def _rooms(provider: Provider, raw: Mapping[str, Any]) -> Iterator[tuple[Room, Field, str]]:
     """The rooms that an event names, each with the field and the readable text in which it stands."""
+    budget = iter(range(_MAX_VERSIONS))
     places = (
-        (field, text, readings)
-        for field in fields(provider, raw)
-        for text in _readable(field)
-        for readings in _candidates(field, text)
+        (field, text, versions)
+        for field, text in _readable(fields(provider, raw))
+        for versions in _candidates(field, text)
     )
-    for field, text, readings in islice(places, _MAX_CANDIDATES):
-        room = next(filter(None, map(_room, readings)), None)
+    for field, text, versions in islice(places, _MAX_CANDIDATES):
+        room = _whole_room(version for version, _ in zip(versions, budget, strict=False))
         if room:
             yield room, field, text
 
 
-def _readable(field: Field) -> Iterator[str]:
-    """The field's text made readable; nothing where no link can be in it."""
-    text = repaired(worth_reading(field.text))
+def _whole_room(versions: Iterator[Version]) -> Room | None:
+    """The room that an address names, with those of the following lines that complete it."""
+    best: Room | None = None
+    for version in versions:
+        room = _room_of(version)
+        if room and (best is None or version.is_cut or _completes(room, best)):
+            best = room
+    return best
+
+
+def _room_of(version: Version) -> Room | None:
+    return next(filter(None, map(room_behind, version.readings)), None)
+
+
+def _completes(longer: Room, room: Room) -> bool:
+    """Whether more of the text makes more of a link. A link that is complete is not made longer by what comes next."""
+    if longer.whole > room.whole:
+        return True
+    return longer.parameters > room.parameters and room.passcode in (None, longer.passcode)
+
+
+def _readable(places: Iterator[Field]) -> Iterator[tuple[Field, str]]:
+    """The parts of the fields' text in which a link can be, made readable."""
+    left = _MAX_CHARACTERS
+    for field in places:
+        for part in worth_reading(field.text):
+            if len(part) <= left:
+                left -= len(part)
+                yield field, _plain(field, part)
+
+
+def _plain(field: Field, text: str) -> str:
+    text = repaired(text)
     if field.form is not Form.ADDRESS and (field.form is Form.HTML or looks_like_html(text)):
         text = as_text(text)
-    if text:
-        yield unescaped(text)
+    return unescaped(text)
 
 
-def _candidates(field: Field, text: str) -> Iterator[tuple[str, ...]]:
+def _candidates(field: Field, text: str) -> Iterator[Iterator[Version]]:
     if field.form is Form.ADDRESS:
-        yield (text.strip(),)
+        yield iter([Version((text.strip(),))])
         text = unescaped(as_text(text)) if looks_like_html(text) else text
     yield from candidates(text)
-
-
-def _room(address: str) -> Room | None:
-    target = follow(address)
-    return None if isinstance(target, Lost) else match(target)
 
 
 def _is_fuller(room: Room, best: Room) -> bool:
@@ -96,7 +123,16 @@ def _link(room: Room, field: Field, shorter: MeetingLink | None) -> MeetingLink:
     )
 
 
-def _with_stated_passcode(link: MeetingLink, mentions: list[str]) -> MeetingLink:
-    """The link with the passcode that the first of the texts naming its meeting puts in words."""
-    stated = (stated_passcode(text, link.meeting_id or "") for text in mentions)
-    return replace(link, passcode=next(filter(None, stated), None))
+def _statements(provider: Provider, raw: Mapping[str, Any]) -> Iterator[str]:
+    """The fields that put a passcode in words: one may state the id of a meeting whose link stands in another."""
+    left = _MAX_CHARACTERS
+    for field in fields(provider, raw):
+        if field.form is not Form.ADDRESS and len(field.text) <= min(left, WHOLE) and states_one(field.text):
+            left -= len(field.text)
+            yield _plain(field, field.text)
+
+
+def _stated_passcode(link: MeetingLink, texts: list[str]) -> str | None:
+    """The passcode that the first of the texts puts in words for the link's meeting."""
+    stated = (stated_passcode(text, link.meeting_id or "") for text in dict.fromkeys(texts))
+    return next(filter(None, stated), None)

@@ -1,18 +1,19 @@
 """Turns HTML into plain text in which every link to a meeting stands as an address.
 
 The parser (lexbor) follows the HTML standard. Some inputs cost it time quadratic in their depth or in the attributes of
-one tag, so the markup is flattened first: every element but links becomes `<br>` or `<wbr>`, which hold nothing.
+one tag, so the markup is flattened first: every element but links becomes `<br>` or `<wbr>`, which hold nothing. What
+is left takes it linear time, so that the markup is never cut.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from meetbot.links.gateways import Lost, follow
 from meetbot.links.matching import is_trusted, match
+from meetbot.links.needles import LABEL
 from meetbot.links.urls import looks_like_address
 
 # Separates blocks in the text: no line break of the source, which may be a soft one.
@@ -21,8 +22,7 @@ _BLOCK_BREAK = "\x1f"
 # Stand around the text of a link that leads elsewhere, until that text is cut out.
 _ELSEWHERE, _BACK = "\x1c", "\x1d"
 
-_CHUNK = 32_000
-_MAX_LINKS = 400
+_MAX_LINKS_FOLLOWED = 400
 _MAX_TAG, _MAX_TAG_SEPARATORS = 2_000, 250
 
 _LOOKS_LIKE_HTML = re.compile(
@@ -50,7 +50,17 @@ def as_text(markup: str) -> str:
 
     The text of a link that leads to another site is left out: an address shown there is not where it leads.
     """
-    return _BLOCK_BREAK.join(_chunk_text(chunk) for chunk in _chunks(_flattened(markup)))
+    tree = LexborHTMLParser(_flattened(markup))
+    tree.strip_tags(["script", "style"])
+    followed = 0
+    for link in tree.css("a[href], area[href]"):
+        href = (link.attributes.get("href") or "").translate(_REMOVED_FROM_LINKS).strip()
+        if not LABEL.search(href.encode("utf-8", "ignore")):
+            _leave_out_text(link, href)
+        elif followed < _MAX_LINKS_FOLLOWED:
+            followed += 1
+            _spell_out(link, href)
+    return _without_elsewhere(tree.root.text(deep=True, separator="")) if tree.root else ""
 
 
 def _flattened(markup: str) -> str:
@@ -83,33 +93,17 @@ def _without_endless_tag(piece: str) -> str:
     return piece[: -len(tag)]
 
 
-def _chunks(markup: str) -> Iterator[str]:
-    start = 0
-    while len(markup) - start > _CHUNK:
-        tag = markup.rfind("<", start + 1, start + _CHUNK)
-        end = tag if tag > 0 else start + _CHUNK
-        yield markup[start:end]
-        start = end
-    yield markup[start:]
-
-
-def _chunk_text(chunk: str) -> str:
-    tree = LexborHTMLParser(chunk)
-    tree.strip_tags(["script", "style"])
-    for link in tree.css("a[href], area[href]")[:_MAX_LINKS]:
-        _spell_out(link)
-    return _without_elsewhere(tree.root.text(deep=True, separator="")) if tree.root else ""
-
-
-def _spell_out(link: LexborNode) -> None:
-    href = (link.attributes.get("href") or "").translate(_REMOVED_FROM_LINKS).strip()
+def _spell_out(link: LexborNode, href: str) -> None:
     target = follow(href)
     room = None if isinstance(target, Lost) else match(target)
     if room:
         link.insert_before(f" <{room.url}> ")
-    elif not looks_like_address(href):
-        return
     elif target is Lost.NOT_AN_ADDRESS or (not isinstance(target, Lost) and not is_trusted(target.host)):
+        _leave_out_text(link, href)
+
+
+def _leave_out_text(link: LexborNode, href: str) -> None:
+    if looks_like_address(href):
         link.insert_before(_ELSEWHERE)
         link.insert_after(_BACK)
 

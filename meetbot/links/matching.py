@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from meetbot.events import Platform
+from meetbot.links.gateways import Lost, follow
 from meetbot.links.table import PLATFORMS, Capture, LinkRule, Shape
 from meetbot.links.urls import Url, decoded, decodings, in_ascii
 
 # A parameter's value ends where something begins that cannot stand in one: text that was glued to the link.
 _VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
-_SPACE_AT_THE_END = re.compile(r"(?i)(?:%20|%0[9ad]|%c2%a0)++$")
+_ESCAPED_SPACES = ("%20", "%09", "%0a", "%0d", "%c2%a0")
 _AROUND_A_SEGMENT = " \t\r\n<>\"'"
 _JSON_PARAMETER = "context"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -21,8 +22,8 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 @dataclass(frozen=True, slots=True)
 class Room:
     """A place to meet. ``key`` is the same for every link to it; ``parameters`` counts what a guest needs and the link
-    carries; ``is_full`` says that no other link to it can carry more; ``may_be_stated``, that an invitation may put the
-    passcode in words."""
+    carries, and ``whole`` those that have the form which the platform itself gives them; ``is_full`` says that no other
+    link to it can carry more; ``may_be_stated``, that an invitation may put the passcode in words."""
 
     platform: Platform
     url: str
@@ -30,6 +31,7 @@ class Room:
     passcode: str | None
     key: tuple[str, ...]
     parameters: int
+    whole: int
     is_full: bool
     may_be_stated: bool
 
@@ -47,6 +49,12 @@ class _Found:
 def is_trusted(host: str) -> bool:
     """Whether the host belongs to a platform, whatever page of it an address names."""
     return bool(PLATFORMS.of(host))
+
+
+def room_behind(address: str) -> Room | None:
+    """The room that an address leads to, through the gateways that stand before it."""
+    target = follow(address)
+    return None if isinstance(target, Lost) else match(target)
 
 
 def match(url: Url) -> Room | None:
@@ -122,6 +130,7 @@ def _room(rule: LinkRule, host: str, found: _Found, parameters: Mapping[str, str
         or (decoded(kept[rule.passcode]) if rule.passcode and rule.passcode in kept else None),
         key=_key(rule, host, found, meeting_id),
         parameters=len(kept) + ("passcode" in found.values),
+        whole=sum(form.fullmatch(kept.get(name, "")) is not None for name, form in rule.whole.items()),
         is_full=rule.full is None or rule.full in kept or rule.full in found.values,
         may_be_stated=rule.stated,
     )
@@ -152,7 +161,14 @@ def _kept(rule: LinkRule, parameters: Mapping[str, str]) -> dict[str, str]:
 
 def _usable(value: str) -> str:
     found = _VALUE.match(value)
-    return in_ascii(_SPACE_AT_THE_END.sub("", found[0])) if found else ""
+    return in_ascii(_without_spaces_at_the_end(found[0])) if found else ""
+
+
+def _without_spaces_at_the_end(value: str) -> str:
+    lower, end = value.lower(), len(value)
+    while space := next((space for space in _ESCAPED_SPACES if lower.endswith(space, 0, end)), ""):
+        end -= len(space)
+    return value[:end]
 
 
 def _usable_json(value: str) -> str:

@@ -40,7 +40,8 @@ class Shape:
 class LinkRule:
     """One `[[platform.link]]` together with its platform.
 
-    ``shapes`` are by their number of segments; ``keep`` maps lower-case parameter names to their usual spelling.
+    ``shapes`` are by their number of segments; ``keep`` maps lower-case parameter names to their usual spelling, and
+    ``whole`` to the form that the platform itself gives their values.
     """
 
     platform: Platform
@@ -48,6 +49,7 @@ class LinkRule:
     schemes: frozenset[str]
     shapes: Mapping[int, tuple[Shape, ...]]
     keep: Mapping[str, str]
+    whole: Mapping[str, re.Pattern[str]]
     passcode: str | None
     full: str | None
     id_template: str
@@ -88,6 +90,10 @@ class HostMap(Generic[T]):
     def names(self) -> Iterator[str]:
         yield from self.exact
         yield from self.under
+
+    def items(self) -> Iterator[tuple[str, tuple[T, ...]]]:
+        yield from self.exact.items()
+        yield from self.under.items()
 
 
 def _host_map(rows: Sequence[tuple[Sequence[str], T]], excluded: Sequence[str] = ()) -> HostMap[T]:
@@ -144,6 +150,7 @@ def _link_rule(platform: Mapping[str, Any], link: Mapping[str, Any], kinds: Mapp
         schemes=frozenset(link.get("schemes", ["https"])),
         shapes=_by_length([_shape(path, kinds) for path in link["paths"]]),
         keep={name.lower(): name for name in link.get("keep", [])},
+        whole={name.lower(): kinds[kind] for name, kind in link.get("whole", {}).items()},
         passcode=passcode,
         full=_lower(link.get("full")) or passcode,
         id_template=link.get("id", ""),
@@ -183,7 +190,6 @@ _TABLE = _read()
 PLATFORMS: HostMap[LinkRule] = _platform_map(_TABLE)
 GATEWAYS: HostMap[Gateway] = _gateway_map(_TABLE)
 APP_HOSTS: Mapping[str, str] = _TABLE["app_hosts"]
-APP_SCHEMES: frozenset[str] = (
-    frozenset(scheme for rules in PLATFORMS.exact.values() for rule in rules for scheme in rule.schemes)
-    | frozenset(scheme for rules in PLATFORMS.under.values() for rule in rules for scheme in rule.schemes)
+APP_SCHEMES: frozenset[str] = frozenset(
+    scheme for _, rules in PLATFORMS.items() for rule in rules for scheme in rule.schemes
 ) - {"https"}

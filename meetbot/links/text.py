@@ -1,7 +1,4 @@
-"""Makes text that calendars, mail programs and people have handled readable again, and bounds how much of it is read.
-
-Searching runs on UTF-8 bytes with google-re2, which takes time linear in the text whatever it holds.
-"""
+"""Makes text that calendars, mail programs and people have handled readable again."""
 
 from __future__ import annotations
 
@@ -9,14 +6,12 @@ import html
 import re
 from collections.abc import Iterator
 
-from meetbot.links.needles import HOST, LABEL
+from meetbot.links.needles import LABEL
+from meetbot.links.surroundings import surroundings
+from meetbot.links.table import PLATFORMS
 
-# Text up to WHOLE characters is read whole; of longer text the surroundings of what may be links: the first and the
-# last few such places, since invitations stand at the top of a new mail and at the bottom of a long thread.
+# Text up to this many characters is read whole; of longer text, the surroundings of what may be links.
 WHOLE = 64_000
-_LONGEST = 2_000_000
-_BEFORE, _AFTER = 3_000, 10_000
-_FIRST_PLACES, _LAST_PLACES = 3, 1
 
 # Words disguised by entities, invisible characters or soft line breaks are looked for in text up to this length.
 _SMALL = 16_000
@@ -31,19 +26,28 @@ _ENTITY_ROUNDS = 3
 _SOFT_BREAK = re.compile(r"(?<=\S)=\r?\n(?=\S)")
 _QUOTED = re.compile(r"=([2-7][0-9A-F])")
 _QUOTED_SPACE = re.compile(r"=20(?=\r?\n)|=C2=A0")
+
+# A line of text and those that soft breaks tie to it.
+_TIED_LINES = re.compile(r"(?:[^\n]*=\r?\n(?=\S))*+[^\n]*\n?")
+_PARAMETERS = {name for _, rules in PLATFORMS.items() for rule in rules for name in rule.keep}
+_WHOLE_NAMES = [name for name in sorted(_PARAMETERS) if sum(other.startswith(name) for other in _PARAMETERS) == 1]
+# What quoted-printable never holds: an equals sign as it is, an escaped letter or digit, or a soft break where the
+# value of a parameter or attribute begins.
+_NEVER_QUOTED = re.compile(
+    r"=(?![2-7A-F][0-9A-F]|0[9AD]|\r?\n|$)|=(?:3[0-9]|[46][1-9A-F]|[57][0-9A])"
+    r"|(?<!=3D)=\r?\n[\"']|(?i:[?&](?:" + "|".join(_WHOLE_NAMES) + r"))=\r?\n(?!=3D)"
+)
 _IN_ANGLES = re.compile(r"(?i)<((?:https?|msteams|zoommtg|zoomus):[^<>]{1,4096})>")
 _WRITTEN_LINE_BREAK = re.compile(r"\\[nNr]")
 _NUMBER_IN_GROUPS = re.compile(r"(/j/[0-9]{2,4})[ -]([0-9]{3,4})[ -]([0-9]{3,4})(?![0-9])")
-_LINE_BREAK = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 
-def worth_reading(text: str) -> str:
-    """The part of `text` that may hold a link: all of it, the surroundings of what may be links, or nothing."""
+def worth_reading(text: str) -> Iterator[str]:
+    """The parts of `text` that may hold a link: all of it, the surroundings of what may be links, or nothing."""
     if len(text) > WHOLE:
-        return _surroundings(text[:_LONGEST].encode("utf-8", "ignore"))
-    if LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
-        return text
-    return ""
+        yield from surroundings(text)
+    elif LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
+        yield text
 
 
 def repaired(text: str) -> str:
@@ -67,7 +71,7 @@ def unescaped(text: str) -> str:
         text = _WRITTEN_LINE_BREAK.sub("\n", text)
     text = _NUMBER_IN_GROUPS.sub(r"\1\2\3", text)
     if "<" in text and "\n" in text:
-        text = _IN_ANGLES.sub(lambda found: "<" + _LINE_BREAK.sub("", found[1]) + ">", text)
+        text = _IN_ANGLES.sub(lambda found: f"<{_in_one_line(found[1])}>", text)
     return text if text.isascii() else _UNICODE_SPACE.sub(" ", _INVISIBLE.sub("", text))
 
 
@@ -77,28 +81,24 @@ def _is_disguised(text: str) -> bool:
     return "&#" in text or "=\n" in text or "=\r" in text or (not text.isascii() and bool(_INVISIBLE.search(text)))
 
 
+def _in_one_line(text: str) -> str:
+    return "".join(line.strip(" \t\r") for line in text.split("\n"))
+
+
 def _without_quoted_printable(text: str) -> str:
-    """Undone where soft breaks, quoted spaces, or more than one escaped equals sign show that it was left in; one could
-    be chance."""
-    mended = _SOFT_BREAK.sub("", text) if "=\n" in text or "=\r" in text else text
-    if "=3D" not in mended or (mended is text and text.count("=3D") < 2 and not _QUOTED_SPACE.search(text)):
-        return mended
+    """Undone where soft breaks, quoted spaces, or more than one escaped equals sign show that it was left in (one could
+    be chance), and only in lines that could be quoted-printable."""
+    has_soft_break = "=\n" in text or "=\r" in text
+    if not has_soft_break and "=3D" not in text:
+        return text
+    is_shown = text.count("=3D") > 1 or bool(_QUOTED_SPACE.search(text))
+    return "".join(_unquoted(lines[0], is_shown) for lines in _TIED_LINES.finditer(text))
+
+
+def _unquoted(lines: str, is_shown: bool) -> str:
+    if "=" not in lines or _NEVER_QUOTED.search(lines):
+        return lines
+    mended = _SOFT_BREAK.sub("", lines)
+    if mended == lines and not is_shown:
+        return lines
     return _QUOTED.sub(lambda found: chr(int(found[1], 16)), _QUOTED_SPACE.sub(" ", mended))
-
-
-def _surroundings(data: bytes) -> str:
-    places = list(_places(data))
-    if len(places) > _FIRST_PLACES + _LAST_PLACES:
-        places = places[:_FIRST_PLACES] + places[-_LAST_PLACES:]
-    return "\n".join(data[start:end].decode("utf-8", "ignore") for start, end in places)
-
-
-def _places(data: bytes) -> Iterator[tuple[int, int]]:
-    """Stretches around what may be links, none overlapping; each begins with a tag where there is one."""
-    end = 0
-    while found := HOST.search(data, end):
-        hit = found.start()
-        start = max(end, hit - _BEFORE)
-        tag = data.find(b"<", start, hit)
-        end = min(len(data), hit + _AFTER)
-        yield (tag if tag > 0 else start), end

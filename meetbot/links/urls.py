@@ -18,6 +18,7 @@ _MAX_PARAMETERS = 64
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(/{0,3})")
 _HOST = re.compile(r"((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9])(?::([0-9]{1,5}))?")
+_MAX_AUTHORITY = 260
 _PORT_FIRST = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
 
 # What may stand unescaped in a path segment or a parameter's value, by RFC 3986, and escapes already there.
@@ -65,6 +66,9 @@ def parse(text: str) -> Url | None:
     rest, _, fragment = rest.partition("#")
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
+    # Some letters of other scripts have ASCII lower-case forms: the Kelvin sign becomes a k.
+    if len(authority) > _MAX_AUTHORITY or not authority.isascii():
+        return None
     host = _HOST.fullmatch(authority.lower())
     if host is None:
         return None

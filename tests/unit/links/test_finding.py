@@ -83,6 +83,11 @@ def test_a_link_behind_more_junk_than_is_read_is_found_at_the_end() -> None:
     assert _google(description=body).url == _ZOOM
 
 
+def test_a_link_behind_more_other_pages_than_are_looked_at_is_found() -> None:
+    pages = " ".join(f"https://zoom.us/rec/share/{number}" for number in range(1_700))
+    assert _google(description=f"{pages} {_ZOOM} {pages}"[:63_999]).url == _ZOOM
+
+
 def test_lone_surrogates_are_overlooked() -> None:
     assert _google(location=f"\ud800{_ZOOM}\udfff").url == _ZOOM
 

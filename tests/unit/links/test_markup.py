@@ -16,7 +16,10 @@ def test_inline_elements_do_not_cut_a_word_and_blocks_do() -> None:
 
 
 def test_entities_are_decoded_in_text_and_attributes() -> None:
-    assert _words('<a href="https://zoom.us/j/123?x=1&amp;pwd=a">1 &lt; 2</a>') == "<https://zoom.us/j/123?pwd=a> 1 < 2"
+    assert (
+        _words('<a href="https://zoom.us/j/123456789?x=1&amp;pwd=a">1 &lt; 2</a>')
+        == "<https://zoom.us/j/123456789?pwd=a> 1 < 2"
+    )
 
 
 def test_scripts_styles_and_comments_are_not_text() -> None:
@@ -32,11 +35,22 @@ def test_a_link_to_another_page_of_a_platform_keeps_its_text() -> None:
 
 
 def test_addresses_in_angle_brackets_are_not_tags() -> None:
-    assert _words("<p>Join <https://zoom.us/j/123></p>") == "|Join <https://zoom.us/j/123>|"
+    assert _words("<p>Join <https://zoom.us/j/123456789></p>") == "|Join <https://zoom.us/j/123456789>|"
+
+
+def test_the_text_of_a_link_to_elsewhere_is_left_out_however_long_the_markup() -> None:
+    for filling in range(31_900, 32_100, 7):
+        html = "<p>" + "x" * filling + '<a href="https://example.com">see <b>here</b> https://zoom.us/j/123456789</a>'
+        assert "123456789" not in as_text(html)
+
+
+def test_of_more_links_than_a_mail_has_those_to_platforms_are_spelled_out() -> None:
+    html = '<a href="https://example.com/p">item</a>' * 1_500 + '<a href="https://zoom.us/j/123456789">Join</a>'
+    assert "<https://zoom.us/j/123456789>" in as_text(html)
 
 
 def test_an_area_inside_a_link_to_elsewhere() -> None:
-    html = '<a href="https://example.com">x<area href="https://zoom.us/j/123"><a href="https://example.com">y</a></a>z'
+    html = '<a href="https://example.com">x<area href="https://zoom.us/j/123456789"><a href="https://example.com">y</a></a>z'
     assert "z" in _words(html)
 
 
@@ -48,18 +62,20 @@ def test_separators_of_our_own_in_the_source_do_no_harm() -> None:
     "tag", ["<div>", "<b><div>", "<font a>", "<table>", "<x>", "</p>", "<svg>", "<select>", "<template>"]
 )
 def test_depth_is_flattened(tag: str) -> None:
-    html = tag * (60_000 // len(tag)) + '<a href="https://zoom.us/j/123">Join</a>'
-    assert "<https://zoom.us/j/123>" in as_text(html)
+    html = tag * (60_000 // len(tag)) + '<a href="https://zoom.us/j/123456789">Join</a>'
+    assert "<https://zoom.us/j/123456789>" in as_text(html)
 
 
 def test_a_tag_with_thousands_of_attributes_is_dropped_and_what_follows_is_not() -> None:
-    html = "<p " + " ".join(f"a{number}" for number in range(20_000)) + '><a href="https://zoom.us/j/123">Join</a>'
-    assert "<https://zoom.us/j/123>" in as_text(html)
+    html = (
+        "<p " + " ".join(f"a{number}" for number in range(20_000)) + '><a href="https://zoom.us/j/123456789">Join</a>'
+    )
+    assert "<https://zoom.us/j/123456789>" in as_text(html)
 
 
 def test_a_long_image_in_the_text_is_no_obstacle() -> None:
-    html = f'<img src="data:image/png;base64,{"ab+/" * 20_000}"><a href="https://zoom.us/j/123">Join</a>'
-    assert "<https://zoom.us/j/123>" in as_text(html)
+    html = f'<img src="data:image/png;base64,{"ab+/" * 20_000}"><a href="https://zoom.us/j/123456789">Join</a>'
+    assert "<https://zoom.us/j/123456789>" in as_text(html)
 
 
 def test_an_address_in_angle_brackets_alone_is_no_html() -> None:

@@ -63,4 +63,82 @@ def test_the_words_of_a_later_field_count_where_it_names_the_same_meeting() -> N
 
 
 def test_words_are_read_only_where_the_platform_needs_them() -> None:
-    assert _passcode(description="https://acme.webex.com/meet/jdoe\nMeeting password: abc") is None
+    assert _passcode(description="https://meet.google.com/abc-defg-hij\nPasscode: 123456") is None
+
+
+_WEBEX = "https://acme.webex.com/acme/j.php?MTID=mf0e1d2c3b4a5968778695a4b3c2d1e0f"
+
+
+@pytest.mark.parametrize(
+    ("link", "words", "passcode"),
+    [
+        (
+            _WEBEX,
+            "Meeting number (access code): 2554 123 4567\nMeeting password: pUw3Bm2 (7893 from phones)",
+            "pUw3Bm2",
+        ),
+        (_WEBEX, "Meeting password:\n\npUw3Bm2\n", "pUw3Bm2"),
+        ("https://acme.webex.com/meet/jdoe", "Meeting password: pUw3Bm2", "pUw3Bm2"),
+        ("https://teams.microsoft.com/meet/2345678901234", "Meeting ID: 234 567 890 123 4\nPasscode: AbC12d", "AbC12d"),
+        ("https://v.ringcentral.com/join/123456789", "Password: AbC12d", "AbC12d"),
+        ("https://bluejeans.com/123456789", "Meeting ID: 123 456 789\nParticipant Passcode: 1234", "1234"),
+    ],
+)
+def test_the_words_of_other_platforms_invitations_are_read(link: str, words: str, passcode: str) -> None:
+    assert _passcode(description=f"{link}\n\n{words}") == passcode
+
+
+def test_a_cell_of_its_own_holds_the_password() -> None:
+    html = f'<a href="{_WEBEX}">Join</a><table><tr><td>Meeting password:</td><td>pUw3Bm2Gx7X</td></tr></table>'
+    assert _passcode(description=html) == "pUw3Bm2Gx7X"
+
+
+def test_words_in_a_field_without_a_link_count_where_it_names_the_same_meeting() -> None:
+    words = "Meeting ID: 812 3456 7890\nPasscode: 123456"
+    assert _passcode(location=_LINK, description=words) == "123456"
+    assert (
+        _passcode(location=_LINK, description="<p>Meeting ID: 812-3456-7890</p><p>Passcode: <b>123456</b></p>")
+        == "123456"
+    )
+    assert _passcode(location=_LINK, description=words.replace("7890", "7891")) is None
+    assert _passcode(location=_LINK, description="Passcode: 123456") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Meeting ID: 812 3456 7890\nPasscode: 123456\n{_LINK}",
+        f"Passcode: 123456\n{_LINK}",
+        f"Zoom meeting\n\nMeeting passcode: 123456\nLink: {_LINK}",
+    ],
+)
+def test_a_passcode_above_the_link_is_read(text: str) -> None:
+    assert _passcode(description=text) == "123456"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://us02web.zoom.us/j/81234567891\nPasscode: 123456\n{_LINK}",
+        f"{_LINK}\nSecond meeting\nMeeting ID: 812 3456 7891\nPasscode: 123456",
+        f"Meeting ID: 812 3456 7891\nPasscode: 123456\n{_LINK}",
+        f"{_LINK}\n\n{_WEBEX}\nMeeting password: 123456",
+        f"{_LINK}\n\nhttps://whereby.com/acme-weekly\nPassword: 123456",
+        f"{_LINK}\nHost passcode: 123456",
+        f"{_LINK}\nWi-Fi password: 123456",
+        f"{_LINK}\nPasscode: (none)",
+        f"{_LINK}\nPasscode: none",
+        f"{_LINK}\nPasscode:\nAgenda",
+        f"{_LINK}\nPasscode:\nhttps://example.com/1",
+        f"{_LINK}\nPasscode:\n10 minutes: news",
+    ],
+)
+def test_words_about_something_else_are_no_passcode(text: str) -> None:
+    assert stated_passcode(text, "81234567890") is None
+
+
+def test_of_two_meetings_each_has_its_own_passcode() -> None:
+    other = "https://us02web.zoom.us/j/81234567891"
+    text = f"{other}\nPasscode: 111111\n\n{_LINK}\nPasscode: 222222"
+    assert stated_passcode(text, "81234567890") == "222222"
+    assert stated_passcode(text, "81234567891") == "111111"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import resources
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from meetbot.events import Platform, Provider
 from meetbot.links import find_meeting_link
-from meetbot.links.needles import HOST, LABEL
+from meetbot.links.needles import LABEL, LINK
 from meetbot.links.table import GATEWAYS, PLATFORMS, platform_named
 
 _TABLE: dict[str, Any] = tomllib.loads(resources.files("meetbot.links").joinpath("platforms.toml").read_text("utf-8"))
@@ -44,8 +45,23 @@ def test_hosts_match_on_a_dot_boundary_only(host: str) -> None:
 
 def test_every_host_is_found_by_the_first_glance_at_a_text() -> None:
     for name in (*PLATFORMS.names(), *GATEWAYS.names()):
-        assert HOST.search(f"https://{name}/".encode())
         assert LABEL.search(f"https://{name}/".encode())
+
+
+@pytest.mark.parametrize("slash", ["/", "%2F", "%252f", "_", "&#47;", "&#x2F;", "=2F"])
+def test_every_shape_is_found_in_a_long_text_however_its_slashes_are_written(slash: str) -> None:
+    for row in _TABLE["platform"]:
+        for host in row["hosts"]:
+            for path in (path for link in row["link"] for path in link["paths"]):
+                link = host.removeprefix("*.") + re.sub(r"\{\w+:\w+\}", "a1", path).replace("/", slash)
+                assert LINK.search(link.encode()), link
+
+
+@pytest.mark.parametrize(
+    "page", ["zoom.us/rec/share/x", "zoom.us/u/kd", "teams.microsoft.com/l/channel/19", "zoom.us "]
+)
+def test_other_pages_are_no_reason_to_read_a_long_text(page: str) -> None:
+    assert not LINK.search(page.encode())
 
 
 def test_hosts_for_other_pages_are_left_out() -> None:

@@ -25,6 +25,8 @@ from meetbot.links.urls import decodings, in_ascii, parse
         "https://zoom.us:x/",
         "https://zoom%2eus/",
         "https://zoom。us/",
+        "https://slac\u212a.com/",
+        "https://zoom.us" + ".us" * 100 + "/",
         "https://127.0.0.1/",
         "https://[::1]/",
         "ftp://zoom.us/",
