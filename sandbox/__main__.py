@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +15,8 @@ from sandbox.config import SandboxConfig
 _DEFAULTS = SandboxConfig()
 
 
-def _arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Those of the process where none are given."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
@@ -26,11 +28,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--api-key", default=_DEFAULTS.api_key, help="of the bot backend")
     parser.add_argument("--webhook-secret", default=_DEFAULTS.webhook_secret, help="signs the backend's reports")
     parser.add_argument("--empty", action="store_true", help="start without the seeded people and meetings")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = parse_arguments()
     config = SandboxConfig(
         public_url=arguments.public_url,
         client_id=arguments.client_id,

@@ -29,20 +29,24 @@ class Program:
 
 
 def start_sandbox(state_directory: Path, *, port: int, secrets: SandboxSecrets, family: Family) -> Program:
-    url = f"http://{HOST}:{port}"
+    command = ["-m", "sandbox", *sandbox_arguments(state_directory, port=port, secrets=secrets)]
+    child = _spawn("sandbox", command, {}, state_directory)
+    return Program(family.adopt(child, Tier.SERVICES), f"http://{HOST}:{port}/healthz")
+
+
+def sandbox_arguments(state_directory: Path, *, port: int, secrets: SandboxSecrets) -> list[str]:
     arguments = {
         "--host": HOST,
         "--port": str(port),
         "--state": str(state_directory / "sandbox.json"),
-        "--public-url": url,
+        "--public-url": f"http://{HOST}:{port}",
         "--client-id": SANDBOX_CLIENT_ID,
         "--client-secret": SANDBOX_CLIENT_SECRET,
         "--api-key": secrets.api_key,
         "--webhook-secret": secrets.webhook_secret,
     }
-    command = ["-m", "sandbox", *(part for pair in arguments.items() for part in pair)]
-    child = _spawn("sandbox", command, {}, state_directory)
-    return Program(family.adopt(child, Tier.SERVICES), f"{url}/healthz")
+    # As one word each: a random secret may begin with a dash and would be taken for an option.
+    return [f"{name}={value}" for name, value in arguments.items()]
 
 
 def load_worker(state_directory: Path, *, ops_port: int, family: Family) -> Program:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from meetbot.dev.programs import sandbox_arguments
 from meetbot.dev.wiring import Addresses, SandboxSecrets, process_environment, shared_environment, variable_name
 from meetbot.settings import Settings
+from sandbox.__main__ import parse_arguments
 
 ADDRESSES = Addresses(
     public_url="http://127.0.0.1:8000",
@@ -95,6 +99,12 @@ def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> N
 
 def test_without_a_token_of_ours_the_users_own_credentials_stay_in_force() -> None:
     assert "VAULT_TOKEN" not in process_environment({}, vault_token=None, ops_port=9100)
+
+
+def test_secrets_that_begin_with_a_dash_reach_the_sandbox_whole(tmp_path: Path) -> None:
+    secrets = SandboxSecrets(api_key="-key", webhook_secret="--secret")
+    understood = parse_arguments(sandbox_arguments(tmp_path, port=8900, secrets=secrets))
+    assert (understood.api_key, understood.webhook_secret, understood.port) == ("-key", "--secret", 8900)
 
 
 def test_secrets_do_not_show_in_texts() -> None:
