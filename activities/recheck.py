@@ -65,6 +65,10 @@ def recheck_any(
         verdict = recheck(services, tenant_id, Question(meeting_key, copy, copies[:number]), seconds=share)
         if verdict is not Verdict.UNREACHABLE:
             return Recheck(verdict, copy)
+    with services.database.transaction(tenant_id) as session:
+        # Nobody can be asked: then what others' calendars have said since counts.
+        if bots.doubt_contradicted(session, tenant_id, meeting_key, now=services.clock()):
+            return Recheck(Verdict.CHANGED, None)
     return _UNREACHABLE
 
 
@@ -122,23 +126,26 @@ def _take_in(
             bury_events(session, user.tenant_id, [question.copy.event_id], now=now)
             # One who only removed a meeting from their own calendar is no witness against it.
             if event is not None:
-                _doubt_unasked(session, user, question, now)
+                _doubt(session, user, question.meeting_key, question.unasked, now)
         return Verdict.CHANGED
-    decided, is_as_stored = decide_now(user, event, now=now), _is_as_stored(event, question.copy)
-    if is_as_stored and decided.decision.outcome == "record":
+    decided = decide_now(user, event, now=now)
+    outdated = [copy for copy in question.unasked if not _is_as_stored(event, copy)]
+    stands = _is_as_stored(event, question.copy) and decided.decision.outcome == "record"
+    if stands and not outdated:
         return Verdict.STANDS
     with services.database.transaction(user.tenant_id) as session:
-        write_events(session, [record_of(user, decided, fingerprint_of(raw), now=now)])
-        if not is_as_stored:
-            _doubt_unasked(session, user, question, now)
+        if not stands:
+            write_events(session, [record_of(user, decided, fingerprint_of(raw), now=now)])
+        _doubt(session, user, question.meeting_key, outdated, now)
     return Verdict.CHANGED
 
 
-def _doubt_unasked(session: Session, user: CalendarUserContext, question: Question, now: datetime) -> None:
-    """The meeting was cancelled or changed: the copies that nobody could read are out of date."""
-    if question.unasked:
-        unasked = [copy.calendar_user_id for copy in question.unasked]
-        bots.doubt(session, user.tenant_id, question.meeting_key, unasked, now=now)
+def _doubt(
+    session: Session, user: CalendarUserContext, meeting_key: str, copies: Sequence[ClaimCopy], now: datetime
+) -> None:
+    """The meeting was cancelled, or is another one by now: copies that nobody could read are out of date."""
+    if copies:
+        bots.doubt(session, user.tenant_id, meeting_key, [copy.calendar_user_id for copy in copies], now=now)
 
 
 def _is_as_stored(event: Event, copy: ClaimCopy) -> bool:

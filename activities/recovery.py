@@ -20,6 +20,7 @@ from meetbot.workflow_start import start_bot, start_calendar_user
 
 _EVERY_SECONDS = 30.0
 _BATCH = 500
+_SAMPLE = 100
 _log = structlog.get_logger(__name__)
 
 _SILENT_CALENDAR_USERS = text(
@@ -32,14 +33,21 @@ _SILENT_CALENDAR_USERS = text(
     """
 )
 
-# Those that are about to go or should have gone, and those that should be out of their meeting. At random, so that a crowd of
-# them leaves none out for long.
+# Those that are about to go or should have gone. At random, so that a crowd of them leaves none out for long.
 _DUE_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot
      where state in ('scheduled', 'dispatching') and dispatch_at < now() + interval '1 minute'
-        or state in ('dispatched', 'joining', 'in_call', 'recording', 'finalizing')
-           and dispatch_at < now() and end_at < now() - interval '5 minutes'
+     order by random()
+     limit :batch
+    """
+)
+
+# Those in a meeting, which must hear when it is cancelled. A sample, since there are many and hardly one without a workflow.
+_SENT_BOTS = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('dispatched', 'joining', 'in_call', 'recording', 'finalizing')
      order by random()
      limit :batch
     """
@@ -75,11 +83,12 @@ async def recover_calendar_users(database: Database, client: Client, *, interval
 async def recover_bots(database: Database, client: Client) -> int:
     """How many bots were looked after; nearly all of them are well."""
     due = await asyncio.to_thread(_rows, database, _DUE_BOTS, {})
-    for row in due:
+    sent = await asyncio.to_thread(_rows, database, _SENT_BOTS, {"batch": _SAMPLE})
+    for row in (*due, *sent):
         await start_bot(client, row.tenant_id, row.meeting_key, row.state)
-    return len(due)
+    return len(due) + len(sent)
 
 
 def _rows(database: Database, query: TextClause, bounds: Mapping[str, Any]) -> Sequence[Row[Any]]:
     with database.relay() as session:
-        return session.execute(query, {**bounds, "batch": _BATCH}).all()
+        return session.execute(query, {"batch": _BATCH, **bounds}).all()

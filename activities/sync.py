@@ -24,8 +24,8 @@ from meetbot.storage.refresh_tokens import mark_needs_reconnect
 from meetbot.storage.successors import carry_over
 from meetbot.sync import ChangedEvent, Comparison, Window, compare, fingerprint_of, window_at
 
-# Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone"; beyond this many
-# (a series was cut short, say) they count as gone until a listing shows them again.
+# Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone". Beyond this many (a
+# series was cut short, say) they count as gone where all of these are, and else wait for the next sync.
 _MAX_LOOKED_UP = 25
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
 # A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
@@ -107,22 +107,26 @@ class SyncActivities:
     ) -> tuple[list[ChangedEvent], list[str]]:
         """Where the missing events are now; those we get no answer about are left for the next sync."""
         provider = self._services.providers[user.provider]
-        soonest = sorted(missing, key=lambda event: (event.start_at is None, event.start_at, event.id))
+        now = self._services.clock()
+        soonest = sorted(missing, key=lambda event: (_is_over(event, now), event.start_at or now, event.id))
         found: list[ChangedEvent] = []
-        gone = [event.id for event in soonest[_MAX_LOOKED_UP:]]
+        gone: list[str] = []
         for event in soonest[:_MAX_LOOKED_UP]:
             try:
                 now_there = self._look_up_one(user, event)
             except ResourceGone:
                 gone.append(event.id)
             except ProviderError:
-                break
+                return found, gone
             else:
                 # What is no event any more, as a meeting that has become the master of a series, is gone too.
                 if provider.normalise(event.calendar_id, now_there.raw, owner_email=user.email) is None:
                     gone.append(event.id)
                 else:
                     found.append(now_there)
+        if not found:
+            # All that were asked for are gone, so the listing is to be believed about the others too.
+            gone += [event.id for event in soonest[_MAX_LOOKED_UP:]]
         return found, gone
 
     def _look_up_one(self, user: CalendarUserContext, event: StoredEvent) -> ChangedEvent:
@@ -230,6 +234,10 @@ class SyncActivities:
     def _note_error(self, user: CalendarUserContext, code: str) -> None:
         with self._services.database.transaction(user.tenant_id) as session:
             sync_marks.note_error(session, user, code=code)
+
+
+def _is_over(event: StoredEvent, now: datetime) -> bool:
+    return event.end_at is not None and event.end_at <= now
 
 
 def _last_good(user: CalendarUserContext) -> datetime:

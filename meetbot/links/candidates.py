@@ -34,6 +34,14 @@ _ENTITY_LEFT_OVER = re.compile(r"&(?:gt|lt|quot|nbsp|apos)(?:;.*)?$", re.DOTALL)
 _CLOSER = {"'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
 _PUNCTUATION = ".,;:!?'*~&»”’…。，、；：！？）」』】》"
 _LIST = re.compile(r"[,;]")
+# In a query, where no platform writes them: what follows is the rest of a list. Not so in JSON, nor behind an ampersand
+# that is still an entity.
+_LIST_IN_QUERY = re.compile(r"(?i)(?<!&amp)(?<!&#38)[,;](?!%22|%7b|$)")
+# "…/j/9876..." is what a mail program shows of a link, not the link; but these are complete whatever follows them.
+_CUT_SHORT = re.compile(r"(?:\.\.\.|…)[)\]>*_~'\"”’»]{0,3}$")
+_COMPLETE = re.compile(
+    r"(?i)meet\.google\.com/[a-z]{3}-?[a-z]{4}-?[a-z]{3}$|/j/[0-9]{11}$|/j/[0-9]{9,11}\?[^#]*pwd=[A-Za-z0-9_-]+\.[0-9]$"
+)
 # A question mark that was escaped with what follows it, or became an ampersand; behind the host, which stays as it is.
 _LOST_QUERY = re.compile(r"(?i)(https?://[^/?#&%]++/[^?#&%]*+)(?:%3f([^?#]*)|&([^?#]*))$")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]")
@@ -148,7 +156,8 @@ def _address(token: str, start: int, end: int) -> str:
     stop = start + len(text)
     if token[stop : stop + 1] == "\\" and not _ESCAPE_OF_TEXT.match(token, stop):
         return ""
-    return _without_tail(text, token[max(0, start - 1) : start])
+    address = _without_tail(text, token[max(0, start - 1) : start])
+    return "" if _CUT_SHORT.search(text) and not _COMPLETE.search(address) else address
 
 
 def _without_tail(text: str, opener: str) -> str:
@@ -185,6 +194,9 @@ def _readings(address: str) -> list[str]:
     """The address; what is left of it without what may be glued to its end, other scripts or the rest of a list; and
     what it may have been before its question mark was lost."""
     readings = [address]
+    listed = _LIST_IN_QUERY.search(address, address.find("?")) if "?" in address else None
+    if listed:
+        readings.insert(0, _without_tail(address[: listed.start()], ""))
     for glued in (_NOT_ASCII, _LIST):
         place = glued.search(address)
         if place:

@@ -23,13 +23,17 @@ _MAX_MENTIONS = 1_000
 
 _BREAK = r"[ \t\r\n\x1f]"
 _STATED = bytes_pattern(
-    r"(?i)(?:^|[^a-z])(?:pass ?code|password|pwd|kenncode|kennwort|passwort|code secret|mot de passe"
-    r"|c(?:o|ó)digo de acceso|contraseña|senha(?: de acesso)?|codice d(?:'|’)accesso|wachtwoord|toegangscode"
+    r"(?i)(?:^|[^a-z])(?:pass ?code|password|pwd|kenncode|kennwort|passwort|code secret|mot de passe(?: de la r(?:e|é)union)?"
+    r"|c(?:o|ó)digo de acceso|contraseña(?: de la reuni(?:o|ó)n)?|clave(?: de acceso)?"
+    r"|password(?: della)? riunione|senha(?: de acesso)?"
+    r"|codice d(?:'|’)accesso|(?:vergaderings?)?wachtwoord|toegangscode|(?:К|к)од доступа|(?:П|п)ароль|kod dostępu|hasło"
     # In tables the value stands in a cell of its own.
-    rf"|パスコード|パスワード|密码|密碼)[ \t]{{0,4}}(?::|：)({_BREAK}{{0,12}})([!-~]{{1,64}})"
+    rf"|パスコード|パスワード|密码|密碼|암호)[ \t]{{0,4}}(?::|：)({_BREAK}{{0,12}})([!-~]{{1,64}})"
 )
 _OF_SOMETHING_ELSE = re.compile(rb"(?i)\b(?:phone|host|audio|dial|in|numeric|system|moderator|wifi|fi|wlan|door)[ -]?$")
-_NO_PASSCODE = re.compile(rb"(?i)[(<+]|https?:|[^:]*:$|(?:none|n/a|no|not|nil|-+)\W*$")
+_NO_PASSCODE = re.compile(
+    rb"(?i)[(<+]|https?:|[^:]*:$|(?:none|n/a|no|not|nil|see|siehe|voir|will|tba|tbd|please|ask|-+)\W*$"
+)
 _LOOKS_LIKE_A_CODE = re.compile(rb"[^0-9]*[0-9]")
 _PUNCTUATION = b".,;:)]>\"'"
 _REST_OF_LINE = re.compile(rb"[ \t)\]]{0,4}(?:[\r\n\x1f]|$)")
@@ -43,6 +47,10 @@ _LINK = bytes_pattern(
 )
 _END_OF_LINK = re.compile(rb"[\x00-\x20<>\"]")
 _LONGEST_LINK = 2_000
+# A link that is shown in part names no other meeting than the one it leads to.
+_ELLIPSES = (b"...", "…".encode())
+_SOPHOS = b".protection.sophos.com/?d="
+_LONGEST_PREFIX = len(_SOPHOS) + 40
 _NUMBER_IN_WORDS = bytes_pattern(
     r"(?i)(?:\bID|number|nummer|n(?:u|ú)mero|号|號)(?:[^\w\r\n]){0,6}([0-9][0-9 -]{7,17}[0-9])"
 )
@@ -98,14 +106,32 @@ def _is_of_the_meeting(data: bytes, found: re2._Match[bytes], before: list[_Ment
     return label is not None and _REST_OF_LINE.match(data, end) is not None
 
 
+def _end_of_word(data: bytes, position: int) -> int:
+    after = _END_OF_LINK.search(data, position, position + _LONGEST_LINK)
+    return after.start() if after else min(len(data), position + _LONGEST_LINK)
+
+
+def _names(found: bytes, wanted: bytes) -> bool:
+    """Whether this is the id, be it with what Proofpoint writes behind an address."""
+    return found == wanted or found.startswith(wanted + b"__;")
+
+
+def _is_wrapped(data: bytes, start: int, end: int) -> bool:
+    """Whether a host only says where a gateway's link leads, whose address says the rest in base64."""
+    return data.find(_SOPHOS, max(0, start - _LONGEST_PREFIX), end) >= 0
+
+
 def _mentions(data: bytes, meeting_id: str) -> Iterator[_Mention]:
     wanted = meeting_id.encode()
     for host in islice(LINK.finditer(data), _MAX_MENTIONS):
-        after = _END_OF_LINK.search(data, host.end(), host.end() + _LONGEST_LINK)
-        end = after.start() if after else min(len(data), host.end() + _LONGEST_LINK)
-        yield _Mention(host.start(), end, wanted in data[host.start() : end])
+        end = _end_of_word(data, host.end())
+        if not data.endswith(_ELLIPSES, host.start(), end):
+            yield _Mention(
+                host.start(), end, wanted in data[host.start() : end] or _is_wrapped(data, host.start(), end)
+            )
     for link in islice(_LINK.finditer(data), _MAX_MENTIONS):
-        yield _Mention(link.start(), link.end(), wanted in link.groups())
+        if not data.endswith(_ELLIPSES, link.start(), _end_of_word(data, link.end())):
+            yield _Mention(link.start(), link.end(), any(_names(found, wanted) for found in link.groups() if found))
     if not meeting_id.isdecimal() or not meeting_id.isascii():
         return
     for number in islice(_NUMBER_IN_WORDS.finditer(data), _MAX_MENTIONS):

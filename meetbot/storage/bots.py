@@ -132,6 +132,30 @@ def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[st
     session.execute(_DOUBT, {"tenant_id": tenant_id, "meeting_key": meeting_key, "users": list(users), "now": now})
 
 
+_DOUBT_CONTRADICTED = text(
+    # A copy that only left a calendar has no fingerprint (`bury_events`) and is no witness.
+    """
+    update bot_claim claim set doubted_at = :now
+      from calendar_user u
+     where claim.tenant_id = :tenant_id and claim.meeting_key = :meeting_key
+       and u.tenant_id = claim.tenant_id and u.id = claim.calendar_user_id
+       and (claim.doubted_at is null or claim.doubted_at <= u.last_synced_at)
+       and exists (
+           select 1 from calendar_event e
+            where e.tenant_id = claim.tenant_id and e.meeting_key = claim.meeting_key
+              and e.calendar_user_id <> claim.calendar_user_id
+              and e.deleted and e.fingerprint <> '' and e.updated_at > u.last_synced_at)
+    returning claim.calendar_user_id
+    """
+)
+
+
+def doubt_contradicted(session: Session, tenant_id: str, meeting_key: str, *, now: datetime) -> bool:
+    """Doubt the claims whose calendars were last read before somebody else's copy turned out to be cancelled."""
+    bounds = {"tenant_id": tenant_id, "meeting_key": meeting_key, "now": now}
+    return session.execute(_DOUBT_CONTRADICTED, bounds).first() is not None
+
+
 @dataclass(frozen=True, slots=True)
 class StandingEvent:
     """The event that a bot was made for, as it is decided now."""

@@ -240,6 +240,39 @@ def test_with_the_organizers_provider_down_the_word_of_another_claimants_counts(
         assert again.join_at == order.join_at + timedelta(hours=1)
 
 
+@pytest.mark.parametrize("change", ["cancelled", "moved"])
+def test_what_a_colleagues_calendar_said_before_counts_where_the_organizers_provider_is_down(
+    rig: Rig, change: str
+) -> None:
+    _, guest, event, key, _ = shared_meeting(rig)
+    rig.sandbox.fault(path="/google/calendar", status=500)
+    if change == "cancelled":
+        rig.sandbox.cancel(event)
+    else:
+        rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(guest)
+    order = rig.bot_activities.schedule(rig.ref(key))
+
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
+
+    assert rig.sandbox.jobs() == []
+    again = rig.bot_activities.schedule(rig.ref(key))
+    if change == "cancelled":
+        assert again.step is BotStep.CLOSE
+    else:
+        assert order.join_at is not None
+        assert again.join_at == order.join_at + timedelta(hours=1)
+
+
+def test_a_colleague_who_only_removed_the_meeting_is_no_witness_against_it(rig: Rig) -> None:
+    _, guest, event, key, _ = shared_meeting(rig)
+    rig.sandbox.fault(path="/google/calendar", status=500)
+    rig.sandbox.http.delete(f"/control/accounts/grace@acme.test/events/{event['key']}").raise_for_status()
+    rig.sync(guest)
+    order = rig.bot_activities.schedule(rig.ref(key))
+    assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
+
+
 def test_a_doubted_claim_counts_again_once_its_calendar_is_read(rig: Rig) -> None:
     organizer, _, event, key, order = shared_meeting(rig)
     rig.sandbox.fault(path="/google/calendar", status=500)

@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from activities.recovery import recover_bots, recover_calendar_users
 from meetbot.orchestration import bot_workflow_id, calendar_user_workflow_id
-from meetbot.storage.tables import CalendarUser
+from meetbot.storage.tables import Bot, CalendarUser
 from meetbot.temporal import connect
 from tests.rig import Rig
 
@@ -48,6 +48,20 @@ def test_a_due_bot_whose_workflow_was_terminated_gets_another(rig: Rig, temporal
         return [before, first, ended, await is_running(client, workflow_id)]
 
     assert asyncio.run(scenario()) == [False, True, False, True]
+
+
+def test_a_bot_in_its_meeting_whose_workflow_was_terminated_gets_another(rig: Rig, temporal_address: str) -> None:
+    workflow_id = bot_due(rig, starts_in_minutes=60)
+    (bot,) = rig.bots()
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.get_one(Bot, (rig.tenant_id, bot.id)).state = "recording"
+
+    async def scenario() -> bool:
+        client = await connect(temporal_address)
+        await recover_bots(rig.database, client)
+        return await is_running(client, workflow_id)
+
+    assert asyncio.run(scenario())
 
 
 def test_a_workflow_that_runs_is_left_as_it_is(rig: Rig, temporal_address: str) -> None:

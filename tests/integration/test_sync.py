@@ -281,6 +281,17 @@ def test_what_was_decided_stays_readable_when_a_past_meeting_is_deleted(rig: Rig
     assert (stored.outcome, stored.reason, stored.rule) == ("record", "rule_matched", "everything")
 
 
+def test_one_empty_listing_buries_nothing_that_is_still_there(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    for number in range(40):
+        rig.sandbox.event(ada, title=f"Meeting {number}", starts_in_minutes=60 + number)
+    rig.sync(user)
+    rig.sandbox.fault(path="/google/calendar/v3/calendars/primary/events", status=200, times=1, body={"items": []})
+    rig.sync(user)
+    assert [event for event in rig.events(user) if event.deleted] == []
+
+
 def test_a_tombstone_names_no_rule(rig: Rig) -> None:
     grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
     user = rig.connect(grace, Provider.MICROSOFT)
