@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,28 +15,49 @@ from meetbot.links.finding import find_meeting_link
 _MAX_LINE = 32_000_000
 
 
-def run(lines: Iterable[bytes | str], write: Callable[[str], object]) -> int:
+_NONE: Mapping[str, str | None] = {"platform": Platform.NONE, "url": None, "meeting_id": None, "passcode": None}
+
+
+class _Unusable(Exception):
+    """A line that is no event of a provider; the text is a code."""
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text)
+
+
+def run(
+    lines: Iterable[bytes | str], write: Callable[[str], object], complain: Callable[[str], object] = _complain
+) -> int:
     """Writes one line of `{"platform", "url", "meeting_id", "passcode"}` for each line of `{"provider", "event"}`, in order.
 
-    An event without a link has the platform `none` and nulls. So has a line that cannot be used, with an `error` code
-    besides: `line_too_long`, `malformed_json`, `unknown_provider` or `no_event`. Returns the exit code, which is 0.
+    An event without a link has the platform `none` and nulls. So has a line that cannot be used; `complain` (standard
+    error) is told its number and why: `line_too_long`, `malformed_json`, `unknown_provider` or `no_event`. Returns the
+    exit code, which is 0.
     """
-    for line in lines:
-        write(json.dumps(_answer(line), separators=(",", ":")) + "\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            answer = _answer(line)
+        except _Unusable as reason:
+            answer = _NONE
+            complain(f"line {number}: {reason}\n")
+        write(json.dumps(answer, separators=(",", ":")) + "\n")
     return 0
 
 
-def _answer(line: bytes | str) -> dict[str, str | None]:
+def _answer(line: bytes | str) -> Mapping[str, str | None]:
     if len(line) > _MAX_LINE:
-        return _none("line_too_long")
+        raise _Unusable("line_too_long")
     try:
         request = _parsed(line)
     except (ValueError, RecursionError):
-        return _none("malformed_json")
+        raise _Unusable("malformed_json") from None
     if not isinstance(request, Mapping) or request.get("provider") not in tuple(Provider):
-        return _none("unknown_provider")
+        raise _Unusable("unknown_provider")
     event = request.get("event")
-    return _found(Provider(request["provider"]), event) if isinstance(event, Mapping) else _none("no_event")
+    if not isinstance(event, Mapping):
+        raise _Unusable("no_event")
+    return _found(Provider(request["provider"]), event)
 
 
 def _parsed(line: bytes | str) -> Any:
@@ -48,13 +70,8 @@ def _parsed(line: bytes | str) -> Any:
         return json.loads(text.removeprefix("\N{BYTE ORDER MARK}"))
 
 
-def _found(provider: Provider, event: Mapping[str, Any]) -> dict[str, str | None]:
+def _found(provider: Provider, event: Mapping[str, Any]) -> Mapping[str, str | None]:
     link = find_meeting_link(provider, event)
     if link is None:
-        return _none()
+        return _NONE
     return {"platform": link.platform, "url": link.url, "meeting_id": link.meeting_id, "passcode": link.passcode}
-
-
-def _none(error: str | None = None) -> dict[str, str | None]:
-    answer: dict[str, str | None] = {"platform": Platform.NONE, "url": None, "meeting_id": None, "passcode": None}
-    return answer | {"error": error} if error else answer

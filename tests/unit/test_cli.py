@@ -100,7 +100,7 @@ def test_a_stream_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, redire
     command = f'"$1" -c "from meetbot.cli import main; main()" {arguments} {redirection}'
     done = subprocess.run(
         ["/bin/sh", "-c", command, str(path), sys.executable],
-        input=json.dumps(LINE) + "\n",
+        input=json.dumps(LINE | {"provider": "google"}) + "\n",
         capture_output=True,
         text=True,
         timeout=60,

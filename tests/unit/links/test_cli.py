@@ -14,17 +14,22 @@ from meetbot.links.cli import run
 _GOOD = '{"provider": "google", "event": {"location": "https://zoom.us/j/987654321"}}'
 
 
-def _answers(*lines: bytes | str) -> list[dict[str, Any]]:
+_NOTHING = {"platform": "none", "url": None, "meeting_id": None, "passcode": None}
+
+
+def _answers(*lines: bytes | str, complaints: list[str] | None = None) -> list[dict[str, Any]]:
     written: list[str] = []
-    assert run(lines, written.append) == 0
+    assert run(lines, written.append, ([] if complaints is None else complaints).append) == 0
     assert all(text.endswith("\n") and text.count("\n") == 1 for text in written)
     return [json.loads(text) for text in written]
 
 
 def test_every_line_gets_its_answer_in_order() -> None:
-    answers = _answers(_GOOD, "nonsense", _GOOD.encode(), b"", '{"provider": "google", "event": {}}')
+    complaints: list[str] = []
+    lines = (_GOOD, "nonsense", _GOOD.encode(), b"", '{"provider": "google", "event": {}}')
+    answers = _answers(*lines, complaints=complaints)
     assert [answer["platform"] for answer in answers] == ["zoom", "none", "zoom", "none", "none"]
-    assert [answer.get("error") for answer in answers] == [None, "malformed_json", None, "malformed_json", None]
+    assert complaints == ["line 2: malformed_json\n", "line 4: malformed_json\n"]
 
 
 def test_an_answer_has_four_members() -> None:
@@ -49,13 +54,9 @@ def test_an_answer_has_four_members() -> None:
     ],
 )
 def test_a_line_that_cannot_be_used_says_why(line: bytes | str, error: str) -> None:
-    assert _answers(line, _GOOD)[0] == {
-        "platform": "none",
-        "url": None,
-        "meeting_id": None,
-        "passcode": None,
-        "error": error,
-    }
+    complaints: list[str] = []
+    assert _answers(line, _GOOD, complaints=complaints)[0] == _NOTHING
+    assert complaints == [f"line 1: {error}\n"]
 
 
 def test_lone_surrogates_in_the_input_are_read() -> None:
