@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
+
 from tests.rig import rig, sandbox_server
 from tests.stack import (
     fresh_database,
@@ -24,3 +26,7 @@ __all__ = [
     "temporal_address",
     "vault_service",
 ]
+
+# How long examples take depends on the machine and its other work.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")

@@ -56,7 +56,8 @@ PROGRAMS = {
     "pages.py": SERVE_ONE_PAGE,
     "sandbox.py": """
         import sys, pages
-        pages.serve(int(sys.argv[sys.argv.index("--port") + 1]))
+        arguments = dict(argument.split("=", 1) for argument in sys.argv[1:])
+        pages.serve(int(arguments["--port"]))
     """,
     "worker.py": """
         import json, os, pathlib, pages

@@ -15,6 +15,10 @@ def test_the_usual_port_is_taken_where_it_is_free() -> None:
     assert free_port(usual) == usual
 
 
+def test_no_port_is_chosen_that_the_system_may_give_to_a_connection() -> None:
+    assert all(free_port() < 32_768 for _ in range(20))
+
+
 def test_a_port_somebody_listens_on_is_left_alone() -> None:
     with socket.create_server((HOST, 0)) as server:
         usual = server.getsockname()[1]
