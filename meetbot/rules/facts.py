@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,11 +122,11 @@ class Facts:
         self.all_day = event.all_day
         self.recurring = event.recurring or event.original_start is not None
         self.is_organizer = event.is_organizer
-        self.calendar_id = fold(event.calendar_id)
-        self.provider = str(event.provider)
-        self.visibility = str(event.visibility)
-        self.platform = str(event.link.platform) if event.link else "none"
-        self.response = str(_own_answer(event))
+        self.calendar_id = _folded_id(event.calendar_id)
+        self.provider = event.provider.value
+        self.visibility = event.visibility.value
+        self.platform = event.link.platform.value if event.link else "none"
+        self.response = _own_answer(event).value
         self.duration_minutes = _minutes(event.start, event.end)
         # Then it may have gone on: what it does not say, it may have said.
         self.title_is_cut = len(event.title) == LONGEST_TITLE
@@ -216,6 +217,12 @@ class Facts:
             "provider": self.provider,
             "visibility": self.visibility,
         }
+
+
+@functools.lru_cache(maxsize=4096)
+def _folded_id(calendar_id: str) -> str:
+    """The same few over and over, in one calendar user's events."""
+    return fold(calendar_id)
 
 
 def _own_answer(event: Event) -> Response:
