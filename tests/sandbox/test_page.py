@@ -12,7 +12,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.sandbox.driver import CLIENT_ID, EVENTS_SCOPE, LIST_SCOPE, Driver
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="a browser is not on the package index; `make browser` installs Chromium"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
