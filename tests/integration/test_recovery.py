@@ -6,7 +6,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.recovery import recover_bots, recover_calendar_users
 from meetbot.orchestration import bot_workflow_id, calendar_user_workflow_id
@@ -30,8 +31,14 @@ def bot_due(rig: Rig, *, starts_in_minutes: float) -> str:
 
 
 async def is_running(client: Client, workflow_id: str) -> bool:
-    running = f"WorkflowId = '{workflow_id}' and ExecutionStatus = 'Running'"
-    return [execution.id async for execution in client.list_workflows(running)] == [workflow_id]
+    # Not by a listing: what Temporal lists lags behind what it did.
+    try:
+        execution = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return execution.status is WorkflowExecutionStatus.RUNNING
 
 
 def test_a_due_bot_whose_workflow_was_terminated_gets_another(rig: Rig, temporal_address: str) -> None:
