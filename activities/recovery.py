@@ -1,6 +1,8 @@
 """Workflows that ought to run and do not: never started because Temporal was down, or ended by somebody's hand.
 
-What stands in the database says which. Starting one that runs changes nothing, so every worker may do this at any time.
+Temporal says which ended otherwise than by finishing, the database which of those still have work to do. For what Temporal
+itself has lost, the database is read alone. Starting a workflow that runs changes nothing, so every worker may do this at any
+time.
 """
 
 from __future__ import annotations
@@ -8,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Row, TextClause, text
 from temporalio.client import Client
 
+from meetbot.orchestration import WorkflowName
 from meetbot.storage.database import Database
 from meetbot.workflow_start import start_bot, start_calendar_user
 
 _EVERY_SECONDS = 30.0
 _BATCH = 500
 _SAMPLE = 100
+# Twenty rounds, so that a worker's own standstill or Temporal's late listing leaves none out.
+_LOOKING_BACK = timedelta(minutes=10)
+_LISTING_TIMEOUT = timedelta(seconds=10)
 _log = structlog.get_logger(__name__)
 
 _SILENT_CALENDAR_USERS = text(
@@ -30,6 +36,22 @@ _SILENT_CALENDAR_USERS = text(
        and coalesce(last_synced_at, created_at) < now() - make_interval(secs => :silence)
      order by coalesce(last_synced_at, created_at)
      limit :batch
+    """
+)
+
+_CALENDAR_USERS_AMONG = text(
+    """
+    select tenant_id, id, provider from calendar_user
+     where state in ('connecting', 'active')
+       and (tenant_id, id) in (select * from unnest(cast(:tenants as text[]), cast(:ids as text[])))
+    """
+)
+
+_BOTS_AMONG = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('scheduled', 'dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing')
+       and (tenant_id, meeting_key) in (select * from unnest(cast(:tenants as text[]), cast(:ids as text[])))
     """
 )
 
@@ -43,7 +65,8 @@ _DUE_BOTS = text(
     """
 )
 
-# Those in a meeting, which must hear when it is cancelled. A sample, since there are many and hardly one without a workflow.
+# Those in a meeting, which must hear when it is cancelled. A sample, since there are many and hardly one without a workflow:
+# only where Temporal forgot it altogether.
 _SENT_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot
@@ -55,8 +78,9 @@ _SENT_BOTS = text(
 
 
 async def run_recovery(database: Database, client: Client, stop: asyncio.Event, *, interval: timedelta) -> None:
-    """Until `stop`: see to calendar users that were silent for two intervals, and to bots that are due."""
+    """Until `stop`: see to workflows that were ended, to calendar users silent for two intervals, and to bots that are due."""
     while not stop.is_set():
+        await _attempted(recover_ended(database, client, interval=interval))
         await _attempted(recover_calendar_users(database, client, interval=interval))
         await _attempted(recover_bots(database, client))
         with contextlib.suppress(TimeoutError):
@@ -69,6 +93,32 @@ async def _attempted(recovery: Coroutine[Any, Any, int]) -> None:
     except Exception as error:
         # The next round tries again; the text may quote a row.
         _log.error("recovery failed", code=type(error).__name__)
+
+
+async def recover_ended(database: Database, client: Client, *, interval: timedelta) -> int:
+    """How many got another workflow, or had got it, after theirs was terminated, cancelled, timed out or failed of late."""
+    users = await _still_wanted(database, client, WorkflowName.CALENDAR_USER, _CALENDAR_USERS_AMONG)
+    bots = await _still_wanted(database, client, WorkflowName.BOT, _BOTS_AMONG)
+    for user in users:
+        await start_calendar_user(client, user.tenant_id, user.id, user.provider, interval=interval)
+    for bot in bots:
+        await start_bot(client, bot.tenant_id, bot.meeting_key, bot.state)
+    return len(users) + len(bots)
+
+
+async def _still_wanted(
+    database: Database, client: Client, name: WorkflowName, among: TextClause
+) -> Sequence[Row[Any]]:
+    ended = (
+        f"WorkflowType = '{name}' and ExecutionStatus in ('Terminated', 'Canceled', 'TimedOut', 'Failed')"
+        f" and CloseTime > '{(datetime.now(UTC) - _LOOKING_BACK).isoformat()}'"
+    )
+    listing = client.list_workflows(ended, limit=_BATCH, rpc_timeout=_LISTING_TIMEOUT)
+    named = {tuple(execution.id.split("/", 2)[1:]) async for execution in listing}
+    if not named:
+        return []
+    tenants, ids = zip(*sorted(named), strict=True)
+    return await asyncio.to_thread(_rows, database, among, {"tenants": list(tenants), "ids": list(ids)})
 
 
 async def recover_calendar_users(database: Database, client: Client, *, interval: timedelta) -> int:

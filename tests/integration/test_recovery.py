@@ -6,13 +6,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlmodel import col, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.recovery import recover_bots, recover_calendar_users
+from activities.recovery import recover_bots, recover_calendar_users, recover_ended
 from meetbot.orchestration import bot_workflow_id, calendar_user_workflow_id
 from meetbot.storage.tables import Bot, CalendarUser
 from meetbot.temporal import connect
+from meetbot.workflow_start import start_bot, start_calendar_user
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -22,7 +24,7 @@ INTERVAL = timedelta(minutes=5)
 
 def bot_due(rig: Rig, *, starts_in_minutes: float) -> str:
     """A scheduled bot whose workflow nobody started; its workflow's id."""
-    ada = rig.sandbox.account("ada@acme.test")
+    ada = rig.sandbox.account(f"ada-{starts_in_minutes}@acme.test")
     user = rig.connect(ada)
     rig.sandbox.event(ada, starts_in_minutes=starts_in_minutes)
     (entry,) = rig.planned(user)
@@ -93,6 +95,50 @@ def test_a_bot_that_is_not_due_for_long_is_nobodys_worry(rig: Rig, temporal_addr
         return await recover_bots(rig.database, client), await is_running(client, workflow_id)
 
     assert asyncio.run(scenario()) == (0, False)
+
+
+async def recovered(rig: Rig, client: Client, workflow_id: str) -> bool:
+    """Whether it runs after a few rounds; Temporal lists what ended a little later than it ends."""
+    for _ in range(100):
+        await recover_ended(rig.database, client, interval=INTERVAL)
+        if await is_running(client, workflow_id):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+def test_a_terminated_bot_gets_another_workflow_long_before_it_is_due_and_a_finished_one_does_not(
+    rig: Rig, temporal_address: str
+) -> None:
+    finished, live = bot_due(rig, starts_in_minutes=600), bot_due(rig, starts_in_minutes=700)
+    meeting_keys = [workflow_id.split("/")[2] for workflow_id in (finished, live)]
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.exec(select(Bot).where(col(Bot.meeting_key) == meeting_keys[0])).one().state = "completed"
+
+    async def scenario() -> list[bool]:
+        client = await connect(temporal_address)
+        for workflow_id, meeting_key in zip((finished, live), meeting_keys, strict=True):
+            await start_bot(client, rig.tenant_id, meeting_key, "scheduled")
+            await client.get_workflow_handle(workflow_id).terminate("an operator's hand")
+        return [await recovered(rig, client, live), await is_running(client, finished)]
+
+    assert asyncio.run(scenario()) == [True, False]
+
+
+def test_a_terminated_calendar_gets_another_workflow_without_having_been_silent(
+    rig: Rig, temporal_address: str
+) -> None:
+    user = rig.connect(rig.sandbox.account("ada@acme.test"))
+    rig.sync(user)
+    workflow_id = calendar_user_workflow_id(rig.tenant_id, user)
+
+    async def scenario() -> bool:
+        client = await connect(temporal_address)
+        await start_calendar_user(client, rig.tenant_id, user, "google", interval=INTERVAL)
+        await client.get_workflow_handle(workflow_id).terminate("an operator's hand")
+        return await recovered(rig, client, workflow_id)
+
+    assert asyncio.run(scenario())
 
 
 def test_a_calendar_user_that_fell_silent_gets_its_workflow(rig: Rig, temporal_address: str) -> None:
