@@ -458,9 +458,8 @@ def test_a_full_run_continues_as_a_new_one_and_goes_on(theatre: Theatre) -> None
 
     async def whole(stage: Stage) -> tuple[list[str], set[str | None]]:
         handle = await stage.start_bot(rounds_per_run=3)
-        first = (await handle.describe()).run_id
         await stage.end_of(handle)
-        return stage.bot_steps, {first, (await stage.bot().describe()).run_id}
+        return stage.bot_steps, {handle.first_execution_run_id, (await stage.bot().describe()).run_id}
 
     steps, runs = theatre.play(script.answer, whole)
 
@@ -488,8 +487,12 @@ def test_a_bot_called_back_and_waiting_again_is_found_as_waiting_also_in_a_new_r
         handle = await stage.start_bot(rounds_per_run=1)
         while len(stage.bot_steps) < 3:
             await theatre.wait(SECOND)
-        await theatre.wait(SECOND)
-        return (await handle.describe()).typed_search_attributes.get(MEETBOT_STATE)
+        for _ in range(60):
+            await theatre.wait(SECOND)
+            state = (await handle.describe()).typed_search_attributes.get(MEETBOT_STATE)
+            if state == "scheduled":
+                break
+        return state
 
     script = Script(schedule=[meeting.leaving, meeting.waiting], leave=[meeting.waiting])
 
