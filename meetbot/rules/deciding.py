@@ -76,6 +76,7 @@ class CompiledRules:
     some_all_day: bool
     named: Named
     unlocked: RuleLayer | None
+    tests: tuple[tuple[Test, CompiledRule], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
         some_all_day=any(rule.decides_all_day and rule.outcome is Outcome.RECORD for rule in rules),
         named=named_by(rule.when for layer in layers for rule in layer.rules.rules),
         unlocked=next((layer for layer in layers if layer.source not in _LOCKED), None),
+        tests=tuple((rule.holds, rule) for rule in rules),
     )
 
 
@@ -157,8 +159,8 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
 
 def _first_match(facts: Facts, rules: CompiledRules) -> CompiledRule | None:
     """The one rule that has a say: one that is silent about all-day events is not jumped over for a later one."""
-    for rule in rules.rules:
-        if rule.holds(facts):
+    for holds, rule in rules.tests:
+        if holds(facts):
             return rule
     return None
 

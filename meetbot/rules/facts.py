@@ -123,10 +123,10 @@ class Facts:
         self.recurring = event.recurring or event.original_start is not None
         self.is_organizer = event.is_organizer
         self.calendar_id = _folded_id(event.calendar_id)
-        self.provider = event.provider.value
-        self.visibility = event.visibility.value
-        self.platform = event.link.platform.value if event.link else "none"
-        self.response = _own_answer(event).value
+        self.provider = event.provider._value_
+        self.visibility = event.visibility._value_
+        self.platform = event.link.platform._value_ if event.link else "none"
+        self.response = _own_answer(event)._value_
         self.duration_minutes = _minutes(event.start, event.end)
         # Then it may have gone on: what it does not say, it may have said.
         self.title_is_cut = len(event.title) == LONGEST_TITLE
