@@ -73,8 +73,9 @@ def running_stack(state: Path, **environment: str) -> Iterator[Stack]:
     )
     try:
         output = _output_until_ready(process)
-        headers = {"Authorization": f"Bearer {_after(output, 'API key')}"}
-        api_url, sandbox_url = _after(output, "API docs").removesuffix("/docs"), _after(output, "Sandbox calendar")
+        headers = {"Authorization": f"Bearer {printed_after(output, 'API key')}"}
+        api_url = printed_after(output, "API docs").removesuffix("/docs")
+        sandbox_url = printed_after(output, "Sandbox calendar")
         with (
             httpx.Client(base_url=api_url, headers=headers, trust_env=False, timeout=30) as api,
             httpx.Client(base_url=sandbox_url, trust_env=False, timeout=30) as sandbox,
@@ -123,7 +124,7 @@ def _output_until_ready(process: subprocess.Popen[str]) -> str:
     raise AssertionError("meetbot dev ended before it was ready:\n" + "".join(lines))
 
 
-def _after(output: str, label: str) -> str:
+def printed_after(output: str, label: str) -> str:
     match = re.search(rf"^\s*{re.escape(label)}\s+(\S+)\s*$", output, re.MULTILINE)
     assert match is not None, output
     return match[1]

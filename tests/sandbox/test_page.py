@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.browser import browser, needs_a_browser, page
 from tests.sandbox.driver import CLIENT_ID, EVENTS_SCOPE, LIST_SCOPE, Driver
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="a browser is not on the package index; `make browser` installs Chromium"
-    ),
-]
+__all__ = ["browser", "page"]
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page()
-    opened.set_default_timeout(20_000)
-    yield opened
-    opened.close()
+pytestmark = needs_a_browser
 
 
 def test_a_person_creates_moves_cancels_and_restores_a_meeting(sandbox: Driver, page: Page) -> None:
