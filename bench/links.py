@@ -134,6 +134,25 @@ def _hostile() -> dict[str, str]:
         "encoded layers": _filled("https://zoom.us/j/" + "%25" * 2_000 + " "),
         "open comments": _filled("<!--" + "zoom.us/j/1 " * 50),
         "open links": _filled("<a href='https://zoom.us/j/1 "),
+        "launchers in a list": _filled("→".join(["http://teams.live.com/_#/_#/_#/_#/_#/_"] * 7) + "\n"),
+        "readings in a list": _filled(";".join(["http://zoom.us/j/1é"] * 14) + "\n"),
+        "distinct launchers": "\n".join(f"http://teams.live.com/_#/_#/_#/_#/_{n}é,{n}" for n in range(25_000)),
+        "distinct launchers as links": "\n".join(
+            f'<a href="http://teams.live.com/_#/_#/_#/_#/_#/_{n}">http://teams.live.com/_#/_#/_#/_#/_{n}é,{n}</a>'
+            for n in range(10_000)
+        ),
+        "distinct gateways in layers": "\n".join(f"http://{'google.com/url?q=' * 6}{n}é;{n}" for n in range(9_000)),
+        "escapes in a path": _filled(f"https://teams.microsoft.com/l/meetup-join/{'%25' * 2_650}/0 "),
+        "long run of replaced characters": _filled(
+            f"https://urldefense.com/v3/__https:/zoom.us/{'*' * 8_000}__;JSUl!! "
+        ),
+        "links to a meeting": _filled("<a href=https://zoom.us/j/1>"),
+        "links beside pages": _filled("zoom.us/j/1<a href='//example.com'>x</a>"),
+        "doubled schemes": _filled("https://https://zoom.us/j/1"),
+        "hosts in a list": _filled("https://zoom.us,"),
+        "quoted angles": _filled("> <https://zoom.us/j/1" + "\n> a" * 16 + "\n"),
+        "words before passcodes": _ZOOM.partition("?")[0] + "\n" + _filled("zip " * 15 + "passcode: 123456\n"),
+        "recordings": _ZOOM.partition("?")[0] + "\n" + _filled("recording zoom.us/rec/1 passcode: 1234\n"),
         "links in links": _filled("<a href=https://example.com>https://zoom.us/j/987654321 "),
     }
 

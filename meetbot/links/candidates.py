@@ -36,9 +36,10 @@ _PUNCTUATION = ".,;:!?'*~&»”’…。，、；：！？）」』】》"
 _LIST = re.compile(r"[,;]")
 # In a query, where no platform writes them: what follows is the rest of a list. Not so in JSON, nor behind an ampersand
 # that is still an entity.
-_LIST_IN_QUERY = re.compile(r"(?i)(?<!&amp)(?<!&#38)[,;](?!%22|%7b|$)")
+_LIST_IN_QUERY = re.compile(r"(?i)[,;](?<!&amp.)(?<!&#38.)(?!%22|%7b|$)")
 # "…/j/9876..." is what a mail program shows of a link, not the link; but these are complete whatever follows them.
 _CUT_SHORT = re.compile(r"(?:\.\.\.|…)[)\]>*_~'\"”’»]{0,3}$")
+_LONGEST_ELLIPSIS = 6
 _COMPLETE = re.compile(
     r"(?i)meet\.google\.com/[a-z]{3}-?[a-z]{4}-?[a-z]{3}$|/j/[0-9]{11}$|/j/[0-9]{9,11}\?[^#]*pwd=[A-Za-z0-9_-]+\.[0-9]$"
 )
@@ -46,7 +47,9 @@ _COMPLETE = re.compile(
 _LOST_QUERY = re.compile(r"(?i)(https?://[^/?#&%]++/[^?#&%]*+)(?:%3f([^?#]*)|&([^?#]*))$")
 _NOT_ASCII = re.compile(r"[^\x21-\x7e]")
 
-_NEXT_LINE = re.compile(rb'\r?\n([ \t]?)(?:> ?)?([^\x00-\x20<>"\x7f]{1,1000})(?=[\r\n>]|$)')
+# The lines of HTML end with the mark of a block, of a quoted reply they begin with those of who quoted whom.
+_LINE_END = (b"\n", b"\r", b"\x1f")
+_NEXT_LINE = re.compile(rb'(?:\x1f?\r?\n|\x1f)(([ \t]?)(?:> ?){0,5}([^\x00-\x20<>"\x7f]{1,1000}))(?=[\r\n\x1f>]|$)')
 _NOT_A_CONTINUATION = re.compile(r"(?i)[^!-~]|https?:|:$|^[a-z]+:|^[a-z]+[.,;!?]?$|^\W+$")
 
 # Evidence that a line break stands in the midst of an address: an escape or a hyphenated path breaks off, or the next
@@ -76,11 +79,11 @@ def candidates(text: str) -> Iterator[Iterator[Version]]:
             continue
         seen.add(data[start:end])
         word = _word(data, start, end)
-        addresses = _addresses(word)
-        for address in addresses[:-1]:
-            yield iter([address])
-        if addresses:
-            yield _versions(addresses[-1], word, data, start, end)
+        places = _likely(word)
+        for place in places[:-1]:
+            yield _version(word, *place)
+        if places:
+            yield _versions(word, places[-1], data, start, end)
 
 
 def _tokens(data: bytes) -> Iterator[tuple[int, int]]:
@@ -101,18 +104,18 @@ def _word(data: bytes, start: int, end: int) -> str:
     return token[:-1] + quote("{" + json)
 
 
-def _versions(alone: Version, word: str, data: bytes, start: int, end: int) -> Iterator[Version]:
-    yield alone
-    if data[end : end + 1] not in (b"\n", b"\r") or len(word) > MAX_LENGTH:
+def _versions(word: str, place: tuple[int, int], data: bytes, start: int, end: int) -> Iterator[Version]:
+    yield from _version(word, *place)
+    if data[end : end + 1] not in _LINE_END or len(word) > MAX_LENGTH:
         return
-    width = end - (data.rfind(b"\n", max(0, start - _PERHAPS_WRAPPED.stop), start) + 1)
+    width = end - (max(data.rfind(mark, max(0, start - _PERHAPS_WRAPPED.stop), start) for mark in _LINE_END) + 1)
     for piece, is_folded in _continuations(data, end, width):
         is_cut = is_folded or _is_broken_off(word) or _GOES_ON.match(piece) is not None
         word += piece
-        addresses = _addresses(word)
-        if not addresses:
+        places = _likely(word)
+        if not places:
             return
-        yield Version(addresses[-1].readings, is_cut)
+        yield from _version(word, *places[-1], is_cut)
 
 
 def _is_broken_off(word: str) -> bool:
@@ -127,19 +130,21 @@ def _continuations(data: bytes, end: int, width: int) -> Iterator[tuple[str, boo
     line_width = width
     for _ in range(_MAX_CONTINUATIONS if width in _PERHAPS_WRAPPED else 0):
         line = _NEXT_LINE.match(data, end)
-        piece = line[2].decode("utf-8", "ignore") if line else ""
+        piece = line[3].decode("utf-8", "ignore") if line else ""
         if line is None or _NOT_A_CONTINUATION.search(piece):
             return
-        yield piece, line[1] == b" " and line_width == _FOLDED_AT
-        if len(piece) < width - _SHORTER_THAN_FULL:
+        yield piece, line[2] == b" " and line_width == _FOLDED_AT
+        line_width = len(line[1])
+        if line_width < width - _SHORTER_THAN_FULL:
             return
-        line_width = len(line[1]) + len(piece)
         end = line.end()
 
 
-def _addresses(word: str) -> list[Version]:
-    found = (_address(word, start, end) for start, end in _likely(word))
-    return [Version(tuple(_readings(address))) for address in found if address]
+def _version(word: str, start: int, end: int, is_cut: bool = False) -> Iterator[Version]:
+    """The version of the address between these places; none where that is no address."""
+    address = _address(word, start, end)
+    if address:
+        yield Version(tuple(_readings(address)), is_cut)
 
 
 def _likely(word: str) -> list[tuple[int, int]]:
@@ -157,7 +162,11 @@ def _address(token: str, start: int, end: int) -> str:
     if token[stop : stop + 1] == "\\" and not _ESCAPE_OF_TEXT.match(token, stop):
         return ""
     address = _without_tail(text, token[max(0, start - 1) : start])
-    return "" if _CUT_SHORT.search(text) and not _COMPLETE.search(address) else address
+    return (
+        ""
+        if _CUT_SHORT.search(text, max(0, len(text) - _LONGEST_ELLIPSIS)) and not _COMPLETE.search(address)
+        else address
+    )
 
 
 def _without_tail(text: str, opener: str) -> str:
@@ -170,7 +179,8 @@ def _without_tail(text: str, opener: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    text = _ENTITY_LEFT_OVER.sub("", text)
+    if "&" in text:
+        text = _ENTITY_LEFT_OVER.sub("", text)
     for _ in range(_MAX_TAIL):
         shorter = text.rstrip(_PUNCTUATION)
         if shorter.endswith(")") and shorter.count("(") < shorter.count(")"):

@@ -39,7 +39,7 @@ class Field:
 
 def fields(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Field]:
     """The fields of a Google Calendar v3 or Microsoft Graph v1.0 event resource; what is of another type is no field."""
-    return _google(raw) if provider is Provider.GOOGLE else _microsoft(raw)
+    return _google(raw) if provider == Provider.GOOGLE else _microsoft(raw)
 
 
 def _google(raw: Mapping[str, Any]) -> Iterator[Field]:

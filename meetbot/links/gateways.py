@@ -36,6 +36,7 @@ class Lost(Enum):
 
     NOT_AN_ADDRESS = auto()
     OPAQUE = auto()
+    NOT_LOOKED_UP = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,15 @@ class _Rewritten:
     gateway: Gateway
 
 
-def follow(text: str) -> Url | Lost:
-    """The address that `text` finally stands for, through at most six gateways."""
+def _always(_: str) -> bool:
+    return True
+
+
+def follow(text: str, may_read: Callable[[str], bool] = _always) -> Url | Lost:
+    """The address that `text` finally stands for, through at most six gateways; `may_read` is asked before each."""
     for _ in range(_MAX_LAYERS):
+        if not may_read(text):
+            return Lost.NOT_LOOKED_UP
         url = parse(text)
         if url is None:
             return Lost.NOT_AN_ADDRESS
@@ -95,7 +102,7 @@ def _on_host(url: Url, original: str) -> str:
 
 
 def _from_last_segment(rewritten: _Rewritten) -> str:
-    return decoded(rewritten.url.path.rpartition("/")[2])
+    return decoded(rewritten.url.path.rstrip("/").rpartition("/")[2])
 
 
 def _from_base64(rewritten: _Rewritten) -> str:

@@ -11,19 +11,25 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from meetbot.links.gateways import Lost, follow
-from meetbot.links.matching import is_trusted, match
+from meetbot.links.gateways import Lost
+from meetbot.links.lookup import Lookup
+from meetbot.links.matching import is_trusted
 from meetbot.links.needles import LABEL
 from meetbot.links.urls import looks_like_address
 
 # Separates blocks in the text: no line break of the source, which may be a soft one.
 _BLOCK_BREAK = "\x1f"
 
+# What is left of a link to elsewhere, or to who knows where.
+TRACE = "\x1e"
+
 # Stand around the text of a link that leads elsewhere, until that text is cut out.
 _ELSEWHERE, _BACK = "\x1c", "\x1d"
 
-_MAX_LINKS_FOLLOWED = 400
 _MAX_TAG, _MAX_TAG_SEPARATORS = 2_000, 250
+
+# What it takes to put an address into the tree, in the units of the lookup.
+_COST_OF_A_LINK = 1
 
 _LOOKS_LIKE_HTML = re.compile(
     r"(?i)</?(?:a|b|body|br|div|font|h[1-6]|html|i|li|meta|ol|p|pre|span|strong|style|table|td|u|ul)[\s/>]|<!doctype|<!--"
@@ -45,21 +51,20 @@ def looks_like_html(text: str) -> bool:
     return "<" in text and _LOOKS_LIKE_HTML.search(text) is not None
 
 
-def as_text(markup: str) -> str:
+def as_text(markup: str, lookup: Lookup) -> str:
     """The visible text of `markup`, each link that leads to a meeting as `<address>` before its own text.
 
-    The text of a link that leads to another site is left out: an address shown there is not where it leads.
+    The text of a link that leads to another site is left out: an address shown there is not where it leads. So is that
+    of links which there are too many of to look up.
     """
     tree = LexborHTMLParser(_flattened(markup))
     tree.strip_tags(["script", "style"])
-    followed = 0
     for link in tree.css("a[href], area[href]"):
         href = (link.attributes.get("href") or "").translate(_REMOVED_FROM_LINKS).strip()
         if not LABEL.search(href.encode("utf-8", "ignore")):
             _leave_out_text(link, href)
-        elif followed < _MAX_LINKS_FOLLOWED:
-            followed += 1
-            _spell_out(link, href)
+        else:
+            _spell_out(link, href, lookup)
     return _without_elsewhere(tree.root.text(deep=True, separator="")) if tree.root else ""
 
 
@@ -93,12 +98,14 @@ def _without_endless_tag(piece: str) -> str:
     return piece[: -len(tag)]
 
 
-def _spell_out(link: LexborNode, href: str) -> None:
-    target = follow(href)
-    room = None if isinstance(target, Lost) else match(target)
-    if room:
-        link.insert_before(f" <{room.url}> ")
-    elif target is Lost.NOT_AN_ADDRESS or (not isinstance(target, Lost) and not is_trusted(target.host)):
+def _spell_out(link: LexborNode, href: str, lookup: Lookup) -> None:
+    found = lookup.for_markup(href)
+    lookup.charge(_COST_OF_A_LINK)
+    if found.room:
+        link.insert_before(f" <{found.room.url}> ")
+    elif found.target is Lost.OPAQUE:
+        link.insert_before(TRACE)
+    elif isinstance(found.target, Lost) or not is_trusted(found.target.host):
         _leave_out_text(link, href)
 
 
@@ -110,7 +117,7 @@ def _leave_out_text(link: LexborNode, href: str) -> None:
 
 def _without_elsewhere(text: str) -> str:
     first, *others = text.split(_ELSEWHERE)
-    return first + " ".join(_after_link(other) for other in others)
+    return first + "".join(TRACE + _after_link(other) for other in others)
 
 
 def _after_link(text: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from meetbot.events import Platform
-from meetbot.links.gateways import Lost, follow
 from meetbot.links.table import PLATFORMS, Capture, LinkRule, Shape
 from meetbot.links.urls import Url, decoded, decodings, in_ascii
 
 # A parameter's value ends where something begins that cannot stand in one: text that was glued to the link.
 _VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
+_ESCAPED_SECRET = re.compile(r"(?i)%(?:25)*26zak%")
 _ESCAPED_SPACES = ("%20", "%09", "%0a", "%0d", "%c2%a0")
 _AROUND_A_SEGMENT = " \t\r\n<>\"'"
 _JSON_PARAMETER = "context"
@@ -49,12 +49,6 @@ class _Found:
 def is_trusted(host: str) -> bool:
     """Whether the host belongs to a platform, whatever page of it an address names."""
     return bool(PLATFORMS.of(host))
-
-
-def room_behind(address: str) -> Room | None:
-    """The room that an address leads to, through the gateways that stand before it."""
-    target = follow(address)
-    return None if isinstance(target, Lost) else match(target)
 
 
 def match(url: Url) -> Room | None:
@@ -161,7 +155,7 @@ def _kept(rule: LinkRule, parameters: Mapping[str, str]) -> dict[str, str]:
 
 def _usable(value: str) -> str:
     found = _VALUE.match(value)
-    return in_ascii(_without_spaces_at_the_end(found[0])) if found else ""
+    return in_ascii(_without_spaces_at_the_end(_ESCAPED_SECRET.split(found[0], 1)[0])) if found else ""
 
 
 def _without_spaces_at_the_end(value: str) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from meetbot.links.candidates import candidates
-from meetbot.links.matching import room_behind
+from meetbot.links.lookup import Lookup
 from meetbot.links.needles import LINK
 
 _BEFORE, _AFTER = 2_000, 6_000
@@ -25,31 +25,34 @@ _BREAK = re.compile(rb"[\x00-\x20<>\"]")
 _BREAKS = (b" ", b"\n", b"<", b">", b'"')
 _ELEMENTS = ((b"<a", b"</a"), (b"<!--", b"-->"), (b"<script", b"</script"), (b"<style", b"</style"))
 
-# So many places are looked at before they are read; what has an entity, a soft break or a word alone on the next line
-# may be more than it looks like.
-_MAX_CHECKED = 400
+# Words of this length are looked at before they are read; what has an entity, a soft break or a word alone on the next
+# line may be more than it looks like.
 _LONGEST_CHECKED = 300
+# What it takes to cut the addresses out of a word, in units of the lookup.
+_COST_OF_A_WORD = 2
+_CHARACTERS_IN_A_UNIT = 16
 _MORE_TO_COME = re.compile(rb"&#|=3D|=$")
-_LONE_WORD = re.compile(rb"\r?\n[ \t]?(?:> ?)?(?!http)[^\x00-\x20<>\"]{1,1000}(?:[\r\n>]|$)")
+_LONE_WORD = re.compile(rb"\r?\n[ \t]?(?:> ?){0,5}(?!http)[^\x00-\x20<>\"]{1,1000}(?:[\r\n<>]|$)")
 
 _Place = tuple[int, int]
 
 
-def surroundings(text: str) -> Iterator[str]:
+def surroundings(text: str, lookup: Lookup) -> Iterator[str]:
     """The parts of `text` around what may be links, in order, as many as are good to read."""
     data = text.encode("utf-8", "ignore")
-    for start, end in _joined(_chosen(list(_places(data)))):
+    for start, end in _joined(_chosen(list(_places(data, lookup)))):
         yield data[start:end].decode("utf-8", "ignore")
 
 
-def _places(data: bytes) -> Iterator[_Place]:
+def _places(data: bytes, lookup: Lookup) -> Iterator[_Place]:
     """Stretches around what may be links, in order, none overlapping."""
     lower = data.lower()
-    end = position = checked = 0
+    end = position = 0
     while found := LINK.search(data, position):
         position = found.end()
-        checked += 1
-        if checked <= _MAX_CHECKED and _is_another_page(data, found.start(), found.end()):
+        word_end = _end_of_another_page(data, found.start(), found.end(), lookup)
+        if word_end:
+            position = word_end
             continue
         start = _start(lower, end, found.start())
         end = position = _end(lower, found.end())
@@ -57,18 +60,21 @@ def _places(data: bytes) -> Iterator[_Place]:
             yield start, end
 
 
-def _is_another_page(data: bytes, link: int, link_end: int) -> bool:
-    """Whether what begins like a join link is none, as far as its word shows."""
+def _end_of_another_page(data: bytes, link: int, link_end: int, lookup: Lookup) -> int:
+    """Where the word ends in which something begins like a join link and is none, as far as that word shows; else 0."""
+    if not lookup.may_prepare():
+        return 0
     start = max(data.rfind(mark, max(0, link - _BEFORE), link) for mark in _BREAKS) + 1
     after = _BREAK.search(data, link_end, link_end + _LONGEST_CHECKED)
     if link - start > _LONGEST_CHECKED or after is None:
-        return False
+        return 0
     word = data[start : after.start()]
     if _MORE_TO_COME.search(word) or _LONE_WORD.match(data, after.start()):
-        return False
+        return 0
+    lookup.charge(_COST_OF_A_WORD + len(word) // _CHARACTERS_IN_A_UNIT)
     text = html.unescape(word.decode("utf-8", "ignore"))
     readings = (reading for versions in candidates(text) for version in versions for reading in version.readings)
-    return not any(map(room_behind, readings))
+    return 0 if any(lookup.address(reading).room for reading in readings) else after.start()
 
 
 def _start(data: bytes, previous_end: int, link: int) -> int | None:

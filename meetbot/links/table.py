@@ -67,6 +67,7 @@ class Gateway:
     path: str
     decode: str
     names: tuple[str, ...]
+    hint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _platform_map(table: Mapping[str, Any]) -> HostMap[LinkRule]:
 def _gateway_map(table: Mapping[str, Any]) -> HostMap[Gateway]:
     return _host_map(
         [
-            (row["hosts"], Gateway(row.get("path", ""), row["decode"], tuple(row.get("names", ()))))
+            (row["hosts"], Gateway(row.get("path", ""), row["decode"], tuple(row.get("names", ())), row.get("hint")))
             for row in table["gateway"]
         ]
     )

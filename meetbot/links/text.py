@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
+from meetbot.links.lookup import Lookup
 from meetbot.links.needles import LABEL
 from meetbot.links.surroundings import surroundings
 from meetbot.links.table import PLATFORMS
@@ -15,6 +16,7 @@ WHOLE = 64_000
 
 # Words disguised by entities, invisible characters or soft line breaks are looked for in text up to this length.
 _SMALL = 16_000
+_DISGUISES = ("&#", "&period;", "=\n", "=\r")
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
@@ -38,14 +40,20 @@ _NEVER_QUOTED = re.compile(
     r"|(?<!=3D)=\r?\n[\"']|(?i:[?&](?:" + "|".join(_WHOLE_NAMES) + r"))=\r?\n(?!=3D)"
 )
 _IN_ANGLES = re.compile(r"(?i)<((?:https?|msteams|zoommtg|zoomus):[^<>]{1,4096})>")
+_IN_QUOTED_ANGLES = re.compile(
+    r"(?i)<((?:https?|msteams|zoommtg|zoomus):[^\s<>]{1,2000}(?:\r?\n[ \t]?(?:> ?){1,5}[^\s<>]{1,1000}){1,16})>"
+)
+_QUOTATION_MARKS = " \t\r>"
+_QUOTED_ATTRIBUTE = re.compile(r"=3D[\"']")
+_ATTRIBUTE_IN_JSON = re.compile(r'=\\"([^"\\<>]{0,8192})\\"')
 _WRITTEN_LINE_BREAK = re.compile(r"\\[nNr]")
 _NUMBER_IN_GROUPS = re.compile(r"(/j/[0-9]{2,4})[ -]([0-9]{3,4})[ -]([0-9]{3,4})(?![0-9])")
 
 
-def worth_reading(text: str) -> Iterator[str]:
+def worth_reading(text: str, lookup: Lookup) -> Iterator[str]:
     """The parts of `text` that may hold a link: all of it, the surroundings of what may be links, or nothing."""
     if len(text) > WHOLE:
-        yield from surroundings(text)
+        yield from surroundings(text, lookup)
     elif LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
         yield text
 
@@ -55,6 +63,8 @@ def repaired(text: str) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "ignore").decode("utf-8")
         text = _UNICODE_SPACE.sub(" ", _INVISIBLE.sub("", text))
+    if '=\\"' in text:
+        text = _ATTRIBUTE_IN_JSON.sub(r'="\1"', text)
     return _without_quoted_printable(text)
 
 
@@ -71,6 +81,7 @@ def unescaped(text: str) -> str:
         text = _WRITTEN_LINE_BREAK.sub("\n", text)
     text = _NUMBER_IN_GROUPS.sub(r"\1\2\3", text)
     if "<" in text and "\n" in text:
+        text = _IN_QUOTED_ANGLES.sub(lambda found: f"<{_in_one_line(found[1])}>", text)
         text = _IN_ANGLES.sub(lambda found: f"<{_in_one_line(found[1])}>", text)
     return text if text.isascii() else _UNICODE_SPACE.sub(" ", _INVISIBLE.sub("", text))
 
@@ -78,20 +89,20 @@ def unescaped(text: str) -> str:
 def _is_disguised(text: str) -> bool:
     if len(text) > _SMALL:
         return False
-    return "&#" in text or "=\n" in text or "=\r" in text or (not text.isascii() and bool(_INVISIBLE.search(text)))
+    return any(sign in text for sign in _DISGUISES) or (not text.isascii() and bool(_INVISIBLE.search(text)))
 
 
 def _in_one_line(text: str) -> str:
-    return "".join(line.strip(" \t\r") for line in text.split("\n"))
+    return "".join(line.strip(_QUOTATION_MARKS) for line in text.split("\n"))
 
 
 def _without_quoted_printable(text: str) -> str:
-    """Undone where soft breaks, quoted spaces, or more than one escaped equals sign show that it was left in (one could
-    be chance), and only in lines that could be quoted-printable."""
+    """Undone where soft breaks, quoted spaces or attributes, or more than one escaped equals sign show that it was left
+    in (one could be chance), and only in lines that could be quoted-printable."""
     has_soft_break = "=\n" in text or "=\r" in text
     if not has_soft_break and "=3D" not in text:
         return text
-    is_shown = text.count("=3D") > 1 or bool(_QUOTED_SPACE.search(text))
+    is_shown = text.count("=3D") > 1 or any(sign.search(text) for sign in (_QUOTED_SPACE, _QUOTED_ATTRIBUTE))
     return "".join(_unquoted(lines[0], is_shown) for lines in _TIED_LINES.finditer(text))
 
 

@@ -17,6 +17,7 @@ MAX_LENGTH = 8192
 _MAX_PARAMETERS = 64
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(/{0,3})")
+_SCHEME_TWICE = re.compile(r"(?i)\s{0,9}https?://(?=https?://)")
 _HOST = re.compile(r"((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9])(?::([0-9]{1,5}))?")
 _MAX_AUTHORITY = 260
 _PORT_FIRST = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
@@ -56,6 +57,12 @@ class Url:
 
 def parse(text: str) -> Url | None:
     """The address in `text`, with or without scheme, or None where it is none or could be read in two ways."""
+    url = _parsed(text)
+    twice = None if url else _SCHEME_TWICE.match(text)
+    return _parsed(text[twice.end() :]) if twice else url
+
+
+def _parsed(text: str) -> Url | None:
     if len(text) > MAX_LENGTH or "\\" in text or not text.isprintable():
         return None
     scheme, rest = _split_scheme(text.strip())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from meetbot.links.candidates import candidates
 
 
 def _readings(text: str) -> list[tuple[str, ...]]:
-    return [next(versions).readings for versions in candidates(text)]
+    return [version.readings for versions in candidates(text) for version in islice(versions, 1)]
 
 
 def _first(text: str) -> str:
@@ -25,7 +27,8 @@ def _first(text: str) -> str:
         ("https://zoom.us/j/1)).,!?", "https://zoom.us/j/1"),
         ("_https://zoom.us/j/1?pwd=a_b_", "https://zoom.us/j/1?pwd=a_b"),
         ("to:zoom.us/j/1", "zoom.us/j/1"),
-        ("https://example.com/a;https://zoom.us/j/1", "https://example.com/a"),
+        ("https://example.com,https://zoom.us/j/1", "https://example.com"),
+        ("//zoom.us/j/1", "//zoom.us/j/1"),
     ],
 )
 def test_an_address_ends_where_the_sentence_goes_on(text: str, address: str) -> None:
@@ -63,6 +66,14 @@ def test_an_address_in_a_very_long_word_is_whole_wherever_it_stands(size: int) -
 @pytest.mark.parametrize(
     "text",
     [
+        "https://example.com/a,https://zoom.us/j/1",
+        "https://example.com/a;https://zoom.us/j/1",
+        "https://example.com/;https://zoom.us/j/1",
+        "//example.com/a;https://zoom.us/j/1",
+        "example.com/a;https://zoom.us/j/1",
+        "foo://zoom.us/j/1",
+        "https://zoom.us.example.com/a;https://zoom.us/j/1",
+        "https://zoom.us@example.com/a;https://zoom.us/j/1",
         "https://example.com/?x=1,https://zoom.us/j/1",
         "https://example.com/?x=1;https://zoom.us/j/1",
         "https://example.com/r)https://zoom.us/j/1",
@@ -94,7 +105,9 @@ def test_an_address_inside_another_one_is_no_address(text: str) -> None:
     [
         "jane@example.com,https://zoom.us/j/1",
         "and/or;https://zoom.us/j/1",
-        "https://example.com/a,https://zoom.us/j/1",
+        "https://example.com,https://zoom.us/j/1",
+        "https://zoom.us/rec/1,https://zoom.us/j/1",
+        "https://acme.webex.com/meet/jane;https://zoom.us/j/1",
         "(https://example.com/a)https://zoom.us/j/1",
         "[https://example.com/?x=1](https://zoom.us/j/1)",
         "https://example.com/a，https://zoom.us/j/1",

@@ -110,3 +110,21 @@ def test_two_meetings_of_one_channel_are_two() -> None:
     first = "https://teams.microsoft.com/l/meetup-join/19%3aab%40thread.tacv2/1612345678901"
     other = first.replace("901", "902") + "?context=%7b%22Tid%22%3a%221%22%7d"
     assert _google(description=f"{first} {other}").url == first
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 1, [("location", _ZOOM)]])
+def test_what_is_no_mapping_holds_no_link(raw: Any) -> None:
+    assert find_meeting_link(Provider.GOOGLE, raw) is None
+
+
+def test_a_provider_may_be_a_plain_string() -> None:
+    provider: Any = "google"
+    link = find_meeting_link(provider, {"description": _ZOOM})
+    assert link
+    assert link.source == "description"
+
+
+@pytest.mark.parametrize("scheme", ["data:text/html,", "javascript:", "view-source:", " Data:text/html;charset=utf-8,"])
+def test_an_address_field_with_an_address_of_another_kind_is_not_read_as_markup(scheme: str) -> None:
+    event = {"onlineMeeting": {"joinUrl": f"{scheme}<a href={_ZOOM}>x</a> {_ZOOM}"}}
+    assert find_meeting_link(Provider.MICROSOFT, event) is None

@@ -72,6 +72,10 @@ def test_only_the_parameter_of_the_original_counts() -> None:
     assert _target(text) == _ZOOM
 
 
+def test_a_slash_at_the_end_is_no_segment() -> None:
+    assert _target("https://secure-web.cisco.com/1abc/https%3A%2F%2Fzoom.us%2Fj%2F987654321/") == _ZOOM
+
+
 def test_six_layers_are_the_most() -> None:
     text = _ZOOM
     for layers in range(1, 8):

@@ -101,7 +101,6 @@ def test_words_in_a_field_without_a_link_count_where_it_names_the_same_meeting()
         == "123456"
     )
     assert _passcode(location=_LINK, description=words.replace("7890", "7891")) is None
-    assert _passcode(location=_LINK, description="Passcode: 123456") is None
 
 
 @pytest.mark.parametrize(
@@ -142,3 +141,94 @@ def test_of_two_meetings_each_has_its_own_passcode() -> None:
     text = f"{other}\nPasscode: 111111\n\n{_LINK}\nPasscode: 222222"
     assert stated_passcode(text, "81234567890") == "222222"
     assert stated_passcode(text, "81234567891") == "111111"
+
+
+_RECORDING = "https://zoom.us/rec/share/abcDEF.xyz"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{_LINK}\n\nRecording: {_RECORDING}\nPasscode: REC123",
+        f"Recording: {_RECORDING}\nPasscode: REC123\n\n{_LINK}",
+        f"{_LINK}\nRecording of last week: https://files.example.com/x\nPasscode: REC123",
+        f"{_LINK}\nhttps://acme.webex.com/acme/ldr.php?RCID=abc\nPassword: REC123",
+        f"{_LINK}\nRecording password: REC123",
+        f"{_LINK}\nRecording (password: REC123)",
+    ],
+)
+def test_the_passcode_of_a_recording_is_not_the_meetings(text: str) -> None:
+    assert stated_passcode(text, "81234567890") is None
+
+
+def test_the_passcode_of_a_recording_above_does_not_hide_the_meetings() -> None:
+    text = f"Recording: {_RECORDING}\nPasscode: REC123\n\n{_LINK}\nPasscode: 445566"
+    assert stated_passcode(text, "81234567890") == "445566"
+
+
+@pytest.mark.parametrize("value", ["Pm8JpXsE3aR (76957793 from phones)", "MrhdbYKUqPd", "MtxBaNqP", "12345678"])
+def test_a_cell_of_its_own_may_hold_a_password_without_digits_or_with_that_for_phones(value: str) -> None:
+    html = f'<a href="{_WEBEX}">Join</a><table><tr><td>Meeting password:</td><td>{value}</td></tr></table>'
+    assert _passcode(description=html) == value.partition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Passcode: sent by mail", "Passcode: required", "Password: as usual", "Password: TBC", "Password: ********",
+        "Zip password: Guest2024", "Dropbox password: Guest2024", "Account password: Guest2024", "Passcode: x",
+        "Passcode: 123 456 and more", "Passcode: jane1@example.com", "Passcode: 10:30", "Password: xxxxxx",
+        "Passcode - see below", "Passcode is required", "https://example.com/?pwd = 123456",
+        "Passcode: 1st floor", "Passcode: 81234567890", "Passcode: (sent)",
+        "Password: 24h before by mail",
+    ],
+)  # fmt: skip
+def test_words_that_are_no_code_are_no_passcode(words: str) -> None:
+    assert stated_passcode(f"{_LINK}\n{words}", "81234567890") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Passcode: "123456"', "Passcode: `123456`", "*Passcode:* 123456", "**Passcode**: 123456", "Passcode: **123456**",
+        "Passcode: (123456)", "Passcode - 123456", "Passcode – 123456", "Passcode = 123456", "The passcode is 123456.",
+        "Passcode: 123 456", "Passcode: “123456”", "Join with passcode: 123456, please", "_Passcode_: _123456_",
+    ],
+)  # fmt: skip
+def test_a_passcode_is_read_however_people_set_it_off(words: str) -> None:
+    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") == "123456"
+
+
+@pytest.mark.parametrize("word", ["hello", "Willkommen", "GEHEIM"])
+def test_a_word_alone_behind_the_colon_is_a_passcode(word: str) -> None:
+    assert stated_passcode(f"{_LINK}\nPasscode: {word}\n", "81234567890") == word
+
+
+@pytest.mark.parametrize("words", ["Passcode: hello everybody", "Passcode is hello", "Passcode:\nhello"])
+def test_a_word_that_may_be_prose_is_no_passcode(words: str) -> None:
+    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") is None
+
+
+@pytest.mark.parametrize("words", ["Passcode: 884422", "<p>See you</p><p>Passcode: <b>884422</b></p>"])
+def test_a_passcode_in_a_field_that_names_no_meeting_is_that_of_the_only_one(words: str) -> None:
+    assert _passcode(location=_LINK, description=words) == "884422"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"description": "Passcode: 884422", "summary": "or https://us02web.zoom.us/j/81234567891"},
+        {"description": "Meeting ID: 812 3456 7891\nPasscode: 884422"},
+        {"description": "https://files.example.com/x\nPasscode: 884422"},
+        {"description": '<p><a href="https://meet.example.com/x">Join</a></p><p>Passcode: 884422</p>'},
+        {"description": '<p><a href="https://protect-us.mimecast.com/s/x">Join</a></p><p>Passcode: 884422</p>'},
+        {"description": "The guests may say Passcode: 884422 opens the door"},
+    ],
+)
+def test_a_passcode_in_another_field_that_may_be_of_something_else_is_not_taken(event: dict[str, str]) -> None:
+    assert _passcode(location=_LINK, **event) is None
+
+
+def test_the_host_that_a_gateway_hints_at_is_no_other_meeting() -> None:
+    wrapped = "https://eu.protection.sophos.com/?d=zoom.us&u=aHR0cHM6Ly96b29tLnVzL2ovODEyMzQ1Njc4OTA"
+    assert stated_passcode(f"{_LINK}\n{wrapped}\nPasscode: 123456", "81234567890") == "123456"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from meetbot.links.lookup import Lookup
 from meetbot.links.text import repaired, unescaped, worth_reading
 
 
 def test_text_without_a_known_host_is_not_read() -> None:
-    assert list(worth_reading("Lunch in the Zoom room, see example.com")) == []
+    assert list(worth_reading("Lunch in the Zoom room, see example.com", Lookup())) == []
 
 
 @pytest.mark.parametrize("text", ["https://z&#111;om.us/j/1", "https://zo=\nom.us/j/1", "https://zo\u200bom.us/j/1"])
 def test_disguised_hosts_are_read(text: str) -> None:
-    assert list(worth_reading(text)) == [text]
+    assert list(worth_reading(text, Lookup())) == [text]
 
 
 def test_quoted_printable_is_undone_where_it_shows() -> None:
@@ -57,3 +58,16 @@ def test_entities_without_semicolon_are_left_since_they_are_parameters_too() -> 
 
 def test_line_breaks_inside_angle_brackets_are_taken_out() -> None:
     assert unescaped("a <https://zoom.us/j/\r\n  1> b\nc") == "a <https://zoom.us/j/1> b\nc"
+
+
+def test_one_quoted_attribute_shows_that_text_is_quoted_printable() -> None:
+    assert repaired('<a href=3D"https://zoom.us/j/1">x</a>') == '<a href="https://zoom.us/j/1">x</a>'
+
+
+def test_attributes_quoted_for_json_are_plain_attributes() -> None:
+    assert repaired(r"<a href=\"https://zoom.us/j/1\">x</a>") == '<a href="https://zoom.us/j/1">x</a>'
+
+
+def test_a_host_disguised_by_named_entities_is_read() -> None:
+    text = "https://zoom&period;us/j/1"
+    assert list(worth_reading(text, Lookup())) == [text]

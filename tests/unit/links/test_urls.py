@@ -83,3 +83,19 @@ def test_escapes_are_kept_and_the_rest_escaped() -> None:
 
 def test_text_escaped_twice_has_two_decodings() -> None:
     assert list(decodings("%2541")) == [("%2541", "%41"), ("%41", "A")]
+
+
+@pytest.mark.parametrize(
+    "text", ["https://https://zoom.us/j/1", "http://https://zoom.us/j/1", "HTTPS://http://zoom.us/j/1"]
+)
+def test_a_scheme_written_twice_is_one(text: str) -> None:
+    url = parse(text)
+    assert url
+    assert (url.host, url.path) == ("zoom.us", "/j/1")
+
+
+@pytest.mark.parametrize(
+    "text", ["https://https://https://zoom.us/j/1", "https://ftp://zoom.us/j/1", "https://x@https://zoom.us"]
+)
+def test_a_scheme_written_otherwise_within_is_none(text: str) -> None:
+    assert parse(text) is None

@@ -75,3 +75,44 @@ def test_a_link_is_mended_from_as_many_lines_as_it_needs_and_no_more() -> None:
     url = f"https://teams.microsoft.com/l/meetup-join/19%3ameeting_{'NDdh' * 12}%40thread.v2/0?context={context}"
     lines = [url[start : start + 76] for start in range(0, len(url), 76)]
     assert _found("\n".join([*lines, "482913", "Bye"])).url == url
+
+
+_CONTEXT = "%7b%22Tid%22%3a%2272f988bf-86f1-41af-91ab-2d7cd011db47%22%2c%22Oid%22%3a%221%22%7d"
+_TEAMS = f"https://teams.microsoft.com/l/meetup-join/19%3ameeting_{'NDdh' * 12}%40thread.v2/0?context={_CONTEXT}"
+
+
+def _in_html(content: str) -> MeetingLink:
+    link = find_meeting_link(Provider.MICROSOFT, {"body": {"contentType": "html", "content": content}})
+    assert link
+    return link
+
+
+@pytest.mark.parametrize("url", [_OLD, _NEW, _TEAMS])
+@pytest.mark.parametrize("tag", ["p", "pre", "div", "td", "li"])
+def test_a_link_is_mended_where_its_last_line_is_the_last_of_a_block(tag: str, url: str) -> None:
+    assert _in_html(f"<{tag}>Join {url[:55]}\n{url[55:]}</{tag}><p>Bye</p>").url == url
+
+
+@pytest.mark.parametrize("line_break", ["<br>", "<br>\n", "<br/>\r\n"])
+@pytest.mark.parametrize("url", [_OLD, _NEW, _TEAMS])
+def test_a_link_is_mended_where_every_line_ends_with_a_break_element(line_break: str, url: str) -> None:
+    lines = [url[start : start + 60] for start in range(0, len(url), 60)]
+    assert _in_html(line_break.join(["Join:", *lines, "Meeting ID: 1", "Bye"])).url == url
+
+
+@pytest.mark.parametrize("mark", ["> ", ">", ">> ", "> > "])
+@pytest.mark.parametrize(("opener", "closer"), [("", ""), ("<", ">")])
+@pytest.mark.parametrize("url", [_OLD, _NEW, _TEAMS])
+def test_a_link_is_mended_in_a_quoted_reply(url: str, opener: str, closer: str, mark: str) -> None:
+    lines = [url[start : start + 60] for start in range(0, len(url), 60)]
+    text = f"{mark}Join: {opener}" + f"\n{mark}".join(lines) + f"{closer}\n{mark}Meeting ID: 123\n{mark}<bye>"
+    assert _found(text).url == url
+
+
+def test_a_quotation_mark_on_the_next_line_is_no_angle_bracket_that_closes() -> None:
+    assert _found(f"> <{_OLD}\n> and more\n> <x>").url == _OLD
+
+
+@pytest.mark.parametrize("url", [_NEW, _OLD])
+def test_a_link_with_a_whole_passcode_is_not_glued_to_what_looks_like_parameters(url: str) -> None:
+    assert _found(f"{url}\nBye&see=you\n").url == url
