@@ -28,7 +28,7 @@ from meetbot.errors import MeetbotError
 from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.orchestration import TaskQueue
-from meetbot.settings import Settings, load_settings
+from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.temporal import connect, ensure_search_attributes
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
@@ -53,8 +53,11 @@ def main() -> int:
     try:
         settings = load_settings()
         parts = open_parts(settings)
-    except (ValidationError, MeetbotError) as error:
-        sys.stderr.write(f"the worker cannot start: {error}\n")
+    except ValidationError as error:
+        sys.stderr.write(f"the worker cannot start: {faults_in(error)}\n")
+        return 2
+    except MeetbotError as error:
+        sys.stderr.write(f"the worker cannot start: {error} {error.next_step}\n")
         return 2
     try:
         asyncio.run(_run(settings, parts))

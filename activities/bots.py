@@ -40,7 +40,7 @@ class BotActivities:
         if bot and dispatch and request and dispatch.state in ("intended", "accepted"):
             failure = self._call_back(bot, dispatch, request)
         with self._services.database.transaction(ref.tenant_id) as session:
-            self._settle_after_leaving(session, ref, failure)
+            self._settle_after_leaving(session, ref, bot, failure)
             return stock.take_stock(session, ref, self._services.stock_taking())
 
     @activity.defn(name="bot.follow", no_thread_cancel_exception=True)
@@ -73,10 +73,13 @@ class BotActivities:
     def _is_lost(self, bot: Bot) -> bool:
         return self._services.clock() > bot.end_at + _LOST_AFTER
 
-    def _settle_after_leaving(self, session: Session, ref: MeetingRef, failure: str | None) -> None:
+    def _settle_after_leaving(self, session: Session, ref: MeetingRef, called: Bot | None, failure: str | None) -> None:
         meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
         bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
         if bot is None or BotState(bot.state) in TERMINAL_STATES or BotState(bot.state) is BotState.SCHEDULED:
+            return
+        if called is None or bot.generation != called.generation:
+            # Another one went out meanwhile, and nobody has told that one to leave.
             return
         now = self._services.clock()
         dispatch = bots.dispatch_of(session, bot)

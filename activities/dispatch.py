@@ -12,12 +12,11 @@ from temporalio import activity
 from activities.recheck import Question, Verdict, recheck, recheck_any
 from activities.services import Services
 from meetbot.bots import stock
-from meetbot.bots.base import BotRequest, BotState
+from meetbot.bots.base import TERMINAL_STATES, BotRequest, BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.ingest import redecide_event
 from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest, DispatchResult, MeetingRef
-from meetbot.resources import bot_resource
-from meetbot.storage import bots, outbox
+from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import Bot, Dispatch, Tenant
@@ -39,6 +38,13 @@ class Armed:
     dispatch_at: datetime
     join_at: datetime
     copies: Sequence[ClaimCopy]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """``surely_untaken``: the backend has not been asked yet, or has turned every asking away."""
+
+    surely_untaken: bool
 
 
 class DispatchActivity:
@@ -66,9 +72,10 @@ class DispatchActivity:
         if stopped is not None:
             return stopped
         self._sleep_until(armed.dispatch_at)
-        if not self._intend(request, armed):
+        intent = self._intend(request, armed)
+        if intent is None:
             return DispatchResult(DispatchOutcome.CHANGED)
-        return self._ask_backend(request, armed)
+        return self._ask_backend(request, armed, intent)
 
     def _is_still_due(self, request: DispatchRequest) -> bool:
         """After a change: whether the same bot is to go now all the same, as with another link."""
@@ -122,8 +129,8 @@ class DispatchActivity:
         synced = [copy.last_synced_at for copy in armed.copies if copy.last_synced_at is not None]
         return bool(synced) and now - max(synced) <= _FRESH_ENOUGH
 
-    def _intend(self, request: DispatchRequest, armed: Armed) -> bool:
-        """Write the intent down before the backend hears of it. False where the state of things changed meanwhile."""
+    def _intend(self, request: DispatchRequest, armed: Armed) -> Intent | None:
+        """Write the intent down before the backend hears of it. None where the state of things changed meanwhile."""
         ref = MeetingRef(request.tenant_id, request.meeting_key)
         with self._services.database.transaction(request.tenant_id) as session:
             meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
@@ -131,78 +138,94 @@ class DispatchActivity:
             tenant = session.get_one(Tenant, request.tenant_id)
             leader = stock.leading_claim(stock.standing_copies(session, ref, tenant, self._services.clock()))
             if leader is None or meeting.held_at is not None or not _awaits(bot, request):
-                return False
+                return None
             if self._is_decided_otherwise_now(session, request.tenant_id, leader):
-                return False
+                return None
             if stock.target_of(leader).digest != bot.target_digest:
-                return False
+                return None
             bot.state = BotState.DISPATCHING
-            intent = bots.dispatch_of(session, bot)
-            if intent is not None:
-                intent.state = "intended"
-            else:
-                session.add(
-                    Dispatch(
-                        tenant_id=bot.tenant_id,
-                        meeting_key=bot.meeting_key,
-                        generation=bot.generation,
-                        bot_id=bot.id,
-                        external_id=armed.request.external_id,
-                        state="intended",
-                    )
-                )
-            return True
+            return self._write_intent(session, bot, armed.request.external_id)
+
+    def _write_intent(self, session: Session, bot: Bot, external_id: str) -> Intent:
+        now = self._services.clock()
+        earlier = bots.dispatch_of(session, bot)
+        if earlier is not None:
+            intent = Intent(surely_untaken=earlier.state == "untaken")
+            earlier.state, earlier.requested_at = "intended", now
+            return intent
+        session.add(
+            Dispatch(
+                tenant_id=bot.tenant_id,
+                meeting_key=bot.meeting_key,
+                generation=bot.generation,
+                bot_id=bot.id,
+                external_id=external_id,
+                state="intended",
+                requested_at=now,
+            )
+        )
+        return Intent(surely_untaken=True)
 
     def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
         """Rules, attributes or an override may have changed since the calendar user's last sync: the last word counts."""
         user = load_context(session, tenant_id, claim.calendar_user_id)
         return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
 
-    def _ask_backend(self, request: DispatchRequest, armed: Armed) -> DispatchResult:
+    def _ask_backend(self, request: DispatchRequest, armed: Armed, intent: Intent) -> DispatchResult:
         asked_at = self._services.clock()
         backend_request = _joining_at(armed.request, asked_at)
         try:
             created = self._services.backend.create(backend_request)
         except BackendRefused as error:
-            self._note_refusal(request, error.code)
-            return DispatchResult(DispatchOutcome.REFUSED, error.code)
+            return self._note_refusal(request, error.code)
         except BackendUnavailable as error:
             # Should it never come to be, this is why.
-            self._note_trouble(request, error)
+            self._note_trouble(request, error, intent)
             raise
-        with self._services.database.transaction(request.tenant_id) as session:
-            bots.lock_meeting(session, request.tenant_id, request.meeting_key)
-            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
-            dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
-            dispatch.state, dispatch.accepted_at = "accepted", asked_at
-            dispatch.backend_bot_id = created.id
-            bot.backend_bot_id, bot.dispatched_at, bot.failure_code = created.id, asked_at, None
-            if BotState(bot.state) is BotState.DISPATCHING:
-                bot.state = BotState.DISPATCHED
-            bots.touch(bot, asked_at)
-            self._tell(session, "bot.dispatched", bot)
-        return DispatchResult(DispatchOutcome.DISPATCHED)
+        if self._note_taken(request, created.id, asked_at):
+            return DispatchResult(DispatchOutcome.DISPATCHED)
+        # Called back or given up while the backend was being asked: nobody else would tell this one to leave.
+        self._services.backend.cancel(created.id)
+        return DispatchResult(DispatchOutcome.CHANGED)
 
-    def _note_refusal(self, request: DispatchRequest, code: str) -> None:
+    def _note_taken(self, request: DispatchRequest, backend_bot_id: str, asked_at: datetime) -> bool:
+        """False where the bot that was asked for is not wanted any more."""
         with self._services.database.transaction(request.tenant_id) as session:
-            bots.lock_meeting(session, request.tenant_id, request.meeting_key)
-            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
-            dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+            bot, dispatch = _as_asked(session, request)
+            if dispatch.state == "accepted":
+                return True
+            if bot.generation != request.generation or BotState(bot.state) in TERMINAL_STATES:
+                dispatch.backend_bot_id = backend_bot_id
+                return False
+            stock.note_taken(session, bot, dispatch, backend_bot_id, at=asked_at)
+            return True
+
+    def _note_refusal(self, request: DispatchRequest, code: str) -> DispatchResult:
+        with self._services.database.transaction(request.tenant_id) as session:
+            bot, dispatch = _as_asked(session, request)
+            if not _awaits(bot, request):
+                return DispatchResult(DispatchOutcome.CHANGED)
             dispatch.state = "refused"
             bot.failure_code = code
             stock.end_bot(session, bot, BotState.FAILED, self._services.clock())
+        return DispatchResult(DispatchOutcome.REFUSED, code)
 
-    def _note_trouble(self, request: DispatchRequest, error: BackendUnavailable) -> None:
+    def _note_trouble(self, request: DispatchRequest, error: BackendUnavailable, intent: Intent) -> None:
         with self._services.database.transaction(request.tenant_id) as session:
-            session.get_one(Bot, (request.tenant_id, request.bot_id)).failure_code = error.code
-            if error.nothing_done:
-                dispatch = session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+            bot, dispatch = _as_asked(session, request)
+            if not _awaits(bot, request):
+                return
+            bot.failure_code = error.code
+            # An earlier asking may have been heard though its answer was lost, whatever became of this one.
+            if error.nothing_done and intent.surely_untaken:
                 dispatch.state = "untaken"
 
-    def _tell(self, session: Session, event_type: str, bot: Bot) -> None:
-        session.flush()
-        data = bot_resource(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key))
-        outbox.emit(session, bot.tenant_id, event_type, data | bots.audience(session, bot))
+
+def _as_asked(session: Session, request: DispatchRequest) -> tuple[Bot, Dispatch]:
+    """The bot as it is now, and the dispatch that it was asked for with; the meeting stays locked."""
+    bots.lock_meeting(session, request.tenant_id, request.meeting_key)
+    bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
+    return bot, session.get_one(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
 
 
 def _awaits(bot: Bot, request: DispatchRequest) -> bool:

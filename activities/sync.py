@@ -108,9 +108,10 @@ class SyncActivities:
         """Where the missing events are now; those we get no answer about are left for the next sync."""
         provider = self._services.providers[user.provider]
         now = self._services.clock()
-        soonest = sorted(missing, key=lambda event: (_is_over(event, now), event.start_at or now, event.id))
+        soonest = sorted(missing, key=lambda event: _urgency(event, now))
         found: list[ChangedEvent] = []
         gone: list[str] = []
+        unchanged = 0
         for event in soonest[:_MAX_LOOKED_UP]:
             try:
                 now_there = self._look_up_one(user, event)
@@ -122,9 +123,11 @@ class SyncActivities:
                 # What is no event any more, as a meeting that has become the master of a series, is gone too.
                 if provider.normalise(event.calendar_id, now_there.raw, owner_email=user.email) is None:
                     gone.append(event.id)
+                elif now_there.fingerprint == event.fingerprint:
+                    unchanged += 1
                 else:
                     found.append(now_there)
-        if not found:
+        if not found and not unchanged:
             # All that were asked for are gone, so the listing is to be believed about the others too.
             gone += [event.id for event in soonest[_MAX_LOOKED_UP:]]
         return found, gone
@@ -234,6 +237,11 @@ class SyncActivities:
     def _note_error(self, user: CalendarUserContext, code: str) -> None:
         with self._services.database.transaction(user.tenant_id) as session:
             sync_marks.note_error(session, user, code=code)
+
+
+def _urgency(event: StoredEvent, now: datetime) -> tuple[bool, bool, datetime, str]:
+    """The soonest first; then those without a usable start, which no bot waits for; then those that are over."""
+    return _is_over(event, now), event.start_at is None, event.start_at or now, event.id
 
 
 def _is_over(event: StoredEvent, now: datetime) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
+from pydantic import ValidationError
 
 from api import docs, health, problems
 from api.container import Services
@@ -29,11 +31,12 @@ from api.routers import (
     users,
     webhook_endpoints,
 )
+from api.stray_bodies import refuse_stray_body
 from meetbot.events import Provider
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
-from meetbot.settings import Settings, UnsafeConfiguration, load_settings
+from meetbot.settings import Settings, UnsafeConfiguration, faults_in, load_settings
 from meetbot.storage.database import create_database
 from meetbot.vault import vault_from_settings
 
@@ -57,7 +60,12 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     for prefix in PREFIXES:
         for module in _ROUTERS:
-            app.include_router(module.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+            app.include_router(
+                module.router,
+                prefix=prefix,
+                include_in_schema=prefix == PREFIXES[0],
+                dependencies=[Depends(refuse_stray_body)],
+            )
     for router in (health.router, docs.router, console.router):
         app.include_router(router)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")
@@ -117,5 +125,21 @@ def __getattr__(name: str) -> FastAPI:
     """``app`` is made when a server first asks for it, so that importing this module reads no environment."""
     if name != "app":
         raise AttributeError(name)
-    made = globals()["app"] = create_app(load_settings())
+    made = globals()["app"] = create_app(_settings_or_exit())
     return made
+
+
+def _settings_or_exit() -> Settings:
+    """A server that imports us would print what is raised as a traceback; the operator needs the one line."""
+    try:
+        settings = load_settings()
+    except ValidationError as error:
+        _exit(faults_in(error))
+    if settings.database_url is None:
+        _exit("DATABASE_URL is not set; to try the service, run `meetbot dev`")
+    return settings
+
+
+def _exit(explanation: str) -> NoReturn:
+    sys.stderr.write(f"the API cannot start: {explanation}\n")
+    raise SystemExit(2)

@@ -176,9 +176,11 @@ def _refusal(
             return ConnectError.ACCOUNT_MISMATCH
     if known is not None and known.state == "disconnecting":
         return ConnectError.PROVIDER_ERROR
-    if known is None and grant.refresh_token is None:
+    if grant.refresh_token is None and (known is None or known.state == "needs_reconnect"):
         _log.warning("grant_without_refresh_token", provider=attempt.provider)
-        return ConnectError.PROVIDER_ERROR
+        # Google gives one with every consent, Microsoft where `offline_access` was granted.
+        without_scope = attempt.provider == Provider.MICROSOFT
+        return ConnectError.SCOPE_MISSING if without_scope else ConnectError.PROVIDER_ERROR
     return None
 
 

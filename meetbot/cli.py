@@ -109,11 +109,11 @@ def create(
 @db.command()
 def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Bring the schema of DATABASE_URL to this release."""
-    from meetbot.settings import load_settings
+    from meetbot.settings import load_database_url
     from meetbot.storage.migrate import upgrade as run
 
     _use_running_stack(state)
-    url = load_settings().database_url
+    url = load_database_url()
     if url is None:
         _fail("DATABASE_URL is not set")
     run(url)
@@ -137,8 +137,10 @@ def _explained(error: Exception) -> str | None:
     from pydantic import ValidationError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from meetbot.settings import faults_in
+
     if isinstance(error, ValidationError):
-        return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+        return faults_in(error)
     if isinstance(error, MeetbotError):
         return f"{error.detail} [{error.code}] {error.next_step}".rstrip()
     if isinstance(error, SQLAlchemyError):

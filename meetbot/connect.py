@@ -20,6 +20,8 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from meetbot.errors import Fault, InvalidInput
+from meetbot.events import Provider
+from meetbot.providers.refusals import wants_administrator
 from meetbot.settings import Network
 
 LIFETIME = timedelta(minutes=10)
@@ -30,6 +32,10 @@ _BROWSER_SECRET_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 _RECONNECT_FORM = re.compile(r"([A-Za-z0-9_-]{1,64})\.(cu_[a-z2-7]{26})\.([A-Za-z0-9_-]{43})")
 # RFC 3986's characters and nothing else: browsers and libraries disagree about all others.
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+_ISSUERS = {
+    Provider.GOOGLE: "https://accounts.google.com",
+    Provider.MICROSOFT: "https://login.microsoftonline.com",
+}
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -172,21 +178,22 @@ def result_url(redirect_url: str, parameters: Iterable[tuple[str, str]]) -> str:
 def error_from_provider(error: str, description: str) -> ConnectError:
     """What the provider's ``error`` parameter means to the customer.
 
-    Microsoft reports most things as ``access_denied`` and tells them apart by the AADSTS number in the description:
-    90093, 90094, 90095 and 900941 say that an administrator must consent.
-    https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+    Microsoft reports most things as ``access_denied`` and tells them apart by the AADSTS number in the description.
     """
-    if error == "admin_policy_enforced" or re.search(r"AADSTS(9009[345]|900941)\b", description):
+    if error == "admin_policy_enforced" or wants_administrator(description):
         return ConnectError.ADMIN_CONSENT_REQUIRED
     if error in ("access_denied", "consent_required"):
         return ConnectError.ACCESS_DENIED
     return ConnectError.PROVIDER_ERROR
 
 
-def is_issuer_of(authorize_url: str, issuer: str) -> bool:
-    """Whether the ``iss`` parameter (RFC 9207) names the server that the browser was sent to."""
+def is_issuer_of(provider: Provider, authorize_url: str, issuer: str) -> bool:
+    """Whether the ``iss`` parameter (RFC 9207) names the server that the browser was sent to, or the provider.
+
+    A server that stands in for the provider may call itself by either name, as in its ID tokens.
+    """
     try:
-        return origin_of(issuer) == origin_of(authorize_url)
+        return origin_of(issuer) in (origin_of(authorize_url), origin_of(_ISSUERS[provider]))
     except ValueError:
         return False
 

@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 from meetbot.errors import MeetbotError
 from meetbot.events import Provider
 from meetbot.providers.registry import oauth_client
-from meetbot.settings import Settings, load_settings
+from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
 from meetbot.temporal import connect
@@ -33,7 +33,7 @@ def run_doctor() -> int:
     try:
         settings = load_settings()
     except ValidationError as error:
-        sys.stdout.write(f"configuration: {error}\n")
+        sys.stdout.write(f"configuration: {faults_in(error)}\n")
         return 1
     findings = examine(settings)
     for finding in findings:

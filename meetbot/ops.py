@@ -65,7 +65,8 @@ class _Inner(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def ops_server(settings: Settings, app: Starlette) -> AsyncIterator[None]:
-    """Serves while the block runs. Several processes on one host share the port's number, so the first one gets it."""
+    """Serves while the block runs. Where the port is taken, as among the processes of one host, it says so and does
+    not serve: bots are worth more than knowing how the process is."""
     listener = _listen(settings)
     if listener is None:
         yield
@@ -88,8 +89,15 @@ def _listen(settings: Settings) -> socket.socket | None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, settings.ops_port))
+        # Binding alone succeeds beside another process that is just starting.
+        listener.listen()
     except OSError as error:
         listener.close()
-        _log.warning("ops.port_taken", port=settings.ops_port, error=error.strerror)
+        _log.warning(
+            "ops.port_taken",
+            port=settings.ops_port,
+            error=error.strerror,
+            next_step="give each process on this host a MEETBOT_OPS_PORT of its own; until then /readyz there is another's",
+        )
         return None
     return listener

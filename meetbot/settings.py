@@ -10,7 +10,7 @@ import ipaddress
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from meetbot.errors import MeetbotError
@@ -122,6 +122,30 @@ class Settings(BaseSettings):
         if self.sync_interval_seconds < 5:
             faults.append("MEETBOT_SYNC_INTERVAL_SECONDS must be 5 or more in production")
         return faults
+
+
+class _DatabaseSettings(BaseSettings):
+    model_config = Settings.model_config
+
+    database_url: OptionalText = Field(default=None, validation_alias="DATABASE_URL")
+
+
+def load_database_url() -> str | None:
+    """For what needs the database alone: nothing else that is missing or wrong may keep it from its work."""
+    return _DatabaseSettings().database_url
+
+
+def faults_in(error: ValidationError) -> str:
+    """What is wrong with the settings, in one line for whoever must mend it, each with its variable's name."""
+    return "; ".join(_explained(fault["loc"], fault["msg"]) for fault in error.errors())
+
+
+def _explained(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not place:
+        return message
+    name = str(place[0])
+    return f"{f'MEETBOT_{name.upper()}' if name in Settings.model_fields else name}: {message}"
 
 
 @functools.lru_cache(maxsize=1)

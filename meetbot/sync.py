@@ -85,9 +85,10 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
-    if event.deleted or event.start_at is None or event.end_at is None:
-        return False
-    return event.end_at > window.start and event.start_at < window.end
+    """Whether a listing of the window ought to hold it. An unusable time may be any; a start alone is an end too."""
+    end = event.end_at or event.start_at
+    begins_in_time = event.start_at is None or event.start_at < window.end
+    return not event.deleted and begins_in_time and (end is None or end > window.start)
 
 
 def is_stale(changed: ChangedEvent, updated: datetime | None) -> bool:

@@ -52,7 +52,9 @@ class ConnectRequest(Body):
         default=None, description="What rules may name with a leading `$`. Connecting again with some replaces them."
     )
     rules: RuleSetBody | None = Field(
-        default=None, description="The calendar user's first rule set. A calendar user that exists keeps its own."
+        default=None,
+        description="The calendar user's first rule set; takes a key that may write rules too (`rules:write`). A calendar "
+        "user that exists keeps its own.",
     )
 
 
@@ -77,6 +79,8 @@ def connect_calendar(
 ) -> Response:
     """Gives a URL of ours that begins the provider's consent. A calendar user is the provider's account together with your
     `customer_user_id`: connecting the same again keeps its id."""
+    if body.rules is not None and not caller.may(Scope.RULES_WRITE):
+        raise Problem(403, "missing_scope", f"the API key lacks the scope {Scope.RULES_WRITE}, which rules take")
     wish = Wish(
         provider=provider_named(provider),
         customer_user_id=body.customer_user_id,

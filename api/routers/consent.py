@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -31,6 +32,7 @@ from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.tables import ConnectAttempt
 
 router = APIRouter(tags=["connect"])
+_log = structlog.get_logger(__name__)
 
 PAGES = described(400, 404, 409, 422, 503)
 PAGES[200] = {
@@ -130,11 +132,15 @@ def callback(
     wanted = provider_named(provider)
     token = read_token(state)
     secret = request.cookies.get(cookie_name(token, secure=_is_https(services))) if token is not None else None
-    if token is None or secret is None or not is_browser_secret(secret):
-        return _unknown_link()
+    if token is None:
+        return _refused(wanted, "unknown_state")
+    if secret is None or not is_browser_secret(secret):
+        return _refused(wanted, "other_browser")
     attempt = _unused_attempt(services, token, secret)
-    if attempt is None or attempt.provider != wanted or not _came_from(services, wanted, iss):
-        return _unknown_link()
+    if attempt is None or attempt.provider != wanted:
+        return _refused(wanted, "unknown_state")
+    if not _came_from(services, wanted, iss):
+        return _refused(wanted, "other_issuer")
     returned = Return(token, secret, code if not error else "", error, error_description)
     return _finish(services, attempt, returned)
 
@@ -149,7 +155,12 @@ def _unused_attempt(services: Services, token: Token, secret: str) -> ConnectAtt
 def _came_from(services: Services, provider: Provider, issuer: str) -> bool:
     settings = services.settings
     url = settings.google_authorize_url if provider is Provider.GOOGLE else settings.microsoft_login_url
-    return not issuer or is_issuer_of(url, issuer)
+    return not issuer or is_issuer_of(provider, url, issuer)
+
+
+def _refused(provider: Provider, reason: str) -> Response:
+    _log.warning("callback_refused", provider=provider.value, reason=reason)
+    return _unknown_link()
 
 
 def _finish(services: Services, attempt: ConnectAttempt, returned: Return) -> Response:
@@ -187,7 +198,7 @@ _MESSAGES = {
     ConnectError.ACCESS_DENIED: ("Not connected", "Access to the calendar was not given. You can try again any time."),
     ConnectError.SCOPE_MISSING: (
         "Not connected",
-        "The permission to read your calendar was not ticked. Please connect again and leave it ticked.",
+        "A permission to read your calendar, now or later, was not given. Please connect again and give all of them.",
     ),
     ConnectError.EXPIRED: ("This took too long", "The link is valid for ten minutes. Please ask for a new one."),
     ConnectError.ACCOUNT_MISMATCH: (

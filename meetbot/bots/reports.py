@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session, select
 
+from meetbot.bots import stock
 from meetbot.bots.base import PROGRESS, TERMINAL_STATES, BackendBot, BotState
 from meetbot.bots.meetbot import job_from
 from meetbot.errors import BackendUnavailable, InvalidInput
@@ -106,14 +107,15 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
         return
     if reported.recorded_seconds is not None:
         bot.recorded_seconds = reported.recorded_seconds
-    if BotState(bot.state) in TERMINAL_STATES or not _is_ahead(reported.state, BotState(bot.state)):
+    if BotState(bot.state) in TERMINAL_STATES:
+        return
+    if BotState(bot.state) is BotState.DISPATCHING:
+        # Faster than the answer to our asking, which may never come.
+        stock.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
+    if not _is_ahead(reported.state, BotState(bot.state)):
         return
     passed_through = _joined_between(BotState(bot.state), reported.state)
-    bot.backend_bot_id = bot.backend_bot_id or reported.id
-    bot.dispatched_at = bot.dispatched_at or dispatch.requested_at
     bot.state = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
-    # Whatever kept it before, it is on its way now.
-    bot.failure_code = None
     if BotState(bot.state) in TERMINAL_STATES:
         bot.outcome = str(bot.state)
         bot.failure_code = reported.failure_code
@@ -146,15 +148,11 @@ def _relay(
 
 
 def _is_ahead(reported: BotState, known: BotState) -> bool:
-    if known is BotState.DISPATCHING or reported is BotState.CANCELLED:
-        return True
-    return PROGRESS.index(reported) > PROGRESS.index(known)
+    return reported is BotState.CANCELLED or PROGRESS.index(reported) > PROGRESS.index(known)
 
 
 def _joined_between(known: BotState, reported: BotState) -> bool:
     """Whether the bot came into the call on the way from one state to the other."""
     if reported in (BotState.CANCELLED, BotState.FAILED):
         return False
-    joined = PROGRESS.index(BotState.IN_CALL)
-    before = -1 if known is BotState.DISPATCHING else PROGRESS.index(known)
-    return before < joined <= PROGRESS.index(reported)
+    return PROGRESS.index(known) < PROGRESS.index(BotState.IN_CALL) <= PROGRESS.index(reported)

@@ -19,7 +19,7 @@ from meetbot.planning import Candidate, Target, leading_copy
 from meetbot.resources import bot_resource
 from meetbot.storage import bots, outbox
 from meetbot.storage.bots import ClaimCopy
-from meetbot.storage.tables import Bot, Meeting, Tenant
+from meetbot.storage.tables import Bot, Dispatch, Meeting, Tenant
 
 # The re-check may take ten seconds and must be over when the backend is to be asked.
 ARMING = timedelta(seconds=12)
@@ -181,6 +181,17 @@ def backend_request(session: Session, bot: Bot) -> BotRequest:
         display_name=tenant.bot_display_name,
         metadata={"bot_id": bot.id},
     )
+
+
+def note_taken(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
+    """The backend has a bot that was on its way to it. Its answer says so or its report, whichever is first; we tell once."""
+    dispatch.state, dispatch.accepted_at = "accepted", at
+    dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
+    # Whatever kept it before, it is on its way now.
+    bot.dispatched_at, bot.failure_code = at, None
+    bot.state = BotState.DISPATCHED
+    bots.touch(bot, at)
+    _tell(session, "bot.dispatched", bot)
 
 
 def renew(session: Session, bot: Bot, now: datetime) -> None:

@@ -15,8 +15,9 @@ from meetbot.dev.files import private_directory
 from meetbot.dev.interrupt import Interrupt, listening_for_signals
 from meetbot.dev.leftovers import end_leftovers
 from meetbot.dev.supervisor import Prepare, RunningStack, start_stack
+from meetbot.dev.wiring import SANDBOXED, stands_in_for
 from meetbot.errors import MeetbotError
-from meetbot.settings import Environment, Settings
+from meetbot.settings import Environment, Settings, faults_in
 
 
 def run_dev(state_directory: Path, prepare: Prepare) -> int:
@@ -40,7 +41,8 @@ def _run(settings: Settings, directory: Path, prepare: Prepare, interrupt: Inter
     state.forget_running(directory)
     for name in end_leftovers(directory):
         print(f"ended {name}, left over from an earlier run", flush=True)
-    print("Starting Temporal, OpenBao, PostgreSQL, the sandbox, the worker and the API ...", flush=True)
+    sandbox = "the sandbox, " if stands_in_for(settings) else ""
+    print(f"Starting Temporal, OpenBao, PostgreSQL, {sandbox}the worker and the API ...", flush=True)
     try:
         with family(directory, interrupt) as children:
             stack = start_stack(settings, directory, prepare, children)
@@ -59,7 +61,7 @@ def welcome(stack: RunningStack, *, seconds: float) -> str:
         "Console": f"{public_url}/console#key={tenant.api_key}",
         "API docs": f"{public_url}/docs",
         "Temporal UI": addresses.temporal_ui_url or f"your own, at {addresses.temporal_address}",
-        "Sandbox calendar": f"{addresses.sandbox_url}/",
+        **_sandbox_line(stack),
         "Demo tenant": tenant.tenant_id,
         "API key": tenant.api_key,
         "Logs": f"{stack.environment.state_directory / 'logs'}/",
@@ -73,12 +75,24 @@ def welcome(stack: RunningStack, *, seconds: float) -> str:
     )
 
 
+def _sandbox_line(stack: RunningStack) -> dict[str, str]:
+    """Where the user has brought some of the real ones, says which not: a meeting made elsewhere would be made in vain."""
+    if not stack.sandboxed:
+        return {}
+    address = f"{stack.environment.addresses.sandbox_url}/"
+    everything = len(stack.sandboxed) == len(SANDBOXED)
+    return {
+        "Sandbox calendar": address if everything else f"{address}   (stands in for {' and '.join(stack.sandboxed)})"
+    }
+
+
 def _development_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise DevStackError("bad_configuration", wrong, next_step="correct or unset these variables") from None
+        raise DevStackError(
+            "bad_configuration", faults_in(error), next_step="correct or unset these variables"
+        ) from None
     if settings.env is not Environment.DEVELOPMENT:
         raise DevStackError(
             "not_for_production",

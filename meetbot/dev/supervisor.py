@@ -21,7 +21,14 @@ from meetbot.dev.programs import (
 )
 from meetbot.dev.servers import StartedServers, ready_database, ready_temporal, ready_vault, start_servers
 from meetbot.dev.unchanged import schema_is_current
-from meetbot.dev.wiring import Addresses, SandboxSecrets, is_set, process_environment, shared_environment
+from meetbot.dev.wiring import (
+    Addresses,
+    SandboxSecrets,
+    is_set,
+    process_environment,
+    shared_environment,
+    stands_in_for,
+)
 from meetbot.settings import Settings
 from meetbot.vault_setup import VaultCredentials
 
@@ -51,8 +58,11 @@ class DemoTenant:
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
+    """``sandboxed`` names what the sandbox stands in for; where that is nothing, none is running."""
+
     environment: DevEnvironment
     demo_tenant: DemoTenant
+    sandboxed: tuple[str, ...]
 
 
 Prepare = Callable[[DevEnvironment], DemoTenant]
@@ -74,14 +84,17 @@ def start_stack(settings: Settings, state_directory: Path, prepare: Prepare, fam
     # While the servers boot, our own programs load: that is most of their start.
     api = load_api(state_directory, port=ports.api, family=family)
     worker = load_worker(state_directory, ops_port=ports.worker_ops, family=family)
-    sandbox = start_sandbox(state_directory, port=ports.sandbox, secrets=secrets, family=family)
+    sandboxed = stands_in_for(settings)
+    programs = [worker, api]
+    if sandboxed:
+        programs.insert(0, start_sandbox(state_directory, port=ports.sandbox, secrets=secrets, family=family))
     environment = _ready_environment(settings, state_directory, servers, ports, secrets, family)
     demo_tenant = prepare(environment)
     _let_run(settings, environment, ports, secrets, worker=worker, api=api)
-    for program in (sandbox, worker, api):
+    for program in programs:
         await_program(program, family)
     state.write_running(state_directory, _described(environment))
-    return RunningStack(environment, demo_tenant)
+    return RunningStack(environment, demo_tenant, sandboxed)
 
 
 def _own_ports(settings: Settings) -> _OwnPorts:

@@ -13,6 +13,9 @@ from meetbot.settings import BackendName, Environment, Settings
 
 SANDBOX_CLIENT_ID = "sandbox-client"
 SANDBOX_CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - the sandbox's own, known to everybody
+_GOOGLE, _MICROSOFT, _BACKEND = "Google", "Microsoft", "the bot backend"
+# What the sandbox can stand in for, in words.
+SANDBOXED = (_GOOGLE, _MICROSOFT, _BACKEND)
 _LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
 
@@ -50,6 +53,20 @@ def shared_environment(settings: Settings, addresses: Addresses, secrets: Sandbo
         **_backend(settings, addresses.sandbox_url, secrets),
     }
     return {variable_name(setting): value for setting, value in wanted.items() if not is_set(settings, setting)}
+
+
+def stands_in_for(settings: Settings) -> tuple[str, ...]:
+    """Of `SANDBOXED`, what the sandbox takes the place of: whatever has an address that the user has not given."""
+    wired = {
+        _GOOGLE: _google(settings, ""),
+        _MICROSOFT: _microsoft(settings, ""),
+        _BACKEND: _backend(settings, "", SandboxSecrets(api_key="", webhook_secret="")),
+    }
+    return tuple(
+        name
+        for name, group in wired.items()
+        if any(setting.endswith("_url") and not is_set(settings, setting) for setting in group)
+    )
 
 
 def process_environment(shared: Mapping[str, str], *, vault_token: str | None, ops_port: int) -> dict[str, str]:

@@ -137,7 +137,7 @@ class GoogleCalendar:
             now=now,
             issuer_is_right=self._issuer_is_right,
         )
-        return _grant(answer, claims)
+        return _grant(answer, claims, asked=frozenset(REQUESTED_SCOPES))
 
     def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
         """A new access token. Empty ``scopes`` mean unchanged; ``refresh_token`` is None unless Google replaced it."""
@@ -151,7 +151,7 @@ class GoogleCalendar:
             now=now,
             issuer_is_right=self._issuer_is_right,
         )
-        return _grant(answer, claims)
+        return _grant(answer, claims, asked=frozenset())
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
         """End the account's whole grant to this client, other connections of the same account included."""
@@ -284,12 +284,12 @@ def _items(body: dict[str, Any]) -> list[object]:
     return item_list(body.get("items", []), Provider.GOOGLE)
 
 
-def _grant(answer: TokenAnswer, claims: Claims) -> TokenGrant:
+def _grant(answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> TokenGrant:
     return TokenGrant(
         access_token=answer.access_token,
         expires_at=answer.expires_at,
         refresh_token=answer.refresh_token,
-        scopes=answer.scopes,
+        scopes=asked if answer.scopes is None else answer.scopes,
         subject=exact(claims.get("sub"), ID_LIMIT),
         email=address(claims.get("email")),
     )

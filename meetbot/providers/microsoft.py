@@ -134,7 +134,7 @@ class MicrosoftCalendar:
             now=now,
             issuer_is_right=self._issuer_is_right,
         )
-        return _grant(answer, claims)
+        return _grant(answer, claims, asked=frozenset(REQUESTED_SCOPES))
 
     def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
         """A new access token, and a new refresh token to store before the access token is used.
@@ -151,7 +151,7 @@ class MicrosoftCalendar:
             now=now,
             issuer_is_right=self._issuer_is_right,
         )
-        return _grant(answer, claims)
+        return _grant(answer, claims, asked=frozenset())
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
         """Nothing: Microsoft has no revocation of one application's token. Forgetting the token is what remains."""
@@ -278,14 +278,14 @@ def _items(answer: Answer) -> tuple[list[object], str | None]:
     return items, next_cursor(body.get("@odata.nextLink"), Provider.MICROSOFT)
 
 
-def _grant(answer: TokenAnswer, claims: Claims) -> TokenGrant:
+def _grant(answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> TokenGrant:
     directory_id = exact(claims.get("tid"), ID_LIMIT)
     object_id = exact(claims.get("oid"), ID_LIMIT)
     return TokenGrant(
         access_token=answer.access_token,
         expires_at=answer.expires_at,
         refresh_token=answer.refresh_token,
-        scopes=answer.scopes,
+        scopes=asked if answer.scopes is None else answer.scopes,
         subject=f"{directory_id}:{object_id}" if directory_id and object_id else exact(claims.get("sub"), ID_LIMIT),
         email=address(claims.get("email")) or address(claims.get("preferred_username")),
         directory_id=directory_id,

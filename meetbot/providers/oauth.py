@@ -20,7 +20,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
 from meetbot.events import Provider
 from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
-from meetbot.providers.refusals import describe, safe_code
+from meetbot.providers.refusals import describe, safe_code, wants_administrator
 
 TOKEN_SECONDS = 20.0
 _TOKEN_ANSWER_LIMIT = 1024 * 1024
@@ -53,8 +53,6 @@ _OPERATOR_ERRORS = frozenset(
         "unsupported_response_type",
     }
 )
-# AADSTS90094 and 90095: the directory lets only an administrator consent, or asks for one's approval.
-_ADMIN_CONSENT_NUMBERS = frozenset({90094, 90095})
 _ASK_ADMIN = "Ask the directory's administrator to approve this application, then connect again."
 
 
@@ -78,12 +76,12 @@ def url_with_query(base: str, query: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """A successful token answer, checked. ``scopes`` is empty where the provider did not repeat them."""
+    """A successful token answer, checked. ``scopes`` is None where it names none, which means as asked for (RFC 6749 5.1)."""
 
     access_token: str
     expires_at: datetime
     refresh_token: str | None
-    scopes: frozenset[str]
+    scopes: frozenset[str] | None
     id_token: object
 
     def __repr__(self) -> str:
@@ -146,8 +144,7 @@ def token_refusal(answer: Answer, provider: Provider, now: datetime) -> Provider
 
 
 def _reconnect(error: str, detail: str, body: Mapping[str, Any]) -> ReconnectRequired:
-    numbers = body.get("error_codes")
-    if isinstance(numbers, list) and any(number in _ADMIN_CONSENT_NUMBERS for number in numbers):
+    if wants_administrator(body.get("error_description"), body.get("error_codes")):
         return ReconnectRequired("admin_consent_required", detail, next_step=_ASK_ADMIN)
     if error == "admin_policy_enforced":
         return ReconnectRequired(error, detail, next_step=_ASK_ADMIN)
@@ -158,14 +155,18 @@ def _token_answer(body: Mapping[str, Any], provider: Provider, now: datetime) ->
     access_token = _token(body.get("access_token"))
     if access_token is None:
         raise RetryLater("malformed_answer", f"{provider}: a token answer without a usable access token")
-    scope = body.get("scope")
     return TokenAnswer(
         access_token=access_token,
         expires_at=now + _lifetime(body.get("expires_in")),
         refresh_token=_token(body.get("refresh_token")),
-        scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
+        scopes=_scopes(body["scope"]) if "scope" in body else None,
         id_token=body.get("id_token"),
     )
+
+
+def _scopes(scope: object) -> frozenset[str]:
+    """What was granted as far as it was said: an empty text, null or nonsense grants nothing."""
+    return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
 
 
 def _token(value: object) -> str | None:

@@ -38,12 +38,18 @@ class Front:
     database: Database
     orchestrator: RecordingOrchestrator
     google: StandInProvider
+    microsoft: StandInProvider
     vault: StandInVault
 
     def with_settings(self, **changes: Any) -> None:
         """Until the end of the test."""
         settings = self.services.settings.model_copy(update=changes)
         self.app.state.services = dataclasses.replace(self.services, settings=settings)
+
+    def with_client(self, client: OAuthClient) -> None:
+        """Until the end of the test."""
+        clients = {**self.services.clients, client.provider: client}
+        self.app.state.services = dataclasses.replace(self.services, clients=clients)
 
     def browser(self) -> TestClient:
         """Another one, without the first one's cookies."""
@@ -219,13 +225,14 @@ def api_front(api_settings: Settings, api_database: Database) -> Iterator[Front]
     )
     app = create_app(api_settings, services)
     with TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False) as client:
-        yield Front(app, client, services, api_database, orchestrator, google, vault)
+        yield Front(app, client, services, api_database, orchestrator, google, microsoft, vault)
 
 
 @pytest.fixture
 def front(api_front: Front) -> Iterator[Front]:
     api_front.orchestrator.reset()
     api_front.google.reset()
+    api_front.microsoft.reset()
     api_front.vault.reset()
     api_front.client.cookies.clear()
     yield api_front

@@ -9,10 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from meetbot.access import refresh_token_binding
 from meetbot.errors import RetryLater
+from meetbot.events import Provider
 from meetbot.orchestration import CalendarUserSignal
+from meetbot.providers.base import OAuthClient
 from meetbot.sealing import SealedSecret, kek_name, open_with
 from meetbot.storage.rule_sets import active_rule_set
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
@@ -57,6 +60,14 @@ def connect(tenant: Tenant, consent: Consent | None = None, **body: Any) -> dict
     front = tenant.front
     url = begin(tenant, **body)
     return told(come_back(front.client, front.google.consent(to_provider(front.client, url), consent)))
+
+
+def connect_microsoft(tenant: Tenant, consent: Consent) -> dict[str, str]:
+    front = tenant.front
+    front.with_client(OAuthClient(Provider.MICROSOFT, "client", "secret"))
+    answer = tenant.post("/calendar/connect/microsoft", json={"customer_user_id": "customer-1", "redirect_url": HOME})
+    parameters = front.microsoft.consent(to_provider(front.client, answer.json()["authorization_url"]), consent)
+    return told(front.client.get("/v1/calendar/callback/microsoft", params=parameters))
 
 
 def users(tenant: Tenant) -> list[CalendarUser]:
@@ -139,6 +150,19 @@ def test_a_first_grant_without_a_refresh_token_is_a_provider_error(tenant: Tenan
     assert users(tenant) == []
 
 
+def test_a_first_consent_at_microsoft_without_offline_access_lacks_a_scope(tenant: Tenant) -> None:
+    assert connect_microsoft(tenant, Consent(refresh_token=None))["error"] == "scope_missing"
+    assert users(tenant) == []
+
+
+def test_access_that_was_lost_is_not_given_again_without_a_refresh_token(tenant: Tenant) -> None:
+    known = connect_microsoft(tenant, Consent())["meetbot_calendar_user_id"]
+    with tenant.front.database.transaction(tenant.id) as session:
+        session.get_one(CalendarUser, (tenant.id, known)).state = "needs_reconnect"
+    assert connect_microsoft(tenant, Consent(refresh_token=None))["error"] == "scope_missing"
+    assert [user.state for user in users(tenant)] == ["needs_reconnect"]
+
+
 @pytest.mark.parametrize(
     ("consent", "customer_user_id"), [(Consent(subject="subject-2"), "customer-1"), (Consent(), "customer-2")]
 )
@@ -212,6 +236,28 @@ def test_an_answer_of_another_issuer_is_refused(tenant: Tenant) -> None:
     assert told(come_back(front.client, parameters | {"iss": "https://accounts.google.com"}))["status"] == "connected"
 
 
+@pytest.mark.parametrize("issuer", ["https://accounts.google.com", "http://127.0.0.1:9"])
+def test_where_google_is_replaced_its_own_name_is_taken_as_well_as_the_replacements(
+    tenant: Tenant, issuer: str
+) -> None:
+    front = tenant.front
+    front.with_settings(google_authorize_url="http://127.0.0.1:9/o/oauth2/v2/auth")
+    parameters = front.google.consent(to_provider(front.client, begin(tenant)))
+    assert told(come_back(front.client, parameters | {"iss": issuer}))["status"] == "connected"
+
+
+def test_a_refused_way_back_says_why_in_the_log_and_nothing_else(tenant: Tenant) -> None:
+    front = tenant.front
+    parameters = front.google.consent(to_provider(front.client, begin(tenant)))
+    with capture_logs() as logs:
+        come_back(front.client, parameters | {"iss": "https://evil.example"})
+        come_back(front.browser(), parameters)
+        come_back(front.client, parameters | {"state": "nonsense"})
+    refusals = [entry for entry in logs if entry["event"] == "callback_refused"]
+    assert [entry["reason"] for entry in refusals] == ["other_issuer", "other_browser", "unknown_state"]
+    assert all(secret not in str(refusals) for secret in parameters.values())
+
+
 def test_an_expired_ticket_says_so_to_the_customer(tenant: Tenant) -> None:
     url = begin(tenant)
     expire_attempts(tenant)
@@ -237,6 +283,8 @@ def test_an_expired_state_says_so_and_spends_no_code(tenant: Tenant) -> None:
         ({"error": "access_denied"}, "access_denied"),
         ({"error": "access_denied", "error_description": "AADSTS65004: declined"}, "access_denied"),
         ({"error": "access_denied", "error_description": "AADSTS90094: admin needed"}, "admin_consent_required"),
+        ({"error": "access_denied", "error_description": "AADSTS900941: admin needed"}, "admin_consent_required"),
+        ({"error": "access_denied", "error_description": "AADSTS900949: something else"}, "access_denied"),
         ({"error": "admin_policy_enforced"}, "admin_consent_required"),
         ({"error": "server_error"}, "provider_error"),
         ({}, "provider_error"),
@@ -386,6 +434,16 @@ def test_bad_rules_are_refused_before_anybody_is_sent_anywhere(tenant: Tenant) -
     answer = tenant.post("/calendar/connect/google", json={"customer_user_id": "c", "rules": rules})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"] == "rules.rules.0.when.attendee_count"
+
+
+def test_rules_take_a_key_that_may_write_rules(tenant: Tenant) -> None:
+    body = {"customer_user_id": "c"}
+    headers = {"Authorization": f"Bearer {tenant.key_with('calendars:write')}"}
+    refused = tenant.post("/calendar/connect/google", json=body | {"rules": RULES}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    assert tenant.post("/calendar/connect/google", json=body, headers=headers).status_code == 201
+    both = {"Authorization": f"Bearer {tenant.key_with('calendars:write', 'rules:write')}"}
+    assert tenant.post("/calendar/connect/google", json=body | {"rules": RULES}, headers=both).status_code == 201
 
 
 def test_an_unknown_provider_is_404_and_an_unconfigured_one_409(tenant: Tenant) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from api.app import create_app
 from api.problems import MEDIA_TYPE
 from meetbot.errors import MeetbotError
+from meetbot.settings import Settings
 from tests.api.conftest import Front, Tenant
 
 Connect = dict[str, Any]
@@ -51,6 +54,38 @@ def test_malformed_json_is_400(tenant: Tenant, body: str | bytes) -> None:
 def test_what_cannot_be_used_is_422_with_place_and_code(tenant: Tenant, body: Any, path: str, code: str) -> None:
     problem = assert_problem(tenant.post(URL, json=body), 422, "invalid_input")
     assert (problem["errors"][0]["path"], problem["errors"][0]["code"]) == (path, code)
+
+
+def routes_without_a_body() -> list[tuple[str, str]]:
+    """Every way to change something that takes no body, with identifiers filled in."""
+    found = []
+    for path, operations in create_app(Settings()).openapi()["paths"].items():
+        for method, operation in operations.items():
+            if method in ("post", "put", "patch", "delete") and "requestBody" not in operation:
+                found.append((method.upper(), re.sub(r"\{[^}]+\}", "x", path).removeprefix("/v1")))
+    return found
+
+
+@pytest.mark.parametrize(("method", "path"), routes_without_a_body())
+@pytest.mark.parametrize(
+    ("body", "place", "code"), [({"unknown": 1}, "unknown", "unknown_field"), ([], "", "no_body"), ("x", "", "no_body")]
+)
+def test_a_body_where_none_is_taken_is_422(
+    tenant: Tenant, method: str, path: str, body: Any, place: str, code: str
+) -> None:
+    problem = assert_problem(tenant.request(method, path, json=body), 422, "invalid_input")
+    assert (problem["errors"][0]["path"], problem["errors"][0]["code"]) == (place, code)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b"null"])
+def test_an_empty_body_where_none_is_taken_says_nothing(tenant: Tenant, body: bytes) -> None:
+    user = tenant.add_user()
+    headers = {"Content-Type": "application/json"}
+    assert tenant.post(f"/calendar/users/{user.id}/sync", content=body, headers=headers).status_code == 202
+
+
+def test_who_may_not_ask_hears_that_before_anything_about_the_body(front: Front) -> None:
+    assert_problem(front.client.post("/v1/calendar/users/x/sync", json={"unknown": 1}), 401, "unauthorized")
 
 
 def test_half_a_surrogate_pair_is_422(tenant: Tenant) -> None:

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlmodel import select
 
-from meetbot.errors import BackendUnavailable
-from meetbot.orchestration import BotStep, DispatchOutcome
+from activities.bots import BotActivities
+from activities.dispatch import DispatchActivity
+from meetbot.bots.base import BackendBot, BotRequest
+from meetbot.errors import BackendRefused, BackendUnavailable
+from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest
 from meetbot.storage.tables import BotClaim, Dispatch
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
+
+
+class SlowBackend:
+    """The rig's backend, with something happening between its taking a bot and our hearing of it."""
+
+    def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
+        self._backend = rig.services.backend
+        self._meanwhile = meanwhile
+        self.name, self.idempotency = self._backend.name, self._backend.idempotency
+
+    def create(self, request: BotRequest) -> BackendBot:
+        created = self._backend.create(request)
+        self._meanwhile()
+        return created
+
+    def look_up(self, request: BotRequest) -> BackendBot | None:
+        return self._backend.look_up(request)
+
+    def cancel(self, backend_bot_id: str) -> None:
+        self._backend.cancel(backend_bot_id)
+
+    def progress(self, backend_bot_id: str) -> BackendBot:
+        return self._backend.progress(backend_bot_id)
+
+
+def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:
+    services = replace(rig.services, backend=SlowBackend(rig, meanwhile))
+    return DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+
+
+def told_of_the_bot(rig: Rig) -> list[str]:
+    """What was told of bots, in the order in which it is to be read."""
+    told = [(data["sequence"], event_type) for event_type, data in rig.told() if event_type.startswith("bot.")]
+    return [event_type for _, event_type in sorted(told)]
 
 
 def test_a_meeting_cancelled_while_the_backend_takes_nothing_makes_no_job_once_it_does(rig: Rig) -> None:
@@ -174,3 +213,135 @@ def test_intent_and_claim_rows_tell_what_was_done(rig: Rig) -> None:
         (claim,) = session.exec(select(BotClaim)).all()
     assert (intent.meeting_key, intent.generation, intent.state) == (key, 1, "accepted")
     assert (claim.calendar_user_id, claim.acknowledged_digest) == (user, claim.target_digest)
+
+
+def test_a_bot_whose_backend_reports_before_our_own_bookkeeping_is_told_of_as_dispatched(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    report(rig, "job.status_changed", "joining", delivery="dlv_1")
+    report(rig, "job.status_changed", "in_call", delivery="dlv_2")
+    assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
+
+
+def test_a_bot_first_reported_in_the_call_is_told_of_as_dispatched_before_it_is_as_joined(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    report(rig, "job.status_changed", "in_call")
+    assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
+    (told,) = [data for event_type, data in rig.told() if event_type == "bot.dispatched"]
+    assert told["state"] == "dispatched"
+
+
+def test_a_bot_is_told_of_as_dispatched_once_where_its_report_overtakes_the_backends_answer(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    activity = slowly(rig, lambda: report(rig, "job.status_changed", "in_call"))
+    result = activity.dispatch(DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation))
+    assert result.outcome is DispatchOutcome.DISPATCHED
+    assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
+    assert [bot.state for bot in rig.bots()] == ["in_call"]
+
+
+def test_a_report_that_overtakes_our_bookkeeping_notes_what_the_backend_took_and_when(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    report(rig, "job.status_changed", "joining")
+    (bot,), (job,) = rig.bots(), rig.sandbox.jobs()
+    with rig.read() as session:
+        (sent,) = session.exec(select(Dispatch)).all()
+    assert (bot.backend_bot_id, sent.backend_bot_id, sent.state) == (job["id"], job["id"], "accepted")
+    assert bot.dispatched_at is not None
+    assert bot.dispatch_at <= bot.dispatched_at <= rig.clock()
+    assert sent.accepted_at == bot.dispatched_at
+
+
+def test_a_bot_moved_while_the_backend_was_being_asked_keeps_nothing_of_the_answer(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+
+    def move() -> None:
+        rig.sandbox.change(event, shift_minutes=60)
+        rig.sync(user)
+        assert rig.bot_activities.leave(rig.ref(key)).generation == order.generation + 1
+
+    activity = slowly(rig, move)
+    result = activity.dispatch(DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation))
+    assert result.outcome is DispatchOutcome.CHANGED
+    (bot,) = rig.bots()
+    assert (bot.state, bot.backend_bot_id, bot.dispatched_at) == ("scheduled", None, None)
+    assert "bot.dispatched" not in told_of_the_bot(rig)
+    assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
+
+
+def test_a_bot_taken_after_its_meeting_was_given_up_is_called_back(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, starts_in_minutes=5, duration_minutes=10)
+    key, order = scheduled(rig, user)
+
+    def give_up() -> None:
+        rig.clock.offset += timedelta(minutes=16)
+        rig.bot_activities.schedule(rig.ref(key))
+
+    activity = slowly(rig, give_up)
+    result = activity.dispatch(DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation))
+    assert result.outcome is DispatchOutcome.CHANGED
+    assert [bot.state for bot in rig.bots()] == ["missed"]
+    assert "bot.dispatched" not in told_of_the_bot(rig)
+    assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
+
+
+def test_a_refusal_of_an_earlier_asking_does_not_fail_the_bot_that_was_moved_meanwhile(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+
+    def move_then_refuse() -> None:
+        rig.sandbox.change(event, shift_minutes=60)
+        rig.sync(user)
+        rig.bot_activities.leave(rig.ref(key))
+        raise BackendRefused("backend_refused_422", "no")
+
+    activity = slowly(rig, move_then_refuse)
+    result = activity.dispatch(DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation))
+    assert result.outcome is DispatchOutcome.CHANGED
+    assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("scheduled", None)]
+
+
+def test_a_bot_whose_first_answer_was_lost_is_taken_back_though_asking_again_was_turned_away(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.fault(path="/backend/api/v1/jobs", times=1, status=503)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
+
+
+def test_leaving_said_twice_does_not_give_up_the_bot_that_was_sent_between(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+
+    class LeftTwice(SlowBackend):
+        def cancel(self, backend_bot_id: str) -> None:
+            super().cancel(backend_bot_id)
+            dispatch(rig, key, rig.bot_activities.leave(rig.ref(key)))
+
+    services = replace(rig.services, backend=LeftTwice(rig, lambda: None))
+    assert BotActivities(services).leave(rig.ref(key)).step is BotStep.FOLLOW
+    (bot,) = rig.bots()
+    assert (bot.state, bot.generation) == ("dispatched", 2)

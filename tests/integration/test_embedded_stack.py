@@ -122,12 +122,12 @@ def new_project(directory: Path) -> Path:
     return directory
 
 
-def start(project: Path) -> Supervisor:
+def start(project: Path, **environment: str) -> Supervisor:
     unset = {"DATABASE_URL", "TEMPORAL_ADDRESS", "VAULT_ADDR", "VAULT_TOKEN"}
     process = subprocess.Popen(
         [sys.executable, "supervise.py"],
         cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in unset},
+        env={name: value for name, value in os.environ.items() if name not in unset} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -136,8 +136,8 @@ def start(project: Path) -> Supervisor:
 
 
 @contextmanager
-def running_stack(project: Path) -> Iterator[Supervisor]:
-    supervisor = start(project)
+def running_stack(project: Path, **environment: str) -> Iterator[Supervisor]:
+    supervisor = start(project, **environment)
     try:
         eventually(lambda: supervisor.is_ready() or supervisor.process.poll() is not None)
         assert supervisor.process.poll() is None, supervisor.output()
@@ -263,6 +263,12 @@ def test_other_ports_are_taken_where_the_usual_ones_are_in_use(other_project: Pa
     with running_stack(other_project) as neighbour:
         ones, others = (stack.running()["addresses"].values() for stack in (second_run, neighbour))
         assert not set(ones) & set(others)
+
+
+def test_where_nothing_is_left_to_the_sandbox_none_is_started(other_project: Path) -> None:
+    accounts = ("MEETBOT_GOOGLE_CLIENT_ID", "MEETBOT_MICROSOFT_CLIENT_ID", "MEETBOT_BACKEND_API_KEY")
+    with running_stack(other_project, **dict.fromkeys(accounts, "real")) as supervisor:
+        assert set(supervisor.children()) == {"postgres", "openbao", "temporal", "worker", "api"}
 
 
 def test_a_crashed_child_is_named_with_its_last_words_and_stops_the_rest(other_project: Path) -> None:

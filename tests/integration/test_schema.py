@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +12,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, select
+from typer.testing import CliRunner
 
+from meetbot.cli import app
 from meetbot.storage.database import create_database, psycopg_url
 from meetbot.storage.housekeeping import delete_expired
 from meetbot.storage.migrate import pending, upgrade
@@ -35,6 +38,15 @@ def test_the_migrated_schema_is_the_declared_one(connection: Connection) -> None
 def test_upgrading_twice_changes_nothing(fresh_database: str) -> None:
     upgrade(fresh_database)
     assert not pending(fresh_database)
+
+
+def test_in_production_the_upgrade_takes_the_databases_address_and_nothing_else(
+    fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEETBOT_ENV", "production")
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    answer = CliRunner().invoke(app, ["db", "upgrade", "--state", str(tmp_path)])
+    assert (answer.exit_code, answer.stdout) == (0, "the schema is up to date\n")
 
 
 def test_every_table_of_ours_forces_row_level_security(connection: Connection) -> None:

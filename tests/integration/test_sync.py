@@ -339,3 +339,59 @@ def test_what_was_said_about_an_occurrence_goes_with_it_when_its_series_is_moved
     with rig.read() as session:
         assert session.get_one(Meeting, (rig.tenant_id, moved[1].meeting_key)).held_at is not None
         assert session.get(Meeting, (rig.tenant_id, moved[2].meeting_key)) is None
+
+
+def garbled(rig: Rig, *items: dict[str, object], times: int | None = None) -> None:
+    """Have Google list these instead of what is on the calendar."""
+    listing = {"accessRole": "owner", "items": list(items)}
+    match = {"path_regex": "/google/calendar/v3/calendars/primary/events$"}
+    action = {"status": 200, "body": listing}
+    rig.sandbox.post("/control/faults", {"match": match, "when": "before", "times": times, "action": action})
+
+
+NO_START: dict[str, object] = {"id": "nostart", "status": "confirmed", "start": None}
+NONSENSE_START: dict[str, object] = {"id": "nonsense", "status": "confirmed", "start": {"dateTime": "soon"}, "end": {}}
+FAR_START: dict[str, object] = {
+    "id": "faraway",
+    "status": "confirmed",
+    "start": {"dateTime": "9999-12-31T00:00:00Z"},
+    "end": {"dateTime": "9999-12-31T01:00:00Z"},
+}
+
+
+@pytest.mark.parametrize("item", [NO_START, NONSENSE_START, FAR_START], ids=lambda item: str(item["id"]))
+def test_an_event_without_a_usable_start_leaves_a_tombstone_when_it_is_gone(rig: Rig, item: dict[str, object]) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    garbled(rig, item, times=1)
+    rig.sync(user)
+    assert [event.deleted for event in rig.events(user)] == [False]
+    rig.sync(user)
+    assert [(event.deleted, event.reason) for event in rig.events(user)] == [(True, "cancelled")]
+
+
+def test_an_event_without_a_usable_start_that_is_still_there_is_written_once_and_not_at_every_sync(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    garbled(rig, NO_START, times=1)
+    rig.sync(user)
+    rig.sandbox.fault(path="/google/calendar/v3/calendars/primary/events/nostart", status=200, body=NO_START)
+    rig.sync(user)
+    assert rig.sync(user).changed == 0
+    assert [event.deleted for event in rig.events(user)] == [False]
+
+
+def test_events_without_a_usable_start_are_asked_for_after_those_that_have_one(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    dated = rig.sandbox.event(ada)
+    rig.sync(user)
+    (known,) = rig.events(user)
+    undated: list[dict[str, object]] = [{"id": f"nostart{number}", "status": "confirmed"} for number in range(40)]
+    garbled(rig, *undated, times=1)
+    rig.sync(user)
+    rig.sandbox.cancel(dated)
+    garbled(rig)
+    rig.sandbox.fault(path="/google/calendar/v3/calendars/primary/events/nostart", status=503)
+    rig.sync(user)
+    assert [event.deleted for event in rig.events(user) if event.id == known.id] == [True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from meetbot.cli import app
 
+ROOT = Path(__file__).parents[2]
 RULES = {"rules": [{"name": "internal", "action": "record", "when": {"internal": True}}]}
 LINE = {
     "event": {
@@ -125,3 +127,54 @@ def test_creating_a_tenant_without_a_stack_says_what_to_do(tmp_path: Path, monke
     answer = CliRunner().invoke(app, ["tenants", "create", "Acme", "--json", "--state", str(tmp_path)])
     assert answer.exit_code == 2
     assert "meetbot dev" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["worker.py"],
+        ["-m", "uvicorn", "api.app:app"],
+        ["-c", "from meetbot.cli import main; main()", "tenants", "create", "A"],
+    ],
+    ids=["worker", "api", "command"],
+)
+def test_a_faulty_setting_is_said_in_one_line_with_the_variables_name(command: list[str], tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path)] if "tenants" in command else []
+    done = subprocess.run(
+        [sys.executable, *command, *state],
+        cwd=ROOT,
+        env={**os.environ, "MEETBOT_REGION": "mars"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "MEETBOT_REGION: Input should be 'eu' or 'us'\n" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_doctor_names_a_faulty_setting(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from meetbot.cli import main; main()", "doctor", "--state", str(tmp_path)],
+        env={**os.environ, "MEETBOT_REGION": "mars"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "configuration: MEETBOT_REGION: Input should be 'eu' or 'us'\n")
+
+
+def test_an_api_without_a_database_says_so_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "api.app:app"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": "", "MEETBOT_ENV": "development"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "DATABASE_URL is not set" in done.stderr

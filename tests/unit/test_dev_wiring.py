@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from meetbot.dev.programs import sandbox_arguments
-from meetbot.dev.wiring import Addresses, SandboxSecrets, process_environment, shared_environment, variable_name
+from meetbot.dev.wiring import (
+    SANDBOXED,
+    Addresses,
+    SandboxSecrets,
+    process_environment,
+    shared_environment,
+    stands_in_for,
+    variable_name,
+)
 from meetbot.settings import Settings
 from sandbox.__main__ import parse_arguments
 
@@ -84,6 +92,30 @@ def test_a_real_account_takes_the_whole_group_away_from_the_sandbox(
     before = {name for name in wired() if not name.startswith(group)}
     environment.setenv(variable, value)
     assert set(wired()) == before
+
+
+def test_without_configuration_the_sandbox_stands_in_for_everything(environment: pytest.MonkeyPatch) -> None:
+    assert stands_in_for(Settings()) == SANDBOXED
+
+
+def test_the_sandbox_stands_in_for_what_has_no_real_account(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MEETBOT_GOOGLE_CLIENT_ID", "real.apps.googleusercontent.com")
+    assert stands_in_for(Settings()) == ("Microsoft", "the bot backend")
+
+
+def test_what_has_other_addresses_needs_no_sandbox(environment: pytest.MonkeyPatch) -> None:
+    for name in (
+        "GOOGLE_AUTHORIZE",
+        "GOOGLE_TOKEN",
+        "GOOGLE_REVOKE",
+        "GOOGLE_API",
+        "MICROSOFT_LOGIN",
+        "MICROSOFT_GRAPH",
+    ):
+        environment.setenv(f"MEETBOT_{name}_URL", "http://127.0.0.1:9")
+    assert stands_in_for(Settings()) == ("the bot backend",)
+    environment.setenv("MEETBOT_BACKEND_URL", "http://127.0.0.1:9")
+    assert stands_in_for(Settings()) == ()
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "TEMPORAL_ADDRESS", "VAULT_ADDR", "MEETBOT_PUBLIC_URL"])

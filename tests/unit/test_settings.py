@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from meetbot.settings import Settings
+from meetbot.settings import Settings, faults_in, load_database_url
 
 PRODUCTION = {
     "MEETBOT_ENV": "production",
@@ -78,3 +78,22 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: 
 def test_secrets_do_not_show_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEETBOT_BACKEND_API_KEY", "hush-hush")
     assert "hush-hush" not in repr(Settings())
+
+
+def test_the_databases_address_is_had_without_anything_else_that_production_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEETBOT_ENV", "production")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://meetbot@db/meetbot")
+    assert load_database_url() == "postgresql://meetbot@db/meetbot"
+
+
+def test_what_is_wrong_is_said_in_one_line_with_the_variables_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEETBOT_REGION", "mars")
+    monkeypatch.setenv("MEETBOT_SYNC_INTERVAL_SECONDS", "often")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert faults_in(caught.value) == (
+        "MEETBOT_REGION: Input should be 'eu' or 'us'; MEETBOT_SYNC_INTERVAL_SECONDS: Input should be a valid integer,"
+        " unable to parse string as an integer"
+    )

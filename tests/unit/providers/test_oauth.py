@@ -277,6 +277,18 @@ def test_a_consent_without_a_refresh_token_says_so() -> None:
     assert exchange_google(script).refresh_token is None
 
 
+def test_scopes_that_are_not_repeated_are_those_that_were_asked_for() -> None:
+    at_google = Script({GOOGLE_TOKEN: tokens(scope=None, id_token=encoded(google_claims()))})
+    assert google(at_google).missing_scopes(exchange_google(at_google).scopes) == frozenset()
+    at_microsoft = Script({MICROSOFT_TOKEN: tokens(scope=None, id_token=encoded(microsoft_claims()))})
+    assert microsoft(at_microsoft).missing_scopes(exchange_microsoft(at_microsoft).scopes) == frozenset()
+
+
+def test_scopes_said_to_be_none_are_none() -> None:
+    script = Script({GOOGLE_TOKEN: tokens(scope="", id_token=encoded(google_claims()))})
+    assert exchange_google(script).scopes == frozenset()
+
+
 # Refreshing
 
 
@@ -374,6 +386,18 @@ def test_a_directory_that_wants_its_administrator_is_explained(error: str) -> No
     caught = refusal(400, error=error, error_codes=[90094])
     assert (type(caught), caught.code) == (ReconnectRequired, "admin_consent_required")
     assert "administrator" in caught.next_step
+
+
+@pytest.mark.parametrize("number", [90093, 90094, 90095, 900941])
+def test_every_number_that_wants_an_administrator_is_known_in_list_and_text(number: int) -> None:
+    listed = refusal(400, error="invalid_grant", error_codes=[number])
+    told = refusal(400, error="invalid_grant", error_description=f"AADSTS{number}: An administrator must consent.")
+    assert listed.code == told.code == "admin_consent_required"
+
+
+def test_a_number_that_only_begins_like_one_wants_no_administrator() -> None:
+    told = refusal(400, error="invalid_grant", error_description="AADSTS900949: something else")
+    assert told.code == "invalid_grant"
 
 
 @pytest.mark.parametrize(
