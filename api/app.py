@@ -41,7 +41,7 @@ from meetbot.storage.database import create_database
 from meetbot.vault import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
-_ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant, backends)
+_ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
@@ -66,6 +66,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
                 include_in_schema=prefix == PREFIXES[0],
                 dependencies=[Depends(refuse_stray_body)],
             )
+        # Reads the bytes that were signed, and declares no body for it.
+        app.include_router(backends.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     for router in (health.router, docs.router, console.router):
         app.include_router(router)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")

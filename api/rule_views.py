@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter
+import fastapi
+from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, StrictInt, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from sqlmodel import Session
 
+from api.auth import Caller, Scope
 from api.fields import Body
 from api.paging import Page, PageQuery, PlaceNumber, decode_cursor, encode_cursor
-from api.problems import not_found
+from api.problems import Problem, not_found
+from meetbot.rules import RuleSetBody
 from meetbot.storage.rule_sets import add_version, find_version, list_versions
 from meetbot.storage.tables import RuleSet
 
@@ -32,11 +39,42 @@ class RuleSetVersion(RuleSetAnswer):
 
 
 class RollbackRequest(Body):
-    version: int = Field(ge=1, le=2**31 - 1, description="The version to go back to; it is put again as the newest.")
+    version: StrictInt = Field(
+        ge=1, le=2**31 - 1, description="The version to go back to; it is put again as the newest."
+    )
 
 
 class VersionsQuery(PageQuery):
     pass
+
+
+class _AnyJson:
+    """Taken as it comes, and documented as what it must be."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(RuleSetBody.__pydantic_core_schema__)
+
+
+def _read_rule_set(document: Annotated[Any, _AnyJson, fastapi.Body()]) -> RuleSetBody:
+    """Compiling patterns takes its time, so not on the event loop, where models are read: dependencies that are plain
+    functions run in threads."""
+    try:
+        return RuleSetBody.model_validate(document)
+    except ValidationError as refusal:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in refusal.errors(include_url=False)]
+        raise RequestValidationError(faults) from None
+
+
+# A route names its caller first: dependencies run in order, and a stranger's patterns are not compiled.
+SentRuleSet = Annotated[RuleSetBody, Depends(_read_rule_set)]
+
+
+def with_events(caller: Caller) -> Caller:
+    """For routes that show events as well: they need the scope that reading events needs too."""
+    if not caller.may(Scope.CALENDARS_READ):
+        raise Problem(403, "missing_scope", f"the API key lacks the scope {Scope.CALENDARS_READ}")
+    return caller
 
 
 NO_RULES = RuleSetAnswer(version=None, created_at=None, rules=[], all_day=False)

@@ -26,7 +26,7 @@ from meetbot.rules import (
 from meetbot.storage.events import Identity
 
 # Grows when deciding itself changes, so that stored decisions are made again after a deployment.
-_POLICY_REVISION = "4"
+_POLICY_REVISION = "5"
 
 TENANT_OWNER = "tenant"
 

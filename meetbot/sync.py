@@ -15,7 +15,7 @@ from meetbot.storage.events import StoredEvent
 
 _FINGERPRINT_BYTES = 16
 # Grows when normalising itself changes, so that stored events are read anew after a deployment.
-_NORMALISING_REVISION = b"1"
+_NORMALISING_REVISION = b"2"
 LOOK_BACK = timedelta(days=1)
 
 

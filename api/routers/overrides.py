@@ -14,6 +14,7 @@ from api.container import Container, Services
 from api.fields import Body
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
+from api.rule_views import with_events
 from meetbot.orchestration import CalendarUserSignal
 from meetbot.public_resources import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
@@ -23,7 +24,12 @@ from meetbot.storage.tables import CalendarEvent
 
 router = APIRouter(prefix="/calendar/users/{calendar_user_id}/events/{event_id}/override", tags=["overrides"])
 
-Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]
+
+def _writer(caller: Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]) -> Caller:
+    return with_events(caller)
+
+
+Writer = Annotated[Caller, Depends(_writer)]
 
 
 class OverrideRequest(Body):
@@ -37,7 +43,8 @@ def put_override(
 ) -> EventResource:
     """`record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
     `skip` beats all. It speaks for this calendar user only, and holds through edits, moves and syncs. `record` also lifts
-    an earlier cancellation of the meeting's bot. The decision follows within moments."""
+    an earlier cancellation of the meeting's bot. The decision follows within moments. The answer is the event, so the API
+    key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)
         if event.deleted:
@@ -68,7 +75,8 @@ def delete_override(
     caller: Writer,
     services: Container,
 ) -> EventResource:
-    """Where there is none of this scope, nothing changes."""
+    """Where there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
+    too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)
         remove_override(session, event, scope=query.scope)

@@ -20,15 +20,16 @@ from api.rule_views import (
     RollbackRequest,
     RuleSetAnswer,
     RuleSetVersion,
+    SentRuleSet,
     VersionsQuery,
     roll_back,
     rule_set_answer,
     versions_page,
+    with_events,
 )
 from api.simulation import Simulation, simulate
 from meetbot.decisions import TENANT_OWNER
 from meetbot.orchestration import CalendarUserSignal
-from meetbot.rules import RuleSetBody
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.rule_sets import USER_LAYER, active_rule_set, add_version, withdraw
 
@@ -36,6 +37,13 @@ router = APIRouter(prefix="/calendar/users/{calendar_user_id}/rules", tags=["rul
 
 Reader = Annotated[Caller, Depends(requires(Scope.RULES_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]
+
+
+def _event_reader(caller: Reader) -> Caller:
+    return with_events(caller)
+
+
+EventReader = Annotated[Caller, Depends(_event_reader)]
 
 
 class UserRules(RuleSetAnswer):
@@ -56,7 +64,7 @@ def get_rules(calendar_user_id: str, caller: Reader, services: Container) -> Use
 
 
 @router.put("", responses=COMMON | described(404), summary="Put a rule set")
-def put_rules(calendar_user_id: str, body: RuleSetBody, caller: Writer, services: Container) -> RuleSetAnswer:
+def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
     """Stores a new version and applies it at once to all stored events, and to all bots that are not dispatched yet."""
     with services.database.transaction(caller.tenant_id) as session:
         user = _reference(session, caller, calendar_user_id)
@@ -111,9 +119,9 @@ def roll_back_rules(
 
 
 @router.post("/simulate", responses=COMMON | described(404), summary="See what a rule set would change")
-def simulate_rules(calendar_user_id: str, body: RuleSetBody, caller: Reader, services: Container) -> Simulation:
+def simulate_rules(calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: Container) -> Simulation:
     """Decides over the stored events that are not over as if this were the calendar user's rule set; the tenant's locked
-    layers and all overrides count. Stores nothing."""
+    layers and all overrides count. Stores nothing. It shows events, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         simulation = simulate(session, caller.tenant_id, calendar_user_id, body, now=services.clock())
     if simulation is None:

@@ -18,6 +18,7 @@ from api.rule_views import (
     RollbackRequest,
     RuleSetAnswer,
     RuleSetVersion,
+    SentRuleSet,
     VersionsQuery,
     roll_back,
     rule_set_answer,
@@ -25,7 +26,6 @@ from api.rule_views import (
 )
 from api.wake import rules_changed_for_all
 from meetbot.decisions import TENANT_OWNER
-from meetbot.rules import RuleSetBody
 from meetbot.storage.rule_sets import active_rule_set, add_version, withdraw
 
 router = APIRouter(prefix="/calendar/rules/{layer}", tags=["rules"])
@@ -58,7 +58,7 @@ def get_layer(layer: LayerName, caller: Reader, services: Container) -> RuleSetA
 
 
 @router.put("", responses=COMMON | described(404), summary="Put a layer of the tenant's rules")
-def put_layer(layer: LayerName, body: RuleSetBody, caller: Writer, services: Container) -> RuleSetAnswer:
+def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
     """Applied to all calendar users of the tenant: at once to the first thousand, to the others at their next sync."""
     with services.database.transaction(caller.tenant_id) as session:
         row = add_version(

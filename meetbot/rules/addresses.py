@@ -6,6 +6,7 @@ Anyone may put anything into an invitation, so nothing here raises on what an ev
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
 import idna
@@ -16,6 +17,7 @@ _LONGEST_DOMAIN = 253
 _CALENDAR_HOST = "calendar.google.com"
 """Google gives rooms, secondary calendars and unknown organisers addresses under this host."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Address = tuple[str, str]
 """``(identity, domain)``: the identity is the same for every spelling of one mailbox; the domain is canonical, "" where
@@ -65,13 +67,26 @@ def _only_folded(text: str) -> str:
 
 def is_domain(text: str) -> bool:
     """Whether a canonical domain could exist: RFC 1035 lengths, and only characters that host names have."""
-    if not text or len(text) > _LONGEST_DOMAIN:
-        return False
+    return len(text) <= _LONGEST_DOMAIN and _has_labels_only(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_labels_only(text: str) -> bool:
     return all(_is_label(label) for label in text.split("."))
 
 
 def _is_label(label: str) -> bool:
     return 0 < len(label) <= 63 and label.isascii() and label.replace("-", "").replace("_", "").isalnum()
+
+
+def is_written_plainly(raw: str) -> bool:
+    """Whether an address's domain is its own. `parse_address` is lenient: with a tab in it, or ahead of its host, an address
+    is read like one that is not what anybody can write to."""
+    text = raw.strip()
+    if text.isascii() and text.isprintable():
+        return True  # a space in the host is in the domain too, which is none then
+    host = text.rpartition("@")[2]
+    return host == host.strip() and _CONTROL.search(text) is None
 
 
 def readable_domain(domain: str) -> str:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 _FIRST_MARK: Final = 0x80
 _MARK_COUNT: Final = 32
+MARK_BYTES: Final = 2
 """The marks are the C1 control characters: of two bytes only, and in no text that people write."""
 
 _WORD_EDGE: Final = 16

@@ -14,6 +14,9 @@ from meetbot.rules import language, text, vocabulary
 from meetbot.rules.addresses import rule_domain, rule_identity
 from meetbot.rules.zones import zone_names
 
+MOST_FAULTS: Final = 100
+"""More are not looked for: nobody reads them, and finding them takes time."""
+
 _SHOWN_FAULTS_PER_OBJECT: Final = 20
 _CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
@@ -43,6 +46,7 @@ class FaultCode(StrEnum):
     BAD_DOMAIN = "bad_domain"
     BAD_ATTRIBUTE = "bad_attribute"
     DUPLICATE_KEY = "duplicate_key"
+    MORE_FAULTS = "more_faults"
 
 
 class Finding(NamedTuple):
@@ -56,20 +60,31 @@ class Finding(NamedTuple):
 
 
 def check_document(document: object) -> list[Finding]:
-    """All faults, in reading order; none where the document is a rule set. Never raises, whatever the document is."""
+    """All faults, in reading order; none where the document is a rule set. Of more than `MOST_FAULTS` the last entry says
+    that there are more. Never raises, whatever the document is."""
     check = _Check()
-    check.rule_set(document)
+    try:
+        check.rule_set(document)
+    except _TooManyFaults:
+        message = f"there are more faults; the first {MOST_FAULTS - 1} are listed"
+        return [*check.findings[: MOST_FAULTS - 1], Finding((), FaultCode.MORE_FAULTS, message)]
     return check.findings
+
+
+class _TooManyFaults(Exception):
+    pass
 
 
 class _Check:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._nodes = 0
-        self._program_steps = 0
+        self._search_steps = 0
 
     def _add(self, place: Place, code: FaultCode, message: str) -> None:
         self.findings.append(Finding(place, code, message))
+        if len(self.findings) > MOST_FAULTS:
+            raise _TooManyFaults
 
     # --- the document -------------------------------------------------------------------------------------------------
 
@@ -268,15 +283,17 @@ class _Check:
         if value.startswith("$"):
             self._is_attribute(place, value)
             return
+        limit = text.LARGEST_PROGRAMS_TOTAL
+        if self._search_steps > limit:
+            return  # refused already, and each pattern more would take time
         try:
-            steps = text.compile_pattern(value).plain.size
+            self._search_steps += text.compile_pattern(value).plain.steps
         except text.BadPattern as reason:
             self._add(place, FaultCode.BAD_PATTERN, f"RE2 does not take this pattern: {reason}")
-            return
-        limit = text.LARGEST_PROGRAMS_TOTAL
-        self._program_steps += steps
-        if self._program_steps > limit >= self._program_steps - steps:
-            self._add(place, FaultCode.TOO_MANY, f"the patterns up to here compile to more than {limit} steps together")
+            self._search_steps += reason.steps
+        if self._search_steps > limit:
+            message = f"the patterns up to here compile to more than {limit} steps together"
+            self._add(place, FaultCode.TOO_MANY, f"{message}, {text.STEPS_OF_A_SEARCH} for each search included")
 
     def _weekdays(self, place: Place, values: object) -> None:
         if not self._is_list(values, place, "weekdays", len(language.WEEKDAYS), may_be_empty=False):

@@ -18,7 +18,7 @@ from meetbot.rules.addresses import rule_domain, rule_identity
 from meetbot.rules.facts import AttributeValue, Facts
 from meetbot.rules.language import WEEKDAYS, AllOf, AnyOf, NumberTest, SetTest, StartTest, TextTest
 from meetbot.rules.language import Not as NotOf
-from meetbot.rules.text import Form, compile_pattern, fold
+from meetbot.rules.text import Form, Searches, compile_pattern, fold
 from meetbot.rules.zones import zone_named
 
 Test = Callable[[Facts], bool]
@@ -34,17 +34,20 @@ class Reading:
 
     A test that names an attribute which the calendar user does not have is false where it stands. A rule that records
     must not gain from that under a ``not``, so there it counts as holding.
+
+    ``searches`` are those of all rules that one decision may ask: each pattern that is read joins them.
     """
 
     records: bool
     possible: bool
+    searches: Searches
 
     @classmethod
-    def of_rule(cls, *, records: bool) -> Reading:
-        return cls(records, possible=not records)
+    def of_rule(cls, *, records: bool, searches: Searches) -> Reading:
+        return cls(records, possible=not records, searches=searches)
 
     def negated(self) -> Reading:
-        return Reading(self.records, not self.possible)
+        return Reading(self.records, not self.possible, self.searches)
 
     @property
     def missing_attribute_holds(self) -> bool:
@@ -220,18 +223,33 @@ def _matches(fact: str, pattern: str, reading: Reading) -> Test:
     if vocabulary.attribute_in(pattern) is not None:
         # An attribute is a text, and a text is literal.
         return _contains(fact, pattern, reading)
-    found_in = compile_pattern(pattern).found_in
+    found = _search(pattern, reading)
     undecided = reading.possible
     if fact == "title":
         # What ends at the cut may not have ended there.
-        return lambda facts: (
-            undecided if facts.title_is_cut else found_in(facts.searchable_title(), undecided=undecided)
-        )
+        return lambda facts: undecided if facts.title_is_cut else found(facts.searchable_title())
     if fact in _SPELLINGS:
         spellings = _SPELLINGS[fact]
-        return lambda facts: found_in(tuple(map(Form, spellings(facts))), undecided=undecided)
+        return lambda facts: found(tuple(map(Form, spellings(facts))))
     written = _WRITTEN[fact]
-    return lambda facts: found_in((Form(written(facts)),), undecided=undecided)
+    return lambda facts: found((Form(written(facts)),))
+
+
+def _search(pattern: str, reading: Reading) -> Callable[[tuple[Form, ...]], bool]:
+    """A text that is too long for the searches of one decision is undecided."""
+    compiled = compile_pattern(pattern)
+    reading.searches.add(compiled)
+    searches, undecided = reading.searches, reading.possible
+    search_plain = compiled.plain.compiled.search
+
+    def found(forms: tuple[Form, ...]) -> bool:
+        first = forms[0]
+        if first.is_ascii and len(forms) == 1:
+            # Nearly all texts: the same as below, in place.
+            return undecided if len(first.plain) > searches.longest_ascii else search_plain(first.plain) is not None
+        return compiled.found_in(forms) if searches.can_search(forms) else undecided
+
+    return found
 
 
 # --- sets -------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from meetbot.rules.facts import DecisionContext, Facts, Json, Override
 from meetbot.rules.language import Action, AllDay, AllOf, AnyOf, Not
 from meetbot.rules.ruleset import Rule, RuleSetBody
 from meetbot.rules.showing import Named, named_by, shown_facts
+from meetbot.rules.text import Searches
 
 
 class Outcome(StrEnum):
@@ -94,7 +95,8 @@ class Decision:
 
 def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
     """The layers in the order in which they are asked; the first rule that matches decides."""
-    rules = tuple(_compiled(rule, layer) for layer in layers for rule in layer.rules.rules)
+    searches = Searches()
+    rules = tuple(_compiled(rule, layer, searches) for layer in layers for rule in layer.rules.rules)
     return CompiledRules(
         rules=rules,
         all_day=bool(layers) and all(layer.rules.all_day for layer in layers),
@@ -105,7 +107,7 @@ def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
     )
 
 
-def _compiled(rule: Rule, layer: RuleLayer) -> CompiledRule:
+def _compiled(rule: Rule, layer: RuleLayer, searches: Searches) -> CompiledRule:
     records = rule.action is Action.RECORD
     return CompiledRule(
         name=rule.name,
@@ -114,7 +116,7 @@ def _compiled(rule: Rule, layer: RuleLayer) -> CompiledRule:
         outcome=Outcome.RECORD if records else Outcome.SKIP,
         # To skip an all-day event needs no permission: otherwise a rule that skips could be jumped over.
         decides_all_day=not records or layer.rules.all_day or _names_all_day(rule.when, positively=True),
-        holds=compile_predicate(rule.when, Reading.of_rule(records=records)),
+        holds=compile_predicate(rule.when, Reading.of_rule(records=records, searches=searches)),
     )
 
 

@@ -172,12 +172,15 @@ class Facts:
         return fold((organizer.email or "").strip()) if organizer else ""
 
     def organizer_email_spellings(self) -> tuple[str, ...]:
-        """The organiser's address as it was written and, where its domain can be written in two ways, in both."""
+        """The organiser's address as it was written, without its ``+tag`` and, where its domain can be written in two
+        ways, in both."""
         written = self.written_organizer()
         local, at, host = written.rpartition("@")
-        if not at or (host == self.organizer_domain and "xn--" not in host):
+        if not at or ("+" not in local and host == self.organizer_domain and "xn--" not in host):
             return (written,)
-        return tuple(dict.fromkeys((written, *(f"{local}@{host}" for host in self.organizer_domain_spellings()))))
+        locals_ = (local, local.partition("+")[0] or local)
+        hosts = (host, *self.organizer_domain_spellings())
+        return tuple(dict.fromkeys(f"{local}@{host}" for host in hosts for local in locals_))
 
     def organizer_domain_spellings(self) -> tuple[str, ...]:
         """The organiser's domain, also as people write it where that is another way than a network's."""

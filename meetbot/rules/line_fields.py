@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -27,12 +27,18 @@ EVENT_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "own_response": ("response", "response_status", "owner_response", "self_response"),
     "recurring": ("is_recurring",),
     "series_id": ("recurring_event_id", "series_master_id"),
+    "type": (),
     "visibility": ("sensitivity",),
     "meeting_url": ("meeting_link", "join_url", "hangout_link", "conference_url"),
     "meeting_platform": (),
     "meeting_id": (),
     "is_meeting": (),
+    "event_type": (),
+    "is_draft": (),
     "attendees_complete": (),
+    "attendees_omitted": (),
+    "hide_attendees": (),
+    "guests_can_see_other_guests": (),
     "override": (),
 }
 """The names of our API's event resource, and what else people and providers call the same thing. A field that went by
@@ -72,6 +78,13 @@ def by_our_names(document: Mapping[str, Any], names: Mapping[str, tuple[str, ...
     return fields
 
 
+def every_value(document: Mapping[str, Any], names: Mapping[str, tuple[str, ...]], ours: str) -> list[Any]:
+    """All that is said of one field, under whichever of its names; our own first."""
+    squeezed = [squeeze(name) for name in (ours, *names[ours])]
+    said = [(squeezed.index(squeeze(name)), value) for name, value in document.items() if squeeze(name) in squeezed]
+    return [value for _, value in sorted(said, key=lambda pair: pair[0]) if value is not None]
+
+
 def squeeze(word: object) -> str:
     return word.replace("_", "").replace("-", "").strip().lower() if isinstance(word, str) else ""
 
@@ -108,6 +121,14 @@ def truth_in(document: Mapping[str, Any], name: str, path: str, *, default: bool
     if not isinstance(value, bool):
         raise BadLine(f"{path}.{name}", "expected true or false")
     return value
+
+
+def any_true(values: Iterable[object], path: str) -> bool:
+    """Whether one of several that say the same thing says so."""
+    said = list(values)
+    if not all(isinstance(value, bool) for value in said):
+        raise BadLine(path, "expected true or false")
+    return True in said
 
 
 def word_in(

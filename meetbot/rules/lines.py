@@ -7,45 +7,36 @@ confirmed, timed, single event with its whole attendee list.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from tzlocal.windows_tz import win_tz
 
-from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.events import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.links import find_meeting_link
 from meetbot.rules.facts import AttributeValue, DecisionContext, Override
 from meetbot.rules.line_fields import (
     EVENT_FIELDS,
-    PERSON_FIELDS,
     BadLine,
     an_object,
+    any_true,
     by_our_names,
+    every_value,
     squeeze,
     text_in,
     texts_in,
     truth_in,
     word_in,
 )
-from meetbot.rules.own_answer import CalendarOwner, own_answer
+from meetbot.rules.line_people import read_people
+from meetbot.rules.own_answer import CalendarOwner
 from meetbot.rules.zones import zone_named
-
-_MAX_ATTENDEES: Final = 5_000
-
-_ANSWERS: Final = {
-    "accepted": Response.ACCEPTED,
-    "organizer": Response.ACCEPTED,
-    "tentative": Response.TENTATIVE,
-    "tentativelyaccepted": Response.TENTATIVE,
-    "declined": Response.DECLINED,
-}
-"""Everything else (``needsAction``, ``notResponded``, ``none``, words yet to come) is no answer."""
 
 _VISIBILITIES: Final = {"normal": "default", "personal": "private"}
 _STATUSES: Final = {"canceled": "cancelled"}
-_RESOURCE_TYPES: Final = frozenset(("resource", "room"))
+_SERIES_TYPES: Final = frozenset(("occurrence", "exception", "seriesmaster"))
+_NO_MEETING_TYPES: Final = frozenset(("focustime", "outofoffice", "workinglocation", "birthday"))
 _DATE: Final = re.compile(r"\s*\d{4}-?\d{2}-?\d{2}\s*", re.ASCII)
 _EXPECTED_TIME: Final = "expected an RFC 3339 time such as 2026-03-02T09:00:00Z"
 _WEB: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
@@ -57,7 +48,8 @@ def read_line(line: object) -> tuple[Event, DecisionContext]:
     owner_email = text_in(document, "owner_email", "")
     if not owner_email.strip():
         raise BadLine("owner_email", "expected a text")
-    fields = by_our_names(an_object(document.get("event"), "event"), EVENT_FIELDS)
+    event = an_object(document.get("event"), "event")
+    fields = by_our_names(event, EVENT_FIELDS)
     context = DecisionContext(
         owner_email=owner_email,
         internal_domains=texts_in(document, "internal_domains"),
@@ -65,21 +57,16 @@ def read_line(line: object) -> tuple[Event, DecisionContext]:
         now=_instant(document.get("now"), "now"),
         override=_override(document.get("override"), "override") or _override(fields.get("override"), "event.override"),
     )
-    return _event(fields, owner_email), context
+    return _event(event, fields, owner_email), context
 
 
-def _event(fields: Mapping[str, Any], owner_email: str) -> Event:
+def _event(event: Mapping[str, Any], fields: Mapping[str, Any], owner_email: str) -> Event:
     calendar_id = text_in(fields, "calendar_id", "event") or "primary"
-    owner = CalendarOwner.of(owner_email, calendar_id)
-    listed = _attendees(fields.get("attendees"))
-    attendees = tuple(
-        _with_owner_marked(person, owner.is_listed_as(person.email, marked=person.is_self)) for person in listed
-    )
-    organizer = _organizer(fields, owner)
+    people = read_people(event, fields, CalendarOwner.of(owner_email, calendar_id))
     start, end, original_start = fields.get("start"), fields.get("end"), fields.get("original_start")
-    # A date has no time of day, whatever the mark beside it says.
-    all_day = truth_in(fields, "all_day", "event", default=False) or _is_date(start)
-    in_series = bool(text_in(fields, "series_id", "event"))
+    # A date has no time of day, whatever the mark beside it says; and of two marks, the cautious one counts.
+    all_day = any_true(every_value(event, EVENT_FIELDS, "all_day"), "event.all_day") or _is_date(start)
+    in_series = bool(text_in(fields, "series_id", "event")) or squeeze(fields.get("type")) in _SERIES_TYPES
     return Event(
         provider=word_in(fields, "provider", Provider, Provider.GOOGLE),
         calendar_id=calendar_id,
@@ -93,89 +80,16 @@ def _event(fields: Mapping[str, Any], owner_email: str) -> Event:
         end=_instant_or_none(end, "event.end", all_day=all_day),
         all_day=all_day,
         status=_status(fields),
-        organizer=organizer,
-        attendees=attendees,
-        is_organizer=truth_in(fields, "is_organizer", "event", default=organizer is not None and organizer.is_self),
-        owner_response=_owner_response(fields, attendees, listed),
+        organizer=people.organizer,
+        attendees=people.attendees,
+        is_organizer=people.is_organizer,
+        owner_response=people.owner_response,
         recurring=truth_in(fields, "recurring", "event", default=in_series),
         visibility=word_in(fields, "visibility", Visibility, Visibility.DEFAULT, _VISIBILITIES),
         link=_link(fields),
-        is_meeting=truth_in(fields, "is_meeting", "event", default=True),
-        attendees_complete=truth_in(fields, "attendees_complete", "event", default=True),
+        is_meeting=truth_in(fields, "is_meeting", "event", default=not _is_no_meeting(fields)),
+        attendees_complete=people.complete,
     )
-
-
-# --- people -----------------------------------------------------------------------------------------------------------
-
-
-def _attendees(value: object) -> list[Attendee]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or len(value) > _MAX_ATTENDEES:
-        raise BadLine("event.attendees", f"expected a list of at most {_MAX_ATTENDEES} attendees")
-    return [_person(item, f"event.attendees.{index}") for index, item in enumerate(value)]
-
-
-def _person(value: object, path: str) -> Attendee:
-    if isinstance(value, str):
-        return Attendee(email=_bare_address(value))
-    person = by_our_names(an_object(value, path), PERSON_FIELDS)
-    if isinstance(person.get("email"), Mapping):
-        # Microsoft: {"emailAddress": {"address", "name"}}
-        person = {**person, "email": None, **by_our_names(person["email"], PERSON_FIELDS)}
-    return Attendee(
-        email=_bare_address(text_in(person, "email", path)) or None,
-        name=text_in(person, "name", path) or None,
-        response=_answer(person, "response", path) or Response.NEEDS_ACTION,
-        resource=truth_in(person, "resource", path, default=squeeze(person.get("type")) in _RESOURCE_TYPES),
-        organizer=truth_in(person, "organizer", path, default=False),
-        is_self=truth_in(person, "self", path, default=False),
-    )
-
-
-def _bare_address(text: str) -> str:
-    """``mailto:ana@acme.com`` and ``Ana <ana@acme.com>`` are the address in them."""
-    bare = text.strip()
-    if bare.endswith(">"):
-        bare = bare[:-1].rpartition("<")[2].strip()
-    return bare[7:] if bare[:7].lower() == "mailto:" else bare
-
-
-def _answer(fields: Mapping[str, Any], name: str, path: str) -> Response | None:
-    value = fields.get(name)
-    if isinstance(value, Mapping):
-        # Microsoft: {"response", "time"}
-        value = value.get("response")
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise BadLine(f"{path}.{name}", "expected a text")
-    return _ANSWERS.get(squeeze(value), Response.NEEDS_ACTION)
-
-
-def _organizer(fields: Mapping[str, Any], owner: CalendarOwner) -> Attendee | None:
-    if not fields.get("organizer"):
-        return None
-    organizer = _person(fields["organizer"], "event.organizer")
-    return _with_owner_marked(organizer, owner.organizes_as(organizer.email, marked=organizer.is_self))
-
-
-def _with_owner_marked(person: Attendee, is_owner: bool) -> Attendee:
-    return person if person.is_self is is_owner else replace(person, is_self=is_owner)
-
-
-def _has_calendar_declined(listed: Sequence[Attendee]) -> bool:
-    return any(person.is_self and person.response is Response.DECLINED for person in listed)
-
-
-def _owner_response(
-    fields: Mapping[str, Any], attendees: Sequence[Attendee], listed: Sequence[Attendee]
-) -> Response | None:
-    """The owner's answer: in the list, or beside it. Having declined in either is having declined. ``listed`` are the
-    attendees as the calendar marked them."""
-    said = _answer(fields, "own_response", "event")
-    own = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(listed))
-    return Response.DECLINED if said is Response.DECLINED else own or said
 
 
 # --- the rest of the event --------------------------------------------------------------------------------------------
@@ -192,6 +106,13 @@ def _link(fields: Mapping[str, Any]) -> MeetingLink | None:
         return None
     platform = found.platform if found else named
     return MeetingLink(platform, url, text_in(fields, "meeting_id", "event") or None, None, "meeting_url")
+
+
+def _is_no_meeting(fields: Mapping[str, Any]) -> bool:
+    """In Google's words and in Microsoft's."""
+    return squeeze(fields.get("event_type")) in _NO_MEETING_TYPES or truth_in(
+        fields, "is_draft", "event", default=False
+    )
 
 
 def _status(fields: Mapping[str, Any]) -> EventStatus:

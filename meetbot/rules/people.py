@@ -6,7 +6,14 @@ import functools
 from typing import Final, NamedTuple
 
 from meetbot.events import Attendee, Event, Response
-from meetbot.rules.addresses import is_calendar_domain, is_domain, parse_address, rule_domain, with_parents
+from meetbot.rules.addresses import (
+    is_calendar_domain,
+    is_domain,
+    is_written_plainly,
+    parse_address,
+    rule_domain,
+    with_parents,
+)
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 _DECLINED: Final = Response.DECLINED
@@ -18,7 +25,8 @@ _LONGEST_SHOWN: Final = 320
 
 
 class Person(NamedTuple):
-    """``domain`` is "" where there is none; such a person is neither external nor internal. Rooms and secondary
+    """``domain`` is "" where there is none, or none that could exist; such a person is neither external nor internal.
+    Rooms and secondary
     calendars have addresses as well, but are not ``human``. ``shown``: the identity as decisions show it,
     "" where it is no address."""
 
@@ -28,6 +36,15 @@ class Person(NamedTuple):
     external: bool
     human: bool
     shown: str
+
+
+class _Place(NamedTuple):
+    """What a `Person` has of their domain."""
+
+    domain: str
+    domain_and_parents: frozenset[str]
+    external: bool
+    human: bool
 
 
 class People(NamedTuple):
@@ -51,12 +68,13 @@ class Viewpoint:
     """Who the owner is and who is internal to them. Remembers the people it has met, because a calendar's events are
     mostly with the same ones. It lives no longer than the work on that calendar, and so does what it remembers."""
 
-    __slots__ = ("_internal_domains", "_met", "owner")
+    __slots__ = ("_internal_domains", "_met", "_places", "owner")
 
     def __init__(self, owner_email: str, internal_domains: tuple[str, ...]) -> None:
         owner_domain = parse_address(owner_email)[1]
         self._internal_domains = _internal_domains(internal_domains, owner_domain)
         self._met: dict[str | None, Person] = {}
+        self._places: dict[str, _Place] = {}
         self.owner = self.person(owner_email)
 
     def people_of(self, event: Event) -> People:
@@ -123,11 +141,22 @@ class Viewpoint:
         return Person(identity, "", _NO_NAMES, external=False, human=True, shown="")
 
     def _stranger(self, email: str) -> Person:
-        identity, domain = parse_address(email)
-        parents = with_parents(domain) if domain else _NO_NAMES
+        identity, written = parse_address(email)
+        place = self._places.get(written) or self._place(written)
+        if place.domain and not is_written_plainly(email):
+            place = _Place("", place.domain_and_parents, external=False, human=place.human)
+        return Person(identity, *place, identity[:_LONGEST_SHOWN] if written else "")
+
+    def _place(self, written: str) -> _Place:
+        """What follows from the domain alone: strangers are mostly from few."""
+        # What only ends like a domain makes nobody internal; a rule that names the ending still finds it.
+        domain = written if is_domain(written) else ""
+        parents = with_parents(written) if written else _NO_NAMES
         external = domain != "" and parents.isdisjoint(self._internal_domains)
-        shown = identity[:_LONGEST_SHOWN] if domain else ""
-        return Person(identity, domain, parents, external, not is_calendar_domain(domain), shown)
+        if len(self._places) >= _MOST_REMEMBERED:
+            self._places.clear()
+        place = self._places[written] = _Place(domain, parents, external, not is_calendar_domain(written))
+        return place
 
 
 def _comes(attendee: Attendee) -> bool:

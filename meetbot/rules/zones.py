@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import zoneinfo
+from typing import Final
+
+_NO_PLACE: Final = frozenset(("Factory", "localtime"))
+"""In the database, but of no place: one stands for a zone that was never set, the other for whatever this machine's is."""
 
 
 @functools.cache
 def zone_names() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones()) - _NO_PLACE
 
 
 @functools.lru_cache(maxsize=1024)

@@ -156,6 +156,12 @@ def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
     assert tenant.front.orchestrator.reported == [(tenant.id, "mtg_1")]
 
 
+def test_a_report_is_read_also_where_the_backend_sends_a_key_beside_its_signature(front: Front) -> None:
+    arguments = signed(report("bot_none-1"))
+    arguments["headers"]["Authorization"] = "Bearer its-own"
+    assert front.client.post("/v1/backends/meetbot/events", **arguments).status_code == 200
+
+
 def test_a_report_about_an_unknown_job_is_taken_and_ignored(front: Front) -> None:
     answer = front.client.post("/v1/backends/meetbot/events", **signed(report("bot_none-1")))
     assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlmodel import select
 
 from meetbot.orchestration import CalendarUserSignal
+from meetbot.rules.checking import Finding, check_document
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import CalendarUser, Meeting
 from tests.api.conftest import Tenant, in_hours
@@ -263,3 +265,66 @@ def held(tenant: Tenant, meeting_key: str) -> bool:
     with tenant.front.database.transaction(tenant.id) as session:
         meeting = session.exec(select(Meeting).where(Meeting.meeting_key == meeting_key)).one()
     return meeting.held_at is not None
+
+
+_BAD_RULES = {"rules": [{"name": "x", "action": "keep", "when": {"nonsense": True}}]}
+
+
+@pytest.mark.parametrize(("method", "end"), [("PUT", ""), ("POST", "/simulate")])
+def test_rules_are_checked_away_from_the_event_loop(
+    tenant: Tenant, user: CalendarUser, monkeypatch: pytest.MonkeyPatch, method: str, end: str
+) -> None:
+    on_the_loop: list[bool] = []
+
+    def noting_where(document: object) -> list[Finding]:
+        on_the_loop.append(asyncio._get_running_loop() is not None)
+        return check_document(document)
+
+    monkeypatch.setattr("meetbot.rules.ruleset.check_document", noting_where)
+    answer = tenant.request(method, f"/calendar/users/{user.id}/rules{end}", json=_BAD_RULES)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert on_the_loop == [False]
+
+
+@pytest.mark.parametrize(("method", "end"), [("PUT", ""), ("POST", "/simulate")])
+def test_a_strangers_rules_are_not_even_read(tenant: Tenant, user: CalendarUser, method: str, end: str) -> None:
+    path = f"/v1/calendar/users/{user.id}/rules{end}"
+    answer = tenant.front.client.request(method, path, json=_BAD_RULES)
+    assert answer.status_code == 401
+
+
+def test_of_many_faults_the_last_entry_says_that_there_are_more(tenant: Tenant, user: CalendarUser) -> None:
+    rules = [{"name": str(n), "action": "skip", "when": {"all": [{"nonsense": n}] * 40}} for n in range(5)]
+    errors = tenant.put(f"/calendar/users/{user.id}/rules", json={"rules": rules}).json()["errors"]
+    assert (len(errors), errors[-1]["code"]) == (100, "more_faults")
+
+
+@pytest.mark.parametrize("version", [True, "1", 1.0, 0])
+def test_a_version_to_go_back_to_is_a_whole_number(tenant: Tenant, user: CalendarUser, version: object) -> None:
+    path = f"/calendar/users/{user.id}/rules"
+    tenant.put(path, json=BRIEF)
+    assert tenant.post(f"{path}/rollback", json={"version": version}).status_code == 422
+    assert tenant.get(path).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "body", "own_scope"),
+    [
+        ("POST", "/rules/simulate", BRIEF, "rules:read"),
+        ("PUT", "/events/{event}/override", {"recording": "skip"}, "rules:write"),
+        ("DELETE", "/events/{event}/override", None, "rules:write"),
+    ],
+)
+def test_a_route_that_shows_events_needs_the_scope_that_reading_events_needs(
+    tenant: Tenant, user: CalendarUser, method: str, end: str, body: Any, own_scope: str
+) -> None:
+    path = f"/v1/calendar/users/{user.id}" + end.format(event=tenant.add_event(user).id)
+
+    def asked_with(*scopes: str) -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {tenant.key_with(*scopes)}"}
+        answer = tenant.front.client.request(method, path, json=body, headers=headers)
+        return answer.status_code, answer.json().get("code")
+
+    assert asked_with(own_scope) == (403, "missing_scope")
+    assert asked_with("calendars:read") == (403, "missing_scope")
+    assert asked_with(own_scope, "calendars:read") == (200, None)

@@ -200,8 +200,76 @@ def test_a_field_may_be_spelled_as_elsewhere(name: str) -> None:
 
 
 def test_our_own_name_of_a_field_wins_over_others() -> None:
-    for event in ({"allDay": True, "all_day": False}, {"all_day": False, "allDay": True, "is_all_day": True}):
-        assert answer_to(line(event))["outcome"] == "record"
+    assert answer_to(line({"visibility": "public", "sensitivity": "private"}))["facts"]["visibility"] == "public"
+
+
+@pytest.mark.parametrize("marks", [{"allDay": True, "all_day": False}, {"all_day": False, "isAllDay": True}])
+def test_of_two_marks_for_all_day_the_cautious_one_counts(marks: dict[str, bool]) -> None:
+    assert answer_to(line(marks))["reason"] == "all_day"
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        {"response": "accepted", "responseStatus": "declined"},
+        {"response": "declined", "responseStatus": "accepted"},
+        {"status": {"response": "declined"}, "response": "accepted"},
+    ],
+)
+def test_of_two_answers_of_one_person_the_cautious_one_counts(person: dict[str, Any]) -> None:
+    attendee = {"email": "owner@acme.com", **person}
+    assert answer_to(line({"attendees": [attendee]}))["reason"] == "owner_declined"
+
+
+def test_of_two_answers_beside_the_list_the_cautious_one_counts() -> None:
+    event = {"response": "accepted", "responseStatus": {"response": "declined"}}
+    assert answer_to(line(event))["reason"] == "owner_declined"
+
+
+@pytest.mark.parametrize(
+    "answer", [{"response": "declined"}, {"responseStatus": "declined"}, {"status": {"response": "declined"}}]
+)
+@pytest.mark.parametrize("attendees", [[], [{"email": "owner@acme.com", "response": "accepted"}]])
+def test_who_declined_as_the_organiser_has_declined(answer: dict[str, Any], attendees: list[dict[str, str]]) -> None:
+    event = {"organizer": {"email": "Owner+x@acme.com", **answer}, "attendees": attendees}
+    assert answer_to(line(event))["reason"] == "owner_declined"
+
+
+def test_somebody_else_who_declined_as_the_organiser_declines_for_nobody_else() -> None:
+    event = {"organizer": {"email": "ana@acme.com", "response": "declined"}}
+    assert answer_to(line(event))["outcome"] == "record"
+
+
+@pytest.mark.parametrize("event_type", ["focusTime", "outOfOffice", "workingLocation", "birthday"])
+def test_google_s_types_of_event_that_are_no_meetings_are_read(event_type: str) -> None:
+    assert answer_to(line({"eventType": event_type}))["reason"] == "no_meeting_url"
+    assert answer_to(line({"eventType": "default"}))["outcome"] == "record"
+
+
+def test_a_draft_is_no_meeting() -> None:
+    assert answer_to(line({"isDraft": True}))["reason"] == "no_meeting_url"
+
+
+@pytest.mark.parametrize(
+    "mark", [{"attendeesOmitted": True}, {"hideAttendees": True}, {"guestsCanSeeOtherGuests": False}]
+)
+def test_hidden_guests_are_read_in_the_providers_words(mark: dict[str, bool]) -> None:
+    event = {"organizer": {"email": "ana@acme.com"}, **mark}
+    assert answer_to(line(event))["facts"]["attendees_complete"] is False
+
+
+def test_guests_that_are_hidden_from_others_are_not_hidden_from_the_organiser() -> None:
+    assert answer_to(line({"hideAttendees": True}))["facts"]["attendees_complete"] is True
+
+
+@pytest.mark.parametrize(("kind", "recurring"), [("occurrence", True), ("exception", True), ("singleInstance", False)])
+def test_microsoft_s_type_says_whether_an_event_is_of_a_series(kind: str, recurring: bool) -> None:
+    assert answer_to(line({"type": kind}))["facts"]["recurring"] is recurring
+
+
+def test_an_attendee_who_is_marked_as_the_organiser_is_the_organiser() -> None:
+    event = {"organizer": None, "attendees": [{"email": "ana@boss.example", "organizer": True}]}
+    assert answer_to(line(event))["facts"]["organizer_domain"] == "boss.example"
 
 
 def test_an_answer_that_is_no_text_is_a_fault() -> None:

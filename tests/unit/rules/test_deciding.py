@@ -208,6 +208,30 @@ def test_the_owner_s_answer_comes_from_the_event_not_from_the_list() -> None:
     assert decide(declined, context, compile_rules([])).reason is ReasonCode.OWNER_DECLINED
 
 
+_SLOW_PATTERNS = [f"a[ab]{{75}}{number}c" for number in range(100)]
+
+
+def _slow_layer(action: str, source: LayerSource) -> RuleLayer:
+    rules = [
+        rule({"title": {"matches": pattern}}, action, f"{source} {number}")
+        for number, pattern in enumerate(_SLOW_PATTERNS)
+    ]
+    return RuleLayer(parse_rule_set({"rules": rules}), "1", source)
+
+
+@pytest.mark.parametrize(("letters", "rule_name"), [(200, None), (900, "behind 0")])
+def test_what_patterns_may_cost_holds_for_all_layers_together(letters: int, rule_name: str | None) -> None:
+    layers = [
+        _slow_layer("record", LayerSource.AHEAD),
+        _slow_layer("record", LayerSource.USER),
+        _slow_layer("skip", LayerSource.BEHIND),
+    ]
+    event, context = case({"title": "a" * letters})
+    assert decide(event, context, compile_rules(layers)).rule == rule_name
+    alone = decide(event, context, compile_rules(layers[:1]))
+    assert (alone.outcome, alone.rule) == ("skip", None)
+
+
 def test_a_title_too_long_to_search_is_not_recorded_because_of_a_pattern_nor_saved_from_one() -> None:
     long_title = {"title": "x" * 200_000}
     assert decided(rule({"title": {"matches": "x"}}), event=long_title).outcome == "skip"
@@ -248,3 +272,56 @@ def test_an_override_records_what_is_no_meeting_and_still_says_so() -> None:
 
 def _context(attributes: dict[str, str]) -> DecisionContext:
     return DecisionContext(OWNER, ("acme.com",), attributes, datetime(2026, 3, 2, 8, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "b@evil.com .acme.com",
+        "b@evil.com/.acme.com",
+        "b@evil.com>.acme.com",
+        "b@x\0.acme.com",
+        "b@x\n.acme.com",
+        "b@x\t.acme.com",
+        "b@x\u2028.acme.com",
+        "b@\tacme.com",
+        "b@\N{NO-BREAK SPACE}acme.com",
+        "b\t@acme.com",
+        "b\n@acme.com",
+        "b\0@acme.com",
+        "b@.acme.com",
+        "b@acme..com.acme.com",
+        "b@" + "x" * 64 + ".acme.com",
+    ],
+)
+def test_who_has_only_what_ends_like_a_domain_is_neither_internal_nor_external(address: str) -> None:
+    event = {"attendees": [{"email": address}]}
+    assert not matches({"internal": True}, event)
+    assert not matches({"external": True}, event)
+
+
+@pytest.mark.parametrize(
+    "address", ["b@eu.acme.com", "B@ACME.com.", " b@acme.com\n", '"b c"@acme.com', "b@x_y.acme.com"]
+)
+def test_who_is_under_an_internal_domain_is_internal_however_it_is_written(address: str) -> None:
+    assert matches({"internal": True}, {"attendees": [{"email": address}]})
+
+
+def test_a_rule_that_skips_a_domain_finds_it_at_the_end_of_a_malformed_address_too() -> None:
+    skipping = rule({"attendee_domains": {"any_of": ["lawfirm.example"]}}, "skip", "lawyers")
+    event = {"attendees": [{"email": "b@x/.lawfirm.example"}]}
+    assert decided(skipping, rule(EVERYTHING, name="all"), event=event).rule == "lawyers"
+
+
+@pytest.mark.parametrize(
+    "test", [{"matches": "^hr@"}, {"contains": "hr@acme"}, {"matches": r"hr\+2026@"}, {"in": ["hr@acme.com"]}]
+)
+@pytest.mark.parametrize("organizer", ["hr+2026@acme.com", "HR+2026@Acme.com"])
+def test_an_organiser_is_found_with_and_without_the_tag(test: dict[str, object], organizer: str) -> None:
+    assert matches({"organizer_email": test}, {"organizer": {"email": organizer}})
+
+
+def test_a_tag_and_a_domain_of_two_spellings_are_told_apart_together() -> None:
+    event = {"organizer": {"email": "hr+2026@xn--mnchen-3ya.de"}}
+    assert matches({"organizer_email": {"matches": "^hr@münchen"}}, event)
+    assert matches({"organizer_email": {"contains": "hr+2026@münchen"}}, event)

@@ -196,6 +196,8 @@ def test_every_fault_of_the_set_is_told_with_its_exact_path() -> None:
         ),
         ({"start": {"from": "09:00", "timezone": "../etc/passwd"}}, "start.timezone", "bad_timezone", "IANA"),
         ({"start": {"from": "09:00", "timezone": "America"}}, "start.timezone", "bad_timezone", "IANA"),
+        ({"start": {"from": "09:00", "timezone": "Factory"}}, "start.timezone", "bad_timezone", "IANA"),
+        ({"start": {"from": "09:00", "timezone": "localtime"}}, "start.timezone", "bad_timezone", "IANA"),
         ({"start": {"from": "09:00", "zone": "UTC"}}, "start.zone", "unknown_test", "'timezone'"),
     ],
 )
@@ -246,6 +248,38 @@ def test_the_patterns_of_a_set_are_bounded_together() -> None:
     rules = [rule({"title": {"matches": ".{0,190}x"}}, name=f"rule {number}") for number in range(30)]
     parse_rule_set({"rules": rules[:5]})
     assert [fault.code for fault in faults_of({"rules": rules})] == ["too_many"]
+
+
+def test_the_pattern_that_passes_the_bound_is_named_and_none_after_it_is_compiled() -> None:
+    rules = [rule({"title": {"matches": ".{0,190}x"}}, name=f"rule {number}") for number in range(7)]
+    rules.append(rule({"title": {"matches": "("}}, name="never looked at"))
+    (fault,) = faults_of({"rules": rules})
+    assert (fault.path, fault.code) == ("rules.5.when.title.matches", "too_many")
+    assert "more than 10000 steps together" in fault.message
+
+
+def test_patterns_that_are_too_large_each_count_towards_the_bound() -> None:
+    rules = [rule({"title": {"matches": "(?:.?){900}z"}}, name=f"rule {number}") for number in range(100)]
+    assert [fault.code for fault in faults_of({"rules": rules})][-1] == "too_many"
+    assert len(faults_of({"rules": rules})) < 10
+
+
+def test_a_hundred_rules_with_a_pattern_each_are_taken() -> None:
+    pattern = r"\b(doctor|dentist|therapy|performance review|grievance %d)\b"
+    rules = [rule({"title": {"matches": pattern % number}}, name=f"rule {number}") for number in range(100)]
+    assert len(parse_rule_set({"rules": rules}).rules) == 100
+
+
+def test_of_more_than_a_hundred_faults_the_last_entry_says_that_there_are_more() -> None:
+    rules = [rule({"all": [{"intrenal": True}] * 40}, name=f"rule {number}") for number in range(5)]
+    faults = faults_of({"rules": rules})
+    assert len(faults) == 100
+    assert faults[-1] == Fault("", "more_faults", "there are more faults; the first 99 are listed")
+
+
+def test_a_hundred_faults_are_all_told() -> None:
+    rules = [rule({"all": [{"intrenal": True}] * 50}, name=f"rule {number}") for number in range(2)]
+    assert [fault.code for fault in faults_of({"rules": rules})] == ["unknown_fact"] * 100
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\0b", 7, None])

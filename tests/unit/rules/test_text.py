@@ -5,11 +5,21 @@ from __future__ import annotations
 import pytest
 
 from meetbot.rules.addresses import canonical_domain, is_calendar_domain, parse_address, rule_domain, rule_identity
-from meetbot.rules.text import LARGEST_PROGRAM, BadPattern, compile_pattern, fold, searchable
+from meetbot.rules.text import (
+    LARGEST_PROGRAM,
+    LARGEST_PROGRAMS_TOTAL,
+    MOST_WORK,
+    STEPS_OF_A_SEARCH,
+    BadPattern,
+    Searches,
+    compile_pattern,
+    fold,
+    searchable,
+)
 
 
 def found(pattern: str, text: str) -> bool:
-    return compile_pattern(pattern).found_in(searchable(text), undecided=False)
+    return compile_pattern(pattern).found_in(searchable(text))
 
 
 @pytest.mark.parametrize(
@@ -40,25 +50,56 @@ def test_a_pattern_that_compiles_to_too_much_is_refused(pattern: str) -> None:
         compile_pattern(pattern)
 
 
+def searches_for(*patterns: str) -> Searches:
+    searches = Searches()
+    for pattern in patterns:
+        searches.add(compile_pattern(pattern))
+    return searches
+
+
 @pytest.mark.parametrize("pattern", ["(a+)+$", r"^(\w+\s?)*$", "(a|aa)*b", "[ab]*a[ab]{150}c", ".{0,190}x", "(x*)*y"])
-def test_what_a_search_may_cost_is_bounded_by_pattern_and_text(pattern: str) -> None:
-    compiled = compile_pattern(pattern)
-    program = compiled.plain
-    assert program.size <= LARGEST_PROGRAM
-    assert program.size * program.longest_text <= 20_000_000
-    assert program.longest_text >= 5_000
-    text = searchable("a" * (program.longest_text + 1))
-    assert compiled.found_in(text, undecided=True)
-    assert not compiled.found_in(text, undecided=False)
+def test_what_the_searches_of_one_decision_may_cost_is_bounded_by_patterns_and_text_together(pattern: str) -> None:
+    steps = compile_pattern(pattern).plain.steps
+    assert steps <= LARGEST_PROGRAM + STEPS_OF_A_SEARCH
+    for times in (20, 40):
+        longest = MOST_WORK // (times * steps)
+        searches = searches_for(*[pattern] * times)
+        assert searches.can_search(searchable("a" * longest))
+        assert not searches.can_search(searchable("a" * (longest + 1)))
 
 
-def test_a_text_with_many_marks_is_bounded_as_well() -> None:
-    compiled = compile_pattern("(?:" + r"\b" * 30 + "ä|ö)+$")
+def test_three_rule_sets_at_their_limit_search_a_title_of_two_hundred_characters() -> None:
+    pattern = "a[ab]{89}c"
+    steps = compile_pattern(pattern).plain.steps
+    searches = searches_for(*[pattern] * (3 * LARGEST_PROGRAMS_TOTAL // steps))
+    assert searches.can_search(searchable("a" * 200))
+
+
+def test_a_hundred_ordinary_patterns_search_a_title_of_four_hundred_characters() -> None:
+    patterns = [f"a[ab]{{{repeated}}}c" for repeated in range(45, 95)] * 2
+    assert 50 <= compile_pattern(patterns[0]).plain.steps - STEPS_OF_A_SEARCH <= 60
+    assert searches_for(*patterns).can_search(searchable("a" * 400))
+
+
+def test_the_marks_of_a_text_count_as_well() -> None:
+    pattern = "(?:" + r"\b" * 30 + "ä|ö)+$"
     long_text = searchable("ä" * 4_000)
+    compiled = compile_pattern(pattern)
     assert compiled.for_marked is not None
-    assert len(long_text[0].marked(compiled.marks)) > compiled.for_marked.longest_text
-    assert compiled.found_in(long_text, undecided=True)
-    assert not compiled.found_in(long_text, undecided=False)
+    marked = long_text[0].marked(compiled.marks)
+    assert compiled.for_marked.steps * len(marked) > MOST_WORK
+    assert not searches_for(pattern).can_search(long_text)
+
+
+def test_the_work_of_marked_searches_is_what_they_will_be_given() -> None:
+    pattern = r"\b\bärztin\b"
+    compiled = compile_pattern(pattern)
+    assert compiled.for_marked is not None
+    letters = 1
+    while searches_for(pattern).can_search(searchable("ä" * letters * 2)):
+        letters *= 2
+    fits, too_long = (searchable("ä" * number)[0].marked(compiled.marks) for number in (letters, letters * 2))
+    assert compiled.for_marked.steps * len(fits) <= MOST_WORK < compiled.for_marked.steps * len(too_long)
 
 
 def test_lone_surrogates_end_no_search() -> None:
