@@ -13,7 +13,7 @@ from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from meetbot.bots.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest
+from meetbot.orchestration import BotOrder, BotStep, DispatchOutcome, DispatchRequest
 from meetbot.storage.tables import BotClaim, Dispatch
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
 from tests.rig import Rig
@@ -73,9 +73,7 @@ def test_a_meeting_cancelled_while_the_backend_takes_nothing_makes_no_job_once_i
 def test_a_meeting_cancelled_after_an_answer_was_lost_takes_the_bot_back(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
-    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
-    with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+    lose_the_answer(rig, key, order)
     rig.sandbox.cancel(event)
     rig.sync(user)
     rig.bot_activities.schedule(rig.ref(key))
@@ -215,12 +213,17 @@ def test_intent_and_claim_rows_tell_what_was_done(rig: Rig) -> None:
     assert (claim.calendar_user_id, claim.acknowledged_digest) == (user, claim.target_digest)
 
 
-def test_a_bot_whose_backend_reports_before_our_own_bookkeeping_is_told_of_as_dispatched(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+def lose_the_answer(rig: Rig, key: str, order: BotOrder) -> None:
+    """The backend takes the bot, and we do not hear of it."""
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
         dispatch(rig, key, order)
+
+
+def test_a_bot_whose_backend_reports_before_our_own_bookkeeping_is_told_of_as_dispatched(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
     report(rig, "job.status_changed", "joining", delivery="dlv_1")
     report(rig, "job.status_changed", "in_call", delivery="dlv_2")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
@@ -229,9 +232,7 @@ def test_a_bot_whose_backend_reports_before_our_own_bookkeeping_is_told_of_as_di
 def test_a_bot_first_reported_in_the_call_is_told_of_as_dispatched_before_it_is_as_joined(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
-    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
-    with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+    lose_the_answer(rig, key, order)
     report(rig, "job.status_changed", "in_call")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
     (told,) = [data for event_type, data in rig.told() if event_type == "bot.dispatched"]
@@ -251,9 +252,7 @@ def test_a_bot_is_told_of_as_dispatched_once_where_its_report_overtakes_the_back
 def test_a_report_that_overtakes_our_bookkeeping_notes_what_the_backend_took_and_when(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
-    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
-    with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+    lose_the_answer(rig, key, order)
     report(rig, "job.status_changed", "joining")
     (bot,), (job,) = rig.bots(), rig.sandbox.jobs()
     with rig.read() as session:
@@ -317,9 +316,7 @@ def test_a_refusal_of_an_earlier_asking_does_not_fail_the_bot_that_was_moved_mea
 def test_a_bot_whose_first_answer_was_lost_is_taken_back_though_asking_again_was_turned_away(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
-    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
-    with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+    lose_the_answer(rig, key, order)
     rig.sandbox.fault(path="/backend/api/v1/jobs", times=1, status=503)
     with pytest.raises(BackendUnavailable):
         dispatch(rig, key, order)
