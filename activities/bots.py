@@ -33,11 +33,16 @@ class BotActivities:
     def leave(self, ref: MeetingRef) -> BotOrder:
         """Call the bot back or out of the meeting, then take stock: gone for good, or to be sent again."""
         with self._services.database.transaction(ref.tenant_id) as session:
+            bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
             dispatch = bots.dispatch_of(session, bot) if bot else None
             request = stock.backend_request(session, bot) if bot else None
+            is_out = dispatch is not None and dispatch.state in ("intended", "accepted")
+            if dispatch is not None and is_out:
+                # From now on, what its backend reports is the answer to this, and no end of its own.
+                dispatch.left_at = self._services.clock()
         failure = None
-        if bot and dispatch and request and dispatch.state in ("intended", "accepted"):
+        if bot and dispatch and request and is_out:
             failure = self._call_back(bot, dispatch, request)
         with self._services.database.transaction(ref.tenant_id) as session:
             self._settle_after_leaving(session, ref, bot, failure)
@@ -105,7 +110,8 @@ class BotActivities:
             bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
             bot = session.get_one(Bot, (seen.tenant_id, seen.id), populate_existing=True)
             dispatch = bots.dispatch_of(session, bot)
-            if dispatch is None:
+            if dispatch is None or (bot.generation, bot.backend_bot_id) != (seen.generation, seen.backend_bot_id):
+                # The answer is about one that was called back meanwhile.
                 return
             if progress is not None:
                 reports.apply_progress(session, bot, dispatch, progress, now=now)

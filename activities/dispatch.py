@@ -42,9 +42,11 @@ class Armed:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """``surely_untaken``: the backend has not been asked yet, or has turned every asking away."""
+    """``surely_untaken``: the backend has not been asked yet, or has turned every asking away. ``written_at`` tells it from
+    the intent of another attempt."""
 
     surely_untaken: bool
+    written_at: datetime
 
 
 class DispatchActivity:
@@ -67,6 +69,7 @@ class DispatchActivity:
     def _dispatch_as_it_stands(self, request: DispatchRequest) -> DispatchResult:
         armed = self._arm(request)
         if armed is None:
+            self._call_back_unwanted(request)
             return DispatchResult(DispatchOutcome.CHANGED)
         stopped = self._recheck(armed, request)
         if stopped is not None:
@@ -150,7 +153,7 @@ class DispatchActivity:
         now = self._services.clock()
         earlier = bots.dispatch_of(session, bot)
         if earlier is not None:
-            intent = Intent(surely_untaken=earlier.state == "untaken")
+            intent = Intent(earlier.state == "untaken", now)
             earlier.state, earlier.requested_at = "intended", now
             return intent
         session.add(
@@ -164,7 +167,7 @@ class DispatchActivity:
                 requested_at=now,
             )
         )
-        return Intent(surely_untaken=True)
+        return Intent(True, now)
 
     def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
         """Rules, attributes or an override may have changed since the calendar user's last sync: the last word counts."""
@@ -177,15 +180,19 @@ class DispatchActivity:
         try:
             created = self._services.backend.create(backend_request)
         except BackendRefused as error:
-            return self._note_refusal(request, error.code)
+            if intent.surely_untaken:
+                return self._note_refusal(request, error.code)
+            # An earlier asking may have been heard: if so, its bot reports; until then the refusal says nothing of it.
+            doubt = BackendUnavailable(error.code, "refused, after an asking whose answer was lost")
+            self._note_trouble(request, doubt, intent)
+            raise doubt from error
         except BackendUnavailable as error:
             # Should it never come to be, this is why.
             self._note_trouble(request, error, intent)
             raise
         if self._note_taken(request, created.id, asked_at):
             return DispatchResult(DispatchOutcome.DISPATCHED)
-        # Called back or given up while the backend was being asked: nobody else would tell this one to leave.
-        self._services.backend.cancel(created.id)
+        self._call_back_unwanted(request)
         return DispatchResult(DispatchOutcome.CHANGED)
 
     def _note_taken(self, request: DispatchRequest, backend_bot_id: str, asked_at: datetime) -> bool:
@@ -194,11 +201,26 @@ class DispatchActivity:
             bot, dispatch = _as_asked(session, request)
             if dispatch.state == "accepted":
                 return True
-            if bot.generation != request.generation or BotState(bot.state) in TERMINAL_STATES:
-                dispatch.backend_bot_id = backend_bot_id
+            if _is_given_up(bot, request):
+                # Nobody else tells this one to leave, so that it stands as one that is still out.
+                dispatch.state, dispatch.backend_bot_id = "intended", backend_bot_id
                 return False
             stock.note_taken(session, bot, dispatch, backend_bot_id, at=asked_at)
             return True
+
+    def _call_back_unwanted(self, request: DispatchRequest) -> None:
+        """The bot that the backend took after we had given it up, in this attempt or in one that could not finish."""
+        with self._services.database.transaction(request.tenant_id) as session:
+            bot = session.get_one(Bot, (request.tenant_id, request.bot_id))
+            dispatch = session.get(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
+            is_out = dispatch is not None and dispatch.state == "intended"
+            unwanted = dispatch.backend_bot_id if dispatch is not None and is_out else None
+        if unwanted is None or not _is_given_up(bot, request):
+            return
+        self._services.backend.cancel(unwanted)
+        with self._services.database.transaction(request.tenant_id) as session:
+            _, dispatch = _as_asked(session, request)
+            dispatch.state, dispatch.left_at = "left", self._services.clock()
 
     def _note_refusal(self, request: DispatchRequest, code: str) -> DispatchResult:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -217,7 +239,8 @@ class DispatchActivity:
                 return
             bot.failure_code = error.code
             # An earlier asking may have been heard though its answer was lost, whatever became of this one.
-            if error.nothing_done and intent.surely_untaken:
+            is_the_last = dispatch.requested_at == intent.written_at
+            if error.nothing_done and intent.surely_untaken and is_the_last:
                 dispatch.state = "untaken"
 
 
@@ -230,6 +253,10 @@ def _as_asked(session: Session, request: DispatchRequest) -> tuple[Bot, Dispatch
 
 def _awaits(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
+
+
+def _is_given_up(bot: Bot, request: DispatchRequest) -> bool:
+    return bot.generation != request.generation or BotState(bot.state) in TERMINAL_STATES
 
 
 def _joining_at(request: BotRequest, instant: datetime) -> BotRequest:

@@ -114,7 +114,8 @@ async def _still_wanted(
         f" and CloseTime > '{(datetime.now(UTC) - _LOOKING_BACK).isoformat()}'"
     )
     listing = client.list_workflows(ended, limit=_BATCH, rpc_timeout=_LISTING_TIMEOUT)
-    named = {tuple(execution.id.split("/", 2)[1:]) async for execution in listing}
+    split = [execution.id.split("/", 2) async for execution in listing]
+    named = {(parts[1], parts[2]) for parts in split if len(parts) == 3}
     if not named:
         return []
     tenants, ids = zip(*sorted(named), strict=True)

@@ -129,7 +129,8 @@ class SyncActivities:
                     found.append(now_there)
         if not found and not unchanged:
             # All that were asked for are gone, so the listing is to be believed about the others too.
-            gone += [event.id for event in soonest[_MAX_LOOKED_UP:]]
+            # Those without a usable start may never have been in it.
+            gone += [event.id for event in soonest[_MAX_LOOKED_UP:] if event.start_at is not None]
         return found, gone
 
     def _look_up_one(self, user: CalendarUserContext, event: StoredEvent) -> ChangedEvent:

@@ -21,7 +21,7 @@ from meetbot.rules import (
     RuleLayer,
     compile_rules,
     decide,
-    parse_rule_set,
+    stored_rule_set,
 )
 from meetbot.storage.events import Identity
 
@@ -111,7 +111,7 @@ def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
     return compile_rules(
         [
             RuleLayer(
-                rules=parse_rule_set(orjson.loads(stored.body)),
+                rules=stored_rule_set(orjson.loads(stored.body)),
                 version=str(stored.version),
                 source=LayerSource(stored.layer),
             )

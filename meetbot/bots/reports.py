@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -26,6 +26,8 @@ _OWN_EVENTS = {
     BotState.FAILED: "bot.failed",
 }
 _MAX_ID = 200
+# Far longer than one attempt and the pause before the next.
+_CALLED_BACK_WITHIN = timedelta(minutes=5)
 _TAKE = text(
     """
     insert into backend_report (tenant_id, backend, delivery_id) values (:tenant_id, 'meetbot', :delivery_id)
@@ -107,7 +109,7 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
         return
     if reported.recorded_seconds is not None:
         bot.recorded_seconds = reported.recorded_seconds
-    if BotState(bot.state) in TERMINAL_STATES:
+    if BotState(bot.state) in TERMINAL_STATES or _is_being_called_back(dispatch, now):
         return
     if BotState(bot.state) is BotState.DISPATCHING:
         # Faster than the answer to our asking, which may never come.
@@ -145,6 +147,11 @@ def _relay(
         dispatch.ended_at = now
     session.flush()
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
+
+
+def _is_being_called_back(dispatch: Dispatch, now: datetime) -> bool:
+    """Then whoever calls it back says what becomes of it: cancelled, or sent again. Each attempt notes when it began."""
+    return dispatch.left_at is not None and now - dispatch.left_at < _CALLED_BACK_WITHIN
 
 
 def _is_ahead(reported: BotState, known: BotState) -> bool:

@@ -16,7 +16,7 @@ from meetbot.rules.deciding import (
 )
 from meetbot.rules.facts import AttributeValue, DecisionContext, Json, Override
 from meetbot.rules.language import Action
-from meetbot.rules.ruleset import Rule, RuleSetBody, parse_rule_set
+from meetbot.rules.ruleset import Rule, RuleSetBody, parse_rule_set, stored_rule_set
 
 __all__ = [
     "Action",
@@ -36,4 +36,5 @@ __all__ = [
     "compile_rules",
     "decide",
     "parse_rule_set",
+    "stored_rule_set",
 ]

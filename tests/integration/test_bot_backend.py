@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,49 +9,14 @@ import pytest
 from sqlmodel import select
 
 from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
-from meetbot.bots.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotOrder, BotStep, DispatchOutcome, DispatchRequest
+from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest
 from meetbot.storage.tables import BotClaim, Dispatch
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
+from tests.integration.slow_backend import SlowBackend, lose_the_answer, slowly, told_of_the_bot
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
-
-
-class SlowBackend:
-    """The rig's backend, with something happening between its taking a bot and our hearing of it."""
-
-    def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
-        self._backend = rig.services.backend
-        self._meanwhile = meanwhile
-        self.name, self.idempotency = self._backend.name, self._backend.idempotency
-
-    def create(self, request: BotRequest) -> BackendBot:
-        created = self._backend.create(request)
-        self._meanwhile()
-        return created
-
-    def look_up(self, request: BotRequest) -> BackendBot | None:
-        return self._backend.look_up(request)
-
-    def cancel(self, backend_bot_id: str) -> None:
-        self._backend.cancel(backend_bot_id)
-
-    def progress(self, backend_bot_id: str) -> BackendBot:
-        return self._backend.progress(backend_bot_id)
-
-
-def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:
-    services = replace(rig.services, backend=SlowBackend(rig, meanwhile))
-    return DispatchActivity(services, sleep_until=rig.clock.sleep_until)
-
-
-def told_of_the_bot(rig: Rig) -> list[str]:
-    """What was told of bots, in the order in which it is to be read."""
-    told = [(data["sequence"], event_type) for event_type, data in rig.told() if event_type.startswith("bot.")]
-    return [event_type for _, event_type in sorted(told)]
 
 
 def test_a_meeting_cancelled_while_the_backend_takes_nothing_makes_no_job_once_it_does(rig: Rig) -> None:
@@ -211,13 +175,6 @@ def test_intent_and_claim_rows_tell_what_was_done(rig: Rig) -> None:
         (claim,) = session.exec(select(BotClaim)).all()
     assert (intent.meeting_key, intent.generation, intent.state) == (key, 1, "accepted")
     assert (claim.calendar_user_id, claim.acknowledged_digest) == (user, claim.target_digest)
-
-
-def lose_the_answer(rig: Rig, key: str, order: BotOrder) -> None:
-    """The backend takes the bot, and we do not hear of it."""
-    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
-    with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
 
 
 def test_a_bot_whose_backend_reports_before_our_own_bookkeeping_is_told_of_as_dispatched(rig: Rig) -> None:

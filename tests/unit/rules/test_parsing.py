@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from meetbot.errors import Fault, InvalidInput
-from meetbot.rules import RuleSetBody, parse_rule_set
+from meetbot.rules import RuleLayer, RuleSetBody, compile_rules, parse_rule_set, stored_rule_set
 from meetbot.rules.checking import check_document
+from meetbot.rules.deciding import LayerSource
 from meetbot.rules.language import EXAMPLE
 from tests.unit.rules.shared import rule
 
@@ -256,6 +257,13 @@ def test_the_pattern_that_passes_the_bound_is_named_and_none_after_it_is_compile
     (fault,) = faults_of({"rules": rules})
     assert (fault.path, fault.code) == ("rules.5.when.title.matches", "too_many")
     assert "more than 10000 steps together" in fault.message
+
+
+def test_a_rule_set_that_was_stored_before_a_limit_became_tighter_still_decides() -> None:
+    document = {"rules": [rule({"title": {"matches": "(?:ab|cd){60}x"}}, name=f"rule {n}") for n in range(60)]}
+    assert faults_of(document)[-1].code == "too_many"
+    compiled = compile_rules([RuleLayer(stored_rule_set(document), "rsv_1", LayerSource.USER)])
+    assert len(compiled.rules) == 60
 
 
 def test_patterns_that_are_too_large_each_count_towards_the_bound() -> None:

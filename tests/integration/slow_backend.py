@@ -1,0 +1,56 @@
+"""A backend with which something happens while it is being asked, and what was told of its bots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from activities.dispatch import DispatchActivity
+from meetbot.bots.base import BackendBot, BotRequest
+from meetbot.errors import BackendUnavailable
+from meetbot.orchestration import BotOrder
+from tests.integration.meetings import dispatch
+from tests.rig import Rig
+
+
+class SlowBackend:
+    """The rig's backend, with something happening between its taking a bot and our hearing of it."""
+
+    def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
+        self._backend = rig.services.backend
+        self._meanwhile = meanwhile
+        self.name, self.idempotency = self._backend.name, self._backend.idempotency
+
+    def create(self, request: BotRequest) -> BackendBot:
+        created = self._backend.create(request)
+        self._meanwhile()
+        return created
+
+    def look_up(self, request: BotRequest) -> BackendBot | None:
+        return self._backend.look_up(request)
+
+    def cancel(self, backend_bot_id: str) -> None:
+        self._backend.cancel(backend_bot_id)
+
+    def progress(self, backend_bot_id: str) -> BackendBot:
+        return self._backend.progress(backend_bot_id)
+
+
+def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:
+    services = replace(rig.services, backend=SlowBackend(rig, meanwhile))
+    return DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+
+
+def told_of_the_bot(rig: Rig) -> list[str]:
+    """What was told of bots, in the order in which it is to be read."""
+    told = [(data["sequence"], event_type) for event_type, data in rig.told() if event_type.startswith("bot.")]
+    return [event_type for _, event_type in sorted(told)]
+
+
+def lose_the_answer(rig: Rig, key: str, order: BotOrder) -> None:
+    """The backend takes the bot, and we do not hear of it."""
+    rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)

@@ -1,0 +1,191 @@
+"""Calling a bot back while its backend, another attempt or our own death interferes: never two bots, never none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from activities.bots import BotActivities
+from activities.dispatch import DispatchActivity
+from meetbot.bots.base import BackendBot, BotRequest
+from meetbot.errors import BackendUnavailable
+from meetbot.orchestration import BotStep, DispatchRequest
+from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
+from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
+from tests.rig import Rig
+
+pytestmark = pytest.mark.stack
+
+_JOBS = "/backend/api/v1/jobs"
+_OVER = ("cancelled", "completed", "failed")
+
+
+class Died(BaseException):
+    """What a killed worker does: nothing more."""
+
+
+def live_jobs(rig: Rig) -> int:
+    return sum(job["status"] not in _OVER for job in rig.sandbox.jobs())
+
+
+def bots_with(rig: Rig, backend: SlowBackend) -> BotActivities:
+    return BotActivities(replace(rig.services, backend=backend))
+
+
+class TellsOfCancelling(SlowBackend):
+    """Reports that the bot is cancelled before it answers our asking for that."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig, lambda: None)
+        self._rig = rig
+
+    def cancel(self, backend_bot_id: str) -> None:
+        super().cancel(backend_bot_id)
+        report(self._rig, "job.status_changed", "cancelled")
+
+
+class Deadly(SlowBackend):
+    def cancel(self, backend_bot_id: str) -> None:
+        super().cancel(backend_bot_id)
+        raise Died
+
+
+def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_back_first(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, starts_in_minutes=120)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=-30)
+    rig.sync(user)
+    renewed = bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
+    assert (renewed.step, renewed.bot_id) == (BotStep.WAIT, order.bot_id)
+    assert "bot.failed" not in told_of_the_bot(rig)
+
+
+@pytest.mark.parametrize("shift_minutes", [-30, 60])
+def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
+    user, event = connected_with_meeting(rig, starts_in_minutes=120)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=shift_minutes)
+    rig.sync(user)
+    with pytest.raises(Died):
+        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+    report(rig, "job.status_changed", "cancelled")
+    renewed = rig.bot_activities.leave(rig.ref(key))
+    assert (renewed.step, renewed.bot_id) == (BotStep.WAIT, order.bot_id)
+    assert "bot.failed" not in told_of_the_bot(rig)
+
+
+def test_a_backend_is_heard_again_where_calling_back_was_given_up(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+    rig.sandbox.fault(path=_JOBS, status=503)
+    with pytest.raises(BackendUnavailable):
+        rig.bot_activities.leave(rig.ref(key))
+    report(rig, "job.status_changed", "joining", delivery="dlv_1")
+    assert [bot.state for bot in rig.bots()] == ["dispatched"]
+    rig.clock.offset += timedelta(minutes=6)
+    report(rig, "job.status_changed", "in_call", delivery="dlv_2")
+    assert [bot.state for bot in rig.bots()] == ["in_call"]
+
+
+def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path=_JOBS, times=1, status=500)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
+    assert told_of_the_bot(rig) == ["bot.scheduled", "bot.cancelled"]
+
+
+def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_next_ones(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+
+    class Stalled(SlowBackend):
+        def progress(self, backend_bot_id: str) -> BackendBot:
+            rig.sandbox.change(event, shift_minutes=60)
+            rig.sync(user)
+            again = rig.bot_activities.leave(rig.ref(key))
+            said = super().progress(backend_bot_id)
+            dispatch(rig, key, again)
+            return said
+
+    bots_with(rig, Stalled(rig, lambda: None)).follow(rig.ref(key))
+    (bot,) = rig.bots()
+    assert (bot.state, bot.generation) == ("dispatched", 2)
+    assert live_jobs(rig) == 1
+
+
+def test_a_refusal_after_a_lost_answer_ends_no_bot_that_may_be_out(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    rig.sandbox.fault(path=_JOBS, times=1, status=402)
+    with pytest.raises(BackendUnavailable, match="backend_refused_402"):
+        dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+    again = rig.bot_activities.leave(rig.ref(key))
+    dispatch(rig, key, again)
+    assert [bot.state for bot in rig.bots()] == ["dispatched"]
+    assert live_jobs(rig) == 1
+
+
+def test_an_attempt_that_was_turned_away_does_not_say_so_of_a_later_one_whose_answer_was_lost(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+
+    class Stalled(SlowBackend):
+        def create(self, request: BotRequest) -> BackendBot:
+            rig.sandbox.fault(path=_JOBS, times=1, status=503)
+            try:
+                return self._backend.create(request)
+            except BackendUnavailable:
+                lose_the_answer(rig, key, order)
+                raise
+
+    stalled = replace(rig.services, backend=Stalled(rig, lambda: None))
+    with pytest.raises(BackendUnavailable):
+        DispatchActivity(stalled, sleep_until=rig.clock.sleep_until).dispatch(
+            DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+        )
+    assert live_jobs(rig) == 1
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert live_jobs(rig) == 0
+
+
+def test_an_unwanted_bot_is_called_back_again_where_the_first_time_failed(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    deaf = [True]
+
+    class Deaf(SlowBackend):
+        def cancel(self, backend_bot_id: str) -> None:
+            if deaf:
+                deaf.pop()
+                raise BackendUnavailable("backend_answered_500", "no")
+            super().cancel(backend_bot_id)
+
+    def give_up() -> None:
+        rig.clock.sleep_until(order.end_at or rig.clock())
+        rig.bot_activities.schedule(rig.ref(key))
+
+    services = replace(rig.services, backend=Deaf(rig, give_up))
+    activity = DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+    request = DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+    with pytest.raises(BackendUnavailable):
+        activity.dispatch(request)
+    activity.dispatch(request)
+    assert live_jobs(rig) == 0
