@@ -6,10 +6,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+_PATIENCE_MS = 30_000
+# A bound for machines with other work, not an expectation.
+expect.set_options(timeout=_PATIENCE_MS)
 
 needs_a_browser = [
     pytest.mark.browser,
@@ -31,6 +35,6 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     # A context, so that a test can open a second page beside it.
     context = browser.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE_MS)
     yield context.new_page()
     context.close()
