@@ -213,9 +213,10 @@ class DispatchActivity:
         with self._services.database.transaction(request.tenant_id) as session:
             bot = session.get_one(Bot, (request.tenant_id, request.bot_id))
             dispatch = session.get(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
-            is_out = dispatch is not None and dispatch.state == "intended"
-            unwanted = dispatch.backend_bot_id if dispatch is not None and is_out else None
-        if unwanted is None or not _is_given_up(bot, request):
+            if dispatch is None or dispatch.state != "intended" or not _is_given_up(bot, request):
+                return
+            unwanted = dispatch.backend_bot_id
+        if unwanted is None:
             return
         self._services.backend.cancel(unwanted)
         with self._services.database.transaction(request.tenant_id) as session:

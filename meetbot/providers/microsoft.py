@@ -285,7 +285,7 @@ def _grant(answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> Tok
         access_token=answer.access_token,
         expires_at=answer.expires_at,
         refresh_token=answer.refresh_token,
-        scopes=asked if answer.scopes is None else answer.scopes,
+        scopes=answer.granted(asked),
         subject=f"{directory_id}:{object_id}" if directory_id and object_id else exact(claims.get("sub"), ID_LIMIT),
         email=address(claims.get("email")) or address(claims.get("preferred_username")),
         directory_id=directory_id,

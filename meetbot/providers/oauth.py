@@ -84,6 +84,9 @@ class TokenAnswer:
     scopes: frozenset[str] | None
     id_token: object
 
+    def granted(self, asked: frozenset[str]) -> frozenset[str]:
+        return asked if self.scopes is None else self.scopes
+
     def __repr__(self) -> str:
         return f"TokenAnswer(expires_at={self.expires_at.isoformat()})"
 
