@@ -1,4 +1,4 @@
-"""The embedded servers as pytest fixtures: the real PostgreSQL, OpenBao and Temporal, one of each per test process.
+"""The embedded servers as pytest fixtures: the real PostgreSQL and OpenBao, one of each per test process, and Temporal.
 
 Import the fixtures into a ``conftest.py``; each server starts when the first test asks for it.
 """
@@ -83,9 +83,13 @@ def vault_service(stack_directory: Path) -> Iterator[VaultService]:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def temporal_address(stack_directory: Path) -> Iterator[str]:
-    """A Temporal server in memory, with our search attributes and task queue fairness, as ``host:port``."""
+    """A Temporal server in memory, with our search attributes and task queue fairness, as ``host:port``.
+
+    Each test has its own, which takes a quarter of a second: task queues have the same names everywhere, so that one test's
+    workers would take up the workflows that another left behind.
+    """
     ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
     server = start_temporal(None, logs=stack_directory / "logs", ports=ports)
     try:

@@ -75,8 +75,9 @@ class OutOfScript(ApplicationError):
 class PlayedActivities:
     """All activities of the two workflows by their names; what they answer is up to ``answer``."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tenant_id: str) -> None:
         self._answer = answer
+        self._tenant_id = tenant_id
         self.calls: list[Call] = []
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -105,6 +106,8 @@ class PlayedActivities:
         call = Call(info.activity_type, info.current_attempt_scheduled_time, request)
         self.calls.append(call)
         try:
+            # A workflow that another test left on the server would be played to the end here, and counted.
+            assert request.tenant_id == self._tenant_id, f"{request.tenant_id} is not of this stage"
             answer = await self._answer(call)
             assert isinstance(answer, kind)
         except (AssertionError, OutOfScript) as error:
@@ -224,8 +227,9 @@ async def staged(
     skipping: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> AsyncIterator[Stage]:
     """Our workers on a server, as the worker process makes them, with played activities."""
-    played = PlayedActivities(answer)
-    stage = Stage(client, played, tenant_id or f"tnt_{next(_tenant_numbers)}", skipping)
+    tenant_id = tenant_id or f"tnt_{next(_tenant_numbers)}"
+    played = PlayedActivities(answer, tenant_id)
+    stage = Stage(client, played, tenant_id, skipping)
     of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
     around = [FailureBoundary(), Heartbeats()]
     async with (
