@@ -352,7 +352,7 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         return result
 
     async with (
-        staged(client, answer) as stage,
+        staged(client, answer, tenant_ids=list(tenants)) as stage,
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[FailureBoundary()]),
     ):

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import itertools
 import sysconfig
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,9 +75,9 @@ class OutOfScript(ApplicationError):
 class PlayedActivities:
     """All activities of the two workflows by their names; what they answer is up to ``answer``."""
 
-    def __init__(self, answer: Answer, tenant_id: str) -> None:
+    def __init__(self, answer: Answer, tenant_ids: Collection[str]) -> None:
         self._answer = answer
-        self._tenant_id = tenant_id
+        self._tenant_ids = tenant_ids
         self.calls: list[Call] = []
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -107,7 +107,7 @@ class PlayedActivities:
         self.calls.append(call)
         try:
             # A workflow that another test left on the server would be played to the end here, and counted.
-            assert request.tenant_id == self._tenant_id, f"{request.tenant_id} is not of this stage"
+            assert request.tenant_id in self._tenant_ids, f"{request.tenant_id} is not of this stage"
             answer = await self._answer(call)
             assert isinstance(answer, kind)
         except (AssertionError, OutOfScript) as error:
@@ -223,13 +223,13 @@ async def staged(
     client: Client,
     answer: Answer,
     *,
-    tenant_id: str | None = None,
+    tenant_ids: Sequence[str] = (),
     skipping: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> AsyncIterator[Stage]:
-    """Our workers on a server, as the worker process makes them, with played activities."""
-    tenant_id = tenant_id or f"tnt_{next(_tenant_numbers)}"
-    played = PlayedActivities(answer, tenant_id)
-    stage = Stage(client, played, tenant_id, skipping)
+    """Our workers on a server, as the worker process makes them, with played activities, for these tenants or for a new one."""
+    tenant_ids = tenant_ids or [f"tnt_{next(_tenant_numbers)}"]
+    played = PlayedActivities(answer, tenant_ids)
+    stage = Stage(client, played, tenant_ids[0], skipping)
     of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
     around = [FailureBoundary(), Heartbeats()]
     async with (
