@@ -40,6 +40,10 @@ _CACHED_CALENDAR_USERS = 5000
 # A waiting bot costs little to rebuild, and none of them may push a loop out.
 _CACHED_BOTS = 500
 _CACHED_WEBHOOKS = 200
+# So long a workflow's next step is kept for the worker that has it in its cache. Where that one died, all of this is lost, and
+# a bot that is to be armed has two seconds to spare. Temporal's own default is ten.
+_KEPT_FOR_ITS_WORKER = timedelta(seconds=10)
+_BOT_KEPT_FOR_ITS_WORKER = timedelta(seconds=2)
 _SYNC_THREADS = 24
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
@@ -130,12 +134,15 @@ def build_workers(
             interceptors=[FailureBoundary(), Heartbeats()],
         )
 
-    def workflow_worker(queue: TaskQueue, workflow: type, cached: int) -> Worker:
+    def workflow_worker(
+        queue: TaskQueue, workflow: type, cached: int, *, kept: timedelta = _KEPT_FOR_ITS_WORKER
+    ) -> Worker:
         return Worker(
             client,
             task_queue=queue,
             workflows=[workflow],
             max_cached_workflows=cached,
+            sticky_queue_schedule_to_start_timeout=kept,
             graceful_shutdown_timeout=_GRACE,
             disable_eager_activity_execution=True,
         )
@@ -148,7 +155,7 @@ def build_workers(
         ),
         activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),
-        workflow_worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS),
+        workflow_worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, kept=_BOT_KEPT_FOR_ITS_WORKER),
         workflow_worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS),
     ]
 

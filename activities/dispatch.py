@@ -21,7 +21,7 @@ from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 
-_RECHECK_SECONDS = 10.0
+RECHECK_SECONDS = 10.0
 # The last look at the provider begins this long before the backend is asked, and may end this long after.
 _LAST_LOOK = timedelta(milliseconds=800)
 _LAST_LOOK_SECONDS = 1.4
@@ -110,7 +110,7 @@ class DispatchActivity:
     def _recheck(self, armed: Armed, request: DispatchRequest) -> DispatchResult | None:
         """None where the bot may go."""
         checked = recheck_any(
-            self._services, request.tenant_id, request.meeting_key, armed.copies, seconds=_RECHECK_SECONDS
+            self._services, request.tenant_id, request.meeting_key, armed.copies, seconds=RECHECK_SECONDS
         )
         if checked.verdict is Verdict.CHANGED:
             return DispatchResult(DispatchOutcome.CHANGED)

@@ -1,0 +1,44 @@
+"""How the worker process is put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import pytest
+
+from activities.dispatch import RECHECK_SECONDS
+from activities.webhooks import WebhookActivities
+from activities.wiring import WorkerParts
+from meetbot.bots.stock import ARMING
+from meetbot.orchestration import TaskQueue
+from meetbot.temporal import connect
+from meetbot.webhooks.outbound import Outbound
+from tests.rig import Rig
+from worker import build_workers
+
+pytestmark = pytest.mark.stack
+
+
+def test_a_bot_that_is_to_be_armed_waits_for_a_dead_worker_no_longer_than_its_re_check_leaves(
+    rig: Rig, temporal_address: str
+) -> None:
+    webhooks = WebhookActivities(rig.database, rig.vault, rig.settings.region, Outbound([]))
+    parts = WorkerParts(
+        database=rig.database,
+        vault=rig.vault,
+        services=rig.services,
+        sync=rig.sync_activities,
+        bots=rig.bot_activities,
+        dispatch=rig.dispatch_activity,
+        webhooks=webhooks,
+    )
+
+    async def kept_for_the_dead() -> timedelta:
+        async with contextlib.AsyncExitStack() as stack:
+            workers = build_workers(await connect(temporal_address), parts, stack)
+            (bots,) = (worker for worker in workers if worker.task_queue == TaskQueue.BOTS)
+            return bots.config()["sticky_queue_schedule_to_start_timeout"]
+
+    assert asyncio.run(kept_for_the_dead()) <= ARMING - timedelta(seconds=RECHECK_SECONDS)
