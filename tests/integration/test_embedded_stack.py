@@ -97,7 +97,9 @@ class Supervisor:
     state: Path
 
     def children(self) -> dict[str, psutil.Process]:
-        recorded = json.loads((self.state / "children.json").read_text())
+        """Those that it wrote down; none before its first start."""
+        record = self.state / "children.json"
+        recorded = json.loads(record.read_text()) if record.exists() else []
         return {entry["name"]: psutil.Process(entry["pid"]) for entry in recorded}
 
     def running(self) -> dict[str, Any]:
@@ -136,15 +138,21 @@ def start(project: Path, **environment: str) -> Supervisor:
 
 
 @contextmanager
-def running_stack(project: Path, **environment: str) -> Iterator[Supervisor]:
+def starting_stack(project: Path, **environment: str) -> Iterator[Supervisor]:
     supervisor = start(project, **environment)
     try:
-        eventually(lambda: supervisor.is_ready() or supervisor.process.poll() is not None)
-        assert supervisor.process.poll() is None, supervisor.output()
         yield supervisor
     finally:
         supervisor.process.terminate()
         supervisor.output()
+
+
+@contextmanager
+def running_stack(project: Path, **environment: str) -> Iterator[Supervisor]:
+    with starting_stack(project, **environment) as supervisor:
+        eventually(lambda: supervisor.is_ready() or supervisor.process.poll() is not None)
+        assert supervisor.process.poll() is None, supervisor.output()
+        yield supervisor
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -301,13 +309,13 @@ def test_after_a_killed_supervisor_the_next_one_starts_and_nothing_of_the_first_
 def test_a_signal_during_the_start_stops_what_has_been_started(
     other_project: Path, stop_signal: signal.Signals
 ) -> None:
-    supervisor = start(other_project)
-    eventually(lambda: "postgres" in supervisor.children())
-    children = supervisor.children()
-    supervisor.process.send_signal(stop_signal)
-    output = supervisor.output()
-    assert supervisor.process.returncode == 0, output
-    assert all_gone(children)
+    with starting_stack(other_project) as supervisor:
+        eventually(lambda: "postgres" in supervisor.children())
+        children = supervisor.children()
+        supervisor.process.send_signal(stop_signal)
+        output = supervisor.output()
+        assert supervisor.process.returncode == 0, output
+        assert all_gone(children)
 
 
 def test_a_production_configuration_is_refused(project: Path) -> None:
