@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 from temporalio import activity
@@ -11,12 +11,13 @@ from activities.services import Services
 from meetbot.bots import reports, stock
 from meetbot.bots.base import TERMINAL_STATES, BackendBot, BotRequest, BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotOrder, MeetingRef
+from meetbot.orchestration import BotOrder, BotStep, MeetingRef
 from meetbot.storage import bots
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 
 # A backend that says nothing for so long after the meeting's end has lost the bot.
 _LOST_AFTER = timedelta(hours=24)
+_OUTSIDE = frozenset({BotState.DISPATCHING, BotState.DISPATCHED, BotState.JOINING})
 
 
 class BotActivities:
@@ -33,19 +34,19 @@ class BotActivities:
     def leave(self, ref: MeetingRef) -> BotOrder:
         """Call the bot back or out of the meeting, then take stock: gone for good, or to be sent again."""
         with self._services.database.transaction(ref.tenant_id) as session:
-            bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
+            order = stock.take_stock(session, ref, self._services.stock_taking())
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
-            dispatch = bots.dispatch_of(session, bot) if bot else None
-            request = stock.backend_request(session, bot) if bot else None
-            is_out = dispatch is not None and dispatch.state in ("intended", "accepted")
-            if dispatch is not None and is_out:
+            if bot is None or order.step is not BotStep.LEAVE:
+                return order
+            dispatch = bots.dispatch_of(session, bot)
+            request = stock.backend_request(session, bot)
+            if dispatch is not None and stock.may_be_out(dispatch):
                 # From now on, what its backend reports is the answer to this, and no end of its own.
                 dispatch.left_at = self._services.clock()
-        failure = None
-        if bot and dispatch and request and is_out:
-            failure = self._call_back(bot, dispatch, request)
+        called_back = stock.is_being_called_back(dispatch)
+        lost = dispatch is not None and called_back and not self._call_back(bot, dispatch, request)
         with self._services.database.transaction(ref.tenant_id) as session:
-            self._settle_after_leaving(session, ref, bot, failure)
+            self._settle_after_leaving(session, ref, bot, called_back=called_back, lost=lost)
             return stock.take_stock(session, ref, self._services.stock_taking())
 
     @activity.defn(name="bot.follow", no_thread_cancel_exception=True)
@@ -57,8 +58,9 @@ class BotActivities:
             self._take_progress(bot)
         return self.schedule(ref)
 
-    def _call_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> str | None:
-        """None once the backend has taken the bot back, else the code of a failure that asking again does not mend."""
+    def _call_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> bool:
+        """Whether the backend has taken the bot back. False only once it is past all hope that it will say so: one that may
+        still be in there must not be joined by another. Raises `BackendUnavailable` until then."""
         backend_bot_id = dispatch.backend_bot_id
         try:
             if backend_bot_id is None:
@@ -67,41 +69,45 @@ class BotActivities:
                 backend_bot_id = found.id if found else None
             if backend_bot_id is not None:
                 self._services.backend.cancel(backend_bot_id)
-        except BackendRefused:
-            return "leave_refused"
-        except BackendUnavailable:
-            if not self._is_lost(bot):
+        except (BackendRefused, BackendUnavailable) as error:
+            if self._is_lost(bot):
+                return False
+            if isinstance(error, BackendUnavailable):
                 raise
-            return "backend_lost"
-        return None
+            # As with a key that is being changed: nobody else tells the bot to go.
+            raise BackendUnavailable(error.code, "the backend refuses to take the bot back") from error
+        return True
 
     def _is_lost(self, bot: Bot) -> bool:
         return self._services.clock() > bot.end_at + _LOST_AFTER
 
-    def _settle_after_leaving(self, session: Session, ref: MeetingRef, called: Bot | None, failure: str | None) -> None:
+    def _settle_after_leaving(
+        self, session: Session, ref: MeetingRef, called: Bot, *, called_back: bool, lost: bool
+    ) -> None:
         meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
         bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
         if bot is None or BotState(bot.state) in TERMINAL_STATES or BotState(bot.state) is BotState.SCHEDULED:
             return
-        if called is None or bot.generation != called.generation:
-            # Another one went out meanwhile, and nobody has told that one to leave.
-            return
         now = self._services.clock()
         dispatch = bots.dispatch_of(session, bot)
+        if bot.generation != called.generation or (stock.may_be_out(dispatch) and not called_back):
+            # Another one went out meanwhile, and nobody has told that one to leave.
+            return
         if dispatch is not None:
             dispatch.state, dispatch.left_at = "left", now
-        if failure is not None:
-            # A bot that may still be in there must not be joined by a second one.
-            bot.failure_code = failure
+        if lost:
+            bot.failure_code = "backend_lost"
             stock.end_bot(session, bot, BotState.FAILED, now)
             return
         tenant = session.get_one(Tenant, ref.tenant_id)
         wanted = stock.leading_claim(stock.standing_copies(session, ref, tenant, now))
-        if wanted is None or meeting.held_at is not None or wanted.end_at <= now:
-            stock.end_bot(session, bot, BotState.CANCELLED, now, outcome=stock.how_cancelled(meeting))
-        else:
+        if wanted is not None and meeting.held_at is None and wanted.end_at > now:
             stock.renew(session, bot, now)
             session.flush()
+        elif meeting.held_at is None and BotState(bot.state) in _OUTSIDE and _is_over(session, bot, now):
+            stock.end_bot(session, bot, BotState.MISSED, now)
+        else:
+            stock.end_bot(session, bot, BotState.CANCELLED, now, outcome=stock.how_cancelled(meeting))
 
     def _take_progress(self, seen: Bot) -> None:
         progress = self._asked_progress(seen)
@@ -129,3 +135,9 @@ class BotActivities:
             if not self._is_lost(bot):
                 raise
             return None
+
+
+def _is_over(session: Session, bot: Bot, now: datetime) -> bool:
+    """Whether the meeting took place, as far as we know, and is over."""
+    event = bots.standing_event(session, bot.tenant_id, bot.event_id)
+    return event is not None and event.is_expected and (event.is_over or bot.end_at <= now)

@@ -181,7 +181,7 @@ class DispatchActivity:
             created = self._services.backend.create(backend_request)
         except BackendRefused as error:
             if intent.surely_untaken:
-                return self._note_refusal(request, error.code)
+                return self._note_refusal(request, error.code, intent)
             # An earlier asking may have been heard: if so, its bot reports; until then the refusal says nothing of it.
             doubt = BackendUnavailable(error.code, "refused, after an asking whose answer was lost")
             self._note_trouble(request, doubt, intent)
@@ -223,10 +223,10 @@ class DispatchActivity:
             _, dispatch = _as_asked(session, request)
             dispatch.state, dispatch.left_at = "left", self._services.clock()
 
-    def _note_refusal(self, request: DispatchRequest, code: str) -> DispatchResult:
+    def _note_refusal(self, request: DispatchRequest, code: str, intent: Intent) -> DispatchResult:
         with self._services.database.transaction(request.tenant_id) as session:
             bot, dispatch = _as_asked(session, request)
-            if not _awaits(bot, request):
+            if not _awaits(bot, request) or not _is_the_last(dispatch, intent):
                 return DispatchResult(DispatchOutcome.CHANGED)
             dispatch.state = "refused"
             bot.failure_code = code
@@ -240,8 +240,7 @@ class DispatchActivity:
                 return
             bot.failure_code = error.code
             # An earlier asking may have been heard though its answer was lost, whatever became of this one.
-            is_the_last = dispatch.requested_at == intent.written_at
-            if error.nothing_done and intent.surely_untaken and is_the_last:
+            if error.nothing_done and intent.surely_untaken and _is_the_last(dispatch, intent):
                 dispatch.state = "untaken"
 
 
@@ -254,6 +253,11 @@ def _as_asked(session: Session, request: DispatchRequest) -> tuple[Bot, Dispatch
 
 def _awaits(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
+
+
+def _is_the_last(dispatch: Dispatch, intent: Intent) -> bool:
+    """An attempt that was overtaken by another speaks only for itself."""
+    return dispatch.requested_at == intent.written_at
 
 
 def _is_given_up(bot: Bot, request: DispatchRequest) -> bool:

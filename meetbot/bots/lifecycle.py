@@ -25,24 +25,29 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The meeting's latest bot."""
+    """The meeting's latest bot. ``asked_at``: when its backend was last asked for it without an answer that we know of.
+    ``called_back``: its backend was, or may have been, told to take it back, and what became of that is not settled."""
 
     state: BotState
     join_at: datetime
     end_at: datetime
     dispatch_at: datetime
     meeting_url: str
+    asked_at: datetime | None = None
+    called_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the claims come to. ``target`` is None without a claim. ``held``: somebody cancelled the bot by hand.
     ``expected``: the bot's event is still one to be recorded, which tells a missed meeting from a cancelled one.
+    ``over``: that event has ended, be it because it was shortened.
     ``by_rules_only``: the bot's event stands and only rules leave it out now, which calls no bot out of a meeting."""
 
     target: Target | None
     held: bool = False
     expected: bool = True
+    over: bool = False
     by_rules_only: bool = False
 
 
@@ -68,28 +73,42 @@ def _before_dispatch(bot: Standing, target: Target | None, wish: Wish, now: date
     if target is not None:
         in_time = bot.dispatch_at == target.join_at - lead
         return Action.KEEP if in_time and _same(bot, target) else Action.RESCHEDULE
-    overdue = bot.end_at <= now
+    overdue = wish.over or bot.end_at <= now
     return Action.MISS if overdue and wish.expected and not wish.held else Action.CANCEL
 
 
 def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime, lead: timedelta) -> Action:
+    # Once begun, calling back is brought to its end: nobody knows whether the bot is still there.
+    is_left_to_finish = bot.state is BotState.FINALIZING and not bot.called_back
     if wish.held:
-        return Action.KEEP if bot.state is BotState.FINALIZING else Action.WITHDRAW
+        return Action.KEEP if is_left_to_finish else Action.WITHDRAW
     if target is None:
-        # Claims end with the meeting's scheduled end; a bot in a meeting that runs long stays to the last word.
-        over = bot.end_at <= now or bot.state is BotState.FINALIZING
-        if over and bot.state is BotState.DISPATCHING:
-            return Action.MISS
-        stays = over or (wish.by_rules_only and bot.state is not BotState.DISPATCHING)
-        return Action.KEEP if stays else Action.WITHDRAW
-    if bot.state is BotState.FINALIZING:
+        return _unclaimed_after_dispatch(bot, wish, now)
+    if bot.called_back:
+        return Action.RELOCATE
+    if is_left_to_finish:
         return Action.KEEP
-    moved = abs(target.join_at - bot.join_at) > lead
-    if moved or target.meeting_url != bot.meeting_url:
+    if _has_moved(bot, target, lead) or target.meeting_url != bot.meeting_url:
         return Action.RELOCATE
     # The backend has not taken it yet, and it is only sent for what is claimed: left as it stands, it would never go.
     unsent = bot.state is BotState.DISPATCHING and not _same(bot, target)
     return Action.RESCHEDULE if unsent else Action.KEEP
+
+
+def _unclaimed_after_dispatch(bot: Standing, wish: Wish, now: datetime) -> Action:
+    # Claims end with the meeting's scheduled end; a bot in a meeting that runs long stays to the last word.
+    over = wish.over or bot.end_at <= now or bot.state is BotState.FINALIZING
+    if bot.state is BotState.DISPATCHING:
+        return Action.MISS if over and wish.expected else Action.WITHDRAW
+    stays = (over or wish.by_rules_only) and not bot.called_back
+    return Action.KEEP if stays else Action.WITHDRAW
+
+
+def _has_moved(bot: Standing, target: Target, lead: timedelta) -> bool:
+    if abs(target.join_at - bot.join_at) > lead:
+        return True
+    # Small moves add up for one that may be on its way, as nobody has said, since it was asked for.
+    return bot.asked_at is not None and target.join_at - lead > bot.asked_at + lead
 
 
 def _same(bot: Standing, target: Target) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -20,14 +20,10 @@ from meetbot.storage.database import Database
 from meetbot.storage.tables import Bot, Dispatch
 
 _RELAYED = frozenset({"job.status_changed", "job.finalized", "job.failed"})
-_OWN_EVENTS = {
-    BotState.IN_CALL: "bot.joined",
-    BotState.COMPLETED: "bot.completed",
-    BotState.FAILED: "bot.failed",
-}
+_ENDS = {BotState.COMPLETED: "bot.completed", BotState.FAILED: "bot.failed"}
+# What the backend says of an end; that a job was cancelled is a change of its status.
+_REPORTED_AS = {BotState.COMPLETED: "job.finalized", BotState.FAILED: "job.failed"}
 _MAX_ID = 200
-# Far longer than one attempt and the pause before the next.
-_CALLED_BACK_WITHIN = timedelta(minutes=5)
 _TAKE = text(
     """
     insert into backend_report (tenant_id, backend, delivery_id) values (:tenant_id, 'meetbot', :delivery_id)
@@ -108,32 +104,41 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
     if dispatch.generation != bot.generation or BotState(bot.state) is BotState.SCHEDULED:
         return
     if reported.recorded_seconds is not None:
-        bot.recorded_seconds = reported.recorded_seconds
-    if BotState(bot.state) in TERMINAL_STATES or _is_being_called_back(dispatch, now):
+        # Reports may come in any order, and a recording only grows.
+        bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
+    if not _is_its_own_doing(bot, dispatch, reported):
         return
-    if BotState(bot.state) is BotState.DISPATCHING:
+    if BotState(bot.state) in (BotState.DISPATCHING, BotState.MISSED):
         # Faster than the answer to our asking, which may never come.
         stock.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
-    if not _is_ahead(reported.state, BotState(bot.state)):
-        return
-    passed_through = _joined_between(BotState(bot.state), reported.state)
-    bot.state = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
-    if BotState(bot.state) in TERMINAL_STATES:
-        bot.outcome = str(bot.state)
-        bot.failure_code = reported.failure_code
+    if _is_ahead(reported.state, BotState(bot.state)):
+        _move_on(session, bot, reported, now)
+
+
+def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) -> None:
+    ends = reported.state in TERMINAL_STATES
+    if _joined_between(BotState(bot.state), reported.state):
+        bot.state = BotState.IN_CALL if ends else reported.state
+        _tell(session, bot, "bot.joined", now)
+    if ends:
+        bot.state = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
+        bot.outcome, bot.failure_code = str(bot.state), reported.failure_code
+        _tell(session, bot, _ENDS[BotState(bot.state)], now)
+    elif BotState(bot.state) is not reported.state:
+        bot.state = reported.state
+        bots.touch(bot, now)
+
+
+def _tell(session: Session, bot: Bot, event_type: str, now: datetime) -> None:
     bots.touch(bot, now)
     session.flush()
     data = bot_resource(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key)) | bots.audience(session, bot)
-    if passed_through and BotState(bot.state) is not BotState.FAILED:
-        outbox.emit(session, bot.tenant_id, _OWN_EVENTS[BotState.IN_CALL], data)
-    if BotState(bot.state) in TERMINAL_STATES:
-        outbox.emit(session, bot.tenant_id, _OWN_EVENTS[BotState(bot.state)], data)
+    outbox.emit(session, bot.tenant_id, event_type, data)
 
 
 def relay_end(session: Session, bot: Bot, dispatch: Dispatch, ended: BackendBot, *, now: datetime) -> None:
     """Tell the tenant of an end that we had to ask for, in the words in which the backend would have reported it."""
-    event_type = "job.failed" if ended.state is BotState.FAILED else "job.finalized"
-    _relay(session, bot, dispatch, event_type, ended.document, now)
+    _relay(session, bot, dispatch, _REPORTED_AS.get(ended.state, "job.status_changed"), ended.document, now)
 
 
 def _relay(
@@ -149,9 +154,21 @@ def _relay(
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
 
 
-def _is_being_called_back(dispatch: Dispatch, now: datetime) -> bool:
-    """Then whoever calls it back says what becomes of it: cancelled, or sent again. Each attempt notes when it began."""
-    return dispatch.left_at is not None and now - dispatch.left_at < _CALLED_BACK_WITHIN
+def _is_its_own_doing(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+    """Whether what is reported says something of the bot: not so where it has ended, or where the end is the answer to our
+    calling it back."""
+    if BotState(bot.state) in TERMINAL_STATES:
+        return _was_wrongly_missed(bot, dispatch, reported)
+    return reported.state not in TERMINAL_STATES or not stock.is_being_called_back(dispatch)
+
+
+def _was_wrongly_missed(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+    """Whether it was in the meeting after all, though no answer had reached us before the meeting was over."""
+    return (
+        BotState(bot.state) is BotState.MISSED
+        and dispatch.state == "intended"
+        and _joined_between(BotState.DISPATCHED, reported.state)
+    )
 
 
 def _is_ahead(reported: BotState, known: BotState) -> bool:

@@ -42,14 +42,16 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
     leader = leading_claim(copies)
     bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
     lead = _lead(tenant, taking)
-    event_reason = bots.standing_event(session, ref.tenant_id, bot.event_id) if bot is not None else None
+    event = bots.standing_event(session, ref.tenant_id, bot.event_id) if bot is not None else None
     wish = Wish(
         target=target_of(leader) if leader else None,
         held=meeting.held_at is not None,
-        expected=event_reason is not None and event_reason.is_recorded,
-        by_rules_only=event_reason is not None and event_reason.is_left_out_by_rules,
+        expected=event is not None and event.is_expected,
+        over=event is not None and event.is_over,
+        by_rules_only=event is not None and event.is_left_out_by_rules,
     )
-    action = next_action(_standing(bot), wish, now=taking.now, lead=lead)
+    dispatch = bots.dispatch_of(session, bot) if bot is not None else None
+    action = next_action(_standing(bot, dispatch), wish, now=taking.now, lead=lead)
     bot = _carry_out(session, action, meeting, bot, leader, taking, lead)
     taken = {copy.calendar_user_id: target_of(copy).digest for copy in copies}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, taken)
@@ -96,10 +98,30 @@ def _lead(tenant: Tenant, taking: StockTaking) -> timedelta:
     return taking.default_lead if own is None else timedelta(seconds=own)
 
 
-def _standing(bot: Bot | None) -> Standing | None:
+def _standing(bot: Bot | None, dispatch: Dispatch | None) -> Standing | None:
     if bot is None:
         return None
-    return Standing(BotState(bot.state), bot.join_at, bot.end_at, bot.dispatch_at, bot.meeting_url)
+    unanswered = dispatch is not None and dispatch.state == "intended"
+    return Standing(
+        state=BotState(bot.state),
+        join_at=bot.join_at,
+        end_at=bot.end_at,
+        dispatch_at=bot.dispatch_at,
+        meeting_url=bot.meeting_url,
+        asked_at=dispatch.requested_at if dispatch is not None and unanswered else None,
+        called_back=is_being_called_back(dispatch),
+    )
+
+
+def may_be_out(dispatch: Dispatch | None) -> bool:
+    """Whether the backend has its bot, or may have it, and was not told to take it back for good."""
+    return dispatch is not None and dispatch.state in ("intended", "accepted")
+
+
+def is_being_called_back(dispatch: Dispatch | None) -> bool:
+    """Then whoever calls it back says what becomes of it, cancelled or sent again, and nobody else. It is finished whatever
+    happens meanwhile: the backend may have heard of it already."""
+    return dispatch is not None and may_be_out(dispatch) and dispatch.left_at is not None
 
 
 def _carry_out(
@@ -121,8 +143,9 @@ def _carry_out(
         end_bot(session, bot, BotState.CANCELLED, taking.now, outcome=how_cancelled(meeting))
     elif action is Action.MISS:
         end_bot(session, bot, BotState.MISSED, taking.now)
-    elif action is Action.KEEP and leader is not None and BotState(bot.state) is not BotState.SCHEDULED:
-        bot.end_at = leader.end_at
+    elif action is Action.KEEP and leader is not None:
+        # Whose copy leads may change, and with it which event says whether the bot is still expected.
+        bot.end_at, bot.event_id = leader.end_at, leader.event_id
     return bot
 
 
@@ -188,7 +211,7 @@ def note_taken(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: s
     dispatch.state, dispatch.accepted_at = "accepted", at
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
     # Whatever kept it before, it is on its way now.
-    bot.dispatched_at, bot.failure_code = at, None
+    bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
     bot.state = BotState.DISPATCHED
     bots.touch(bot, at)
     _tell(session, "bot.dispatched", bot)
@@ -200,7 +223,7 @@ def renew(session: Session, bot: Bot, now: datetime) -> None:
     meeting.generation += 1
     bot.generation = meeting.generation
     bot.state = BotState.SCHEDULED
-    bot.backend_bot_id, bot.dispatched_at = None, None
+    bot.backend_bot_id, bot.dispatched_at, bot.recorded_seconds = None, None, None
     bots.touch(bot, now)
 
 

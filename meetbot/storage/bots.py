@@ -164,8 +164,13 @@ class StandingEvent:
     reason: str
 
     @property
-    def is_recorded(self) -> bool:
-        return self.outcome == "record"
+    def is_over(self) -> bool:
+        return self.outcome == "skip" and self.reason == "ended"
+
+    @property
+    def is_expected(self) -> bool:
+        """Nothing speaks against recording it, or against its having been recorded."""
+        return self.outcome == "record" or self.is_over
 
     @property
     def is_left_out_by_rules(self) -> bool:

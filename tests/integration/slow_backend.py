@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from sqlmodel import Session
 
 from activities.dispatch import DispatchActivity
 from meetbot.bots.base import BackendBot, BotRequest
@@ -36,6 +38,21 @@ class SlowBackend:
 
     def progress(self, backend_bot_id: str) -> BackendBot:
         return self._backend.progress(backend_bot_id)
+
+
+class SlowDatabase:
+    """The rig's database, with something happening once the first transaction is committed."""
+
+    def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
+        self._database = rig.database
+        self._meanwhile = [meanwhile]
+
+    @contextmanager
+    def transaction(self, tenant_id: str) -> Iterator[Session]:
+        with self._database.transaction(tenant_id) as session:
+            yield session
+        while self._meanwhile:
+            self._meanwhile.pop()()
 
 
 def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from meetbot.bots.base import BackendBot, BotRequest
-from meetbot.errors import BackendUnavailable
+from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.orchestration import BotStep, DispatchRequest
+from meetbot.storage.database import Database
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
-from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
+from tests.integration.slow_backend import SlowBackend, SlowDatabase, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -78,7 +80,7 @@ def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
-def test_a_backend_is_heard_again_where_calling_back_was_given_up(rig: Rig) -> None:
+def test_a_bot_that_is_being_called_back_is_still_followed(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
     dispatch(rig, key, order)
@@ -87,10 +89,7 @@ def test_a_backend_is_heard_again_where_calling_back_was_given_up(rig: Rig) -> N
     rig.sandbox.fault(path=_JOBS, status=503)
     with pytest.raises(BackendUnavailable):
         rig.bot_activities.leave(rig.ref(key))
-    report(rig, "job.status_changed", "joining", delivery="dlv_1")
-    assert [bot.state for bot in rig.bots()] == ["dispatched"]
-    rig.clock.offset += timedelta(minutes=6)
-    report(rig, "job.status_changed", "in_call", delivery="dlv_2")
+    report(rig, "job.status_changed", "in_call")
     assert [bot.state for bot in rig.bots()] == ["in_call"]
 
 
@@ -104,6 +103,138 @@ def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig
     rig.sync(user)
     bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.cancelled"]
+
+
+def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, starts_in_minutes=120, duration_minutes=120)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=-30)
+    rig.sync(user)
+    with pytest.raises(Died):
+        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+    rig.clock.offset += timedelta(hours=1)
+    report(rig, "job.status_changed", "cancelled")
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.WAIT
+    assert "bot.failed" not in told_of_the_bot(rig)
+
+
+def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_to_its_time(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+    with pytest.raises(Died):
+        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+    rig.sandbox.change(event, shift_minutes=-60)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
+    dispatch(rig, key, rig.bot_activities.leave(rig.ref(key)))
+    assert live_jobs(rig) == 1
+    assert [bot.state for bot in rig.bots()] == ["dispatched"]
+
+
+def test_a_leaving_that_nobody_wants_any_more_leaves_the_bot_where_it_is(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.FOLLOW
+    assert live_jobs(rig) == 1
+
+
+def test_a_leaving_that_told_nobody_does_not_give_up_the_bot_that_was_sent_between(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path=_JOBS, times=1, status=503)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+
+    def back_and_sent() -> None:
+        rig.sandbox.change(event, shift_minutes=-60)
+        rig.sync(user)
+        dispatch(rig, key, order)
+
+    database = cast(Database, SlowDatabase(rig, back_and_sent))
+    BotActivities(replace(rig.services, database=database)).leave(rig.ref(key))
+    assert [(bot.state, bot.generation) for bot in rig.bots()] == [("dispatched", 1)]
+    assert live_jobs(rig) == 1
+
+
+class Refusing(SlowBackend):
+    """Refuses to take a bot back, once."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig, lambda: None)
+        self._refusals = [BackendRefused("backend_refused_401", "no")]
+
+    def cancel(self, backend_bot_id: str) -> None:
+        while self._refusals:
+            raise self._refusals.pop()
+        super().cancel(backend_bot_id)
+
+
+@pytest.mark.parametrize("change", [{"shift_minutes": 60}, {"platform": "zoom"}])
+def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other_until_it_does(
+    rig: Rig, change: dict[str, object]
+) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, **change)
+    rig.sync(user)
+    activities = bots_with(rig, Refusing(rig))
+    with pytest.raises(BackendUnavailable, match="backend_refused_401"):
+        activities.leave(rig.ref(key))
+    assert [(bot.state, bot.generation) for bot in rig.bots()] == [("dispatched", 1)]
+    dispatch(rig, key, activities.leave(rig.ref(key)))
+    assert live_jobs(rig) == 1
+
+
+def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.sync(user)
+    activities = bots_with(rig, Refusing(rig))
+    with pytest.raises(BackendUnavailable, match="backend_refused_401"):
+        activities.leave(rig.ref(key))
+    activities.leave(rig.ref(key))
+    assert live_jobs(rig) == 0
+    assert [bot.state for bot in rig.bots()] == ["cancelled"]
+
+
+def test_a_refused_attempt_that_was_overtaken_fails_no_bot_that_may_be_out(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+
+    class Overtaken(SlowBackend):
+        def create(self, request: BotRequest) -> BackendBot:
+            lose_the_answer(rig, key, order)
+            raise BackendRefused("backend_refused_402", "no")
+
+    services = replace(rig.services, backend=Overtaken(rig, lambda: None))
+    request = DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+    with pytest.raises(BackendUnavailable):
+        DispatchActivity(services, sleep_until=rig.clock.sleep_until).dispatch(request)
+    assert [bot.state for bot in rig.bots()] == ["dispatching"]
+
+
+def test_small_moves_of_a_bot_whose_answer_was_lost_add_up(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    for _ in range(4):
+        rig.sandbox.change(event, shift_minutes=1)
+        rig.sync(user)
+        order = rig.bot_activities.schedule(rig.ref(key))
+        if order.step is BotStep.LEAVE:
+            order = rig.bot_activities.leave(rig.ref(key))
+    assert (order.step, order.generation) == (BotStep.WAIT, 2)
+    assert live_jobs(rig) == 0
 
 
 def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_next_ones(rig: Rig) -> None:

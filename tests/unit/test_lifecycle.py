@@ -232,8 +232,24 @@ targets = st.builds(
     st.integers(1, 180).map(lambda minutes: minutes * MINUTE),
     st.sampled_from([LINK, OTHER_LINK]),
 )
-bots = st.builds(bot, states, targets)
-wishes = st.builds(Wish, st.none() | targets, held=st.booleans(), expected=st.booleans())
+askings = st.none() | st.integers(-3600, 0).map(lambda seconds: NOW + timedelta(seconds=seconds))
+bots = st.builds(
+    lambda state, target, asked_at, called_back: replace(
+        bot(state, target), asked_at=asked_at, called_back=called_back
+    ),
+    states,
+    targets,
+    askings,
+    st.booleans(),
+)
+wishes = st.builds(
+    Wish,
+    st.none() | targets,
+    held=st.booleans(),
+    expected=st.booleans(),
+    over=st.booleans(),
+    by_rules_only=st.booleans(),
+)
 
 
 def decided(standing: Standing | None, wish: Wish) -> Action:
@@ -267,7 +283,16 @@ def test_a_bot_that_may_be_in_a_meeting_is_never_just_written_off_before_its_end
     if standing.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
         decision = decided(standing, wish)
         assert decision is not Action.CANCEL
-        assert decision is not Action.MISS or standing.end_at <= NOW
+        assert decision is not Action.MISS or standing.end_at <= NOW or wish.over
+
+
+@given(bots, wishes)
+def test_calling_back_is_brought_to_its_end_whatever_is_wanted_meanwhile(standing: Standing, wish: Wish) -> None:
+    if standing.called_back and standing.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
+        settled = (Action.RELOCATE, Action.WITHDRAW)
+        assert decided(standing, wish) in (
+            settled if standing.state is not BotState.DISPATCHING else (*settled, Action.MISS)
+        )
 
 
 @given(bots, wishes)
@@ -301,7 +326,29 @@ def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(standing: Stan
     """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
     if standing.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(standing, wish) is Action.KEEP:
         assert wish.target is not None
-        assert standing == bot(standing.state, wish.target)
+        assert replace(standing, asked_at=None, called_back=False) == bot(standing.state, wish.target)
+
+
+# Once it is over, be it because it was shortened
+
+
+def test_a_waiting_bot_of_a_meeting_that_turns_out_to_be_over_was_missed() -> None:
+    assert next_action(bot(BotState.SCHEDULED, COMING), Wish(None, over=True), now=NOW, lead=LEAD) is Action.MISS
+
+
+@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING, BotState.FINALIZING])
+def test_a_bot_stays_in_a_meeting_whose_end_was_brought_forward(state: BotState) -> None:
+    assert next_action(bot(state, RUNNING), Wish(None, over=True), now=NOW, lead=LEAD) is Action.KEEP
+
+
+def test_a_bot_that_nobody_expects_any_more_and_the_backend_never_took_was_not_missed() -> None:
+    assert action(bot(BotState.DISPATCHING, ENDED), None, expected=False) is Action.WITHDRAW
+
+
+def test_small_moves_of_a_bot_that_may_have_been_sent_are_counted_from_when_it_was_asked_for() -> None:
+    standing = replace(bot(BotState.DISPATCHING, RUNNING), asked_at=RUNNING.join_at - 3 * MINUTE)
+    assert action(standing, moved(RUNNING, MINUTE)) is Action.RELOCATE
+    assert action(replace(standing, asked_at=None), moved(RUNNING, MINUTE)) is Action.RESCHEDULE
 
 
 # Only rules leave the meeting out

@@ -1,0 +1,155 @@
+"""How a bot's end is told: as what it was, however late or out of order the news of it comes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from meetbot.errors import BackendUnavailable
+from meetbot.orchestration import BotOrder, BotStep, SyncScope
+from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
+from tests.integration.slow_backend import lose_the_answer, told_of_the_bot
+from tests.rig import Rig
+
+pytestmark = pytest.mark.stack
+
+_JOBS = "/backend/api/v1/jobs"
+
+
+def states(rig: Rig) -> list[str]:
+    return [bot.state for bot in rig.bots()]
+
+
+def colleagues(rig: Rig) -> tuple[str, str, str, BotOrder, dict[str, object]]:
+    """Ada and Bob both want their meeting recorded; its bot was scheduled for Ada's copy."""
+    ada, bob = rig.sandbox.account("ada@acme.test"), rig.sandbox.account("bob@acme.test")
+    first, second = rig.connect(ada), rig.connect(bob)
+    event = rig.sandbox.event(ada, attendees=[bob], duration_minutes=30)
+    key, order = scheduled(rig, first)
+    rig.sync(second)
+    rig.bot_activities.schedule(rig.ref(key))
+    return first, second, key, order, event
+
+
+# In any order
+
+
+def test_a_late_report_takes_nothing_of_the_recording_back(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    dispatch(rig, *scheduled(rig, user))
+    report(rig, "job.finalized", "completed", delivery="dlv_1", recordedSeconds=1800)
+    report(rig, "job.status_changed", "recording", delivery="dlv_2", recordedSeconds=0)
+    assert [(bot.state, bot.recorded_seconds) for bot in rig.bots()] == [("completed", 1800)]
+
+
+def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_completed(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    dispatch(rig, *scheduled(rig, user))
+    report(rig, "job.finalized", "completed")
+    assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined", "bot.completed"]
+    told = {kind: data for kind, data in rig.told() if kind.startswith("bot.")}
+    assert (told["bot.joined"]["state"], told["bot.completed"]["state"]) == ("in_call", "completed")
+    assert told["bot.joined"]["sequence"] < told["bot.completed"]["sequence"]
+
+
+def test_a_job_that_somebody_cancelled_at_the_backend_is_not_told_of_as_finalized(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    (job,) = rig.sandbox.jobs()
+    rig.services.backend.cancel(job["id"])
+    rig.bot_activities.follow(rig.ref(key))
+    told = [kind for kind, _ in rig.told()]
+    assert states(rig) == ["failed"]
+    assert "job.status_changed" in told
+    assert "job.finalized" not in told
+
+
+# Missed
+
+
+def test_a_recording_that_was_given_up_as_missed_is_told_of_once_its_backend_speaks_again(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    rig.clock.offset += timedelta(minutes=95)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert states(rig) == ["missed"]
+    report(rig, "job.finalized", "completed", recordedSeconds=1800)
+    assert [(bot.state, bot.outcome, bot.recorded_seconds) for bot in rig.bots()] == [("completed", "completed", 1800)]
+
+
+def test_a_meeting_missed_after_its_first_claimant_let_go_is_told_of_as_missed(rig: Rig) -> None:
+    first, _, key, _, _ = colleagues(rig)
+    rig.put_rules(first, {"rules": []})
+    rig.sync(first, SyncScope.DECISIONS)
+    rig.bot_activities.schedule(rig.ref(key))
+    rig.clock.offset += timedelta(minutes=95)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert states(rig) == ["missed"]
+
+
+def test_a_meeting_that_was_shortened_while_nothing_of_ours_ran_was_missed(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=60)
+    key, _ = scheduled(rig, user)
+    rig.sandbox.change(event, duration_minutes=30)
+    rig.clock.offset += timedelta(minutes=100)
+    rig.sync(user)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert states(rig) == ["missed"]
+
+
+def test_a_meeting_that_passed_while_its_bot_could_not_be_called_back_from_another_time_was_missed(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    rig.sandbox.change(event, shift_minutes=10)
+    rig.sync(user)
+    rig.sandbox.fault(path=_JOBS, status=503)
+    with pytest.raises(BackendUnavailable):
+        rig.bot_activities.leave(rig.ref(key))
+    rig.sandbox.clear_faults()
+    rig.clock.offset += timedelta(minutes=120)
+    rig.bot_activities.leave(rig.ref(key))
+    assert "bot.cancelled" not in told_of_the_bot(rig)
+
+
+def test_a_meeting_that_was_cancelled_while_the_backend_took_nothing_was_not_missed(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    rig.sandbox.fault(path=_JOBS, times=1, status=503)
+    with pytest.raises(BackendUnavailable):
+        dispatch(rig, key, order)
+    rig.sandbox.cancel(event)
+    rig.clock.offset += timedelta(minutes=95)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
+    rig.bot_activities.leave(rig.ref(key))
+    assert states(rig) == ["cancelled"]
+
+
+# In the meeting
+
+
+def test_changed_rules_call_no_bot_out_of_a_meeting_whose_first_claimant_had_let_go(rig: Rig) -> None:
+    first, second, key, _, event = colleagues(rig)
+    rig.sandbox.respond(event, "ada@acme.test", "declined")
+    rig.sync(first)
+    rig.sync(second)
+    dispatch(rig, key, rig.bot_activities.schedule(rig.ref(key)))
+    report(rig, "job.status_changed", "recording")
+    rig.put_rules(second, {"rules": []})
+    rig.sync(second, SyncScope.DECISIONS)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
+
+
+def test_a_bot_stays_in_a_meeting_whose_planned_end_was_brought_forward_to_before_now(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=60)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    report(rig, "job.status_changed", "recording")
+    rig.clock.offset = timedelta(minutes=91)
+    rig.sandbox.change(event, duration_minutes=30)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
