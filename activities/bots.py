@@ -66,6 +66,9 @@ class BotActivities:
             if backend_bot_id is None:
                 # The answer to our asking was lost: there may or may not be a bot.
                 found = self._services.backend.look_up(request)
+                if found and BotState(bot.state) is BotState.MISSED and reports.was_in_the_call(found):
+                    self._take_in(bot, found)
+                    return True
                 backend_bot_id = found.id if found else None
             if backend_bot_id is not None:
                 self._services.backend.cancel(backend_bot_id)
@@ -86,15 +89,18 @@ class BotActivities:
     ) -> None:
         meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
         bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
-        if bot is None or BotState(bot.state) in TERMINAL_STATES or BotState(bot.state) is BotState.SCHEDULED:
+        if bot is None or BotState(bot.state) is BotState.SCHEDULED:
             return
         now = self._services.clock()
         dispatch = bots.dispatch_of(session, bot)
-        if bot.generation != called.generation or (stock.may_be_out(dispatch) and not called_back):
-            # Another one went out meanwhile, and nobody has told that one to leave.
+        sent_meanwhile = bot.generation != called.generation or (stock.may_be_out(dispatch) and not called_back)
+        settled_meanwhile = called_back and not stock.is_being_called_back(dispatch)
+        if sent_meanwhile or settled_meanwhile:
             return
         if dispatch is not None:
             dispatch.state, dispatch.left_at = "left", now
+        if BotState(bot.state) in TERMINAL_STATES:
+            return
         if lost:
             bot.failure_code = "backend_lost"
             stock.end_bot(session, bot, BotState.FAILED, now)
@@ -110,7 +116,9 @@ class BotActivities:
             stock.end_bot(session, bot, BotState.CANCELLED, now, outcome=stock.how_cancelled(meeting))
 
     def _take_progress(self, seen: Bot) -> None:
-        progress = self._asked_progress(seen)
+        self._take_in(seen, self._asked_progress(seen))
+
+    def _take_in(self, seen: Bot, progress: BackendBot | None) -> None:
         now = self._services.clock()
         with self._services.database.transaction(seen.tenant_id) as session:
             bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)

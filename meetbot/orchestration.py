@@ -84,6 +84,8 @@ class CalendarUserState:
     state: str = "connecting"
     last_synced_at: datetime | None = None
     last_error: str = ""
+    calendar_due: bool = True
+    decisions_due: bool = False
 
 
 class SyncScope(StrEnum):

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from meetbot.ids import derived_id
 from meetbot.orchestration import PlanEntry
 
+MOST_PLANNED = 2000
+"""Meetings of one calendar that are planned at a time. Anybody can send thousands of invitations; a plan is one message."""
+
 # Google gives "this and following" a new UID: the old one with the split's date put before the at sign.
 _GOOGLE_SPLIT_SUFFIX = re.compile(r"_R\d{8}(T\d{6})?(?=@)")
 
@@ -66,10 +69,13 @@ class Candidate:
     is_organizer: bool = False
 
 
-def choose_candidates(candidates: Iterable[Candidate], *, now: datetime, horizon: timedelta) -> dict[str, Candidate]:
+def choose_candidates(
+    candidates: Iterable[Candidate], *, now: datetime, horizon: timedelta, most: int = MOST_PLANNED
+) -> dict[str, Candidate]:
     """One candidate per meeting of those that have not ended and start within the horizon, in the order of the keys.
 
-    The same meeting may stand on two calendars of one user; the copies are ranked like those of different people.
+    The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
+    meetings than ``most``, the nearest are chosen; the others' turn comes as these end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -78,7 +84,8 @@ def choose_candidates(candidates: Iterable[Candidate], *, now: datetime, horizon
         rival = chosen.get(candidate.meeting_key)
         if rival is None or _rank(candidate) > _rank(rival):
             chosen[candidate.meeting_key] = candidate
-    return dict(sorted(chosen.items()))
+    nearest = sorted(chosen.items(), key=lambda item: (item[1].target.join_at, item[0]))[:most]
+    return dict(sorted(nearest))
 
 
 def leading_copy(copies: Iterable[Candidate]) -> Candidate:
@@ -124,6 +131,26 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
         reschedule=tuple(reschedule),
         release=tuple(entry for entry in gone if entry.end_at > now),
         forget=tuple(entry for entry in gone if entry.end_at <= now),
+    )
+
+
+def first_part(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
+    """The ``most`` meetings that are nearest, and whether any of the others has not been arranged at all.
+
+    Claims that are only made again come last: what answers to them is slow, and they must not keep a new meeting waiting.
+    """
+    changes = (*todo.start, *todo.reschedule, *todo.release)
+    repeated = {entry.meeting_key for entry in todo.start if entry.meeting_key in known}
+    ordered = sorted(changes, key=lambda entry: (entry.meeting_key in repeated, entry.join_at, entry.meeting_key))
+    chosen = {entry.meeting_key for entry in ordered[:most]}
+    return (
+        Reconciliation(
+            start=tuple(entry for entry in todo.start if entry.meeting_key in chosen),
+            reschedule=tuple(entry for entry in todo.reschedule if entry.meeting_key in chosen),
+            release=tuple(entry for entry in todo.release if entry.meeting_key in chosen),
+            forget=todo.forget,
+        ),
+        any(entry.meeting_key not in repeated for entry in ordered[most:]),
     )
 
 

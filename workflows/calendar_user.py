@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         WorkflowName,
         bot_workflow_id,
     )
-    from meetbot.planning import arranged, next_slot, reconcile, sync_phase
+    from meetbot.planning import arranged, first_part, next_slot, reconcile, sync_phase
 
 _TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
 _CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")
@@ -37,6 +37,9 @@ _SYNC_ATTEMPTS = 4
 # So long after its worker's death a sync begins anew.
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _ARRANGE_ATTEMPTS = 3
+# Meetings whose bots are told in one go. Temporal refuses a run with 2000 children or signals under way, and between two goes
+# the loop hears of everything else.
+_AT_ONCE = 50
 _LEAST_WAIT = timedelta(seconds=1)
 _ENDED_STATES = frozenset({"gone", "disconnecting"})
 
@@ -49,8 +52,8 @@ class CalendarUserWorkflow:
     def __init__(self, state: CalendarUserState) -> None:
         self._state = state
         self._known = {entry.meeting_key: entry for entry in state.known}
-        self._calendar_due = True
-        self._decisions_due = False
+        self._calendar_due = state.calendar_due
+        self._decisions_due = state.decisions_due
         self._disconnecting = False
         self._rounds = 0
 
@@ -163,7 +166,9 @@ class CalendarUserWorkflow:
 
     async def _arrange(self, plan: tuple[PlanEntry, ...]) -> bool:
         """Bring the bots in line with the plan. False while some were not reached, or have not taken their claim in."""
-        todo = reconcile(self._known, {entry.meeting_key: entry for entry in plan}, now=workflow.now())
+        wanted = {entry.meeting_key: entry for entry in plan}
+        whole = reconcile(self._known, wanted, now=workflow.now())
+        todo, is_part = first_part(whole, self._known, most=_AT_ONCE)
         for entry in todo.forget:
             self._known.pop(entry.meeting_key)
         done = await asyncio.gather(
@@ -171,7 +176,10 @@ class CalendarUserWorkflow:
             *(self._claim(entry, BotSignal.RESCHEDULE) for entry in todo.reschedule),
             *(self._release(entry) for entry in todo.release),
         )
-        return all(done) and all(entry.acknowledged for entry in plan)
+        if is_part and all(done):
+            # The next part at once, unless the calendar is asked first.
+            self._decisions_due = True
+        return not is_part and all(done) and all(entry.acknowledged for entry in plan)
 
     async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
         """Make sure that the meeting's workflow runs and knows of the claim."""
@@ -251,10 +259,14 @@ class CalendarUserWorkflow:
 
     def _continue_as_new(self) -> None:
         known = tuple(self._known[key] for key in sorted(self._known))
-        workflow.continue_as_new(replace(self._state, known=known))
+        workflow.continue_as_new(
+            replace(self._state, known=known, calendar_due=self._calendar_due, decisions_due=self._decisions_due)
+        )
 
     async def _release_all(self) -> None:
-        await asyncio.gather(*(self._release(self._known[key]) for key in sorted(self._known)))
+        while self._known:
+            part = sorted(self._known)[:_AT_ONCE]
+            await asyncio.gather(*(self._release(self._known[key]) for key in part))
 
     def _describe(self) -> None:
         workflow.set_current_details(_details(self._state, self._known, workflow.now()))

@@ -55,6 +55,9 @@ def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timede
     target = None if wish.held or wish.target is None or wish.target.end_at <= now else wish.target
     if bot is None:
         return Action.NOTHING if target is None else Action.CREATE
+    if bot.state is BotState.MISSED and bot.asked_at is not None:
+        # Its backend may have it all the same: no other may join it, and somebody must tell it to go.
+        return Action.WITHDRAW
     if bot.state in TERMINAL_STATES:
         return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
     if bot.state is BotState.SCHEDULED:

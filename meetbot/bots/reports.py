@@ -108,6 +108,9 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
         bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
     if not _is_its_own_doing(bot, dispatch, reported):
         return
+    if BotState(bot.state) is BotState.MISSED:
+        # Nobody needs to call it back for want of an answer any more.
+        dispatch.left_at = None
     if BotState(bot.state) in (BotState.DISPATCHING, BotState.MISSED):
         # Faster than the answer to our asking, which may never come.
         stock.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
@@ -164,11 +167,11 @@ def _is_its_own_doing(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> boo
 
 def _was_wrongly_missed(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
     """Whether it was in the meeting after all, though no answer had reached us before the meeting was over."""
-    return (
-        BotState(bot.state) is BotState.MISSED
-        and dispatch.state == "intended"
-        and _joined_between(BotState.DISPATCHED, reported.state)
-    )
+    return BotState(bot.state) is BotState.MISSED and dispatch.state == "intended" and was_in_the_call(reported)
+
+
+def was_in_the_call(reported: BackendBot) -> bool:
+    return _joined_between(BotState.DISPATCHED, reported.state)
 
 
 def _is_ahead(reported: BotState, known: BotState) -> bool:

@@ -53,6 +53,9 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
     dispatch = bots.dispatch_of(session, bot) if bot is not None else None
     action = next_action(_standing(bot, dispatch), wish, now=taking.now, lead=lead)
     bot = _carry_out(session, action, meeting, bot, leader, taking, lead)
+    if action is Action.MISS:
+        # That is told at once; what its backend may have all the same comes after.
+        action = next_action(_standing(bot, dispatch), wish, now=taking.now, lead=lead)
     taken = {copy.calendar_user_id: target_of(copy).digest for copy in copies}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, taken)
     return _order(bot, action)
@@ -245,7 +248,7 @@ _STEPS = {
 
 
 def _order(bot: Bot | None, action: Action) -> BotOrder:
-    if bot is None or BotState(bot.state) in TERMINAL_STATES:
+    if bot is None or (BotState(bot.state) in TERMINAL_STATES and action is not Action.WITHDRAW):
         return BotOrder(step=BotStep.CLOSE, bot_id=bot.id if bot else "", state=bot.state if bot else "")
     waiting = bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
     return BotOrder(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from activities.bots import BotActivities
+from meetbot.bots.base import BackendBot, BotRequest, BotState
 from meetbot.errors import BackendUnavailable
 from meetbot.orchestration import BotOrder, BotStep, SyncScope
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
-from tests.integration.slow_backend import lose_the_answer, told_of_the_bot
+from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -78,6 +81,36 @@ def test_a_recording_that_was_given_up_as_missed_is_told_of_once_its_backend_spe
     assert states(rig) == ["missed"]
     report(rig, "job.finalized", "completed", recordedSeconds=1800)
     assert [(bot.state, bot.outcome, bot.recorded_seconds) for bot in rig.bots()] == [("completed", "completed", 1800)]
+
+
+def test_a_missed_meeting_whose_bot_the_backend_may_have_is_told_of_at_once_and_its_bot_called_back(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    rig.clock.offset += timedelta(minutes=95)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
+    assert states(rig) == ["missed"]
+    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
+    assert [kind for kind, _ in rig.told()].count("recording.missed") == 1
+
+
+def test_a_missed_meeting_whose_bot_is_found_in_the_call_is_left_to_it(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    rig.clock.offset += timedelta(minutes=95)
+    rig.bot_activities.schedule(rig.ref(key))
+
+    class Recording(SlowBackend):
+        def look_up(self, request: BotRequest) -> BackendBot | None:
+            found = super().look_up(request)
+            return replace(found, state=BotState.RECORDING) if found else None
+
+    services = replace(rig.services, backend=Recording(rig, lambda: None))
+    assert BotActivities(services).leave(rig.ref(key)).step is BotStep.FOLLOW
+    assert states(rig) == ["recording"]
+    assert [job["status"] for job in rig.sandbox.jobs()] != ["cancelled"]
 
 
 def test_a_meeting_missed_after_its_first_claimant_let_go_is_told_of_as_missed(rig: Rig) -> None:

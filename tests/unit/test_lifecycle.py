@@ -297,7 +297,7 @@ def test_calling_back_is_brought_to_its_end_whatever_is_wanted_meanwhile(standin
 
 @given(bots, wishes)
 def test_an_ended_bot_is_never_touched_again(standing: Standing, wish: Wish) -> None:
-    if standing.state in TERMINAL_STATES:
+    if standing.state in TERMINAL_STATES and not (standing.state is BotState.MISSED and standing.asked_at):
         assert decided(standing, wish) in (Action.NOTHING, Action.CREATE)
 
 
@@ -349,6 +349,12 @@ def test_small_moves_of_a_bot_that_may_have_been_sent_are_counted_from_when_it_w
     standing = replace(bot(BotState.DISPATCHING, RUNNING), asked_at=RUNNING.join_at - 3 * MINUTE)
     assert action(standing, moved(RUNNING, MINUTE)) is Action.RELOCATE
     assert action(replace(standing, asked_at=None), moved(RUNNING, MINUTE)) is Action.RESCHEDULE
+
+
+def test_a_missed_bot_that_its_backend_may_have_is_called_back_before_any_other_is_made() -> None:
+    standing = replace(bot(BotState.MISSED, ENDED), asked_at=ENDED.join_at)
+    assert action(standing, COMING) is Action.WITHDRAW
+    assert action(replace(standing, asked_at=None), COMING) is Action.CREATE
 
 
 # Only rules leave the meeting out

@@ -19,6 +19,7 @@ from meetbot.planning import (
     Target,
     arranged,
     choose_candidates,
+    first_part,
     leading_copy,
     meeting_key,
     next_slot,
@@ -202,6 +203,12 @@ def test_a_meeting_at_the_horizon_is_chosen_and_one_beyond_is_not() -> None:
     near, far = candidate("near", starts_in=HORIZON), candidate("far", starts_in=HORIZON + MINUTE)
 
     assert list(chosen(near, far)) == ["near"]
+
+
+def test_of_more_meetings_than_a_plan_holds_the_nearest_are_chosen() -> None:
+    many = [candidate(f"mtg_{minutes}", starts_in=minutes * MINUTE) for minutes in range(5)]
+
+    assert list(choose_candidates(reversed(many), now=NOW, horizon=HORIZON, most=2)) == ["mtg_0", "mtg_1"]
 
 
 def test_the_organisers_copy_wins_over_a_newer_one() -> None:
@@ -402,6 +409,33 @@ def test_the_order_of_the_work_depends_on_the_keys_alone(
     assert step == reconcile(shuffled(known), shuffled(plan), now=NOW)
     for part in (step.start, step.reschedule, step.release, step.forget):
         assert [one.meeting_key for one in part] == sorted(one.meeting_key for one in part)
+
+
+@given(knowledge, plans, st.integers(1, 8))
+def test_carrying_out_part_after_part_reaches_what_the_whole_does(
+    known: dict[str, PlanEntry], plan: dict[str, PlanEntry], most: int
+) -> None:
+    step, there_is_more = first_part(reconcile(known, plan, now=NOW), known, most=most)
+    after, parts = applied(known, step), 1
+    while there_is_more:
+        step, there_is_more = first_part(reconcile(after, plan, now=NOW), after, most=most)
+        after, parts = applied(after, step), parts + 1
+
+    assert {key: one.target_digest for key, one in after.items()} == {
+        key: one.target_digest for key, one in plan.items()
+    }
+    assert parts <= max(1, -(-(len(known) + len(plan)) // most))
+
+
+def test_the_nearest_meetings_come_first_and_claims_made_again_after_the_new_ones() -> None:
+    again, near, far = entry("mtg_a"), entry("mtg_b", starts_in=2 * MINUTE), entry("mtg_c", starts_in=3 * MINUTE)
+    known = keyed(again)
+
+    whole = reconcile(known, keyed(again, near, far), now=NOW)
+
+    assert first_part(whole, known, most=1) == (Reconciliation(start=(near,)), True)
+    assert first_part(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
+    assert first_part(whole, known, most=3) == (whole, False)
 
 
 @given(plans, plans)

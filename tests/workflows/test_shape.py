@@ -11,10 +11,10 @@ import pytest
 from temporalio import activity
 
 from meetbot.bots.base import BotState
-from meetbot.orchestration import CalendarUserSignal
+from meetbot.orchestration import CalendarUserSignal, SyncScope
 from meetbot.planning import Target
 from meetbot.temporal import connect
-from tests.workflows.histories import signals_in
+from tests.workflows.histories import children_in, signals_in
 from tests.workflows.stage import Answer, Call, Stage, staged
 from tests.workflows.truth import Truth
 
@@ -108,6 +108,77 @@ def test_none_of_fifty_signals_is_lost_while_the_loop_continues_as_new(
 
     assert played == 51
     assert runs == 9
+
+
+def test_changed_rules_are_only_decided_by_though_the_loop_continues_as_new_meanwhile(
+    runner: asyncio.Runner, temporal_address: str
+) -> None:
+    truth = Truth()
+    scopes: list[SyncScope] = []
+    stages: list[Stage] = []
+
+    async def each_round_is_a_run(call: Call) -> object:
+        scopes.append(call.request.scope)
+        if len(scopes) == 3:
+            truth.gone.add("cu_1")
+        else:
+            await stages[0].calendar().signal(CalendarUserSignal.RULES_CHANGED)
+        return await truth.answer(call)
+
+    async def scene(stage: Stage) -> int:
+        stages.append(stage)
+        handle = await stage.connect(interval_seconds=3600, rounds_per_run=1)
+        await handle.result()
+        return await runs_of(stage)
+
+    assert play(runner, temporal_address, each_round_is_a_run, scene) > 1
+    assert scopes[0] is SyncScope.CALENDAR
+    assert SyncScope.CALENDAR not in scopes[1:]
+
+
+def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signals_are_heard_between(
+    runner: asyncio.Runner, temporal_address: str
+) -> None:
+    now, truth = datetime.now(UTC), Truth()
+    numbers = [f"{number:03}" for number in range(120)]
+    for number in numbers:
+        start = now + timedelta(hours=5) - timedelta(minutes=int(number))
+        truth.put("cu_1", f"mtg_{number}", Target(start, start + timedelta(minutes=30), "a"))
+    scopes: list[SyncScope] = []
+    stages: list[Stage] = []
+    there: set[str] = set()
+    all_there = asyncio.Event()
+
+    async def somebody_asks_for_a_sync_meanwhile(call: Call) -> object:
+        if call.name == "calendar.sync":
+            scopes.append(call.request.scope)
+            if len(scopes) == 2:
+                await stages[0].calendar().signal(CalendarUserSignal.SYNC_NOW)
+            if all_there.is_set():
+                truth.gone.add("cu_1")
+        elif call.name == "bot.schedule":
+            there.add(call.request.meeting_key)
+            if len(there) == len(numbers):
+                all_there.set()
+        return await truth.answer(call)
+
+    async def scene(stage: Stage) -> list[str]:
+        stages.append(stage)
+        handle = await stage.connect(interval_seconds=3600)
+        await all_there.wait()
+        await handle.signal(CalendarUserSignal.SYNC_NOW)
+        await handle.result()
+        return [one.rpartition("_")[2] for one in children_in(await handle.fetch_history())]
+
+    started = play(runner, temporal_address, somebody_asks_for_a_sync_meanwhile, scene)
+
+    nearest_first = sorted(numbers, reverse=True)
+    assert [set(started[at : at + 50]) for at in (0, 50, 100)] == [
+        set(nearest_first[:50]),
+        set(nearest_first[50:100]),
+        set(nearest_first[100:]),
+    ]
+    assert scopes[:3] == [SyncScope.CALENDAR, SyncScope.DECISIONS, SyncScope.CALENDAR]
 
 
 async def runs_of(stage: Stage) -> int:
