@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.orchestration import TaskQueue
 from meetbot.settings import Settings, faults_in, load_settings
+from meetbot.storage.database import refuse_unbound_role
 from meetbot.temporal import connect, ensure_search_attributes
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
@@ -57,6 +59,8 @@ def main() -> int:
     try:
         settings = load_settings()
         parts = open_parts(settings)
+        if settings.is_production:
+            refuse_unbound_role(parts.database)
     except ValidationError as error:
         sys.stderr.write(f"the worker cannot start: {faults_in(error)}\n")
         return 2
@@ -82,7 +86,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         return
     checks = {
         "temporal": lambda: client.service_client.check_health(timeout=timedelta(seconds=2)),
-        "database": blocking(parts.database.check),
+        "database": blocking(partial(parts.database.check, bound_by_policies=settings.is_production)),
         "vault": blocking(parts.vault.check),
     }
     interval = timedelta(seconds=settings.sync_interval_seconds)

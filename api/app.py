@@ -37,7 +37,7 @@ from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, UnsafeConfiguration, faults_in, load_settings
-from meetbot.storage.database import create_database
+from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
@@ -100,6 +100,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Services]:
     if settings.database_url is None:
         raise UnsafeConfiguration("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
+    if settings.is_production:
+        await asyncio.to_thread(refuse_unbound_role, database)
     vault = vault_from_settings(settings)
     orchestrator = TemporalOrchestrator(
         asyncio.get_running_loop(), sync_interval_seconds=settings.sync_interval_seconds

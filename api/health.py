@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -25,7 +27,7 @@ def create_ops_app(services: Services) -> Starlette:
     """The front's operations port."""
     return ops_app(
         {
-            "database": blocking(services.database.check),
+            "database": blocking(partial(services.database.check, bound_by_policies=services.settings.is_production)),
             "temporal": blocking(services.orchestrator.check),
             "vault": blocking(services.vault.check),
         }

@@ -9,8 +9,9 @@ import functools
 import ipaddress
 from enum import StrEnum
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from meetbot.errors import MeetbotError
@@ -44,6 +45,13 @@ def _blank_as_unset(value: object) -> object:
     return None if value == "" else value
 
 
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as https://calendar.example.com")
+    return value
+
+
 def _networks(value: object) -> object:
     if isinstance(value, str):
         return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
@@ -51,6 +59,7 @@ def _networks(value: object) -> object:
 
 
 OptionalText = Annotated[str | None, BeforeValidator(_blank_as_unset)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_as_unset)]
 
 
@@ -60,7 +69,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MEETBOT_", extra="ignore", frozen=True, populate_by_name=True)
 
     env: Environment = Environment.DEVELOPMENT
-    public_url: str = "http://127.0.0.1:8000"
+    public_url: WebAddress = "http://127.0.0.1:8000"
     region: Region = Region.EU
 
     database_url: OptionalText = Field(default=None, validation_alias="DATABASE_URL")
@@ -72,19 +81,19 @@ class Settings(BaseSettings):
 
     google_client_id: OptionalText = None
     google_client_secret: OptionalSecret = None
-    google_authorize_url: str = "https://accounts.google.com/o/oauth2/v2/auth"
-    google_token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a secret
-    google_revoke_url: str = "https://oauth2.googleapis.com/revoke"
-    google_api_url: str = "https://www.googleapis.com/calendar/v3"
+    google_authorize_url: WebAddress = "https://accounts.google.com/o/oauth2/v2/auth"
+    google_token_url: WebAddress = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a secret
+    google_revoke_url: WebAddress = "https://oauth2.googleapis.com/revoke"
+    google_api_url: WebAddress = "https://www.googleapis.com/calendar/v3"
 
     microsoft_client_id: OptionalText = None
     microsoft_client_secret: OptionalSecret = None
     microsoft_tenant: str = "common"
-    microsoft_login_url: str = "https://login.microsoftonline.com"
-    microsoft_graph_url: str = "https://graph.microsoft.com/v1.0"
+    microsoft_login_url: WebAddress = "https://login.microsoftonline.com"
+    microsoft_graph_url: WebAddress = "https://graph.microsoft.com/v1.0"
 
     backend: BackendName = BackendName.MEETBOT
-    backend_url: str = "https://api.meetbot.dev"
+    backend_url: WebAddress = "https://api.meetbot.dev"
     backend_api_key: OptionalSecret = None
     backend_webhook_secret: OptionalSecret = None
 
@@ -96,9 +105,13 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(default=600, ge=0)
     ops_port: int = Field(default=9100, ge=0, le=65535)
 
+    @property
+    def is_production(self) -> bool:
+        return self.env is Environment.PRODUCTION
+
     @model_validator(mode="after")
     def _refuse_unsafe_production(self) -> Self:
-        if self.env is Environment.PRODUCTION:
+        if self.is_production:
             faults = list(self._production_faults())
             if faults:
                 raise ValueError("; ".join(faults))

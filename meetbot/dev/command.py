@@ -41,8 +41,7 @@ def _run(settings: Settings, directory: Path, prepare: Prepare, interrupt: Inter
     state.forget_running(directory)
     for name in end_leftovers(directory):
         print(f"ended {name}, left over from an earlier run", flush=True)
-    sandbox = "the sandbox, " if stands_in_for(settings) else ""
-    print(f"Starting Temporal, OpenBao, PostgreSQL, {sandbox}the worker and the API ...", flush=True)
+    print(f"Starting {', '.join(_parts(settings))} and the API ...", flush=True)
     try:
         with family(directory, interrupt) as children:
             stack = start_stack(settings, directory, prepare, children)
@@ -50,6 +49,18 @@ def _run(settings: Settings, directory: Path, prepare: Prepare, interrupt: Inter
             children.watch()
     finally:
         state.forget_running(directory)
+
+
+def _parts(settings: Settings) -> list[str]:
+    """What is started besides the API."""
+    ours = {
+        "Temporal": settings.temporal_address is None,
+        "OpenBao": settings.vault_addr is None,
+        "PostgreSQL": settings.database_url is None,
+        "the sandbox": bool(stands_in_for(settings)),
+        "the worker": True,
+    }
+    return [part for part, is_started in ours.items() if is_started]
 
 
 def welcome(stack: RunningStack, *, seconds: float) -> str:

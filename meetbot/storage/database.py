@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
+
+from meetbot.errors import MeetbotError
 
 _POOL_SIZE = 20
 _POOL_OVERFLOW = 20
 _CHECKOUT_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_MILLISECONDS = 30_000
 _LOCK_TIMEOUT_MILLISECONDS = 10_000
+
+
+_IS_FREE_OF_POLICIES = text("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
 
 
 def _dump_json(value: Any) -> str:
@@ -48,6 +55,13 @@ def create_database(database_url: str) -> Database:
         },
     )
     return Database(engine)
+
+
+def refuse_unbound_role(database: Database) -> None:
+    """Raises `MeetbotError` for a role to whom row level security means nothing. A database that is away is asked again by
+    whoever asks whether we are ready."""
+    with contextlib.suppress(SQLAlchemyError):
+        database.check(bound_by_policies=True)
 
 
 class Database:
@@ -86,10 +100,17 @@ class Database:
         with self._transaction("app.housekeeping", "on") as session:
             yield session
 
-    def check(self) -> None:
-        """Raises SQLAlchemy's OperationalError where the database does not answer."""
+    def check(self, *, bound_by_policies: bool = False) -> None:
+        """Raises SQLAlchemy's OperationalError where the database does not answer, and, where ``bound_by_policies`` is asked
+        for, `MeetbotError` for a role to whom row level security means nothing."""
         with self.engine.connect() as connection:
-            connection.execute(text("select 1"))
+            is_free = connection.execute(_IS_FREE_OF_POLICIES).scalar_one()
+        if is_free and bound_by_policies:
+            raise MeetbotError(
+                "database_role_unsafe",
+                "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
+                next_step="have DATABASE_URL name a role without either that owns its database",
+            )
 
     def close(self) -> None:
         self.engine.dispose()

@@ -15,7 +15,10 @@ from sqlmodel import SQLModel, select
 from typer.testing import CliRunner
 
 from meetbot.cli import app
-from meetbot.storage.database import create_database, psycopg_url
+from meetbot.dev.ports import free_port
+from meetbot.dev.postgres import PostgresServer
+from meetbot.errors import MeetbotError
+from meetbot.storage.database import create_database, psycopg_url, refuse_unbound_role
 from meetbot.storage.housekeeping import delete_expired
 from meetbot.storage.migrate import pending, upgrade
 from meetbot.storage.tables import ApiKey, CalendarEvent, CalendarUser, Tenant
@@ -106,3 +109,29 @@ def test_a_tenant_sees_and_writes_only_its_own_rows(fresh_database: str) -> None
         assert [key.tenant_id for key in session.exec(select(ApiKey))] == ["ten_b"]
         assert session.exec(select(CalendarUser)).all() == []
     database.close()
+
+
+def test_production_refuses_a_role_to_whom_the_protection_means_nothing(postgres_server: PostgresServer) -> None:
+    database = create_database(postgres_server.admin_url)
+    try:
+        with pytest.raises(MeetbotError, match="database_role_unsafe"):
+            refuse_unbound_role(database)
+        database.check()
+    finally:
+        database.close()
+
+
+def test_production_takes_a_role_that_the_protection_binds(postgres_server: PostgresServer) -> None:
+    database = create_database(postgres_server.url)
+    try:
+        database.check(bound_by_policies=True)
+    finally:
+        database.close()
+
+
+def test_a_database_that_is_away_is_no_reason_not_to_start() -> None:
+    database = create_database(f"postgresql://meetbot@127.0.0.1:{free_port()}/meetbot")
+    try:
+        refuse_unbound_role(database)
+    finally:
+        database.close()

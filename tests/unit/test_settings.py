@@ -67,7 +67,14 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MEETBOT_REGION", "mars"), ("MEETBOT_OUTBOUND_ALLOW_CIDRS", "10.0.0.1/8")]
+    ("name", "value"),
+    [
+        ("MEETBOT_REGION", "mars"),
+        ("MEETBOT_OUTBOUND_ALLOW_CIDRS", "10.0.0.1/8"),
+        ("MEETBOT_PUBLIC_URL", "calendar.example"),
+        ("MEETBOT_BACKEND_URL", "ftp://backend.example"),
+        ("MEETBOT_GOOGLE_TOKEN_URL", "https://"),
+    ],
 )
 def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)

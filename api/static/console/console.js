@@ -9,7 +9,7 @@ const EXAMPLE = {
       action: "skip",
       when: { all: [{ one_to_one: true }, { attendee_emails: { any_of: ["$manager_email"] } }] },
     },
-    { name: "customers", action: "record", when: { attendee_domains: { any_of: ["customer.com"] } } },
+    { name: "customers", action: "record", when: { attendee_domains: { any_of: ["customer.com", "customer.test"] } } },
     { name: "internal meetings", action: "record", when: { internal: true } },
   ],
 };
