@@ -75,11 +75,20 @@ class BotActivities:
         except (BackendRefused, BackendUnavailable) as error:
             if self._is_lost(bot):
                 return False
+            if backend_bot_id is not None and self._has_ended(backend_bot_id):
+                return True
             if isinstance(error, BackendUnavailable):
                 raise
             # As with a key that is being changed: nobody else tells the bot to go.
             raise BackendUnavailable(error.code, "the backend refuses to take the bot back") from error
         return True
+
+    def _has_ended(self, backend_bot_id: str) -> bool:
+        """A backend may refuse to take back what is not there any more."""
+        try:
+            return self._services.backend.progress(backend_bot_id).state in TERMINAL_STATES
+        except (BackendRefused, BackendUnavailable):
+            return False
 
     def _is_lost(self, bot: Bot) -> bool:
         return self._services.clock() > bot.end_at + _LOST_AFTER

@@ -70,8 +70,9 @@ class PlanEntry:
 class CalendarUserState:
     """All that a calendar user's workflow carries from run to run.
 
-    ``interval_seconds`` and ``rounds_per_run`` travel here and not as constants: changing a constant would break the replay
-    of runs that are under way.
+    ``interval_seconds``, ``rounds_per_run`` and ``arranged_at_once`` travel here and not as constants: changing a constant
+    would break the replay of runs that are under way. ``arranged_at_once``: of so many meetings the bots are told in one go.
+    Temporal refuses a run with 2000 children or signals under way, and between two goes the loop hears of everything else.
     """
 
     tenant_id: str
@@ -79,6 +80,7 @@ class CalendarUserState:
     provider: str
     interval_seconds: int
     rounds_per_run: int = 12
+    arranged_at_once: int = 50
     known: tuple[PlanEntry, ...] = ()
     plan_digest: str = ""
     state: str = "connecting"

@@ -37,9 +37,6 @@ _SYNC_ATTEMPTS = 4
 # So long after its worker's death a sync begins anew.
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _ARRANGE_ATTEMPTS = 3
-# Meetings whose bots are told in one go. Temporal refuses a run with 2000 children or signals under way, and between two goes
-# the loop hears of everything else.
-_AT_ONCE = 50
 _LEAST_WAIT = timedelta(seconds=1)
 _ENDED_STATES = frozenset({"gone", "disconnecting"})
 
@@ -168,7 +165,7 @@ class CalendarUserWorkflow:
         """Bring the bots in line with the plan. False while some were not reached, or have not taken their claim in."""
         wanted = {entry.meeting_key: entry for entry in plan}
         whole = reconcile(self._known, wanted, now=workflow.now())
-        todo, is_part = first_part(whole, self._known, most=_AT_ONCE)
+        todo, is_part = first_part(whole, self._known, most=self._state.arranged_at_once)
         for entry in todo.forget:
             self._known.pop(entry.meeting_key)
         done = await asyncio.gather(
@@ -265,7 +262,7 @@ class CalendarUserWorkflow:
 
     async def _release_all(self) -> None:
         while self._known:
-            part = sorted(self._known)[:_AT_ONCE]
+            part = sorted(self._known)[: self._state.arranged_at_once]
             await asyncio.gather(*(self._release(self._known[key]) for key in part))
 
     def _describe(self) -> None:

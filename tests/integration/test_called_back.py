@@ -207,6 +207,17 @@ def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig
     assert [bot.state for bot in rig.bots()] == ["cancelled"]
 
 
+def test_a_bot_that_its_backend_refuses_to_take_back_because_it_has_ended_is_taken_for_gone(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    (job,) = rig.sandbox.jobs()
+    rig.services.backend.cancel(job["id"])
+    rig.sandbox.change(event, shift_minutes=60)
+    rig.sync(user)
+    assert bots_with(rig, Refusing(rig)).leave(rig.ref(key)).step is BotStep.WAIT
+
+
 def test_a_refused_attempt_that_was_overtaken_fails_no_bot_that_may_be_out(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     key, order = scheduled(rig, user)
