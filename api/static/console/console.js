@@ -54,13 +54,22 @@ async function refresh() {
 async function refreshCalendar(user, bots) {
   const from = new Date(Date.now() - 3600000).toISOString();
   const events = (await call("GET", `/calendar/users/${user.id}/events?limit=50&from=${from}`)).data;
+  const byId = await botsOf(events, bots);
   if (user.id !== selected) return;
-  const byId = new Map(bots.map((bot) => [bot.id, bot]));
   part("synced").textContent = user.last_synced_at ? `Last synced ${when(user.last_synced_at)}` : "Not synced yet";
   part("no-events").hidden = events.length > 0;
   draw("events", [events, events.map((event) => byId.get(event.bot_id))], () =>
     events.map((event) => eventRow(event, byId.get(event.bot_id), override)),
   );
+}
+
+// The newest bots are at hand. Where there are very many, those of the next few meetings are asked for one by one.
+async function botsOf(events, bots) {
+  const byId = new Map(bots.map((bot) => [bot.id, bot]));
+  const missing = new Set(events.map((event) => event.bot_id).filter((id) => id && !byId.has(id)));
+  const asked = await Promise.all([...missing].slice(0, 5).map((id) => call("GET", `/bots/${id}`)));
+  for (const bot of asked) byId.set(bot.id, bot);
+  return byId;
 }
 
 function tick() {

@@ -75,7 +75,7 @@ export function eventRow(event, bot, act) {
       element("span", { className: "reason" }, decision.rule ? `${why}: ${decision.rule}` : why),
       actions(event, act),
     ),
-    element("td", {}, ...botCell(bot)),
+    element("td", {}, ...(event.bot_id && !bot ? ["has a bot"] : botCell(bot))),
   );
 }
 
