@@ -28,6 +28,16 @@ def connected_with_meeting(
     return user, event
 
 
+def dispatched(
+    rig: Rig, *, starts_in_minutes: float = 60, **fields: object
+) -> tuple[str, dict[str, object], str, BotOrder]:
+    """A calendar user, the meeting, its key and the order by which its bot was sent."""
+    user, event = connected_with_meeting(rig, starts_in_minutes=starts_in_minutes, **fields)
+    key, order = scheduled(rig, user)
+    dispatch(rig, key, order)
+    return user, event, key, order
+
+
 def shared_meeting(rig: Rig) -> tuple[str, str, dict[str, object], str, BotOrder]:
     """Ada's meeting at Google, to which grace at Microsoft is invited; both want it recorded."""
     ada, grace = rig.sandbox.account("ada@acme.test"), rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)

@@ -11,7 +11,7 @@ from activities.bots import BotActivities
 from meetbot.bots.base import BackendBot, BotRequest, BotState
 from meetbot.errors import BackendUnavailable
 from meetbot.orchestration import BotOrder, BotStep, SyncScope
-from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
+from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
 
@@ -39,16 +39,14 @@ def colleagues(rig: Rig) -> tuple[str, str, str, BotOrder, dict[str, object]]:
 
 
 def test_a_late_report_takes_nothing_of_the_recording_back(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    dispatch(rig, *scheduled(rig, user))
+    dispatched(rig)
     report(rig, "job.finalized", "completed", delivery="dlv_1", recordedSeconds=1800)
     report(rig, "job.status_changed", "recording", delivery="dlv_2", recordedSeconds=0)
     assert [(bot.state, bot.recorded_seconds) for bot in rig.bots()] == [("completed", 1800)]
 
 
 def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_completed(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    dispatch(rig, *scheduled(rig, user))
+    dispatched(rig)
     report(rig, "job.finalized", "completed")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined", "bot.completed"]
     told = {kind: data for kind, data in rig.told() if kind.startswith("bot.")}
@@ -57,9 +55,7 @@ def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_co
 
 
 def test_a_job_that_somebody_cancelled_at_the_backend_is_not_told_of_as_finalized(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    _, _, key, _ = dispatched(rig)
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
     rig.bot_activities.follow(rig.ref(key))
@@ -134,9 +130,7 @@ def test_a_meeting_that_was_shortened_while_nothing_of_ours_ran_was_missed(rig: 
 
 
 def test_a_meeting_that_passed_while_its_bot_could_not_be_called_back_from_another_time_was_missed(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig, duration_minutes=30)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig, duration_minutes=30)
     rig.sandbox.change(event, shift_minutes=10)
     rig.sync(user)
     rig.sandbox.fault(path=_JOBS, status=503)
@@ -178,9 +172,7 @@ def test_changed_rules_call_no_bot_out_of_a_meeting_whose_first_claimant_had_let
 
 
 def test_a_bot_stays_in_a_meeting_whose_planned_end_was_brought_forward_to_before_now(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig, duration_minutes=60)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig, duration_minutes=60)
     report(rig, "job.status_changed", "recording")
     rig.clock.offset = timedelta(minutes=91)
     rig.sandbox.change(event, duration_minutes=30)

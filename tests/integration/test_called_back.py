@@ -14,7 +14,7 @@ from meetbot.bots.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.orchestration import BotStep, DispatchRequest
 from meetbot.storage.database import Database
-from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
+from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, SlowDatabase, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
 
@@ -55,9 +55,7 @@ class Deadly(SlowBackend):
 
 
 def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_back_first(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig, starts_in_minutes=120)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, order = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
     renewed = bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
@@ -67,9 +65,7 @@ def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_b
 
 @pytest.mark.parametrize("shift_minutes", [-30, 60])
 def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
-    user, event = connected_with_meeting(rig, starts_in_minutes=120)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, order = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=shift_minutes)
     rig.sync(user)
     with pytest.raises(Died):
@@ -81,9 +77,7 @@ def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig
 
 
 def test_a_bot_that_is_being_called_back_is_still_followed(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
     rig.sandbox.fault(path=_JOBS, status=503)
@@ -106,9 +100,7 @@ def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig
 
 
 def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig, starts_in_minutes=120, duration_minutes=120)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig, starts_in_minutes=120, duration_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
     with pytest.raises(Died):
@@ -120,9 +112,7 @@ def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_ag
 
 
 def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_to_its_time(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
     with pytest.raises(Died):
@@ -136,9 +126,7 @@ def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_
 
 
 def test_a_leaving_that_nobody_wants_any_more_leaves_the_bot_where_it_is(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    _, _, key, _ = dispatched(rig)
     assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.FOLLOW
     assert live_jobs(rig) == 1
 
@@ -180,9 +168,7 @@ class Refusing(SlowBackend):
 def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other_until_it_does(
     rig: Rig, change: dict[str, object]
 ) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, **change)
     rig.sync(user)
     activities = bots_with(rig, Refusing(rig))
@@ -194,9 +180,7 @@ def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other_until
 
 
 def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
     rig.sandbox.cancel(event)
     rig.sync(user)
     activities = bots_with(rig, Refusing(rig))
@@ -208,9 +192,7 @@ def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig
 
 
 def test_a_bot_that_its_backend_refuses_to_take_back_because_it_has_ended_is_taken_for_gone(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
     rig.sandbox.change(event, shift_minutes=60)
@@ -249,9 +231,7 @@ def test_small_moves_of_a_bot_whose_answer_was_lost_add_up(rig: Rig) -> None:
 
 
 def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_next_ones(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    user, event, key, _ = dispatched(rig)
 
     class Stalled(SlowBackend):
         def progress(self, backend_bot_id: str) -> BackendBot:
