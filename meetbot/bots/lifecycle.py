@@ -23,6 +23,9 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
 
 
+_IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The meeting's latest bot. ``asked_at``: when its backend was last asked for it without an answer that we know of.
@@ -100,9 +103,11 @@ def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datet
 
 def _unclaimed_after_dispatch(bot: Standing, wish: Wish, now: datetime) -> Action:
     # Claims end with the meeting's scheduled end; a bot in a meeting that runs long stays to the last word.
-    over = wish.over or bot.end_at <= now or bot.state is BotState.FINALIZING
+    over = bot.end_at <= now or bot.state is BotState.FINALIZING
     if bot.state is BotState.DISPATCHING:
-        return Action.MISS if over and wish.expected else Action.WITHDRAW
+        return Action.MISS if (over or wish.over) and wish.expected else Action.WITHDRAW
+    # Where the end was brought forward to before now, who is in the call may still be talking; who is not comes too late.
+    over = over or (wish.over and bot.state in _IN_THE_CALL)
     stays = (over or wish.by_rules_only) and not bot.called_back
     return Action.KEEP if stays else Action.WITHDRAW
 

@@ -336,9 +336,20 @@ def test_a_waiting_bot_of_a_meeting_that_turns_out_to_be_over_was_missed() -> No
     assert next_action(bot(BotState.SCHEDULED, COMING), Wish(None, over=True), now=NOW, lead=LEAD) is Action.MISS
 
 
-@pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING, BotState.FINALIZING])
-def test_a_bot_stays_in_a_meeting_whose_end_was_brought_forward(state: BotState) -> None:
-    assert next_action(bot(state, RUNNING), Wish(None, over=True), now=NOW, lead=LEAD) is Action.KEEP
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (BotState.DISPATCHED, Action.WITHDRAW),
+        (BotState.JOINING, Action.WITHDRAW),
+        (BotState.IN_CALL, Action.KEEP),
+        (BotState.RECORDING, Action.KEEP),
+        (BotState.FINALIZING, Action.KEEP),
+    ],
+)
+def test_of_a_meeting_whose_end_was_brought_forward_to_before_now_the_bot_stays_that_is_in_the_call(
+    state: BotState, expected: Action
+) -> None:
+    assert next_action(bot(state, RUNNING), Wish(None, over=True), now=NOW, lead=LEAD) is expected
 
 
 def test_a_bot_that_nobody_expects_any_more_and_the_backend_never_took_was_not_missed() -> None:
