@@ -156,5 +156,5 @@ class BotActivities:
 
 def _is_over(session: Session, bot: Bot, now: datetime) -> bool:
     """Whether the meeting took place, as far as we know, and is over."""
-    event = bots.standing_event(session, bot.tenant_id, bot.event_id)
+    event = bots.standing_event(session, bot)
     return event is not None and event.is_expected and (event.is_over or bot.end_at <= now)

@@ -202,7 +202,8 @@ class SyncActivities:
     def _wanted(self, stored: Sequence[StoredEvent], now: datetime) -> dict[str, Candidate]:
         horizon = self._services.horizon
         candidates = candidates_of(stored, ends_after=now, starts_by=now + horizon)
-        return choose_candidates(candidates, now=now, horizon=horizon)
+        claimed = {event.meeting_key for event in stored if event.claimed_digest is not None}
+        return choose_candidates(candidates, now=now, horizon=horizon, claimed=claimed)
 
     def _decide_again(
         self,

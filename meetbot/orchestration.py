@@ -66,12 +66,17 @@ class PlanEntry:
     acknowledged: bool = False
 
 
+ARRANGED_AT_ONCE = 50
+"""For new runs; see `CalendarUserState`."""
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarUserState:
     """All that a calendar user's workflow carries from run to run.
 
     ``interval_seconds``, ``rounds_per_run`` and ``arranged_at_once`` travel here and not as constants: changing a constant
-    would break the replay of runs that are under way. ``arranged_at_once``: of so many meetings the bots are told in one go.
+    would break the replay of runs that are under way. ``arranged_at_once``: of so many meetings the bots are told in one go,
+    0 stands for all, as it was in runs that were started without it.
     Temporal refuses a run with 2000 children or signals under way, and between two goes the loop hears of everything else.
     """
 
@@ -80,7 +85,7 @@ class CalendarUserState:
     provider: str
     interval_seconds: int
     rounds_per_run: int = 12
-    arranged_at_once: int = 50
+    arranged_at_once: int = 0
     known: tuple[PlanEntry, ...] = ()
     plan_digest: str = ""
     state: str = "connecting"

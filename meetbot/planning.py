@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from meetbot.ids import derived_id
 from meetbot.orchestration import PlanEntry
 
-MOST_PLANNED = 2000
+MOST_PLANNED = 5000
 """Meetings of one calendar that are planned at a time. Anybody can send thousands of invitations; a plan is one message."""
 
 # Google gives "this and following" a new UID: the old one with the split's date put before the at sign.
@@ -70,12 +70,18 @@ class Candidate:
 
 
 def choose_candidates(
-    candidates: Iterable[Candidate], *, now: datetime, horizon: timedelta, most: int = MOST_PLANNED
+    candidates: Iterable[Candidate],
+    *,
+    now: datetime,
+    horizon: timedelta,
+    claimed: Collection[str] = (),
+    most: int = MOST_PLANNED,
 ) -> dict[str, Candidate]:
     """One candidate per meeting of those that have not ended and start within the horizon, in the order of the keys.
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
-    meetings than ``most``, the nearest are chosen; the others' turn comes as these end.
+    meetings than ``most``, those ``claimed`` already stay, and the nearest others are chosen: nobody's bot is called back for
+    somebody else's invitation. The turn of the rest comes as these end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -84,8 +90,10 @@ def choose_candidates(
         rival = chosen.get(candidate.meeting_key)
         if rival is None or _rank(candidate) > _rank(rival):
             chosen[candidate.meeting_key] = candidate
-    nearest = sorted(chosen.items(), key=lambda item: (item[1].target.join_at, item[0]))[:most]
-    return dict(sorted(nearest))
+    if len(chosen) > most:
+        ranked = sorted(chosen, key=lambda key: (key not in claimed, chosen[key].target.join_at, key))
+        chosen = {key: chosen[key] for key in ranked[:most]}
+    return dict(sorted(chosen.items()))
 
 
 def leading_copy(copies: Iterable[Candidate]) -> Candidate:

@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from meetbot.orchestration import (
+    ARRANGED_AT_ONCE,
     BotStart,
     CalendarUserSignal,
     CalendarUserState,
@@ -42,6 +43,7 @@ async def start_calendar_user(
             calendar_user_id=calendar_user_id,
             provider=provider,
             interval_seconds=int(interval.total_seconds()),
+            arranged_at_once=ARRANGED_AT_ONCE,
         ),
         id=calendar_user_workflow_id(tenant_id, calendar_user_id),
         task_queue=TaskQueue.CALENDAR_USERS,

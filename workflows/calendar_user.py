@@ -13,6 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.orchestration import (
+        ARRANGED_AT_ONCE,
         BotSignal,
         BotStart,
         CalendarUserSignal,
@@ -165,7 +166,9 @@ class CalendarUserWorkflow:
         """Bring the bots in line with the plan. False while some were not reached, or have not taken their claim in."""
         wanted = {entry.meeting_key: entry for entry in plan}
         whole = reconcile(self._known, wanted, now=workflow.now())
-        todo, is_part = first_part(whole, self._known, most=self._state.arranged_at_once)
+        todo, is_part = first_part(
+            whole, self._known, most=self._state.arranged_at_once or len(wanted) + len(self._known)
+        )
         for entry in todo.forget:
             self._known.pop(entry.meeting_key)
         done = await asyncio.gather(
@@ -257,12 +260,18 @@ class CalendarUserWorkflow:
     def _continue_as_new(self) -> None:
         known = tuple(self._known[key] for key in sorted(self._known))
         workflow.continue_as_new(
-            replace(self._state, known=known, calendar_due=self._calendar_due, decisions_due=self._decisions_due)
+            replace(
+                self._state,
+                known=known,
+                calendar_due=self._calendar_due,
+                decisions_due=self._decisions_due,
+                arranged_at_once=self._state.arranged_at_once or ARRANGED_AT_ONCE,
+            )
         )
 
     async def _release_all(self) -> None:
         while self._known:
-            part = sorted(self._known)[: self._state.arranged_at_once]
+            part = sorted(self._known)[: self._state.arranged_at_once or None]
             await asyncio.gather(*(self._release(self._known[key]) for key in part))
 
     def _describe(self) -> None:

@@ -106,7 +106,7 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
     if reported.recorded_seconds is not None:
         # Reports may come in any order, and a recording only grows.
         bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
-    if not _is_its_own_doing(bot, dispatch, reported):
+    if not _is_its_own_doing(session, bot, dispatch, reported):
         return
     if BotState(bot.state) is BotState.MISSED:
         # Nobody needs to call it back for want of an answer any more.
@@ -157,17 +157,21 @@ def _relay(
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
 
 
-def _is_its_own_doing(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
     """Whether what is reported says something of the bot: not so where it has ended, or where the end is the answer to our
     calling it back."""
     if BotState(bot.state) in TERMINAL_STATES:
-        return _was_wrongly_missed(bot, dispatch, reported)
+        return _was_wrongly_missed(session, bot, dispatch, reported)
     return reported.state not in TERMINAL_STATES or not stock.is_being_called_back(dispatch)
 
 
-def _was_wrongly_missed(bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether it was in the meeting after all, though no answer had reached us before the meeting was over."""
-    return BotState(bot.state) is BotState.MISSED and dispatch.state == "intended" and was_in_the_call(reported)
+def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+    """Whether it was in the meeting after all, though no answer had reached us before the meeting was over. Not where the
+    meeting has had another bot since: that one speaks for it now."""
+    if BotState(bot.state) is not BotState.MISSED or dispatch.state != "intended" or not was_in_the_call(reported):
+        return False
+    latest = bots.latest_bot(session, bot.tenant_id, bot.meeting_key)
+    return latest is not None and latest.id == bot.id
 
 
 def was_in_the_call(reported: BackendBot) -> bool:

@@ -42,7 +42,7 @@ def take_stock(session: Session, ref: MeetingRef, taking: StockTaking) -> BotOrd
     leader = leading_claim(copies)
     bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
     lead = _lead(tenant, taking)
-    event = bots.standing_event(session, ref.tenant_id, bot.event_id) if bot is not None else None
+    event = bots.standing_event(session, bot) if bot is not None else None
     wish = Wish(
         target=target_of(leader) if leader else None,
         held=meeting.held_at is not None,

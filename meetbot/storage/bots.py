@@ -162,10 +162,12 @@ class StandingEvent:
 
     outcome: str
     reason: str
+    was_moved_before: bool
+    """Before the time for which the bot was made: what is over then has not taken place without it."""
 
     @property
     def is_over(self) -> bool:
-        return self.outcome == "skip" and self.reason == "ended"
+        return self.outcome == "skip" and self.reason == "ended" and not self.was_moved_before
 
     @property
     def is_expected(self) -> bool:
@@ -179,14 +181,17 @@ class StandingEvent:
 
 
 _STANDING_EVENT = text(
-    "select outcome, reason from calendar_event where tenant_id = :tenant_id and id = :event_id and not deleted"
+    "select outcome, reason, start_at from calendar_event where tenant_id = :tenant_id and id = :event_id and not deleted"
 )
 
 
-def standing_event(session: Session, tenant_id: str, event_id: str) -> StandingEvent | None:
-    """None where it was cancelled or has left the calendar."""
-    row = session.execute(_STANDING_EVENT, {"tenant_id": tenant_id, "event_id": event_id}).one_or_none()
-    return None if row is None else StandingEvent(row[0], row[1])
+def standing_event(session: Session, bot: Bot) -> StandingEvent | None:
+    """The event that the bot was made for. None where it was cancelled or has left the calendar."""
+    row = session.execute(_STANDING_EVENT, {"tenant_id": bot.tenant_id, "event_id": bot.event_id}).one_or_none()
+    if row is None:
+        return None
+    outcome, reason, start_at = row
+    return StandingEvent(outcome, reason, start_at is None or start_at < bot.dispatch_at)
 
 
 def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:

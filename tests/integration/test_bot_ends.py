@@ -11,6 +11,7 @@ from activities.bots import BotActivities
 from meetbot.bots.base import BackendBot, BotRequest, BotState
 from meetbot.errors import BackendUnavailable
 from meetbot.orchestration import BotOrder, BotStep, SyncScope
+from meetbot.storage.tables import Dispatch
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
@@ -127,6 +128,40 @@ def test_a_meeting_that_was_shortened_while_nothing_of_ours_ran_was_missed(rig: 
     rig.sync(user)
     rig.bot_activities.schedule(rig.ref(key))
     assert states(rig) == ["missed"]
+
+
+def test_a_meeting_that_was_moved_into_the_past_before_its_bot_went_was_not_missed(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=30)
+    key, _ = scheduled(rig, user)
+    rig.sandbox.change(event, shift_minutes=-360)
+    rig.sync(user)
+    rig.bot_activities.schedule(rig.ref(key))
+    assert states(rig) == ["cancelled"]
+
+
+def test_a_bot_is_called_out_of_a_meeting_that_was_moved_into_the_past(rig: Rig) -> None:
+    user, event, key, _ = dispatched(rig, duration_minutes=30)
+    report(rig, "job.status_changed", "in_call")
+    rig.sandbox.change(event, shift_minutes=-360)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
+
+
+def test_a_missed_bot_is_not_revived_beside_the_one_that_the_meeting_has_now(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=30)
+    key, order = scheduled(rig, user)
+    lose_the_answer(rig, key, order)
+    rig.clock.offset += timedelta(minutes=95)
+    rig.bot_activities.schedule(rig.ref(key))
+    rig.bot_activities.leave(rig.ref(key))
+    rig.sandbox.change(event, shift_minutes=180)
+    rig.sync(user)
+    rig.bot_activities.schedule(rig.ref(key))
+    with rig.database.transaction(rig.tenant_id) as session:
+        # What a late answer to the first asking leaves behind.
+        session.get_one(Dispatch, (rig.tenant_id, key, 1)).state = "intended"
+    report(rig, "job.finalized", "completed")
+    assert states(rig) == ["missed", "scheduled"]
 
 
 def test_a_meeting_that_passed_while_its_bot_could_not_be_called_back_from_another_time_was_missed(rig: Rig) -> None:

@@ -211,6 +211,14 @@ def test_of_more_meetings_than_a_plan_holds_the_nearest_are_chosen() -> None:
     assert list(choose_candidates(reversed(many), now=NOW, horizon=HORIZON, most=2)) == ["mtg_0", "mtg_1"]
 
 
+def test_a_meeting_that_is_claimed_already_makes_way_for_no_other() -> None:
+    nearer, claimed = candidate("nearer", starts_in=MINUTE), candidate("claimed", starts_in=2 * MINUTE)
+
+    chosen_keys = choose_candidates([nearer, claimed], now=NOW, horizon=HORIZON, claimed={"claimed"}, most=1)
+
+    assert list(chosen_keys) == ["claimed"]
+
+
 def test_the_organisers_copy_wins_over_a_newer_one() -> None:
     organisers = candidate(event_id="evt_a", is_organizer=True, updated=NOW - FIVE_MINUTES)
     newer = candidate(event_id="evt_b")
