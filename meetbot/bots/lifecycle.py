@@ -69,8 +69,9 @@ def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timede
 
 
 def _deserves_another(bot: Standing, target: Target, lead: timedelta) -> bool:
-    """A restored meeting gets a new bot. One that had its bot gets another only where it moved on or to another link."""
-    if bot.state is BotState.CANCELLED:
+    """A restored meeting gets a new bot, and so does one that goes on after all though it had been taken for over and missed.
+    One that had its bot gets another only where it moved on or to another link."""
+    if bot.state in (BotState.CANCELLED, BotState.MISSED):
         return True
     return target.join_at > bot.join_at + lead or target.meeting_url != bot.meeting_url
 

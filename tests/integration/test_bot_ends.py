@@ -130,6 +130,19 @@ def test_a_meeting_that_was_shortened_while_nothing_of_ours_ran_was_missed(rig: 
     assert states(rig) == ["missed"]
 
 
+def test_a_meeting_that_was_shortened_by_mistake_gets_its_bot_all_the_same(rig: Rig) -> None:
+    user, event = connected_with_meeting(rig, duration_minutes=60)
+    key, _ = scheduled(rig, user)
+    rig.clock.offset += timedelta(minutes=100)
+    rig.sandbox.change(event, duration_minutes=30)
+    rig.sync(user)
+    rig.bot_activities.schedule(rig.ref(key))
+    rig.sandbox.change(event, duration_minutes=60)
+    rig.sync(user)
+    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.WAIT
+    assert states(rig) == ["missed", "scheduled"]
+
+
 def test_a_meeting_that_was_moved_into_the_past_before_its_bot_went_was_not_missed(rig: Rig) -> None:
     user, event = connected_with_meeting(rig, duration_minutes=30)
     key, _ = scheduled(rig, user)

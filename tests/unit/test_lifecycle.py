@@ -24,7 +24,7 @@ ENDED = Target(NOW - 30 * MINUTE, NOW, LINK)
 
 IN_FLIGHT = [BotState.DISPATCHING, BotState.DISPATCHED]
 IN_THE_MEETING = [BotState.JOINING, BotState.IN_CALL, BotState.RECORDING]
-HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED, BotState.MISSED]
+HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED]
 
 
 def bot(state: BotState, target: Target) -> Standing:
@@ -199,6 +199,10 @@ def test_nothing_follows_a_bots_end_without_a_claim(state: BotState) -> None:
 @pytest.mark.parametrize("state", sorted(TERMINAL_STATES))
 def test_a_held_meeting_gets_no_further_bot(state: BotState) -> None:
     assert action(bot(state, RUNNING), replace(COMING, meeting_url=OTHER_LINK), held=True) is Action.NOTHING
+
+
+def test_a_missed_meeting_that_goes_on_after_all_gets_a_new_bot() -> None:
+    assert action(bot(BotState.MISSED, ENDED), RUNNING) is Action.CREATE
 
 
 def test_a_restored_meeting_gets_a_new_bot() -> None:
