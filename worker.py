@@ -19,19 +19,19 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.background.housekeeping import run_housekeeping
+from activities.background.recovery import run_recovery
+from activities.background.relay import run_relay
 from activities.failures import FailureBoundary
 from activities.heartbeat import Heartbeats
-from activities.housekeeping import run_housekeeping
-from activities.recovery import run_recovery
-from activities.relay import run_relay
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError
 from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
-from meetbot.orchestration import TaskQueue
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import refuse_unbound_role
-from meetbot.temporal import connect, ensure_search_attributes
+from meetbot.temporal.client import connect, ensure_search_attributes
+from meetbot.temporal.messages import TaskQueue
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.webhook import WebhookWorkflow

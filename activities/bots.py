@@ -8,12 +8,13 @@ from sqlmodel import Session
 from temporalio import activity
 
 from activities.services import Services
-from meetbot.bots import reports, stock
-from meetbot.bots.base import TERMINAL_STATES, BackendBot, BotRequest, BotState
+from meetbot.backends.base import BackendBot, BotRequest
+from meetbot.bots import reconcile, reports
+from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotOrder, BotStep, MeetingRef
 from meetbot.storage import bots
 from meetbot.storage.tables import Bot, Dispatch, Tenant
+from meetbot.temporal.messages import BotOrder, BotStep, MeetingRef
 
 # A backend that says nothing for so long after the meeting's end has lost the bot.
 _LOST_AFTER = timedelta(hours=24)
@@ -28,26 +29,26 @@ class BotActivities:
     def schedule(self, ref: MeetingRef) -> BotOrder:
         """Bring the meeting's bot to what its claims come to; tells what the workflow does next."""
         with self._services.database.transaction(ref.tenant_id) as session:
-            return stock.take_stock(session, ref, self._services.stock_taking())
+            return reconcile.take_stock(session, ref, self._services.stock_taking())
 
     @activity.defn(name="bot.leave", no_thread_cancel_exception=True)
     def leave(self, ref: MeetingRef) -> BotOrder:
         """Call the bot back or out of the meeting, then take stock: gone for good, or to be sent again."""
         with self._services.database.transaction(ref.tenant_id) as session:
-            order = stock.take_stock(session, ref, self._services.stock_taking())
+            order = reconcile.take_stock(session, ref, self._services.stock_taking())
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
             if bot is None or order.step is not BotStep.LEAVE:
                 return order
             dispatch = bots.dispatch_of(session, bot)
-            request = stock.backend_request(session, bot)
-            if dispatch is not None and stock.may_be_out(dispatch):
+            request = reconcile.backend_request(session, bot)
+            if dispatch is not None and reconcile.may_be_out(dispatch):
                 # From now on, what its backend reports is the answer to this, and no end of its own.
                 dispatch.left_at = self._services.clock()
-        called_back = stock.is_being_called_back(dispatch)
+        called_back = reconcile.is_being_called_back(dispatch)
         lost = dispatch is not None and called_back and not self._call_back(bot, dispatch, request)
         with self._services.database.transaction(ref.tenant_id) as session:
             self._settle_after_leaving(session, ref, bot, called_back=called_back, lost=lost)
-            return stock.take_stock(session, ref, self._services.stock_taking())
+            return reconcile.take_stock(session, ref, self._services.stock_taking())
 
     @activity.defn(name="bot.follow", no_thread_cancel_exception=True)
     def follow(self, ref: MeetingRef) -> BotOrder:
@@ -102,8 +103,8 @@ class BotActivities:
             return
         now = self._services.clock()
         dispatch = bots.dispatch_of(session, bot)
-        sent_meanwhile = bot.generation != called.generation or (stock.may_be_out(dispatch) and not called_back)
-        settled_meanwhile = called_back and not stock.is_being_called_back(dispatch)
+        sent_meanwhile = bot.generation != called.generation or (reconcile.may_be_out(dispatch) and not called_back)
+        settled_meanwhile = called_back and not reconcile.is_being_called_back(dispatch)
         if sent_meanwhile or settled_meanwhile:
             return
         if dispatch is not None:
@@ -112,17 +113,17 @@ class BotActivities:
             return
         if lost:
             bot.failure_code = "backend_lost"
-            stock.end_bot(session, bot, BotState.FAILED, now)
+            reconcile.end_bot(session, bot, BotState.FAILED, now)
             return
         tenant = session.get_one(Tenant, ref.tenant_id)
-        wanted = stock.leading_claim(stock.standing_copies(session, ref, tenant, now))
+        wanted = reconcile.leading_claim(reconcile.standing_copies(session, ref, tenant, now))
         if wanted is not None and meeting.held_at is None and wanted.end_at > now:
-            stock.renew(session, bot, now)
+            reconcile.renew(session, bot, now)
             session.flush()
         elif meeting.held_at is None and BotState(bot.state) in _OUTSIDE and _is_over(session, bot, now):
-            stock.end_bot(session, bot, BotState.MISSED, now)
+            reconcile.end_bot(session, bot, BotState.MISSED, now)
         else:
-            stock.end_bot(session, bot, BotState.CANCELLED, now, outcome=stock.how_cancelled(meeting))
+            reconcile.end_bot(session, bot, BotState.CANCELLED, now, outcome=reconcile.how_cancelled(meeting))
 
     def _take_progress(self, seen: Bot) -> None:
         self._take_in(seen, self._asked_progress(seen))
@@ -142,7 +143,7 @@ class BotActivities:
                 reports.relay_end(session, bot, dispatch, progress, now=now)
             elif self._is_lost(bot) and BotState(bot.state) not in TERMINAL_STATES:
                 bot.failure_code = "backend_lost"
-                stock.end_bot(session, bot, BotState.FAILED, now)
+                reconcile.end_bot(session, bot, BotState.FAILED, now)
 
     def _asked_progress(self, bot: Bot) -> BackendBot | None:
         """None where the backend says nothing, and has had all the time that we give it."""

@@ -11,15 +11,16 @@ from temporalio import activity
 
 from activities.recheck import Question, Verdict, recheck, recheck_any
 from activities.services import Services
-from meetbot.bots import stock
-from meetbot.bots.base import TERMINAL_STATES, BotRequest, BotState
+from meetbot.backends.base import BotRequest
+from meetbot.bots import reconcile
+from meetbot.calendars.ingest import redecide_event
+from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.ingest import redecide_event
-from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest, DispatchResult, MeetingRef
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import Bot, Dispatch, Tenant
+from meetbot.temporal.messages import BotStep, DispatchOutcome, DispatchRequest, DispatchResult, MeetingRef
 
 RECHECK_SECONDS = 10.0
 # The last look at the provider begins this long before the backend is asked, and may end this long after.
@@ -84,7 +85,7 @@ class DispatchActivity:
         """After a change: whether the same bot is to go now all the same, as with another link."""
         ref = MeetingRef(request.tenant_id, request.meeting_key)
         with self._services.database.transaction(request.tenant_id) as session:
-            order = stock.take_stock(session, ref, self._services.stock_taking())
+            order = reconcile.take_stock(session, ref, self._services.stock_taking())
         same = (order.bot_id, order.generation) == (request.bot_id, request.generation)
         due = order.arm_at is not None and order.arm_at <= self._services.clock()
         return order.step is BotStep.WAIT and same and due
@@ -96,12 +97,12 @@ class DispatchActivity:
                 return None
             tenant = session.get_one(Tenant, request.tenant_id)
             ref = MeetingRef(request.tenant_id, request.meeting_key)
-            copies = stock.standing_copies(session, ref, tenant, self._services.clock())
-            leader = stock.leading_claim(copies)
+            copies = reconcile.standing_copies(session, ref, tenant, self._services.clock())
+            leader = reconcile.leading_claim(copies)
             if leader is None:
                 return None
             return Armed(
-                request=stock.backend_request(session, bot),
+                request=reconcile.backend_request(session, bot),
                 dispatch_at=bot.dispatch_at,
                 join_at=bot.join_at,
                 copies=[leader, *(copy for copy in copies if copy is not leader)],
@@ -139,12 +140,12 @@ class DispatchActivity:
             meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
             bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
             tenant = session.get_one(Tenant, request.tenant_id)
-            leader = stock.leading_claim(stock.standing_copies(session, ref, tenant, self._services.clock()))
+            leader = reconcile.leading_claim(reconcile.standing_copies(session, ref, tenant, self._services.clock()))
             if leader is None or meeting.held_at is not None or not _awaits(bot, request):
                 return None
             if self._is_decided_otherwise_now(session, request.tenant_id, leader):
                 return None
-            if stock.target_of(leader).digest != bot.target_digest:
+            if reconcile.target_of(leader).digest != bot.target_digest:
                 return None
             bot.state = BotState.DISPATCHING
             return self._write_intent(session, bot, armed.request.external_id)
@@ -205,7 +206,7 @@ class DispatchActivity:
                 # Nobody else tells this one to leave, so that it stands as one that is still out.
                 dispatch.state, dispatch.backend_bot_id = "intended", backend_bot_id
                 return False
-            stock.note_taken(session, bot, dispatch, backend_bot_id, at=asked_at)
+            reconcile.note_taken(session, bot, dispatch, backend_bot_id, at=asked_at)
             return True
 
     def _call_back_unwanted(self, request: DispatchRequest) -> None:
@@ -230,7 +231,7 @@ class DispatchActivity:
                 return DispatchResult(DispatchOutcome.CHANGED)
             dispatch.state = "refused"
             bot.failure_code = code
-            stock.end_bot(session, bot, BotState.FAILED, self._services.clock())
+            reconcile.end_bot(session, bot, BotState.FAILED, self._services.clock())
         return DispatchResult(DispatchOutcome.REFUSED, code)
 
     def _note_trouble(self, request: DispatchRequest, error: BackendUnavailable, intent: Intent) -> None:

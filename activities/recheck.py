@@ -11,15 +11,15 @@ from typing import Any
 from sqlmodel import Session
 
 from activities.services import Services
+from meetbot.calendars.ingest import decide_now, record_of
+from meetbot.calendars.listing_diff import fingerprint_of
+from meetbot.domain.event import Event, EventStatus
 from meetbot.errors import ProviderError, ResourceGone, VaultError
-from meetbot.events import Event, EventStatus
-from meetbot.ingest import decide_now, record_of
 from meetbot.providers.http import Deadline
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.events import bury_events, write_events
-from meetbot.sync import fingerprint_of
 
 # Where several claimants can be asked, a provider that hangs gets no longer than this, or an even share of the time.
 _LEAST_SHARE_SECONDS = 2.5

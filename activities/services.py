@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from meetbot.access import AccessTokens
-from meetbot.bots.base import BotBackend
-from meetbot.bots.stock import StockTaking
-from meetbot.events import Provider
+from meetbot.backends.base import BotBackend
+from meetbot.bots.reconcile import StockTaking
+from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
 

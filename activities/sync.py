@@ -11,10 +11,10 @@ from sqlmodel import Session
 from temporalio import activity
 
 from activities.services import Services
+from meetbot.calendars.ingest import decided_events, redecide
+from meetbot.calendars.listing_diff import ChangedEvent, Comparison, Window, compare, fingerprint_of, window_at
+from meetbot.domain.plan import Candidate, choose_candidates, plan_digest
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, ResourceGone
-from meetbot.ingest import decided_events, redecide
-from meetbot.orchestration import SyncRequest, SyncResult, SyncScope
-from meetbot.planning import Candidate, choose_candidates, plan_digest
 from meetbot.providers.base import Listing
 from meetbot.storage import sync_marks
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
@@ -22,7 +22,7 @@ from meetbot.storage.claims import candidates_of, replace_claims, withdraw_all
 from meetbot.storage.events import StoredEvent, bury_events, stored_events, write_events
 from meetbot.storage.refresh_tokens import mark_needs_reconnect
 from meetbot.storage.successors import carry_over
-from meetbot.sync import ChangedEvent, Comparison, Window, compare, fingerprint_of, window_at
+from meetbot.temporal.messages import SyncRequest, SyncResult, SyncScope
 
 # Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone". Beyond this many (a
 # series was cut short, say) they count as gone where all of these are, and else wait for the next sync.

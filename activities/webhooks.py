@@ -12,12 +12,13 @@ from sqlmodel import Session
 from temporalio import activity
 
 from meetbot.errors import SecretUnreadable
-from meetbot.orchestration import DeliveryAttempt, DeliveryResult, DeliveryVerdict
-from meetbot.sealing import SealedSecret, SecretBinding
+from meetbot.resources.webhook import EndpointResource
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.vault.sealing import SealedSecret, SecretBinding
 from meetbot.webhooks.destinations import DestinationRefused
 from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
 from meetbot.webhooks.envelope import envelope
@@ -34,7 +35,6 @@ from meetbot.webhooks.outcome import (
     unanswered,
     unsigned,
 )
-from meetbot.webhooks.resources import EndpointResource
 from meetbot.webhooks.signing import signed_headers
 
 _STOP = DeliveryResult(DeliveryVerdict.STOP)

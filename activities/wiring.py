@@ -14,16 +14,16 @@ from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.webhooks import WebhookActivities
-from meetbot.access import AccessTokens
-from meetbot.bots.base import BotBackend
-from meetbot.bots.meetbot import MeetbotBackend
+from meetbot.backends.base import BotBackend
+from meetbot.backends.meetbot import MeetbotBackend
+from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
-from meetbot.events import Provider
 from meetbot.providers.http import build_http_client
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
 from meetbot.storage.database import Database, create_database
-from meetbot.vault import Vault, vault_from_settings
+from meetbot.vault.client import Vault, vault_from_settings
 from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=50)

@@ -13,8 +13,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
 from api import docs, health, problems
-from api.container import Services
-from api.gate import Outermost, RequestGate
+from api.dependencies import Services
+from api.middleware import Outermost, RequestGate
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
@@ -32,13 +32,13 @@ from api.routers import (
     webhook_endpoints,
 )
 from api.stray_bodies import refuse_stray_body
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, UnsafeConfiguration, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
-from meetbot.vault import vault_from_settings
+from meetbot.vault.client import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant)

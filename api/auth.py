@@ -11,13 +11,13 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
-from api.container import Container, Services
+from api.dependencies import Container, Services
 from api.problems import Problem
-from meetbot.api_keys import proves, public_id_in
 from meetbot.storage.keys import find_key, speak_for
 from meetbot.storage.rate_limits import Allowance, take_token
 from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import find_tenant
+from meetbot.tenants.api_keys import proves, public_id_in
 
 _bearer = HTTPBearer(
     scheme_name="api_key",

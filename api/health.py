@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.applications import Starlette
 
-from api.container import Services
+from api.dependencies import Services
 from meetbot.ops import blocking, ops_app
 
 router = APIRouter(tags=["health"])

@@ -32,7 +32,7 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.auth import Caller
-from api.container import Container, Services
+from api.dependencies import Container, Services
 from api.problems import Problem
 from meetbot.storage.idempotency import KeptAnswer, find_answer, keep_answer, try_lock
 

@@ -15,14 +15,10 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from meetbot.orchestration import (
-    BotSignal,
-    CalendarUserSignal,
-    bot_workflow_id,
-)
 from meetbot.storage.calendar_users import CalendarUserRef
-from meetbot.temporal import connect
-from meetbot.workflow_start import start_calendar_user
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import BotSignal, CalendarUserSignal, bot_workflow_id
+from meetbot.temporal.start import start_calendar_user
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5

@@ -14,9 +14,9 @@ from pydantic_core import CoreSchema
 from sqlmodel import Session
 
 from api.auth import Caller, Scope
-from api.fields import Body
 from api.paging import Page, PageQuery, PlaceNumber, decode_cursor, encode_cursor
 from api.problems import Problem, not_found
+from api.schemas import Body
 from meetbot.rules import RuleSetBody
 from meetbot.storage.rule_sets import add_version, find_version, list_versions
 from meetbot.storage.tables import RuleSet

@@ -11,11 +11,12 @@ import orjson
 from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
-from meetbot.decisions import Decider, Policy, StoredRuleSet, decider
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
+from meetbot.domain.identity import Identity
 from meetbot.rules import Decision, ReasonCode, RuleSetBody
+from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.storage.events import Identity, event_from_row
+from meetbot.storage.events import event_from_row
 from meetbot.storage.rule_sets import USER_LAYER
 from meetbot.storage.tables import CalendarEvent
 

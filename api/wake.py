@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.container import Services
-from meetbot.orchestration import CalendarUserSignal
+from api.dependencies import Services
 from meetbot.storage.calendar_users import page_of_refs
+from meetbot.temporal.messages import CalendarUserSignal
 
 _PAGE = 100
 _MAX_PAGES = 10

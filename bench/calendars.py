@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 
 OWNER_DOMAIN = "acme.test"
 OCCURRENCES = 5

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
 from meetbot.rules import (
     CompiledRules,
     DecisionContext,

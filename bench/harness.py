@@ -29,8 +29,8 @@ from meetbot.dev.ports import HOST, free_port
 from meetbot.dev.processes import spawn, stop, wait_until_ready
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.migrate import upgrade
-from meetbot.tenancy import create_tenant
-from meetbot.vault import TokenAuth, Vault
+from meetbot.tenants.create import create_tenant
+from meetbot.vault.client import TokenAuth, Vault
 from tests.rig import Clock, Rig, Sandbox, sandbox_settings
 from tests.stack import running_postgres, running_vault
 

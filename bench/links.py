@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.text import WHOLE
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.calendars import ATTRIBUTES, OWNER_DOMAIN, RULES, calendar
 from bench.harness import Cost, Meter, for_another_tenant, machine, running_rig, summary
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from tests.rig import Rig
 
 _WARMING_EVENTS = 20

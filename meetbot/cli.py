@@ -83,11 +83,11 @@ def create(
     state: StateDirectory = _DEFAULT_STATE,
 ) -> None:
     """Make a tenant and its first API key, which is shown only here."""
-    from meetbot.api_keys import KeyMode
     from meetbot.settings import load_settings
     from meetbot.storage.database import create_database
-    from meetbot.tenancy import create_tenant
-    from meetbot.vault import vault_from_settings
+    from meetbot.tenants.api_keys import KeyMode
+    from meetbot.tenants.create import create_tenant
+    from meetbot.vault.client import vault_from_settings
 
     _use_running_stack(state)
     try:
@@ -171,7 +171,7 @@ def _write_line(line: str) -> None:
 
 
 def _read_rules(path: Path) -> object:
-    from meetbot.json_reading import parse_json
+    from meetbot.domain.json_objects import parse_json
 
     try:
         if path.stat().st_size > _MAX_RULES_BYTES:

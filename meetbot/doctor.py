@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
-from meetbot.events import Provider
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
-from meetbot.temporal import connect
-from meetbot.vault import vault_from_settings
+from meetbot.temporal.client import connect
+from meetbot.vault.client import vault_from_settings
 
 
 @dataclass(frozen=True, slots=True)

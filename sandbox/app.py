@@ -12,17 +12,24 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from sandbox import backend, google_calendar, google_errors, graph, graph_errors, oauth_google, oauth_microsoft, pages
+from sandbox import pages
+from sandbox.backend import api as backend_api
+from sandbox.backend.pump import pump
+from sandbox.calendar.meetings import UnfitError, UnknownError
+from sandbox.calendar.recurrence import RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.consent import AuthorizeError
 from sandbox.control import accounts, events, jobs, machine
 from sandbox.control.bodies import BadEventError
-from sandbox.front import Front
-from sandbox.google_errors import GoogleError
-from sandbox.graph_errors import GraphError
-from sandbox.meetings import UnfitError, UnknownError
-from sandbox.pump import pump
-from sandbox.recurrence import RecurrenceError
+from sandbox.google import calendar as google_calendar
+from sandbox.google import errors as google_errors
+from sandbox.google import oauth as google_oauth
+from sandbox.google.errors import GoogleError
+from sandbox.login.consent import AuthorizeError
+from sandbox.microsoft import errors as microsoft_errors
+from sandbox.microsoft import graph
+from sandbox.microsoft import oauth as microsoft_oauth
+from sandbox.microsoft.errors import GraphError
+from sandbox.middleware import Front
 from sandbox.world import World
 
 _DESCRIPTION = (
@@ -36,14 +43,14 @@ def create_app(config: SandboxConfig) -> FastAPI:
     world = World(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.world = world
-    for router in (accounts.router, events.router, jobs.router, machine.router, backend.router):
+    for router in (accounts.router, events.router, jobs.router, machine.router, backend_api.router):
         app.include_router(router)
     # Graph before the login: both begin with /microsoft, and a directory may be named anything.
-    for router in (graph.router, oauth_microsoft.router, oauth_google.router, google_calendar.router, pages.router):
+    for router in (graph.router, microsoft_oauth.router, google_oauth.router, google_calendar.router, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)
-    app.add_exception_handler(GraphError, graph_errors.respond)
+    app.add_exception_handler(GraphError, microsoft_errors.respond)
     app.add_exception_handler(AuthorizeError, pages.authorize_error)
     for unfit, status in ((UnknownError, 404), (UnfitError, 422), (BadEventError, 422), (RecurrenceError, 422)):
         app.add_exception_handler(unfit, _answering(status))

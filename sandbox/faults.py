@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from sandbox import google_errors, graph_errors
+from sandbox.google import errors as google_errors
+from sandbox.microsoft import errors as microsoft_errors
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
 
@@ -106,7 +107,7 @@ def _error_in_style(action: FaultAction, path: str) -> object:
     if path.startswith("/google/calendar/"):
         return google_errors.body(status, reason, f"Injected: {reason}")
     if path.startswith("/microsoft/v1.0"):
-        return graph_errors.body(reason, f"Injected: {reason}")
+        return microsoft_errors.body(reason, f"Injected: {reason}")
     if path.startswith(("/google/", "/microsoft/")):
         return {"error": reason, "error_description": "Injected"}
     return {"error": {"code": reason, "message": "Injected"}}

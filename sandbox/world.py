@@ -13,11 +13,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sandbox import clock
+from sandbox.calendar.seed import seeded
 from sandbox.config import SandboxConfig
 from sandbox.faults import ActiveFault
-from sandbox.model import State
 from sandbox.request_log import LoggedRequest
-from sandbox.seed import seeded
+from sandbox.state import State
 
 _MAX_LOG = 10_000
 

@@ -24,19 +24,20 @@ from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
-from meetbot.access import refresh_token_binding
+from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.dev.ports import free_port
-from meetbot.events import Provider
-from meetbot.ids import new_id
-from meetbot.orchestration import MeetingRef, PlanEntry, SyncRequest, SyncResult, SyncScope
+from meetbot.domain.event import Provider
+from meetbot.domain.ids import new_id
+from meetbot.domain.plan import PlanEntry
 from meetbot.providers.oauth import code_challenge_s256, new_code_verifier
 from meetbot.providers.registry import oauth_client
-from meetbot.sealing import seal_with
 from meetbot.settings import Settings
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Tenant, WebhookDelivery, WebhookEndpoint
-from meetbot.tenancy import create_tenant
-from meetbot.vault import TokenAuth, Vault
+from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
+from meetbot.tenants.create import create_tenant
+from meetbot.vault.client import TokenAuth, Vault
+from meetbot.vault.sealing import seal_with
 from sandbox.app import create_app
 from sandbox.config import SandboxConfig
 from tests.stack import VaultService

@@ -27,7 +27,7 @@ from meetbot.dev.postgres import (
 )
 from meetbot.dev.processes import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
-from meetbot.vault_setup import VaultCredentials, provision
+from meetbot.vault.setup import VaultCredentials, provision
 
 TEMPLATE_DATABASE = "meetbot_template"
 _database_numbers = itertools.count(1)

@@ -15,7 +15,7 @@ from temporalio.common import Priority, RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from meetbot.orchestration import (
+    from meetbot.temporal.messages import (
         BotOrder,
         BotSignal,
         BotStart,

@@ -12,14 +12,14 @@ from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, SearchA
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from meetbot.orchestration import (
+    from meetbot.domain.plan import PlanEntry, arranged, first_part, next_slot, reconcile, sync_phase
+    from meetbot.temporal.messages import (
         ARRANGED_AT_ONCE,
         BotSignal,
         BotStart,
         CalendarUserSignal,
         CalendarUserState,
         ClaimChange,
-        PlanEntry,
         SyncRequest,
         SyncResult,
         SyncScope,
@@ -27,7 +27,6 @@ with workflow.unsafe.imports_passed_through():
         WorkflowName,
         bot_workflow_id,
     )
-    from meetbot.planning import arranged, first_part, next_slot, reconcile, sync_phase
 
 _TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
 _CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")

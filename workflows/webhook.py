@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from meetbot.orchestration import (
+from meetbot.temporal.messages import (
     DeliveryAttempt,
     DeliveryResult,
     DeliveryVerdict,

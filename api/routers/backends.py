@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Request
 from pydantic import BaseModel
 
-from api.container import Container, Services
+from api.dependencies import Container, Services
 from api.problems import Problem, described
 from meetbot.bots.reports import apply_report
 

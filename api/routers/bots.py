@@ -11,11 +11,11 @@ from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.container import Container
+from api.dependencies import Container
 from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, described, not_found
 from api.times import micros_of
-from meetbot.public_resources import BotResource, BotState, bot_resource
+from meetbot.resources.public import BotResource, BotState, bot_resource
 from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
 from meetbot.storage.tables import Bot
 

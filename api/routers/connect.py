@@ -11,21 +11,13 @@ from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.connect_start import (
-    Issued,
-    Wish,
-    authorize_url,
-    issue_ticket,
-    reconnecting,
-)
-from api.container import Container, Services
-from api.fields import Attributes, Body, ShortText
+from api.connect.authorize import Issued, Wish, authorize_url, issue_ticket, reconnecting
+from api.dependencies import Container, Services
 from api.idempotency import Creation
 from api.problems import COMMON, Problem, described, not_found
-from meetbot.connect import (
-    MAX_REDIRECT_URL,
-)
-from meetbot.events import Provider
+from api.schemas import Attributes, Body, ShortText
+from meetbot.calendars.connect_flow import MAX_REDIRECT_URL
+from meetbot.domain.event import Provider
 from meetbot.rules import RuleSetBody
 from meetbot.storage.calendar_users import find_calendar_user
 

@@ -8,13 +8,13 @@ import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api.connect_return import Arrival, Return, arrive
-from api.connect_start import Departure, depart, issue_ticket, reconnecting
-from api.container import Container, Services
+from api.connect.authorize import Departure, depart, issue_ticket, reconnecting
+from api.connect.callback import Arrival, Return, arrive
+from api.dependencies import Container, Services
 from api.pages import message_page
 from api.problems import described
 from api.routers.connect import ProviderName, provider_named
-from meetbot.connect import (
+from meetbot.calendars.connect_flow import (
     LIFETIME,
     ConnectError,
     Token,
@@ -25,8 +25,8 @@ from meetbot.connect import (
     read_reconnect_token,
     read_token,
 )
+from meetbot.domain.event import Provider
 from meetbot.errors import VaultError
-from meetbot.events import Provider
 from meetbot.storage import connect_attempts
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.tables import ConnectAttempt

@@ -10,12 +10,12 @@ from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.container import Container, Services
-from api.fields import Instant
+from api.dependencies import Container, Services
 from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
+from api.schemas import Instant
 from api.times import micros_of
-from meetbot.public_resources import (
+from meetbot.resources.public import (
     BotResource,
     DispatchResource,
     EventResource,

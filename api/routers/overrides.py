@@ -10,17 +10,17 @@ from pydantic import Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.container import Container, Services
-from api.fields import Body
+from api.dependencies import Container, Services
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.rule_views import with_events
-from meetbot.orchestration import CalendarUserSignal
-from meetbot.public_resources import EventResource, OverrideScope, Recording
+from api.schemas import Body
+from meetbot.resources.public import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
 from meetbot.storage.overrides import release_holds, remove_override, set_override
 from meetbot.storage.tables import CalendarEvent
+from meetbot.temporal.messages import CalendarUserSignal
 
 router = APIRouter(prefix="/calendar/users/{calendar_user_id}/events/{event_id}/override", tags=["overrides"])
 

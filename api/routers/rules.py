@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.container import Container, Services
+from api.dependencies import Container, Services
 from api.idempotency import Creation
 from api.paging import Page
 from api.problems import COMMON, described, not_found
@@ -28,10 +28,10 @@ from api.rule_views import (
     with_events,
 )
 from api.simulation import Simulation, simulate
-from meetbot.decisions import TENANT_OWNER
-from meetbot.orchestration import CalendarUserSignal
+from meetbot.rules.policy import TENANT_OWNER
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.rule_sets import USER_LAYER, active_rule_set, add_version, withdraw
+from meetbot.temporal.messages import CalendarUserSignal
 
 router = APIRouter(prefix="/calendar/users/{calendar_user_id}/rules", tags=["rules"])
 

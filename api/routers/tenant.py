@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from api.auth import Caller, Scope, requires
-from api.container import Container
-from api.fields import Body, ShortText
+from api.dependencies import Container
 from api.problems import COMMON, Problem, not_found
+from api.schemas import Body, ShortText
 from api.wake import rules_changed_for_all
-from meetbot.connect import check_origin
-from meetbot.rules.addresses import rule_domain
+from meetbot.calendars.connect_flow import check_origin
+from meetbot.domain.addresses import rule_domain
 from meetbot.storage.claims import claim_again
 from meetbot.storage.tables import Tenant
 from meetbot.storage.tenants import change_tenant, find_tenant

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from api.auth import Caller, Scope, requires
-from api.container import Container
+from api.dependencies import Container
 from api.idempotency import Creation
 from api.paging import Page
 from api.problems import COMMON, described, not_found
@@ -25,7 +25,7 @@ from api.rule_views import (
     versions_page,
 )
 from api.wake import rules_changed_for_all
-from meetbot.decisions import TENANT_OWNER
+from meetbot.rules.policy import TENANT_OWNER
 from meetbot.storage.rule_sets import active_rule_set, add_version, withdraw
 
 router = APIRouter(prefix="/calendar/rules/{layer}", tags=["rules"])

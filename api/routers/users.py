@@ -9,14 +9,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field, TypeAdapter
 
 from api.auth import Caller, Scope, requires
-from api.container import Container, Services
-from api.fields import AttributeChanges, Body, ShortText
+from api.dependencies import Container, Services
 from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
+from api.schemas import AttributeChanges, Body, ShortText
 from api.times import micros_of
-from meetbot.connect import reconnect_url
-from meetbot.orchestration import CalendarUserSignal
-from meetbot.public_resources import CalendarUserResource, CalendarUserState, calendar_user_resource
+from meetbot.calendars.connect_flow import reconnect_url
+from meetbot.resources.public import CalendarUserResource, CalendarUserState, calendar_user_resource
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
     CalendarUserRef,
@@ -25,6 +24,7 @@ from meetbot.storage.calendar_users import (
     set_attributes,
 )
 from meetbot.storage.tables import CalendarUser
+from meetbot.temporal.messages import CalendarUserSignal
 
 router = APIRouter(prefix="/calendar/users", tags=["calendar users"])
 

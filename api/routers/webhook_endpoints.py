@@ -11,23 +11,23 @@ from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.container import Container, Services
-from api.fields import Body, Instant
+from api.dependencies import Container, Services
 from api.idempotency import Creation
 from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
 from api.problems import COMMON, Problem, described, not_found
+from api.schemas import Body, Instant
 from api.times import micros_of
+from meetbot.domain.ids import new_id
 from meetbot.errors import Fault
-from meetbot.ids import new_id
-from meetbot.sealing import seal_with
+from meetbot.resources.webhook import DeliveryResource, EndpointResource
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 from meetbot.storage.webhook_deliveries import MAX_REPLAYED_AT_ONCE, LogFilter
+from meetbot.vault.sealing import seal_with
 from meetbot.webhooks.destinations import MAX_URL_LENGTH, DestinationRefused, check_destination
 from meetbot.webhooks.endpoint_secrets import OVERLAP, StoredSecret, secret_binding, stored_secret
 from meetbot.webhooks.event_types import ANY_EVENT, KNOWN_PATTERNS, EventType
 from meetbot.webhooks.outcome import DeliveryState, EndpointState
-from meetbot.webhooks.resources import DeliveryResource, EndpointResource
 from meetbot.webhooks.signing import new_secret
 
 router = APIRouter(tags=["webhooks"])

@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session, select
 
-from meetbot.bots import stock
-from meetbot.bots.base import PROGRESS, TERMINAL_STATES, BackendBot, BotState
-from meetbot.bots.meetbot import job_from
+from meetbot.backends.base import BackendBot
+from meetbot.backends.meetbot import job_from
+from meetbot.bots import reconcile
+from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
 from meetbot.errors import BackendUnavailable, InvalidInput
-from meetbot.resources import bot_resource
+from meetbot.resources.documents import bot_resource
 from meetbot.storage import bots, outbox
 from meetbot.storage.database import Database
 from meetbot.storage.tables import Bot, Dispatch
@@ -113,7 +114,7 @@ def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Bac
         dispatch.left_at = None
     if BotState(bot.state) in (BotState.DISPATCHING, BotState.MISSED):
         # Faster than the answer to our asking, which may never come.
-        stock.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
+        reconcile.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
     if _is_ahead(reported.state, BotState(bot.state)):
         _move_on(session, bot, reported, now)
 
@@ -162,7 +163,7 @@ def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: 
     calling it back."""
     if BotState(bot.state) in TERMINAL_STATES:
         return _was_wrongly_missed(session, bot, dispatch, reported)
-    return reported.state not in TERMINAL_STATES or not stock.is_being_called_back(dispatch)
+    return reported.state not in TERMINAL_STATES or not reconcile.is_being_called_back(dispatch)
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:

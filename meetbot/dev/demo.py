@@ -35,8 +35,8 @@ def prepare_demo_tenant(environment: DevEnvironment) -> DemoTenant:
 def _make_demo_tenant(environment: DevEnvironment, remembered: Path, known_key: str | None) -> DemoTenant:
     # Imported here: slow to load, and the servers boot meanwhile.
     from meetbot.storage.database import create_database
-    from meetbot.tenancy import ensure_demo_tenant
-    from meetbot.vault import TokenAuth, Vault, vault_from_settings
+    from meetbot.tenants.create import ensure_demo_tenant
+    from meetbot.vault.client import TokenAuth, Vault, vault_from_settings
 
     settings = Settings()
     database = create_database(environment.addresses.database_url)
@@ -58,7 +58,7 @@ def _make_demo_tenant(environment: DevEnvironment, remembered: Path, known_key: 
 
 def _give_rules(database: Database, tenant_id: str) -> None:
     """Once: what somebody has changed since stays as it is."""
-    from meetbot.decisions import TENANT_OWNER
+    from meetbot.rules.policy import TENANT_OWNER
     from meetbot.storage.rule_sets import add_version, list_versions
 
     with database.transaction(tenant_id) as session:

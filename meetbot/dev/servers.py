@@ -18,7 +18,7 @@ from meetbot.dev.ports import HOST, free_port
 from meetbot.dev.postgres import PostgresServer, make_postgres_ready, start_postgres
 from meetbot.dev.temporal import TemporalPorts, TemporalServer, make_temporal_ready, start_temporal
 from meetbot.settings import Settings
-from meetbot.vault_setup import VaultCredentials, prepare, provision
+from meetbot.vault.setup import VaultCredentials, prepare, provision
 
 _REACHABLE_SECONDS = 5.0
 _USUAL_POSTGRES_PORT = 54329

@@ -30,7 +30,7 @@ from meetbot.dev.wiring import (
     stands_in_for,
 )
 from meetbot.settings import Settings
-from meetbot.vault_setup import VaultCredentials
+from meetbot.vault.setup import VaultCredentials
 
 _USUAL_API_PORT = 8000
 _USUAL_SANDBOX_PORT = 8900

@@ -9,7 +9,7 @@ from importlib import resources
 
 import psycopg
 
-from meetbot.api_keys import public_id_in
+from meetbot.tenants.api_keys import public_id_in
 
 _CONNECT_SECONDS = 5
 

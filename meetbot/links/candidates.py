@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import quote
 
-from meetbot.links.needles import LABEL, LINK_TOKEN, TOKEN
-from meetbot.links.starts import spans
+from meetbot.links.prefilter import LABEL, LINK_TOKEN, TOKEN
+from meetbot.links.url_spans import spans
 from meetbot.links.urls import MAX_LENGTH, decoded
 
 # A text full of a platform's other pages is searched for what begins like a join link, after so many words.

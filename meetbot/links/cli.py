@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from meetbot.events import Platform, Provider
-from meetbot.links.finding import find_meeting_link
+from meetbot.domain.event import Platform, Provider
+from meetbot.links.finder import find_meeting_link
 
 _MAX_LINE = 32_000_000
 

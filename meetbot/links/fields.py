@@ -8,7 +8,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 
 # Google lists a telephone number for each of many countries beside the one video entry point.
 _MAX_ENTRIES = 250

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meetbot.links.gateways import Lost, follow
 from meetbot.links.matching import Room, match
+from meetbot.links.unwrap import Lost, follow
 from meetbot.links.urls import Url
 
 # A unit is an address of usual length taken apart once, some ten microseconds. A hundred Teams links, rewritten and all

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from meetbot.events import Platform
-from meetbot.links.table import PLATFORMS, Capture, LinkRule, Shape
+from meetbot.domain.event import Platform
+from meetbot.links.platforms import PLATFORMS, Capture, LinkRule, Shape
 from meetbot.links.urls import Url, decoded, decodings, in_ascii
 
 # A parameter's value ends where something begins that cannot stand in one: text that was glued to the link.

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from meetbot.links.markup import TRACE
-from meetbot.links.needles import LINK, bytes_pattern
+from meetbot.links.html import TRACE
+from meetbot.links.platforms import GATEWAYS
+from meetbot.links.prefilter import LINK, bytes_pattern
 from meetbot.links.statements import Statement, statements
-from meetbot.links.table import GATEWAYS
 
 # Invitations state the passcode a few lines below the link, before the telephone numbers with codes of their own.
 _NEAR = 1_500

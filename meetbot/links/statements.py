@@ -13,7 +13,7 @@ from itertools import islice
 
 import re2
 
-from meetbot.links.needles import bytes_pattern
+from meetbot.links.prefilter import bytes_pattern
 
 _MAX_STATEMENTS = 200
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from meetbot.links.lookup import Lookup
-from meetbot.links.needles import LABEL
-from meetbot.links.surroundings import surroundings
-from meetbot.links.table import PLATFORMS
+from meetbot.links.platforms import PLATFORMS
+from meetbot.links.prefilter import LABEL
+from meetbot.links.windows import surroundings
 
 # Text up to this many characters is read whole; of longer text, the surroundings of what may be links.
 WHOLE = 64_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from meetbot.links.table import APP_HOSTS, APP_SCHEMES
+from meetbot.links.platforms import APP_HOSTS, APP_SCHEMES
 
 MAX_LENGTH = 8192
 _MAX_PARAMETERS = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from meetbot.events import Event, Provider
+from meetbot.domain.event import Event, Provider
 
 RawEvent = Mapping[str, Any]
 

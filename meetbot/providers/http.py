@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 
 import httpx
 
+from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater
-from meetbot.events import Provider
 from meetbot.providers.wire_json import parse_object
 
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 import structlog
 
+from meetbot.domain.event import Provider
 from meetbot.errors import ReconnectRequired
-from meetbot.events import Provider
 
 Claims = Mapping[str, Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meetbot.events import MeetingLink, Provider
+from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 from meetbot.providers.base import RawEvent
 from meetbot.providers.text import exact

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
+from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, ProviderError, ResourceGone, RetryLater
-from meetbot.events import Provider
 from meetbot.providers.base import ListedEvent, Listing
 from meetbot.providers.http import Answer, AnswerTooLarge, Deadline
 from meetbot.providers.times import parse_instant

@@ -17,8 +17,8 @@ import httpx
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.events import Provider
 from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
 from meetbot.providers.refusals import describe, safe_code, wants_administrator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from meetbot.events import Attendee, Response
-from meetbot.rules.own_answer import weightiest
+from meetbot.domain.event import Attendee, Response
+from meetbot.domain.own_response import weightiest
 
 MAX_ATTENDEES = 1000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, ProviderError, ResourceGone, RetryLater
-from meetbot.events import Provider
 from meetbot.providers.http import Answer, retry_after
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import httpx
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider, OAuthClient
-from meetbot.providers.google import GoogleAddresses, GoogleCalendar
+from meetbot.providers.google.adapter import GoogleAddresses, GoogleCalendar
 from meetbot.providers.http import build_http_client
-from meetbot.providers.microsoft import MicrosoftAddresses, MicrosoftCalendar
+from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
 from meetbot.settings import Settings
 
 

@@ -3,7 +3,7 @@
 `parse_rule_set` reads a document, `compile_rules` makes functions of it, `decide` applies them to one event.
 """
 
-from meetbot.rules.deciding import (
+from meetbot.rules.engine import (
     CompiledRule,
     CompiledRules,
     Decision,
@@ -16,7 +16,7 @@ from meetbot.rules.deciding import (
 )
 from meetbot.rules.facts import AttributeValue, DecisionContext, Json, Override
 from meetbot.rules.language import Action
-from meetbot.rules.ruleset import Rule, RuleSetBody, parse_rule_set, stored_rule_set
+from meetbot.rules.rule_set import Rule, RuleSetBody, parse_rule_set, stored_rule_set
 
 __all__ = [
     "Action",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from meetbot.json_reading import parse_json
+from meetbot.domain.json_objects import parse_json
 from meetbot.rules.cli import EXIT_BAD_RULES, run
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 import orjson
 
 from meetbot.errors import InvalidInput
-from meetbot.rules.deciding import CompiledRules, LayerSource, RuleLayer, compile_rules, decide
+from meetbot.rules.engine import CompiledRules, LayerSource, RuleLayer, compile_rules, decide
+from meetbot.rules.jsonl import read_line
 from meetbot.rules.line_fields import BadLine
-from meetbot.rules.lines import read_line
-from meetbot.rules.ruleset import parse_rule_set
+from meetbot.rules.rule_set import parse_rule_set
 
 EXIT_OK: Final = 0
 EXIT_BAD_LINES: Final = 1

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from meetbot.events import LONGEST_TITLE, Event, Response
-from meetbot.rules.addresses import readable_domain
+from meetbot.domain.addresses import readable_domain
+from meetbot.domain.event import LONGEST_TITLE, Event, Response
 from meetbot.rules.people import Viewpoint
-from meetbot.rules.text import Form, fold, searchable
+from meetbot.rules.text_search import Form, fold, searchable
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 AttributeValue = str | int | float | bool | None | Sequence[str]

@@ -6,7 +6,7 @@ Three sentences, one short rule each:
     record with @customer.com     {"attendee_domains": {"any_of": ["customer.com"]}}
     record all internal meetings  {"internal": true}
 
-What a document may hold is decided by `meetbot.rules.checking`; these models repeat it for tools that read schemas.
+What a document may hold is decided by `meetbot.rules.validator`; these models repeat it for tools that read schemas.
 """
 
 from __future__ import annotations

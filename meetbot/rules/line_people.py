@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from meetbot.events import Attendee, Response
+from meetbot.domain.event import Attendee, Response
+from meetbot.domain.own_response import CalendarOwner, own_answer
 from meetbot.rules.line_fields import (
     EVENT_FIELDS,
     PERSON_FIELDS,
@@ -18,7 +19,6 @@ from meetbot.rules.line_fields import (
     text_in,
     truth_in,
 )
-from meetbot.rules.own_answer import CalendarOwner, own_answer
 
 _MAX_ATTENDEES: Final = 5_000
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Final, NamedTuple
 
-from meetbot.events import Attendee, Event, Response
-from meetbot.rules.addresses import (
+from meetbot.domain.addresses import (
     is_calendar_domain,
     is_domain,
     is_written_plainly,
@@ -14,6 +13,7 @@ from meetbot.rules.addresses import (
     rule_domain,
     with_parents,
 )
+from meetbot.domain.event import Attendee, Event, Response
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 _DECLINED: Final = Response.DECLINED

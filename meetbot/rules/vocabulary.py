@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from meetbot.events import Platform, Provider, Response, Visibility
+from meetbot.domain.event import Platform, Provider, Response, Visibility
 from meetbot.rules.language import TextTest
 
 CONNECTIVES: Final = ("all", "any", "not")

@@ -11,9 +11,9 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.decisions import TENANT_OWNER, Policy, StoredRuleSet
-from meetbot.events import Provider
-from meetbot.sealing import SealedSecret, kek_name
+from meetbot.domain.event import Provider
+from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
+from meetbot.vault.sealing import SealedSecret, kek_name
 
 ACTIVE_STATES = frozenset({"connecting", "active"})
 

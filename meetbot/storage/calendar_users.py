@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import text, tuple_
 from sqlmodel import Session, col, select
 
-from meetbot.sealing import SealedSecret
 from meetbot.storage.tables import CalendarUser
+from meetbot.vault.sealing import SealedSecret
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.orchestration import PlanEntry
-from meetbot.planning import Candidate, Target
+from meetbot.domain.plan import Candidate, PlanEntry, Target
 from meetbot.storage.events import StoredEvent
 
 _UPSERT = text(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,9 +10,8 @@ import orjson
 from sqlalchemy import Row, text
 from sqlmodel import Session, select
 
-from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
-from meetbot.ids import derived_id
-from meetbot.planning import meeting_key, series_key
+from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.domain.identity import Identity
 from meetbot.rules import Decision
 from meetbot.storage.tables import CalendarEvent
 
@@ -74,40 +72,6 @@ def stored_events(session: Session, tenant_id: str, calendar_user_id: str, *, si
         },
     )
     return [StoredEvent._make(row) for row in rows.all()]
-
-
-def event_id(tenant_id: str, calendar_user_id: str, calendar_id: str, provider_event_id: str) -> str:
-    """The public id of an event: the same for the same provider event, whatever happens to it."""
-    return derived_id("evt", tenant_id, calendar_user_id, calendar_id, provider_event_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose event it is and which keys it carries."""
-
-    tenant_id: str
-    calendar_user_id: str
-    event_id: str
-    meeting_key: str
-    series_key: str
-
-
-def identity_of(event: Event, tenant_id: str, calendar_user_id: str) -> Identity:
-    own_id = event_id(tenant_id, calendar_user_id, event.calendar_id, event.provider_event_id)
-    return Identity(
-        tenant_id=tenant_id,
-        calendar_user_id=calendar_user_id,
-        event_id=own_id,
-        meeting_key=meeting_key(
-            tenant_id,
-            event.ical_uid,
-            event.original_start,
-            calendar_user_id=calendar_user_id,
-            calendar_id=event.calendar_id,
-            provider_event_id=event.provider_event_id,
-        ),
-        series_key=series_key(tenant_id, event.ical_uid, fallback=own_id),
-    )
 
 
 def event_record(

@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.ids import new_id
+from meetbot.domain.ids import new_id
 from meetbot.storage.tables import WebhookDelivery
 from meetbot.webhooks.event_types import matching_patterns
 
@@ -93,7 +93,7 @@ def _without_nul(value: Any) -> Any:
 
 
 # A delivery's id is derived from a random seed of its message and from the endpoint: 130 bits in the alphabet of
-# meetbot.ids, without a round trip to learn how many endpoints there are.
+# meetbot.domain.ids, without a round trip to learn how many endpoints there are.
 _INSERT = text(
     """
     insert into webhook_delivery (tenant_id, id, endpoint_id, event_type, data, state, attempts, replays)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.sealing import SealedSecret
+from meetbot.vault.sealing import SealedSecret
 
 _STORE = text(
     """

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.connect import reconnect_url
-from meetbot.resources import calendar_user_resource
+from meetbot.calendars.connect_flow import reconnect_url
+from meetbot.resources.documents import calendar_user_resource
 from meetbot.storage import outbox
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.tables import CalendarUser

@@ -6,7 +6,7 @@ import base64
 from datetime import datetime, timedelta
 from typing import Any
 
-from meetbot.sealing import SealedSecret, SecretBinding, kek_name
+from meetbot.vault.sealing import SealedSecret, SecretBinding, kek_name
 
 OVERLAP = timedelta(hours=24)
 

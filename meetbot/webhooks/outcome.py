@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from meetbot.orchestration import DeliveryResult, DeliveryVerdict
+from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
 from meetbot.webhooks.schedule import retry_after_seconds
 
 _GONE = 410

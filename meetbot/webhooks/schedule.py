@@ -1,6 +1,6 @@
 """When an endpoint is tried again, and how long it may fail. Pure.
 
-The gaps between attempts themselves travel in `meetbot.orchestration.WebhookStart`.
+The gaps between attempts themselves travel in `meetbot.temporal.messages.WebhookStart`.
 """
 
 from __future__ import annotations

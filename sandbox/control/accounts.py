@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox import grants, meetings
+from sandbox.calendar import meetings
+from sandbox.calendar.seed import new_account
 from sandbox.control.bodies import Email, Line, ZoneName
 from sandbox.control.documents import account_document
-from sandbox.model import Calendar, Provider
-from sandbox.seed import new_account
+from sandbox.login import grants
+from sandbox.state import Calendar, Provider
 from sandbox.world import CurrentWorld
 
 router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])

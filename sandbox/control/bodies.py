@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from sandbox.links import LinkPlatform, plausible_link
-from sandbox.model import Account, Answer, Calendar, Guest, LinkPlace, Meeting, Provider
+from sandbox.calendar.links import LinkPlatform, plausible_link
+from sandbox.state import Account, Answer, Calendar, Guest, LinkPlace, Meeting, Provider
 
 
 def _known_zone(name: str) -> str:

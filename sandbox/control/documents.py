@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox import uids
-from sandbox.google_events import google_event_id
-from sandbox.graph_events import graph_ical_uid
-from sandbox.instances import Instance, copies_on, expanded, whole
-from sandbox.model import Account, Copy, Deviation, Meeting, Provider, State
+from sandbox.calendar import uids
+from sandbox.calendar.instances import Instance, copies_on, expanded, whole
+from sandbox.google.events import google_event_id
+from sandbox.microsoft.events import graph_ical_uid
+from sandbox.state import Account, Copy, Deviation, Meeting, Provider, State
 
 _AHEAD, _BACK, _MOST = timedelta(days=7), timedelta(hours=12), 40
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sandbox import meetings
+from sandbox.calendar import meetings
+from sandbox.calendar.instances import MAX_OCCURRENCES
 from sandbox.control.bodies import (
     Email,
     EventChange,
@@ -20,8 +21,7 @@ from sandbox.control.bodies import (
     series_fields,
 )
 from sandbox.control.documents import agenda, event_document
-from sandbox.instances import MAX_OCCURRENCES
-from sandbox.model import Answer, Meeting
+from sandbox.state import Answer, Meeting
 from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: events"])

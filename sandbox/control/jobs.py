@@ -8,13 +8,13 @@ import httpx
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
-from sandbox import jobs
-from sandbox.backend import advance_jobs
+from sandbox.backend import jobs
+from sandbox.backend.api import advance_jobs
+from sandbox.backend.deliveries import announce
+from sandbox.backend.pump import pump_once
+from sandbox.calendar.meetings import UnknownError
 from sandbox.control.documents import account_document, agenda
-from sandbox.deliveries import announce
-from sandbox.meetings import UnknownError
-from sandbox.model import Delivery, FailureCode, Job
-from sandbox.pump import pump_once
+from sandbox.state import Delivery, FailureCode, Job
 from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: bot backend"])

@@ -10,11 +10,11 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sandbox import clock
-from sandbox.backend import advance_jobs
+from sandbox.backend.api import advance_jobs
+from sandbox.calendar.links import LinkPlatform, plausible_link
 from sandbox.faults import ActiveFault, FaultRule
-from sandbox.links import LinkPlatform, plausible_link
-from sandbox.model import Behaviour, Consent, JobPace
 from sandbox.request_log import LoggedRequest, count_requests
+from sandbox.state import Behaviour, Consent, JobPace
 from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: the sandbox"])

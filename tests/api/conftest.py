@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.container import Services
-from meetbot.api_keys import KeyMode
-from meetbot.events import Provider
-from meetbot.ids import derived_id, new_id
+from api.dependencies import Services
+from meetbot.domain.event import Provider
+from meetbot.domain.ids import derived_id, new_id
 from meetbot.providers.base import OAuthClient
 from meetbot.settings import Settings
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.tables import Bot, BotClaim, CalendarEvent, CalendarUser
 from meetbot.storage.tenants import add_tenant
-from meetbot.tenancy import issue_api_key
+from meetbot.tenants.api_keys import KeyMode
+from meetbot.tenants.create import issue_api_key
 from tests.api.stand_ins import RecordingOrchestrator, StandInProvider, StandInVault
 
 BACKEND_SECRET = "a backend's secret"

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from meetbot.domain.event import Event, Provider
 from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
-from meetbot.events import Event, Provider
-from meetbot.orchestration import CalendarUserSignal
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
 from meetbot.providers.oauth import code_challenge_s256
-from meetbot.sealing import DataKey, kek_name
 from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.temporal.messages import CalendarUserSignal
+from meetbot.vault.sealing import DataKey, kek_name
 
 
 @dataclass

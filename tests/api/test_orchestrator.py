@@ -11,10 +11,10 @@ import pytest
 from temporalio.client import WorkflowHandle
 
 from api.orchestrator import TemporalOrchestrator
-from meetbot.ids import new_id
-from meetbot.orchestration import CalendarUserSignal, calendar_user_workflow_id
+from meetbot.domain.ids import new_id
 from meetbot.storage.calendar_users import CalendarUserRef
-from meetbot.temporal import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID, connect
+from meetbot.temporal.client import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID, connect
+from meetbot.temporal.messages import CalendarUserSignal, calendar_user_workflow_id
 
 pytestmark = pytest.mark.stack
 

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from api import connect_start
+from api.connect import authorize
 from api.health import create_ops_app
-from meetbot.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
-from meetbot.connect import new_token
-from meetbot.orchestration import CalendarUserSignal
+from meetbot.calendars.connect_flow import new_token
 from meetbot.storage.tables import Dispatch, Meeting
-from meetbot.tenancy import ensure_demo_tenant
+from meetbot.temporal.messages import CalendarUserSignal
+from meetbot.tenants.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
+from meetbot.tenants.create import ensure_demo_tenant
 from tests.api.conftest import BACKEND_SECRET, Front, Tenant
 from tests.api.test_connect import connect
 
@@ -238,7 +238,7 @@ def test_a_request_under_way_makes_its_repetition_a_409(tenant: Tenant, monkeypa
         assert leave.wait(timeout=30)
         return real(tenant_id)
 
-    monkeypatch.setattr(connect_start, "new_token", slow)
+    monkeypatch.setattr(authorize, "new_token", slow)
     answers: list[Any] = []
     first = threading.Thread(
         target=lambda: answers.append(tenant.post(URL, json=BODY, headers={"Idempotency-Key": "k1"}))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from meetbot.orchestration import CalendarUserSignal
-from meetbot.rules.checking import Finding, check_document
+from meetbot.rules.validator import Finding, check_document
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import CalendarUser, Meeting
+from meetbot.temporal.messages import CalendarUserSignal
 from tests.api.conftest import Tenant, in_hours
 
 BRIEF = {
@@ -280,7 +280,7 @@ def test_rules_are_checked_away_from_the_event_loop(
         on_the_loop.append(asyncio._get_running_loop() is not None)
         return check_document(document)
 
-    monkeypatch.setattr("meetbot.rules.ruleset.check_document", noting_where)
+    monkeypatch.setattr("meetbot.rules.rule_set.check_document", noting_where)
     answer = tenant.request(method, f"/calendar/users/{user.id}/rules{end}", json=_BAD_RULES)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
     assert on_the_loop == [False]

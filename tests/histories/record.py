@@ -26,8 +26,10 @@ from activities.failures import FailureBoundary
 from meetbot.dev.ports import free_port
 from meetbot.dev.processes import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.domain.plan import Target
 from meetbot.errors import BackendUnavailable, RetryLater
-from meetbot.orchestration import (
+from meetbot.temporal.client import plugin
+from meetbot.temporal.messages import (
     BotOrder,
     BotSignal,
     BotStep,
@@ -44,8 +46,6 @@ from meetbot.orchestration import (
     WorkflowName,
     webhook_workflow_id,
 )
-from meetbot.planning import Target
-from meetbot.temporal import plugin
 from tests.workflows.stage import Answer, Call, Script, Stage, staged
 from tests.workflows.truth import Truth
 from workflows.webhook import DELIVER, WebhookWorkflow

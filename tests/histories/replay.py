@@ -12,7 +12,7 @@ from pathlib import Path
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from meetbot.temporal import plugin
+from meetbot.temporal.client import plugin
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.webhook import WebhookWorkflow

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from meetbot.bots.reports import apply_report
-from meetbot.events import Provider
-from meetbot.orchestration import BotOrder, DispatchRequest, DispatchResult
+from meetbot.domain.event import Provider
+from meetbot.temporal.messages import BotOrder, DispatchRequest, DispatchResult
 from tests.rig import Rig
 
 

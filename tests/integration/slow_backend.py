@@ -10,9 +10,9 @@ import pytest
 from sqlmodel import Session
 
 from activities.dispatch import DispatchActivity
-from meetbot.bots.base import BackendBot, BotRequest
+from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendUnavailable
-from meetbot.orchestration import BotOrder
+from meetbot.temporal.messages import BotOrder
 from tests.integration.meetings import dispatch
 from tests.rig import Rig
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.harness import Meter, machine
 from bench.sync import Repetitions, measure, measure_calendar
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack

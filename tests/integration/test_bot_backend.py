@@ -10,8 +10,8 @@ from sqlmodel import select
 
 from activities.bots import BotActivities
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotStep, DispatchOutcome, DispatchRequest
 from meetbot.storage.tables import BotClaim, Dispatch
+from meetbot.temporal.messages import BotStep, DispatchOutcome, DispatchRequest
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
 from tests.integration.slow_backend import SlowBackend, lose_the_answer, slowly, told_of_the_bot
 from tests.rig import Rig

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from activities.bots import BotActivities
-from meetbot.bots.base import BackendBot, BotRequest, BotState
+from meetbot.backends.base import BackendBot, BotRequest
+from meetbot.domain.bot_state import BotState
 from meetbot.errors import BackendUnavailable
-from meetbot.orchestration import BotOrder, BotStep, SyncScope
 from meetbot.storage.tables import Dispatch
+from meetbot.temporal.messages import BotOrder, BotStep, SyncScope
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, lose_the_answer, told_of_the_bot
 from tests.rig import Rig

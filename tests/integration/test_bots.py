@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
+from meetbot.domain.event import Provider
 from meetbot.errors import BackendUnavailable
-from meetbot.events import Provider
-from meetbot.orchestration import BotStep, DispatchOutcome, SyncScope
 from meetbot.storage.overrides import release_holds
 from meetbot.storage.tables import BotClaim, Meeting
+from meetbot.temporal.messages import BotStep, DispatchOutcome, SyncScope
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
 from tests.rig import Rig
 

@@ -10,10 +10,10 @@ import pytest
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
-from meetbot.bots.base import BackendBot, BotRequest
+from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.orchestration import BotStep, DispatchRequest
 from meetbot.storage.database import Database
+from meetbot.temporal.messages import BotStep, DispatchRequest
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, SlowDatabase, lose_the_answer, told_of_the_bot
 from tests.rig import Rig

@@ -17,9 +17,9 @@ import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
 from meetbot.dev.ports import free_port
-from meetbot.orchestration import calendar_user_workflow_id
-from meetbot.temporal import connect
-from meetbot.workflow_start import start_calendar_user
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import calendar_user_workflow_id
+from meetbot.temporal.start import start_calendar_user
 from tests.rig import Rig
 from tests.stack import VaultService
 

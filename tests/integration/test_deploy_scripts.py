@@ -21,8 +21,8 @@ from meetbot.dev.openbao import OpenBaoServer
 from meetbot.dev.ports import free_port
 from meetbot.dev.postgres import PostgresServer
 from meetbot.dev.processes import spawn, stop, wait_until_ready
-from meetbot.vault import SecretBinding, TokenAuth, Vault
-from meetbot.vault_setup import provision
+from meetbot.vault.client import SecretBinding, TokenAuth, Vault
+from meetbot.vault.setup import provision
 from tests.stack import running_postgres
 
 pytestmark = pytest.mark.stack

@@ -411,7 +411,7 @@ def test_the_vault_of_the_stack_is_the_one_the_settings_understand(
 ) -> None:
     monkeypatch.setenv("VAULT_ADDR", vault_service.address)
     monkeypatch.setenv("VAULT_TOKEN", vault_service.tokens.api_token)
-    from meetbot.vault import vault_from_settings
+    from meetbot.vault.client import vault_from_settings
 
     vault = vault_from_settings(Settings())
     vault.check()

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from meetbot.events import Provider
-from meetbot.orchestration import BotStep, DispatchOutcome
+from meetbot.domain.event import Provider
+from meetbot.temporal.messages import BotStep, DispatchOutcome
 from tests.integration.meetings import connected_with_meeting, dispatch, scheduled, shared_meeting
 from tests.rig import Rig
 

@@ -10,11 +10,11 @@ from sqlmodel import col, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.recovery import recover_bots, recover_calendar_users, recover_ended
-from meetbot.orchestration import bot_workflow_id, calendar_user_workflow_id
+from activities.background.recovery import recover_bots, recover_calendar_users, recover_ended
 from meetbot.storage.tables import Bot, CalendarUser
-from meetbot.temporal import connect
-from meetbot.workflow_start import start_bot, start_calendar_user
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import bot_workflow_id, calendar_user_workflow_id
+from meetbot.temporal.start import start_bot, start_calendar_user
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
-from meetbot.events import Provider
-from meetbot.orchestration import SyncScope
 from meetbot.storage.bots import lock_meeting
 from meetbot.storage.overrides import set_override
 from meetbot.storage.tables import Meeting
+from meetbot.temporal.messages import SyncScope
 from tests.rig import RECORD_EVERYTHING, Rig
 
 pytestmark = pytest.mark.stack

@@ -16,8 +16,8 @@ import pytest
 
 from meetbot.dev.ports import free_port
 from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
-from meetbot.vault import AppRoleAuth, SealedSecret, SecretBinding, TokenAuth, Vault
-from meetbot.vault_setup import Principal, app_role_credentials, provision
+from meetbot.vault.client import AppRoleAuth, SealedSecret, SecretBinding, TokenAuth, Vault
+from meetbot.vault.setup import Principal, app_role_credentials, provision
 from tests.stack import VaultService
 
 pytestmark = pytest.mark.stack
@@ -284,7 +284,7 @@ def test_an_operator_prepares_the_service_with_one_command_and_gets_working_cred
     vault_service: VaultService, tenant: str
 ) -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "meetbot.vault_setup"],
+        [sys.executable, "-m", "meetbot.vault.setup"],
         env={**os.environ, "VAULT_ADDR": vault_service.address, "VAULT_TOKEN": vault_service.root_token},
         capture_output=True,
         check=True,

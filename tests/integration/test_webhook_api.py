@@ -15,17 +15,17 @@ from sqlalchemy import update
 
 from activities.webhooks import WebhookActivities
 from api.app import create_app
-from api.container import Services
+from api.dependencies import Services
 from api.orchestrator import Orchestrator
-from meetbot.api_keys import KeyMode
 from meetbot.dev.ports import free_port
-from meetbot.orchestration import DeliveryAttempt, DeliveryVerdict
 from meetbot.settings import Region, Settings
 from meetbot.storage import outbox
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.tables import WebhookDelivery
-from meetbot.tenancy import create_tenant, issue_api_key
-from meetbot.vault import TokenAuth, Vault
+from meetbot.temporal.messages import DeliveryAttempt, DeliveryVerdict
+from meetbot.tenants.api_keys import KeyMode
+from meetbot.tenants.create import create_tenant, issue_api_key
+from meetbot.vault.client import TokenAuth, Vault
 from meetbot.webhooks.outbound import Outbound
 from meetbot.webhooks.signing import verify_meetbot_signature
 from tests.rig import serving

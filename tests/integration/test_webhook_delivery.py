@@ -20,14 +20,14 @@ from sqlmodel import col
 
 from activities.webhooks import WebhookActivities
 from meetbot.errors import VaultUnavailable
-from meetbot.orchestration import DeliveryAttempt, DeliveryResult, DeliveryVerdict
-from meetbot.sealing import SealedSecret, SecretBinding, seal_with
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 from meetbot.storage.webhook_deliveries import LogFilter
-from meetbot.vault import TokenAuth, Vault
+from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.vault.client import TokenAuth, Vault
+from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
 from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
 from meetbot.webhooks.outbound import Outbound
 from meetbot.webhooks.outcome import DeliveryState, EndpointState

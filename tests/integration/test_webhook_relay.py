@@ -19,19 +19,19 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from activities import relay
+from activities.background import relay
+from activities.background.relay import relay_once, run_relay
 from activities.failures import FailureBoundary
-from activities.relay import relay_once, run_relay
 from activities.webhooks import WebhookActivities
+from meetbot.domain.ids import new_id
 from meetbot.errors import VaultUnavailable
-from meetbot.ids import new_id
-from meetbot.orchestration import DeliveryVerdict, TaskQueue, WorkflowName, webhook_workflow_id
-from meetbot.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.temporal import connect
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import DeliveryVerdict, TaskQueue, WorkflowName, webhook_workflow_id
+from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
 from meetbot.webhooks.outbound import Outbound
 from meetbot.webhooks.outcome import EndpointState

@@ -11,9 +11,9 @@ import pytest
 from activities.dispatch import RECHECK_SECONDS
 from activities.webhooks import WebhookActivities
 from activities.wiring import WorkerParts
-from meetbot.bots.stock import ARMING
-from meetbot.orchestration import TaskQueue
-from meetbot.temporal import connect
+from meetbot.bots.reconcile import ARMING
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import TaskQueue
 from meetbot.webhooks.outbound import Outbound
 from tests.rig import Rig
 from worker import build_workers

@@ -135,7 +135,10 @@ def test_an_organisers_cancellation_marks_the_guests_copy_and_drops_the_own(sand
     (marked,) = sandbox.graph_view(heidis, *WEEK)
     assert (marked["isCancelled"], marked["subject"]) == (True, "Canceled: Review")
     assert sandbox.graph_view(token, *WEEK) == []
-    assert _error(sandbox.graph(token, f"/me/events/{created['copies'][0]['event_id']}")) == (404, "ErrorItemNotFound")
+    assert _error(sandbox.graph(token, f"/me/events/{created['copies'][0]['event_id']}")) == (
+        404,
+        "ErrorItemNotFound",
+    )
 
 
 def test_a_cancelled_occurrence_is_silent_for_its_organiser(sandbox: Driver, token: str) -> None:

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from sandbox.recurrence import (
+from sandbox.calendar.recurrence import (
     RecurrenceError,
     check_recurrence,
     ended_before,

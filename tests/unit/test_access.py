@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from meetbot.access import AccessTokens
+from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, RetryLater
-from meetbot.events import Provider
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
-from meetbot.vault import Vault
+from meetbot.vault.client import Vault
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from meetbot.calendars.listing_diff import compare, fingerprint, window_at
 from meetbot.providers.base import ListedEvent, Listing
 from meetbot.storage.events import StoredEvent
-from meetbot.sync import compare, fingerprint, window_at
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 WINDOW = window_at(NOW, 30)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.bots.base import TERMINAL_STATES, BotState
-from meetbot.bots.lifecycle import Action, Standing, Wish, next_action
-from meetbot.planning import Target
+from meetbot.domain.bot_lifecycle import Action, Standing, Wish, next_action
+from meetbot.domain.bot_state import TERMINAL_STATES, BotState
+from meetbot.domain.plan import Target
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

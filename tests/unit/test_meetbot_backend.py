@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from meetbot.bots.base import BotRequest, BotState
-from meetbot.bots.meetbot import MeetbotBackend
+from meetbot.backends.base import BotRequest
+from meetbot.backends.meetbot import MeetbotBackend
+from meetbot.domain.bot_state import BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
 
 REQUEST = BotRequest(

@@ -12,20 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.orchestration import PlanEntry
-from meetbot.planning import (
+from meetbot.domain.identity import meeting_key, series_key
+from meetbot.domain.plan import (
     Candidate,
+    PlanEntry,
     Reconciliation,
     Target,
     arranged,
     choose_candidates,
     first_part,
     leading_copy,
-    meeting_key,
     next_slot,
     plan_digest,
     reconcile,
-    series_key,
     sync_phase,
 )
 

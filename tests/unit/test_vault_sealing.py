@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetbot.errors import SecretUnreadable
-from meetbot.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
+from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 
 BINDING = SecretBinding(region="eu", tenant_id="ten_a", kind="refresh_token", record_id="cu_1")
 REFRESH_TOKEN = b"1//refresh-token-of-somebody"

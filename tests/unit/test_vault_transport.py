@@ -14,7 +14,7 @@ import pytest
 from meetbot.dev.ports import free_port
 from meetbot.errors import VaultError, VaultUnavailable
 from meetbot.settings import Settings
-from meetbot.vault import TokenAuth, Vault, vault_from_settings
+from meetbot.vault.client import TokenAuth, Vault, vault_from_settings
 
 TOKEN = "s.the-token-nobody-may-see"
 DATA_KEY = {"data": {"plaintext": "A" * 43 + "=", "ciphertext": "vault:v7:d3JhcHBlZA=="}}

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from meetbot.orchestration import BotOrder, BotStart, MeetingRef, TaskQueue, WorkflowName
+from meetbot.temporal.messages import BotOrder, BotStart, MeetingRef, TaskQueue, WorkflowName
 
 
 @workflow.defn(name=WorkflowName.BOT)

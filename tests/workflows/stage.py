@@ -27,7 +27,8 @@ from temporalio.worker import Worker
 
 from activities.failures import FailureBoundary
 from activities.heartbeat import Heartbeats
-from meetbot.orchestration import (
+from meetbot.temporal.client import MEETBOT_STATE, SEARCH_ATTRIBUTES, TENANT_ID, plugin
+from meetbot.temporal.messages import (
     BotOrder,
     BotStart,
     CalendarUserState,
@@ -41,7 +42,6 @@ from meetbot.orchestration import (
     bot_workflow_id,
     calendar_user_workflow_id,
 )
-from meetbot.temporal import MEETBOT_STATE, SEARCH_ATTRIBUTES, TENANT_ID, plugin
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 

@@ -13,7 +13,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import CancelledError
 
 from meetbot.errors import BackendUnavailable
-from meetbot.orchestration import (
+from meetbot.temporal.client import MEETBOT_STATE
+from meetbot.temporal.messages import (
     BotOrder,
     BotSignal,
     BotStep,
@@ -22,7 +23,6 @@ from meetbot.orchestration import (
     DispatchRequest,
     DispatchResult,
 )
-from meetbot.temporal import MEETBOT_STATE
 from tests.workflows.conftest import Theatre
 from tests.workflows.histories import history_of, states_shown, timers_in
 from tests.workflows.stage import WITHOUT_END, Call, Handle, Script, Stage, details_of

@@ -11,16 +11,11 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from meetbot.bots.base import BotState
-from meetbot.bots.lifecycle import Standing
+from meetbot.domain.bot_lifecycle import Standing
+from meetbot.domain.bot_state import BotState
+from meetbot.domain.plan import PlanEntry, Target, next_slot, sync_phase
 from meetbot.errors import OperatorRequired, RetryLater
-from meetbot.orchestration import (
-    CalendarUserSignal,
-    PlanEntry,
-    SyncResult,
-    SyncScope,
-)
-from meetbot.planning import Target, next_slot, sync_phase
+from meetbot.temporal.messages import CalendarUserSignal, SyncResult, SyncScope
 from tests.workflows.conftest import Theatre
 from tests.workflows.histories import children_in, history_of, signals_in, states_shown, timers_in
 from tests.workflows.stage import Call, Script, Stage, details_of

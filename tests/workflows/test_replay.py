@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from meetbot.orchestration import BotSignal, CalendarUserSignal, WorkflowName
+from meetbot.temporal.messages import BotSignal, CalendarUserSignal, WorkflowName
 from tests.histories.replay import FOLDER, WORKFLOWS, failures_of, golden_histories
 from tests.workflows.altered import AlteredBotWorkflow
 from tests.workflows.histories import signals_in

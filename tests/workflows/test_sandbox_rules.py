@@ -9,7 +9,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from meetbot.orchestration import TaskQueue
+from meetbot.temporal.messages import TaskQueue
 from tests.workflows.stage import TEST_SERVER, start_time_skipping
 from tests.workflows.unintended_import import UnintendedImportWorkflow
 from workflows.bot import BotWorkflow

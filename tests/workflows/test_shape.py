@@ -10,10 +10,10 @@ from typing import TypeVar
 import pytest
 from temporalio import activity
 
-from meetbot.bots.base import BotState
-from meetbot.orchestration import CalendarUserSignal, SyncScope
-from meetbot.planning import Target
-from meetbot.temporal import connect
+from meetbot.domain.bot_state import BotState
+from meetbot.domain.plan import Target
+from meetbot.temporal.client import connect
+from meetbot.temporal.messages import CalendarUserSignal, SyncScope
 from tests.workflows.histories import children_in, signals_in
 from tests.workflows.stage import Answer, Call, Stage, staged
 from tests.workflows.truth import Truth

@@ -20,7 +20,8 @@ from temporalio.worker import Replayer, Worker
 from activities.failures import FailureBoundary
 from activities.webhooks import WebhookActivities
 from meetbot.errors import VaultUnavailable
-from meetbot.orchestration import (
+from meetbot.temporal.client import plugin
+from meetbot.temporal.messages import (
     DeliveryAttempt,
     DeliveryResult,
     DeliveryVerdict,
@@ -28,7 +29,6 @@ from meetbot.orchestration import (
     WebhookStart,
     WorkflowName,
 )
-from meetbot.temporal import plugin
 from workflows.webhook import DELIVER, WebhookWorkflow
 
 TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"

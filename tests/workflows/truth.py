@@ -11,21 +11,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from meetbot.bots.base import TERMINAL_STATES, BotState
-from meetbot.bots.lifecycle import Action, Standing, Wish, next_action
-from meetbot.orchestration import (
+from meetbot.domain.bot_lifecycle import Action, Standing, Wish, next_action
+from meetbot.domain.bot_state import TERMINAL_STATES, BotState
+from meetbot.domain.plan import PlanEntry, Target, plan_digest
+from meetbot.temporal.messages import (
     BotOrder,
     BotStep,
     DispatchOutcome,
     DispatchRequest,
     DispatchResult,
     MeetingRef,
-    PlanEntry,
     SyncRequest,
     SyncResult,
     SyncScope,
 )
-from meetbot.planning import Target, plan_digest
 from tests.workflows.stage import Call
 
 LEAD = timedelta(seconds=90)

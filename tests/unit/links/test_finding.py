@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meetbot.events import MeetingLink, Provider
+from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 
 _ZOOM = "https://us02web.zoom.us/j/81234567890"

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from meetbot.links.gateways import Lost, follow
+from meetbot.links.unwrap import Lost, follow
 from meetbot.links.urls import Url
 
 _ZOOM = "https://zoom.us/j/987654321"

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from meetbot.events import MeetingLink, Provider
-from meetbot.links import find_meeting_link, gateways
-from meetbot.links.gateways import Lost
+from meetbot.domain.event import MeetingLink, Provider
+from meetbot.links import find_meeting_link, unwrap
 from meetbot.links.lookup import Lookup
+from meetbot.links.unwrap import Lost
 from meetbot.links.urls import Url, parse
 
 _MOST = 3_100
@@ -27,7 +27,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         texts.append(text)
         return parse(text)
 
-    monkeypatch.setattr(gateways, "parse", counted)
+    monkeypatch.setattr(unwrap, "parse", counted)
     return texts
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from meetbot.links.html import as_text, looks_like_html
 from meetbot.links.lookup import Lookup
-from meetbot.links.markup import as_text, looks_like_html
 
 
 def _words(html: str) -> str:

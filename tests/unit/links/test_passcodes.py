@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.passcodes import stated_passcode
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from meetbot.events import MeetingLink, Provider
+from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.cli import run
 from meetbot.links.matching import is_trusted

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
 
 ZOOM = "https://acme.zoom.us/j/98765432109"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from meetbot.events import MeetingLink, Provider
+from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.lookup import Lookup
-from meetbot.links.surroundings import surroundings
+from meetbot.links.windows import surroundings
 
 _URL = "https://zoom.us/j/98765432101?pwd=AbCdEfGh1234"
 _PAGE = "https://whereby.com/pricing"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from meetbot.events import Platform, Provider
+from meetbot.domain.event import Platform, Provider
 from meetbot.links import find_meeting_link
-from meetbot.links.needles import LABEL, LINK
-from meetbot.links.table import GATEWAYS, PLATFORMS, platform_named
+from meetbot.links.platforms import GATEWAYS, PLATFORMS, platform_named
+from meetbot.links.prefilter import LABEL, LINK
 
 _TABLE: dict[str, Any] = tomllib.loads(resources.files("meetbot.links").joinpath("platforms.toml").read_text("utf-8"))
 _HOSTS = sorted({host for row in _TABLE["platform"] for host in row["hosts"]})
@@ -69,5 +69,5 @@ def test_hosts_for_other_pages_are_left_out() -> None:
 
 
 def test_a_platform_that_the_contract_does_not_know_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match=r"newvid.*add it to Platform in meetbot/events\.py"):
+    with pytest.raises(ValueError, match=r"newvid.*add it to Platform in meetbot/domain/event\.py"):
         platform_named("newvid")

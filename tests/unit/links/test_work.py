@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import meetbot.links
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
 
 # How the standard library takes an expression apart; it has no public name.

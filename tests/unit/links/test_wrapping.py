@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meetbot.events import MeetingLink, Provider
+from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 
 _OLD = "https://us02web.zoom.us/j/81234567890?pwd=QmRzSG9JN2VwdGJqZ0RtUT09"

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import orjson
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.providers.base import OAuthClient
-from meetbot.providers.google import GoogleAddresses, GoogleCalendar
-from meetbot.providers.microsoft import MicrosoftAddresses, MicrosoftCalendar
+from meetbot.providers.google.adapter import GoogleAddresses, GoogleCalendar
+from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 WINDOW_START = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)

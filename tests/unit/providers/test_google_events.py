@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.events import LONGEST_TITLE, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.domain.event import (
+    LONGEST_TITLE,
+    Event,
+    EventStatus,
+    MeetingLink,
+    Platform,
+    Provider,
+    Response,
+    Visibility,
+)
 from meetbot.providers import join_link
-from meetbot.providers.google_events import normalise_google
+from meetbot.providers.google.events import normalise_google
 from tests.unit.providers.scripted import google_event
 
 OWNER = "ann@acme.example"

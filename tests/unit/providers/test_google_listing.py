@@ -11,8 +11,8 @@ import pytest
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers import listing
 from meetbot.providers.base import Listing
-from meetbot.providers.google import CALENDAR_LIST_SCOPE, EVENTS_SCOPE
-from meetbot.providers.google_calendars import own_calendars
+from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE
+from meetbot.providers.google.calendars import own_calendars
 from tests.unit.providers.scripted import (
     WINDOW_END,
     WINDOW_START,
@@ -166,7 +166,7 @@ def test_a_page_too_large_to_take_is_asked_for_in_smaller_pieces() -> None:
 
 
 def test_a_listing_that_uses_up_its_time_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meetbot.providers.google.LISTING_SECONDS", 0.0)
+    monkeypatch.setattr("meetbot.providers.google.adapter.LISTING_SECONDS", 0.0)
     with pytest.raises(RetryLater) as caught:
         list_events(Script({PRIMARY: page()}), EVENTS_ONLY)
     assert caught.value.code == "listing_timeout"

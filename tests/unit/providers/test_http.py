@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater
-from meetbot.events import Provider
 from meetbot.providers.http import AnswerTooLarge, Deadline, build_http_client, json_object, send
 from tests.unit.providers.scripted import Script, client, reply
 

@@ -10,7 +10,7 @@ import pytest
 
 from meetbot.errors import AccessTokenRejected, ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers.base import Listing
-from meetbot.providers.microsoft_calendars import is_under, own_calendars
+from meetbot.providers.microsoft.calendars import is_under, own_calendars
 from tests.unit.providers.scripted import (
     GRAPH,
     WINDOW_END,

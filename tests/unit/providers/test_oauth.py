@@ -12,12 +12,12 @@ import httpx
 import orjson
 import pytest
 
+from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.events import Provider
 from meetbot.providers.base import TokenGrant
-from meetbot.providers.google import CALENDAR_LIST_SCOPE, EVENTS_SCOPE, GoogleAddresses, GoogleCalendar
+from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE, GoogleAddresses, GoogleCalendar
 from meetbot.providers.http import Answer
-from meetbot.providers.microsoft import MicrosoftAddresses, MicrosoftCalendar
+from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
 from meetbot.providers.oauth import code_challenge_s256, new_code_verifier, token_refusal, url_with_query
 from tests.unit.providers.scripted import (
     GOOGLE_CLIENT,

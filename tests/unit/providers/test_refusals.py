@@ -16,9 +16,9 @@ from meetbot.errors import (
     ResourceGone,
     RetryLater,
 )
-from meetbot.providers.google_errors import google_refusal
+from meetbot.providers.google.errors import google_refusal
 from meetbot.providers.http import Answer
-from meetbot.providers.microsoft_errors import microsoft_refusal
+from meetbot.providers.microsoft.errors import microsoft_refusal
 from tests.unit.providers.scripted import NOW, google_error, graph_error, reply
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from meetbot.events import Provider
+from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings

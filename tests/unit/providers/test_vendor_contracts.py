@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
-from meetbot.providers.google import CALENDAR_LIST_SCOPE, EVENTS_SCOPE
-from meetbot.providers.google_calendars import calendar_list_query, event_list_query
-from meetbot.providers.microsoft_calendars import EVENT_FIELDS
-from meetbot.providers.microsoft_calendars import calendar_list_query as graph_calendar_list_query
+from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE
+from meetbot.providers.google.calendars import calendar_list_query, event_list_query
+from meetbot.providers.microsoft.calendars import EVENT_FIELDS
+from meetbot.providers.microsoft.calendars import calendar_list_query as graph_calendar_list_query
 from tests.unit.providers.scripted import WINDOW_END, WINDOW_START
 
 

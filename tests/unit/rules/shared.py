@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from meetbot.events import Event
+from meetbot.domain.event import Event
 from meetbot.rules import Decision, DecisionContext, LayerSource, RuleLayer, compile_rules, decide, parse_rule_set
-from meetbot.rules.lines import read_line
+from meetbot.rules.jsonl import read_line
 
 OWNER = "owner@acme.com"
 EVERYTHING: dict[str, Any] = {"attendee_count": {"gte": 0}}

@@ -9,8 +9,8 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.rules.boundaries import rewritten
-from meetbot.rules.text import compile_pattern, searchable
+from meetbot.rules.text_search import compile_pattern, searchable
+from meetbot.rules.unicode_boundaries import rewritten
 
 
 def found(pattern: str, text: str) -> bool:

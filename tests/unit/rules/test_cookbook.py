@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from meetbot.rules import parse_rule_set, vocabulary
-from meetbot.rules.deciding import ReasonCode
+from meetbot.rules.engine import ReasonCode
 from meetbot.rules.language import EXAMPLE
 from tests.unit.rules.shared import OWNER, decided
 

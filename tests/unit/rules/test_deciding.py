@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meetbot.events import LONGEST_TITLE, Attendee, Event, Response
+from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, Response
 from meetbot.rules import (
     Decision,
     DecisionContext,

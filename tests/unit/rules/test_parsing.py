@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from meetbot.errors import Fault, InvalidInput
 from meetbot.rules import RuleLayer, RuleSetBody, compile_rules, parse_rule_set, stored_rule_set
-from meetbot.rules.checking import check_document
-from meetbot.rules.deciding import LayerSource
+from meetbot.rules.engine import LayerSource
 from meetbot.rules.language import EXAMPLE
+from meetbot.rules.validator import check_document
 from tests.unit.rules.shared import rule
 
 _REFUSED = Path(__file__).parents[2] / "corpus" / "rules" / "refused" / "rule_sets.jsonl"

@@ -11,7 +11,7 @@ import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meetbot.events import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
+from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
 from meetbot.rules import (
     CompiledRules,
     DecisionContext,
@@ -26,8 +26,8 @@ from meetbot.rules import (
     parse_rule_set,
     vocabulary,
 )
-from meetbot.rules.checking import check_document
 from meetbot.rules.language import WEEKDAYS
+from meetbot.rules.validator import check_document
 
 _NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 _SCHEMA = jsonschema.Draft202012Validator(RuleSetBody.model_json_schema())

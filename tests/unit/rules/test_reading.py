@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from meetbot.json_reading import parse_json
-from meetbot.rules.checking import check_document
+from meetbot.domain.json_objects import parse_json
 from meetbot.rules.cli import EXIT_BAD_RULES
+from meetbot.rules.validator import check_document
 
 
 def set_of(when: str, *more: str) -> str:

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from meetbot.rules import RuleSetBody, vocabulary
-from meetbot.rules.checking import check_document
 from meetbot.rules.language import EXAMPLE, Predicate
+from meetbot.rules.validator import check_document
 from tests.unit.rules.shared import rule
 
 _SCHEMA = RuleSetBody.model_json_schema(mode="validation")

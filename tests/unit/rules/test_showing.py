@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meetbot.events import Attendee
+from meetbot.domain.event import Attendee
 from meetbot.rules import LayerSource, RuleLayer, compile_rules, decide, parse_rule_set
 from tests.unit.rules.shared import OWNER, case, decided, rule
 

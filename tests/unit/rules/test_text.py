@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from meetbot.rules.addresses import canonical_domain, is_calendar_domain, parse_address, rule_domain, rule_identity
-from meetbot.rules.text import (
+from meetbot.domain.addresses import canonical_domain, is_calendar_domain, parse_address, rule_domain, rule_identity
+from meetbot.rules.text_search import (
     LARGEST_PROGRAM,
     LARGEST_PROGRAMS_TOTAL,
     MOST_WORK,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from meetbot.sealing import DataKey, SealedSecret, kek_name, open_with, seal_with
+from meetbot.vault.sealing import DataKey, SealedSecret, kek_name, open_with, seal_with
 from meetbot.webhooks.endpoint_secrets import (
     StoredSecret,
     rotated,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meetbot.orchestration import DeliveryResult, DeliveryVerdict
+from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
 from meetbot.webhooks.outcome import (
     Blame,
     DeliveryState,

@@ -1,0 +1,145 @@
+"""Workflows that ought to run and do not: never started because Temporal was down, or ended by somebody's hand.
+
+Temporal says which ended otherwise than by finishing, the database which of those still have work to do. For what Temporal
+itself has lost, the database is read alone. Starting a workflow that runs changes nothing, so every worker may do this at any
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Row, TextClause, text
+from temporalio.client import Client
+
+from meetbot.storage.database import Database
+from meetbot.temporal.messages import WorkflowName
+from meetbot.temporal.start import start_bot, start_calendar_user
+
+_EVERY_SECONDS = 30.0
+_BATCH = 500
+_SAMPLE = 100
+# Twenty rounds, so that a worker's own standstill or Temporal's late listing leaves none out.
+_LOOKING_BACK = timedelta(minutes=10)
+_LISTING_TIMEOUT = timedelta(seconds=10)
+_log = structlog.get_logger(__name__)
+
+_SILENT_CALENDAR_USERS = text(
+    """
+    select tenant_id, id, provider from calendar_user
+     where state in ('connecting', 'active')
+       and coalesce(last_synced_at, created_at) < now() - make_interval(secs => :silence)
+     order by coalesce(last_synced_at, created_at)
+     limit :batch
+    """
+)
+
+_CALENDAR_USERS_AMONG = text(
+    """
+    select tenant_id, id, provider from calendar_user
+     where state in ('connecting', 'active')
+       and (tenant_id, id) in (select * from unnest(cast(:tenants as text[]), cast(:ids as text[])))
+    """
+)
+
+_BOTS_AMONG = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('scheduled', 'dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing')
+       and (tenant_id, meeting_key) in (select * from unnest(cast(:tenants as text[]), cast(:ids as text[])))
+    """
+)
+
+# Those that are about to go or should have gone. At random, so that a crowd of them leaves none out for long.
+_DUE_BOTS = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('scheduled', 'dispatching') and dispatch_at < now() + interval '1 minute'
+     order by random()
+     limit :batch
+    """
+)
+
+# Those in a meeting, which must hear when it is cancelled. A sample, since there are many and hardly one without a workflow:
+# only where Temporal forgot it altogether.
+_SENT_BOTS = text(
+    """
+    select tenant_id, meeting_key, state from bot
+     where state in ('dispatched', 'joining', 'in_call', 'recording', 'finalizing')
+     order by random()
+     limit :batch
+    """
+)
+
+
+async def run_recovery(database: Database, client: Client, stop: asyncio.Event, *, interval: timedelta) -> None:
+    """Until `stop`: see to workflows that were ended, to calendar users silent for two intervals, and to bots that are due."""
+    while not stop.is_set():
+        await _attempted(recover_ended(database, client, interval=interval))
+        await _attempted(recover_calendar_users(database, client, interval=interval))
+        await _attempted(recover_bots(database, client))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=_EVERY_SECONDS)
+
+
+async def _attempted(recovery: Coroutine[Any, Any, int]) -> None:
+    try:
+        await recovery
+    except Exception as error:
+        # The next round tries again; the text may quote a row.
+        _log.error("recovery failed", code=type(error).__name__)
+
+
+async def recover_ended(database: Database, client: Client, *, interval: timedelta) -> int:
+    """How many got another workflow, or had got it, after theirs was terminated, cancelled, timed out or failed of late."""
+    users = await _still_wanted(database, client, WorkflowName.CALENDAR_USER, _CALENDAR_USERS_AMONG)
+    bots = await _still_wanted(database, client, WorkflowName.BOT, _BOTS_AMONG)
+    for user in users:
+        await start_calendar_user(client, user.tenant_id, user.id, user.provider, interval=interval)
+    for bot in bots:
+        await start_bot(client, bot.tenant_id, bot.meeting_key, bot.state)
+    return len(users) + len(bots)
+
+
+async def _still_wanted(
+    database: Database, client: Client, name: WorkflowName, among: TextClause
+) -> Sequence[Row[Any]]:
+    ended = (
+        f"WorkflowType = '{name}' and ExecutionStatus in ('Terminated', 'Canceled', 'TimedOut', 'Failed')"
+        f" and CloseTime > '{(datetime.now(UTC) - _LOOKING_BACK).isoformat()}'"
+    )
+    listing = client.list_workflows(ended, limit=_BATCH, rpc_timeout=_LISTING_TIMEOUT)
+    split = [execution.id.split("/", 2) async for execution in listing]
+    named = {(parts[1], parts[2]) for parts in split if len(parts) == 3}
+    if not named:
+        return []
+    tenants, ids = zip(*sorted(named), strict=True)
+    return await asyncio.to_thread(_rows, database, among, {"tenants": list(tenants), "ids": list(ids)})
+
+
+async def recover_calendar_users(database: Database, client: Client, *, interval: timedelta) -> int:
+    """How many silent calendar users were looked after."""
+    silence = max(interval * 2, timedelta(seconds=10)).total_seconds()
+    silent = await asyncio.to_thread(_rows, database, _SILENT_CALENDAR_USERS, {"silence": silence})
+    for row in silent:
+        await start_calendar_user(client, row.tenant_id, row.id, row.provider, interval=interval)
+    return len(silent)
+
+
+async def recover_bots(database: Database, client: Client) -> int:
+    """How many bots were looked after; nearly all of them are well."""
+    due = await asyncio.to_thread(_rows, database, _DUE_BOTS, {})
+    sent = await asyncio.to_thread(_rows, database, _SENT_BOTS, {"batch": _SAMPLE})
+    for row in (*due, *sent):
+        await start_bot(client, row.tenant_id, row.meeting_key, row.state)
+    return len(due) + len(sent)
+
+
+def _rows(database: Database, query: TextClause, bounds: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    with database.relay() as session:
+        return session.execute(query, {"batch": _BATCH, **bounds}).all()

@@ -1,0 +1,140 @@
+"""The way out of the connect flow: from the request to the provider's consent page."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from api.dependencies import Services
+from api.problems import Problem
+from meetbot.calendars.connect_flow import (
+    LIFETIME,
+    Token,
+    browser_hash,
+    check_redirect_url,
+    code_verifier,
+    new_browser_secret,
+    new_token,
+)
+from meetbot.domain.event import Provider
+from meetbot.providers.base import OAuthClient
+from meetbot.providers.oauth import code_challenge_s256
+from meetbot.storage import connect_attempts
+from meetbot.storage.tables import CalendarUser, ConnectAttempt
+from meetbot.storage.tenants import find_tenant
+
+
+def configured_client(services: Services, provider: Provider) -> OAuthClient:
+    client = services.clients.get(provider)
+    if client is None:
+        raise Problem(409, "provider_not_configured", f"no OAuth client is configured for {provider}")
+    return client
+
+
+def redirect_uri(services: Services, provider: Provider) -> str:
+    """Registered at the provider and compared there character by character; never built from a Host header."""
+    return f"{services.settings.public_url.rstrip('/')}/v1/calendar/callback/{provider}"
+
+
+def authorize_url(services: Services, ticket: Token) -> str:
+    return f"{services.settings.public_url.rstrip('/')}/v1/calendar/authorize/{ticket.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whose calendar is to be connected, and what with."""
+
+    provider: Provider
+    customer_user_id: str
+    redirect_url: str | None = None
+    login_hint: str | None = None
+    attributes: Mapping[str, Any] | None = None
+    rules: Mapping[str, Any] | None = None
+    reconnect_calendar_user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    ticket: Token
+    expires_at: datetime
+
+
+def issue_ticket(session: Session, services: Services, tenant_id: str, wish: Wish) -> Issued:
+    """Raises `InvalidInput` for a redirect URL that the tenant may not use."""
+    configured_client(services, wish.provider)
+    if wish.redirect_url is not None:
+        tenant = find_tenant(session, tenant_id)
+        check_redirect_url(
+            wish.redirect_url,
+            allowed_networks=services.settings.outbound_allow_cidrs,
+            origins=tenant.redirect_origins if tenant is not None else (),
+        )
+    issued = Issued(new_token(tenant_id), services.clock() + LIFETIME)
+    connect_attempts.add_attempt(
+        session,
+        ConnectAttempt(
+            tenant_id=tenant_id,
+            ticket_hash=issued.ticket.digest,
+            expires_at=issued.expires_at,
+            provider=wish.provider,
+            customer_user_id=wish.customer_user_id,
+            redirect_url=wish.redirect_url,
+            login_hint=wish.login_hint,
+            attributes=dict(wish.attributes) if wish.attributes is not None else None,
+            rules=dict(wish.rules) if wish.rules is not None else None,
+            reconnect_calendar_user_id=wish.reconnect_calendar_user_id,
+        ),
+    )
+    return issued
+
+
+def reconnecting(user: CalendarUser, redirect_url: str | None = None) -> Wish:
+    """The wish to give access to this very calendar again."""
+    return Wish(
+        provider=Provider(user.provider),
+        customer_user_id=user.customer_user_id,
+        redirect_url=redirect_url,
+        login_hint=user.email,
+        reconnect_calendar_user_id=user.id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A browser on its way to the provider: where to, and the cookie that it must bring back."""
+
+    provider_url: str
+    state: Token
+    browser_secret: str
+
+
+def depart(services: Services, attempt: ConnectAttempt, session: Session) -> Departure | None:
+    """Use up the ticket and bind the attempt to this browser. None where somebody was faster or time is up."""
+    provider = Provider(attempt.provider)
+    client = configured_client(services, provider)
+    state, browser_secret, nonce = new_token(attempt.tenant_id), new_browser_secret(), secrets.token_urlsafe(24)
+    bound = connect_attempts.use_ticket(
+        session,
+        attempt.tenant_id,
+        attempt.ticket_hash,
+        state_hash=state.digest,
+        browser_hash=browser_hash(browser_secret),
+        nonce=nonce,
+        lifetime=LIFETIME,
+    )
+    if not bound:
+        return None
+    url = services.providers[provider].authorization_url(
+        client,
+        redirect_uri=redirect_uri(services, provider),
+        state=state.text,
+        code_challenge=code_challenge_s256(code_verifier(browser_secret, state)),
+        nonce=nonce,
+        login_hint=attempt.login_hint,
+    )
+    return Departure(url, state, browser_secret)

@@ -1,0 +1,49 @@
+"""What requests work with, opened once per process. Tests put their own in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+
+from api.orchestrator import Orchestrator
+from meetbot.domain.event import Provider
+from meetbot.providers.base import CalendarProvider, OAuthClient
+from meetbot.settings import Settings
+from meetbot.storage.database import Database
+from meetbot.vault.sealing import DataKey
+
+
+class Sealer(Protocol):
+    """The vault as the HTTP front may use it: it seals, and opens nothing."""
+
+    def new_data_key(self, tenant_id: str) -> DataKey: ...
+
+    def check(self) -> None: ...
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``clients`` holds the providers that an OAuth client is configured for."""
+
+    settings: Settings
+    database: Database
+    vault: Sealer
+    providers: Mapping[Provider, CalendarProvider]
+    clients: Mapping[Provider, OAuthClient]
+    orchestrator: Orchestrator
+    clock: Callable[[], datetime] = utc_now
+
+
+def services_of(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+Container = Annotated[Services, Depends(services_of)]

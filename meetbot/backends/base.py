@@ -1,0 +1,65 @@
+"""What every bot backend does for us: create, look up, cancel, read progress, and say how far it can be trusted to do it
+only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from meetbot.domain.bot_state import BotState
+
+
+class Idempotency(StrEnum):
+    """How a repeated creation is kept from making a second bot.
+
+    `NATIVE`: the backend answers the existing bot for a known key. `LOOKUP`: we look before we ask again. `NONE`: neither, so
+    a creation with an unknown outcome is not repeated.
+    """
+
+    NATIVE = "native"
+    LOOKUP = "lookup"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class BotRequest:
+    """``external_id`` names this one dispatch for ever and holds no personal data."""
+
+    external_id: str
+    meeting_url: str
+    join_at: datetime
+    display_name: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendBot:
+    """A bot as its backend describes it. ``document`` is the backend's own JSON, for relaying."""
+
+    id: str
+    state: BotState
+    failure_code: str | None
+    recorded_seconds: int | None
+    document: Mapping[str, Any]
+
+
+class BotBackend(Protocol):
+    """Blocking calls, bounded by timeouts. They raise `BackendRefused` for good, `BackendUnavailable` for now."""
+
+    name: str
+    idempotency: Idempotency
+
+    def create(self, request: BotRequest) -> BackendBot: ...
+
+    def look_up(self, request: BotRequest) -> BackendBot | None:
+        """The bot of an earlier `create` whose answer was lost, or None where there is none."""
+        ...
+
+    def cancel(self, backend_bot_id: str) -> None:
+        """Take the bot back, or out of the meeting. One that is gone or done already is no error."""
+        ...
+
+    def progress(self, backend_bot_id: str) -> BackendBot: ...

@@ -1,0 +1,133 @@
+"""Access tokens for a calendar user: from memory, or by a refresh with the sealed refresh token.
+
+A token in clear lives only in this process' memory, and only where this runs: in an activity.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from meetbot.domain.event import Provider
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
+from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
+from meetbot.providers.http import Deadline
+from meetbot.providers.oauth import TOKEN_SECONDS
+from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.database import Database
+from meetbot.storage.refresh_tokens import store_rotated
+from meetbot.vault.client import Vault
+from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
+
+Answer = TypeVar("Answer")
+
+REFRESH_TOKEN_KIND = "refresh_token"  # noqa: S105 - the name of a kind of secret
+_EXPIRY_MARGIN = timedelta(seconds=60)
+_CACHED_TOKENS = 50_000
+_LOCK_STRIPES = 256
+# Two refreshes, each after having waited for another one.
+_TOKENS_SECONDS = 80.0
+
+
+def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
+    """What a sealed refresh token is bound to: it opens for no other calendar user."""
+    return SecretBinding(region=region, tenant_id=tenant_id, kind=REFRESH_TOKEN_KIND, record_id=calendar_user_id)
+
+
+class AccessTokens:
+    """Blocking and safe to share between threads. One refresh at a time per calendar user and process."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        providers: Mapping[Provider, CalendarProvider],
+        clients: Mapping[Provider, OAuthClient],
+        region: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._providers = providers
+        self._clients = clients
+        self._region = region
+        self._clock = clock
+        self._tokens: dict[tuple[str, str], tuple[int, TokenGrant]] = {}
+        self._locks = tuple(threading.Lock() for _ in range(_LOCK_STRIPES))
+
+    def call(
+        self,
+        user: CalendarUserContext,
+        request: Callable[[str], Answer],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Answer:
+        """Make a request with a good access token; once more with a fresh one where the provider rejects the first.
+
+        `deadline` bounds what getting tokens takes; the request has to keep to it by itself. Raises `AccessTokenRejected`
+        where the provider rejects even a token it has only just issued.
+        """
+        deadline = deadline or Deadline(_TOKENS_SECONDS)
+        token = self._access_token(user, deadline)
+        try:
+            return request(token)
+        except AccessTokenRejected:
+            fresh = self._access_token(user, deadline, rejected=token)
+        return request(fresh)
+
+    def _access_token(self, user: CalendarUserContext, deadline: Deadline, *, rejected: str | None = None) -> str:
+        lock = self._locks[hash((user.tenant_id, user.id)) % _LOCK_STRIPES]
+        if not lock.acquire(timeout=deadline.remaining()):
+            raise RetryLater("token_refresh_slow", "another refresh keeps the way blocked")
+        try:
+            held = self._held(user)
+            if held is not None and held != rejected:
+                return held
+            return self._refresh(user, deadline).access_token
+        finally:
+            lock.release()
+
+    def forget(self, tenant_id: str, calendar_user_id: str) -> None:
+        self._tokens.pop((tenant_id, calendar_user_id), None)
+
+    def _held(self, user: CalendarUserContext) -> str | None:
+        version, grant = self._tokens.get((user.tenant_id, user.id), (0, None))
+        if grant is None or version < user.token_version:
+            return None
+        return grant.access_token if grant.expires_at - _EXPIRY_MARGIN > self._clock() else None
+
+    def _refresh(self, user: CalendarUserContext, deadline: Deadline) -> TokenGrant:
+        client = self._clients.get(user.provider)
+        if client is None:
+            raise OperatorRequired(
+                "provider_not_configured",
+                "no OAuth client is configured for this provider",
+                next_step=f"set MEETBOT_{user.provider.upper()}_CLIENT_ID and _CLIENT_SECRET",
+            )
+        refresh_token = self._open(user)
+        grant = self._providers[user.provider].refresh(
+            client, refresh_token, timeout_seconds=min(deadline.remaining(), TOKEN_SECONDS)
+        )
+        # A rotated token is stored before its access token is used: a crash in between must not lose the newest one.
+        version = self._store_rotated(user, refresh_token, grant)
+        if len(self._tokens) >= _CACHED_TOKENS:
+            self._tokens.clear()
+        self._tokens[(user.tenant_id, user.id)] = (version, grant)
+        return grant
+
+    def _open(self, user: CalendarUserContext) -> str:
+        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
+        return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
+
+    def _store_rotated(self, user: CalendarUserContext, old: str, grant: TokenGrant) -> int:
+        if grant.refresh_token is None or grant.refresh_token == old:
+            return user.token_version
+        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
+        sealed: SealedSecret = seal_with(
+            self._vault.new_data_key(user.tenant_id), grant.refresh_token.encode("utf-8"), binding
+        )
+        with self._database.transaction(user.tenant_id) as session:
+            return store_rotated(session, user.tenant_id, user.id, sealed, replaces=user.token_version)

@@ -1,0 +1,75 @@
+"""Google Calendar's error answers, told apart by status and ``reason``, never by message.
+
+Source: developers.google.com/workspace/calendar/api/guides/errors and …/guides/quota.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from meetbot.domain.event import Provider
+from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired
+from meetbot.providers.http import Answer, error_object
+from meetbot.providers.refusals import describe, refusal_by_status, safe_code, throttled
+
+_RATE_REASONS = frozenset(
+    {
+        "rateLimitExceeded",
+        "userRateLimitExceeded",
+        "quotaExceeded",
+        "dailyLimitExceeded",
+        "concurrentLimitExceeded",
+        "RATE_LIMIT_EXCEEDED",
+    }
+)
+_SCOPE_REASONS = frozenset({"insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
+_API_OFF_REASONS = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
+
+
+def google_refusal(answer: Answer, now: datetime) -> ProviderError:
+    """The error that an answer outside 2xx stands for."""
+    reasons = tuple(_reasons(error_object(answer)))
+    first = reasons[0] if reasons else "unstated"
+    if answer.status in (403, 429):
+        if not _RATE_REASONS.isdisjoint(reasons):
+            return throttled(Provider.GOOGLE, answer, first, now)
+        known = _forbidden(frozenset(reasons), describe(Provider.GOOGLE, answer, first))
+        if known is not None:
+            return known
+    return refusal_by_status(Provider.GOOGLE, answer, first, now)
+
+
+def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:
+    if not _API_OFF_REASONS.isdisjoint(reasons):
+        return OperatorRequired(
+            "api_not_enabled", detail, next_step="Enable the Google Calendar API in the OAuth client's project."
+        )
+    if not _SCOPE_REASONS.isdisjoint(reasons):
+        return ReconnectRequired(
+            "scope_missing", detail, next_step="Connect again and leave the calendar permission ticked."
+        )
+    if "notACalendarUser" in reasons:
+        return OperatorRequired(
+            "calendar_service_off",
+            detail,
+            next_step="Ask the Workspace administrator to turn Google Calendar on for this account.",
+        )
+    if "domainPolicy" in reasons:
+        return OperatorRequired(
+            "domain_policy", detail, next_step="Ask the Workspace administrator to allow this application."
+        )
+    return None
+
+
+def _reasons(body: dict[str, Any]) -> Iterator[str]:
+    """Both places where Google puts a reason: the Calendar API's ``errors`` and the front end's ``details``."""
+    error = body.get("error")
+    if not isinstance(error, dict):
+        return
+    for place in ("errors", "details"):
+        entries = error.get(place)
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and "reason" in entry:
+                yield safe_code(entry["reason"])

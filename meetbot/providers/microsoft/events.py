@@ -1,0 +1,156 @@
+"""Microsoft Graph's event JSON, turned into `Event`. Pure; takes anything, raises nothing.
+
+Source: learn.microsoft.com/graph/api/resources/event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
+from meetbot.domain.own_response import CalendarOwner, own_answer
+from meetbot.providers.base import RawEvent
+from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
+from meetbot.providers.join_link import storable_link
+from meetbot.providers.people import answer, mapping, read_attendees, word
+from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
+from meetbot.providers.times import find_zone, parse_day, parse_instant
+
+_IN_SERIES = ("occurrence", "exception")
+_VISIBILITIES = {
+    "normal": Visibility.DEFAULT,
+    "personal": Visibility.PRIVATE,
+    "private": Visibility.PRIVATE,
+    "confidential": Visibility.CONFIDENTIAL,
+}
+_RESPONSES = {
+    "organizer": Response.ACCEPTED,
+    "accepted": Response.ACCEPTED,
+    "tentativelyaccepted": Response.TENTATIVE,
+    "declined": Response.DECLINED,
+    "none": Response.NEEDS_ACTION,
+    "notresponded": Response.NEEDS_ACTION,
+}
+
+
+def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    """The event, or None for a series master and for what has no usable id.
+
+    A cancelled meeting stays on an attendee's calendar with ``isCancelled``; the "Canceled:" in its subject is
+    translated by Outlook and says nothing here. An all-day event starts and ends at midnight UTC of its dates.
+    """
+    event_id = exact(raw.get("id"), ID_LIMIT)
+    if event_id is None or raw.get("type") == "seriesMaster":
+        return None
+    all_day = raw.get("isAllDay") is True
+    start = _moment(raw.get("start"), all_day=all_day)
+    original_start = _original_start(raw, start)
+    owner = CalendarOwner.of(owner_email, calendar_id)
+    organizer = _organizer(raw, owner)
+    is_organizer = organizer is not None and organizer.is_self
+    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner))
+    return Event(
+        provider=Provider.MICROSOFT,
+        calendar_id=calendar_id,
+        provider_event_id=event_id,
+        ical_uid=normalise_ical_uid(raw.get("iCalUId")),
+        original_start=original_start,
+        title=clean(raw.get("subject"), LONGEST_TITLE),
+        start=start,
+        end=_moment(raw.get("end"), all_day=all_day),
+        all_day=all_day,
+        status=EventStatus.CANCELLED if _is_cancelled(raw) else EventStatus.CONFIRMED,
+        organizer=organizer,
+        attendees=attendees,
+        is_organizer=is_organizer,
+        owner_response=_owner_response(raw, attendees, is_organizer),
+        recurring=original_start is not None or _is_in_series(raw),
+        visibility=word(_VISIBILITIES, raw.get("sensitivity"), Visibility.DEFAULT),
+        link=storable_link(Provider.MICROSOFT, raw),
+        is_meeting=raw.get("isDraft") is not True,
+        attendees_complete=all_listed and (is_organizer or raw.get("hideAttendees") is not True),
+        updated=parse_instant(raw.get("lastModifiedDateTime")),
+    )
+
+
+def _moment(value: object, *, all_day: bool) -> datetime | None:
+    time = mapping(value)
+    if all_day and isinstance(time.get("dateTime"), str):
+        # Graph writes the date's midnight whatever zone it names or is asked for; only the date is meant.
+        return parse_day(time["dateTime"][: len("2026-01-01")])
+    return parse_instant(time.get("dateTime"), time.get("timeZone"))
+
+
+def _is_cancelled(raw: RawEvent) -> bool:
+    return raw.get("isCancelled") is True or "@removed" in raw
+
+
+def _is_in_series(raw: RawEvent) -> bool:
+    return raw.get("type") in _IN_SERIES or isinstance(raw.get("seriesMasterId"), str)
+
+
+def _original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
+    """Where in its series an occurrence stood before anybody moved it; None outside a series."""
+    if not _is_in_series(raw):
+        return _start_of_single_invitation(raw, start)
+    if raw.get("isAllDay") is True:
+        return _original_day(raw) or start
+    return parse_instant(raw.get("originalStart")) or start
+
+
+def _original_day(raw: RawEvent) -> datetime | None:
+    """Midnight UTC of the original date, as Google has it: ``originalStart`` is local midnight seen from UTC."""
+    moment, zone = parse_instant(raw.get("originalStart")), find_zone(raw.get("originalStartTimeZone"))
+    if moment is None or zone is None:
+        return moment
+    day = moment.astimezone(zone).date()
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> datetime | None:
+    """Somebody invited to one occurrence of a series holds a single event, but its Global Object ID names the
+    occurrence's date. With ``start`` on that date (in some zone) they meet the occurrence's others under one key."""
+    day = instance_date_in_goid(raw.get("iCalUId"))
+    if day is None or start is None or abs((start.date() - day).days) > 1:
+        return None
+    return start
+
+
+def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner) -> Attendee:
+    person = mapping(entry.get("emailAddress"))
+    email = listed_address(person.get("address"))
+    organizes = organizer is not None and same_address(email, organizer.email)
+    return Attendee(
+        email,
+        clean(person.get("name"), NAME_LIMIT) or None,
+        answer(_RESPONSES, mapping(entry.get("status")).get("response")),
+        entry.get("type") == "resource",
+        organizes,
+        # The owner may organise under another of the mailbox's addresses.
+        owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self),
+    )
+
+
+def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
+    person = mapping(mapping(raw.get("organizer")).get("emailAddress"))
+    email = listed_address(person.get("address"))
+    name = clean(person.get("name"), NAME_LIMIT) or None
+    is_self = owner.organizes_as(email, marked=raw.get("isOrganizer") is True)
+    if email is None and name is None and not is_self:
+        return None
+    return Attendee(email, name, Response.ACCEPTED, organizer=True, is_self=is_self)
+
+
+def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
+    """The owner's own answer: declined where ``responseStatus`` or the list says so, else the former. An organiser comes;
+    appointments of one's own carry ``none``. The list of an attendee's copy often lags behind ``responseStatus``."""
+    status = mapping(raw.get("responseStatus")).get("response")
+    said = answer(_RESPONSES, status) if isinstance(status, str) else None
+    listed = own_answer(attendees, has_calendar_declined=lambda: False)
+    if Response.DECLINED in (said, listed):
+        return Response.DECLINED
+    if is_organizer:
+        return Response.ACCEPTED
+    return listed if said in (None, Response.NEEDS_ACTION) and listed is not None else said

@@ -1,0 +1,120 @@
+"""Deciding for one calendar user: which rules hold for it, its attributes and its overrides."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from meetbot.domain.event import Event, Provider
+from meetbot.domain.identity import Identity
+from meetbot.domain.ids import derived_id
+from meetbot.rules import (
+    CompiledRules,
+    Decision,
+    DecisionContext,
+    LayerSource,
+    Override,
+    RuleLayer,
+    compile_rules,
+    decide,
+    stored_rule_set,
+)
+
+# Grows when deciding itself changes, so that stored decisions are made again after a deployment.
+_POLICY_REVISION = "5"
+
+TENANT_OWNER = "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRuleSet:
+    """An active rule set as stored: ``layer`` is ``user``, or the tenant's ``ahead``, ``default`` or ``behind``."""
+
+    layer: str
+    version: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything a decision depends on besides the event and the time."""
+
+    provider: Provider
+    owner_email: str
+    internal_domains: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    rule_sets: tuple[StoredRuleSet, ...]
+    occurrence_overrides: Mapping[str, str]
+    series_overrides: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Differs where stored decisions may no longer hold."""
+        return derived_id(
+            "pol",
+            _POLICY_REVISION,
+            self.owner_email,
+            *sorted(self.internal_domains),
+            orjson.dumps(self.attributes, option=orjson.OPT_SORT_KEYS).decode(),
+            *(f"{rules.layer}:{rules.version}" for rules in self.rule_sets),
+            orjson.dumps([self.occurrence_overrides, self.series_overrides], option=orjson.OPT_SORT_KEYS).decode(),
+        )
+
+    def override_for(self, identity: Identity) -> Override | None:
+        """An occurrence's override beats its series'."""
+        said = self.occurrence_overrides.get(identity.meeting_key) or self.series_overrides.get(identity.series_key)
+        return Override(said) if said else None
+
+
+def evaluation_order(rule_sets: Sequence[StoredRuleSet]) -> tuple[StoredRuleSet, ...]:
+    """Locked ahead, then the user's own or else the tenant's default, then locked behind."""
+    by_layer = {rules.layer: rules for rules in rule_sets}
+    own = by_layer.get("user") or by_layer.get("default")
+    return tuple(rules for rules in (by_layer.get("ahead"), own, by_layer.get("behind")) if rules is not None)
+
+
+Decider = Callable[[Event, Identity], Decision]
+
+
+def decider(policy: Policy, *, now: datetime) -> Decider:
+    """Decides any number of events by one policy; what follows from the policy alone is worked out once for all."""
+    rules = _compiled(evaluation_order(policy.rule_sets))
+    contexts: dict[Override | None, DecisionContext] = {}
+
+    def decide_one(event: Event, identity: Identity) -> Decision:
+        override = policy.override_for(identity)
+        context = contexts.get(override)
+        if context is None:
+            context = contexts[override] = _context(policy, override, now)
+        return decide(event, context, rules)
+
+    return decide_one
+
+
+def _context(policy: Policy, override: Override | None, now: datetime) -> DecisionContext:
+    return DecisionContext(
+        owner_email=policy.owner_email,
+        internal_domains=policy.internal_domains,
+        attributes=policy.attributes,
+        now=now,
+        override=override,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
+    return compile_rules(
+        [
+            RuleLayer(
+                rules=stored_rule_set(orjson.loads(stored.body)),
+                version=str(stored.version),
+                source=LayerSource(stored.layer),
+            )
+            for stored in rule_sets
+        ]
+    )

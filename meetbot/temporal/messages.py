@@ -1,0 +1,216 @@
+"""The names and messages by which API, workflows and activities speak to each other through Temporal.
+
+Everything here ends up in workflow histories: opaque ids, instants, digests and reason codes only. Never a token, a title,
+an address, a name or a URL. Field additions need defaults, so that histories of earlier releases still decode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from meetbot.domain.plan import PlanEntry
+
+
+class TaskQueue(StrEnum):
+    """Each kind of work has its own queue, so that none can crowd another out."""
+
+    CALENDAR_USERS = "calendar-users"
+    BOTS = "bots"
+    WEBHOOKS = "webhooks"
+    SYNC = "sync-activities"
+    DISPATCH = "dispatch-activities"
+    DELIVERY = "delivery-activities"
+
+
+class WorkflowName(StrEnum):
+    CALENDAR_USER = "CalendarUserWorkflow"
+    BOT = "BotWorkflow"
+    WEBHOOK = "WebhookWorkflow"
+
+
+class CalendarUserSignal(StrEnum):
+    SYNC_NOW = "sync_now"
+    RULES_CHANGED = "rules_changed"
+    RECONNECTED = "reconnected"
+    DISCONNECT = "disconnect"
+
+
+class BotSignal(StrEnum):
+    CLAIM = "claim"
+    RELEASE = "release"
+    RESCHEDULE = "reschedule"
+    CANCEL = "cancel"
+    BACKEND_REPORTED = "backend_reported"
+
+
+def calendar_user_workflow_id(tenant_id: str, calendar_user_id: str) -> str:
+    return f"calendar-user/{tenant_id}/{calendar_user_id}"
+
+
+def bot_workflow_id(tenant_id: str, meeting_key: str) -> str:
+    return f"bot/{tenant_id}/{meeting_key}"
+
+
+def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
+    return f"webhook/{tenant_id}/{delivery_id}/{replay}"
+
+
+ARRANGED_AT_ONCE = 50
+"""For new runs; see `CalendarUserState`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarUserState:
+    """All that a calendar user's workflow carries from run to run.
+
+    ``interval_seconds``, ``rounds_per_run`` and ``arranged_at_once`` travel here and not as constants: changing a constant
+    would break the replay of runs that are under way. ``arranged_at_once``: of so many meetings the bots are told in one go,
+    0 stands for all, as it was in runs that were started without it.
+    Temporal refuses a run with 2000 children or signals under way, and between two goes the loop hears of everything else.
+    """
+
+    tenant_id: str
+    calendar_user_id: str
+    provider: str
+    interval_seconds: int
+    rounds_per_run: int = 12
+    arranged_at_once: int = 0
+    known: tuple[PlanEntry, ...] = ()
+    plan_digest: str = ""
+    state: str = "connecting"
+    last_synced_at: datetime | None = None
+    last_error: str = ""
+    calendar_due: bool = True
+    decisions_due: bool = False
+
+
+class SyncScope(StrEnum):
+    """`CALENDAR` asks the provider; `DECISIONS` only decides again over what is stored."""
+
+    CALENDAR = "calendar"
+    DECISIONS = "decisions"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    tenant_id: str
+    calendar_user_id: str
+    plan_digest: str
+    scope: SyncScope = SyncScope.CALENDAR
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """``plan`` is None where it is still the one whose digest was sent. ``state`` is the calendar user's after the sync."""
+
+    state: str
+    plan_digest: str
+    plan: tuple[PlanEntry, ...] | None
+    changed: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BotStart:
+    """Input of a bot's workflow. ``rounds`` counts the steps of the run, ``rounds_per_run`` bounds its history."""
+
+    tenant_id: str
+    meeting_key: str
+    rounds_per_run: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimChange:
+    """Payload of the signals claim, reschedule and release: whose claim changed, and to which target."""
+
+    calendar_user_id: str
+    target_digest: str = ""
+    join_at: datetime | None = None
+
+
+class BotStep(StrEnum):
+    """What a bot's workflow does next: see `meetbot.domain.bot_lifecycle`."""
+
+    WAIT = "wait"
+    FOLLOW = "follow"
+    LEAVE = "leave"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingRef:
+    tenant_id: str
+    meeting_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotOrder:
+    """The standing of a meeting's bot after its claims were looked at."""
+
+    step: BotStep
+    bot_id: str = ""
+    generation: int = 0
+    state: str = ""
+    arm_at: datetime | None = None
+    join_at: datetime | None = None
+    end_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRequest:
+    tenant_id: str
+    meeting_key: str
+    bot_id: str
+    generation: int
+    hold_over: bool = False
+
+
+class DispatchOutcome(StrEnum):
+    """`CHANGED`: the re-check found another state of things, look again. `HOLD`: nothing fresh is known, wait for the
+    start. `REFUSED`: the backend said no for good."""
+
+    DISPATCHED = "dispatched"
+    CHANGED = "changed"
+    HOLD = "hold"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchResult:
+    outcome: DispatchOutcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookStart:
+    """Input of a delivery's workflow. ``replay`` counts how often a person asked for it again."""
+
+    tenant_id: str
+    delivery_id: str
+    replay: int = 0
+    schedule_seconds: tuple[int, ...] = field(default=(0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
+
+
+class DeliveryVerdict(StrEnum):
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAttempt:
+    tenant_id: str
+    delivery_id: str
+    attempt: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """``retry_after_seconds`` is the endpoint's own wish, already bounded; 0 where it stated none."""
+
+    verdict: DeliveryVerdict
+    status: int = 0
+    retry_after_seconds: int = 0

@@ -1,0 +1,82 @@
+"""Starting workflows from outside of workflows: from the HTTP front, and from the worker's recovery."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+
+from meetbot.temporal.client import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
+from meetbot.temporal.messages import (
+    ARRANGED_AT_ONCE,
+    BotStart,
+    CalendarUserSignal,
+    CalendarUserState,
+    TaskQueue,
+    WorkflowName,
+    bot_workflow_id,
+    calendar_user_workflow_id,
+)
+
+_RPC_TIMEOUT = timedelta(seconds=5)
+_FAIRNESS_KEY_BYTES = 64
+
+
+async def start_calendar_user(
+    client: Client,
+    tenant_id: str,
+    calendar_user_id: str,
+    provider: str,
+    *,
+    interval: timedelta,
+    signal: CalendarUserSignal | None = None,
+) -> None:
+    """Start the workflow, or leave the running one as it is; either gets the signal, where there is one.
+
+    Raises Temporal's ``RPCError``.
+    """
+    await client.start_workflow(
+        WorkflowName.CALENDAR_USER,
+        CalendarUserState(
+            tenant_id=tenant_id,
+            calendar_user_id=calendar_user_id,
+            provider=provider,
+            interval_seconds=int(interval.total_seconds()),
+            arranged_at_once=ARRANGED_AT_ONCE,
+        ),
+        id=calendar_user_workflow_id(tenant_id, calendar_user_id),
+        task_queue=TaskQueue.CALENDAR_USERS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(TENANT_ID, tenant_id),
+                SearchAttributePair(CALENDAR_USER_ID, calendar_user_id),
+                SearchAttributePair(CALENDAR_PROVIDER, provider),
+                SearchAttributePair(MEETBOT_STATE, "connecting"),
+            ]
+        ),
+        static_summary=f"{provider} calendar, user {calendar_user_id}",
+        static_details="Syncs one calendar and keeps a bot for each meeting that its rules want recorded.",
+        priority=Priority(priority_key=3, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
+        start_signal=signal,
+        rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str) -> None:
+    """Start the workflow of a meeting that has a bot, or leave the running one as it is. Raises Temporal's ``RPCError``."""
+    await client.start_workflow(
+        WorkflowName.BOT,
+        BotStart(tenant_id, meeting_key),
+        id=bot_workflow_id(tenant_id, meeting_key),
+        task_queue=TaskQueue.BOTS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)]
+        ),
+        static_summary="bot for a meeting, started again",
+        static_details="Its first workflow ended before the bot did, as when somebody terminates it.",
+        priority=Priority(priority_key=1, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
+        rpc_timeout=_RPC_TIMEOUT,
+    )

@@ -1,0 +1,82 @@
+"""Making tenants: the key in the vault, the row, and the first API key."""
+
+from __future__ import annotations
+
+from meetbot.domain.ids import derived_id, new_id
+from meetbot.errors import Fault, InvalidInput
+from meetbot.storage.database import Database
+from meetbot.storage.keys import add_key, find_key
+from meetbot.storage.tenants import add_tenant, find_tenant
+from meetbot.tenants.api_keys import KeyMode, new_api_key, proves, public_id_in
+from meetbot.vault.client import Vault
+
+MAX_NAME = 200
+ALL_SCOPES = "*"
+_DEMO_NAME = "Demo"
+
+
+def create_tenant(
+    database: Database, vault: Vault, name: str, region: str, mode: KeyMode = KeyMode.LIVE
+) -> tuple[str, str]:
+    """A new tenant and its first API key, which may do everything: ``(tenant_id, api_key)``.
+
+    The vault comes first: a key without a tenant is harmless, a tenant without a key could seal nothing. Raises
+    `InvalidInput` for a name that is blank or too long, `VaultError` where the vault refuses.
+    """
+    _check_name(name)
+    tenant_id = new_id("ten")
+    vault.create_tenant_key(tenant_id)
+    with database.transaction(tenant_id) as session:
+        add_tenant(session, tenant_id, name=name.strip(), region=region)
+    return tenant_id, issue_api_key(database, tenant_id, mode)
+
+
+def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tuple[str, ...] = (ALL_SCOPES,)) -> str:
+    """One more API key for the tenant. It is shown only here."""
+    key = new_api_key(mode)
+    with database.transaction(tenant_id) as session:
+        add_key(
+            session,
+            tenant_id,
+            public_id=key.public_id,
+            secret_hash=key.secret_hash,
+            mode=mode,
+            scopes=list(scopes),
+        )
+    return key.text
+
+
+def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key: str | None) -> tuple[str, str]:
+    """The demonstration tenant of a development stack: ``(tenant_id, api_key)``, the same at every start.
+
+    ``known_key`` is the API key of the last start, which only the caller keeps; a new one is made where it fits no more.
+    """
+    tenant_id = derived_id("ten", "demo", region)
+    vault.create_tenant_key(tenant_id)
+    with database.transaction(tenant_id) as session:
+        if find_tenant(session, tenant_id) is None:
+            add_tenant(session, tenant_id, name=_DEMO_NAME, region=region)
+    if known_key is not None and _is_good(database, tenant_id, known_key):
+        return tenant_id, known_key
+    return tenant_id, issue_api_key(database, tenant_id, KeyMode.TEST)
+
+
+def _is_good(database: Database, tenant_id: str, api_key: str) -> bool:
+    public_id = public_id_in(api_key)
+    if public_id is None:
+        return False
+    with database.key_lookup(public_id) as session:
+        row = find_key(session, public_id)
+        return (
+            row is not None
+            and row.tenant_id == tenant_id
+            and row.revoked_at is None
+            and proves(api_key, row.secret_hash)
+        )
+
+
+def _check_name(name: str) -> None:
+    stripped = name.strip()
+    if not stripped or len(stripped) > MAX_NAME or not stripped.isprintable():
+        fault = Fault("name", "invalid_name", f"1 to {MAX_NAME} printable characters")
+        raise InvalidInput("invalid_name", fault.message, (fault,))

@@ -1,0 +1,260 @@
+"""Sealing secrets: a key per tenant in OpenBao (or Vault) transit, a fresh data key per secret, AES-256-GCM here.
+
+The tenant's key never leaves the key management service. Each secret gets its own 256-bit data key; the service
+hands it out in clear once, together with its wrapped form, which is what we store. Sealing needs only the right
+to mint data keys, so the HTTP front can seal and never open.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import hvac
+import requests
+from cachetools import TTLCache
+from hvac import exceptions as refused
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
+from meetbot.settings import Settings
+from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
+
+__all__ = [
+    "AppRoleAuth",
+    "DataKey",
+    "SealedSecret",
+    "SecretBinding",
+    "TokenAuth",
+    "Vault",
+    "kek_name",
+    "open_with",
+    "seal_with",
+    "vault_from_settings",
+]
+
+TRANSIT_MOUNT = "meetbot"
+Answer = TypeVar("Answer")
+
+_DATA_KEY_BYTES = 32
+_CONNECT_AND_READ_SECONDS = (0.5, 2.0)
+_RETRIES = 2
+_CACHE_SECONDS = 300.0
+_CACHED_KEYS = 20_000
+_WRAPPED_KEY = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/=]+")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAuth:
+    """A token that somebody else renews: the operator's agent, or the development stack."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AppRoleAuth:
+    """Credentials with which we log in ourselves, again whenever the token has expired."""
+
+    role_id: str
+    secret_id: str = field(repr=False)
+
+
+def vault_from_settings(settings: Settings) -> Vault:
+    """Raises `VaultError` ``vault_not_configured`` where an address or credentials are missing."""
+    if settings.vault_addr is None:
+        raise VaultError("vault_not_configured", "VAULT_ADDR is not set", next_step="set it or run `meetbot dev`")
+    if settings.vault_token is not None:
+        return Vault(settings.vault_addr, TokenAuth(settings.vault_token.get_secret_value()))
+    if settings.vault_role_id is not None and settings.vault_secret_id is not None:
+        return Vault(
+            settings.vault_addr,
+            AppRoleAuth(settings.vault_role_id, settings.vault_secret_id.get_secret_value()),
+        )
+    raise VaultError(
+        "vault_not_configured",
+        "neither a token nor an AppRole is set",
+        next_step="set VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID",
+    )
+
+
+class Vault:
+    """Blocking client of the transit engine, safe to share between threads.
+
+    Every call is bounded: 0.5 s to connect, 2 s to read, at most two retries with jitter on connection faults,
+    timeouts and 5xx. Raises `VaultUnavailable` (try again), `SecretUnreadable`, and `VaultError`
+    ``vault_denied`` (policy or token) or ``vault_refused`` (the request, such as a tenant without a key).
+
+    Unwrapped data keys stay in memory for five minutes, so that a short outage of the service stops nobody.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        auth: TokenAuth | AppRoleAuth,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        timeout: tuple[float, float] = _CONNECT_AND_READ_SECONDS,
+    ) -> None:
+        self._app_role = auth if isinstance(auth, AppRoleAuth) else None
+        self._session = _retrying_session()
+        # An empty token, never None: hvac would go looking for one in the environment and the home directory.
+        token = auth.token if isinstance(auth, TokenAuth) else ""
+        self._client = hvac.Client(url=address, token=token, session=self._session, timeout=timeout)
+        self._login_lock = threading.Lock()
+        self._keys: TTLCache[tuple[str, str], bytes] = TTLCache(_CACHED_KEYS, _CACHE_SECONDS, timer=clock)
+        self._keys_lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._keys_lock:
+            self._keys.clear()
+        self._session.close()
+
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        """A fresh 256-bit key, wrapped by the newest version of the tenant's key. No copy is kept here."""
+        name = kek_name(tenant_id)
+        data = self._call(
+            lambda: self._client.secrets.transit.generate_data_key(
+                name=name, key_type="plaintext", mount_point=TRANSIT_MOUNT
+            )
+        )["data"]
+        wrapped = str(data["ciphertext"])
+        return DataKey(_decoded_key(data["plaintext"]), wrapped, name, _key_version(wrapped))
+
+    def seal(self, tenant_id: str, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
+        return seal_with(self.new_data_key(tenant_id), plaintext, binding)
+
+    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes:
+        """The secret in clear. One round trip at most; none while the data key is cached."""
+        if binding.tenant_id != tenant_id or sealed.kek_name != kek_name(tenant_id):
+            raise SecretUnreadable("secret_unreadable", "the sealed secret belongs to another tenant")
+        return open_with(self._unwrapped(sealed), sealed, binding)
+
+    def create_tenant_key(self, tenant_id: str) -> None:
+        """Create the tenant's key; an existing one is left as it is. Needs the provisioner's rights."""
+        name = kek_name(tenant_id)
+        self._call(
+            lambda: self._client.secrets.transit.create_key(
+                name=name, key_type="aes256-gcm96", mount_point=TRANSIT_MOUNT
+            )
+        )
+
+    def forget_tenant(self, tenant_id: str) -> None:
+        """Drop the tenant's cached keys, as an erasure must."""
+        name = kek_name(tenant_id)
+        with self._keys_lock:
+            for cached in [key for key in self._keys if key[0] == name]:
+                self._keys.pop(cached, None)
+
+    def check(self) -> None:
+        """Return where the service is unsealed and our credentials are good; raise otherwise."""
+        if self._call(self._client.sys.read_seal_status)["sealed"]:
+            raise VaultUnavailable("vault_sealed", "the key management service is sealed", next_step="unseal it")
+        self._call(self._client.auth.token.lookup_self)
+
+    def _unwrapped(self, sealed: SealedSecret) -> bytes:
+        cache_key = (sealed.kek_name, sealed.wrapped_key)
+        with self._keys_lock:
+            cached = self._keys.get(cache_key)
+        if cached is not None:
+            return cached
+        key = self._unwrap(sealed)
+        with self._keys_lock:
+            self._keys[cache_key] = key
+        return key
+
+    def _unwrap(self, sealed: SealedSecret) -> bytes:
+        try:
+            answer = self._call(
+                lambda: self._client.secrets.transit.decrypt_data(
+                    name=sealed.kek_name, ciphertext=sealed.wrapped_key, mount_point=TRANSIT_MOUNT
+                )
+            )
+        except VaultError as error:
+            if error.code != "vault_refused":
+                raise
+            raise SecretUnreadable("secret_unreadable", "the data key does not open with the tenant's key") from None
+        return _decoded_key(answer["data"]["plaintext"])
+
+    def _call(self, request: Callable[[], Any]) -> Any:
+        token = self._logged_in_token()
+        try:
+            return _translated(request)
+        except VaultError as error:
+            if error.code != "vault_denied" or self._app_role is None:
+                raise
+        # An expired token and a refusal by policy look alike: log in again once, then believe it.
+        self._log_in_unless_somebody_did(token)
+        return _translated(request)
+
+    def _logged_in_token(self) -> str:
+        if self._app_role is not None and not self._client.token:
+            self._log_in_unless_somebody_did("")
+        return str(self._client.token)
+
+    def _log_in_unless_somebody_did(self, stale_token: str) -> None:
+        role = self._app_role
+        with self._login_lock:
+            if role is None or self._client.token != stale_token:
+                return
+            try:
+                _translated(lambda: self._client.auth.approle.login(role.role_id, role.secret_id))
+            except VaultError as error:
+                if error.code != "vault_refused":
+                    raise
+                raise VaultError("vault_denied", "the AppRole login was refused") from None
+
+
+def _retrying_session() -> requests.Session:
+    """Every call we make may safely be repeated, so POSTs are retried too. A 400 never is."""
+    retry = Retry(
+        total=_RETRIES,
+        allowed_methods=None,
+        status_forcelist=(500, 502, 503, 504),
+        raise_on_status=False,
+        respect_retry_after_header=False,
+        backoff_factor=0.1,
+        backoff_jitter=0.1,
+        backoff_max=0.5,
+    )
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    return session
+
+
+def _translated(request: Callable[[], Answer]) -> Answer:
+    """Our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
+    try:
+        return request()
+    except requests.RequestException as error:
+        raise VaultUnavailable("vault_unreachable", f"no answer ({type(error).__name__})") from None
+    except (refused.Forbidden, refused.Unauthorized):
+        raise VaultError("vault_denied", "permission denied", next_step="check the token and its policy") from None
+    except (refused.InvalidRequest, refused.InvalidPath) as error:
+        raise VaultError("vault_refused", f"the request was refused ({type(error).__name__})") from None
+    except refused.VaultError as error:
+        raise VaultUnavailable("vault_unavailable", f"it answered {type(error).__name__}") from None
+
+
+def _decoded_key(encoded: object) -> bytes:
+    try:
+        key = base64.b64decode(str(encoded), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != _DATA_KEY_BYTES:
+        raise VaultUnavailable("vault_nonsense", "the answer holds no 256-bit data key")
+    return key
+
+
+def _key_version(wrapped_key: str) -> int:
+    match = _WRAPPED_KEY.fullmatch(wrapped_key)
+    if match is None:
+        raise VaultUnavailable("vault_nonsense", "the answer holds no wrapped data key")
+    return int(match.group(1))

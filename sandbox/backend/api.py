@@ -1,0 +1,121 @@
+"""The bot backend's API, as meetbot's public one documents it: create, look at, cancel a recording job."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from sandbox.backend import jobs
+from sandbox.backend.deliveries import announce
+from sandbox.state import Job, JobStatus, JobStep
+from sandbox.world import CurrentWorld, World
+
+
+def _http_address(text: str) -> str:
+    """Kept as it was sent; only checked."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > 4000:
+        raise ValueError("must be an http(s) address of at most 4000 characters")
+    return text
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+
+
+class JobWebhooks(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    onStatusChange: HttpAddress | None = None  # noqa: N815 - the names of the wire
+    onFinalize: HttpAddress | None = None  # noqa: N815
+
+
+class JobRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    externalId: str = Field(min_length=1, max_length=200)  # noqa: N815
+    meetingUrl: HttpAddress  # noqa: N815
+    joinAt: AwareDatetime  # noqa: N815
+    displayName: str = Field(default="Meetbot", min_length=1, max_length=200)  # noqa: N815
+    webhooks: JobWebhooks = JobWebhooks()
+    metadata: dict[str, Any] = Field(default={}, max_length=50)
+    autoLeave: dict[str, Any] | None = None  # noqa: N815
+
+
+def _authorized(http: Request, world: CurrentWorld) -> None:
+    kind, _, key = http.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secrets.compare_digest(key.encode(), world.config.api_key.encode()):
+        raise HTTPException(
+            401, {"code": "unauthorized", "message": "Unknown API key."}, {"WWW-Authenticate": "Bearer"}
+        )
+
+
+router = APIRouter(prefix="/backend/api/v1/jobs", tags=["Bot backend"], dependencies=[Depends(_authorized)])
+
+
+@router.post("", status_code=201)
+async def create_job(body: JobRequest, world: CurrentWorld, answer: Response) -> dict[str, Any]:
+    """`externalId` is the idempotency key: a known one answers its job (200) and starts nothing."""
+    known = _by_external_id(world, body.externalId)
+    if known is not None:
+        answer.status_code = 200
+        return jobs.job_document(known)
+    now = world.now()
+    job = Job(
+        id=f"job_{secrets.token_hex(12)}",
+        external_id=body.externalId,
+        meeting_url=body.meetingUrl,
+        join_at=body.joinAt.astimezone(UTC),
+        display_name=body.displayName,
+        on_status_change=body.webhooks.onStatusChange,
+        on_finalize=body.webhooks.onFinalize,
+        metadata=body.metadata,
+        auto_leave=body.autoLeave,
+        steps=[JobStep(status=JobStatus.QUEUED, at=now)],
+    )
+    world.state.jobs[job.id] = job
+    announce(world.state, job, job.steps)
+    announce(world.state, job, jobs.progress(job, world.state.pace, now))
+    world.wake.set()
+    return jobs.job_document(job)
+
+
+@router.get("/{job_id}")
+async def get_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
+    advance_jobs(world, world.now())
+    return jobs.job_document(_job(world, job_id))
+
+
+@router.delete("/{job_id}")
+async def delete_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
+    """Cancels a bot that is not in the meeting yet; one inside leaves. Asking again changes nothing."""
+    now = world.now()
+    advance_jobs(world, now)
+    job = _job(world, job_id)
+    announce(world.state, job, jobs.leave(job, now))
+    world.wake.set()
+    return jobs.job_document(job)
+
+
+def advance_jobs(world: World, now: datetime) -> bool:
+    """Let every job make the steps that are due; whether any did."""
+    moved = False
+    for job in world.state.jobs.values():
+        steps = jobs.progress(job, world.state.pace, now)
+        announce(world.state, job, steps)
+        moved = moved or bool(steps)
+    return moved
+
+
+def _by_external_id(world: World, external_id: str) -> Job | None:
+    return next((job for job in world.state.jobs.values() if job.external_id == external_id), None)
+
+
+def _job(world: World, job_id: str) -> Job:
+    if job_id not in world.state.jobs:
+        raise HTTPException(404, {"code": "not_found", "message": "No such job."})
+    return world.state.jobs[job_id]

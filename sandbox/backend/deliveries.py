@@ -1,0 +1,115 @@
+"""Webhooks of the bot backend: meetbot's envelope and signature, retried a few times, kept for inspection.
+
+One job's reports go out in order; a report that fails is tried again later and does not hold back the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+
+from sandbox.backend.jobs import TERMINAL, job_document, stamp
+from sandbox.state import Attempt, Delivery, DeliveryState, Job, JobStatus, JobStep, State
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+_TIMEOUT = httpx.Timeout(5.0)
+_KEPT = 2000
+
+
+def announce(state: State, job: Job, steps: Sequence[JobStep]) -> None:
+    """Queue the reports about steps a job has just made."""
+    for step in steps:
+        if job.on_status_change:
+            _queue(state, job, step, "job.status_changed", job.on_status_change)
+        if job.on_finalize and step.status in (JobStatus.COMPLETED, JobStatus.FAILED):
+            event = "job.finalized" if step.status is JobStatus.COMPLETED else "job.failed"
+            _queue(state, job, step, event, job.on_finalize)
+    settled = [delivery for delivery in state.deliveries if delivery.state is not DeliveryState.PENDING]
+    for delivery in settled[: max(0, len(state.deliveries) - _KEPT)]:
+        state.deliveries.remove(delivery)
+
+
+def signature(secret: str, body: bytes) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+async def deliver_due(world: World, client: httpx.AsyncClient) -> int:
+    """Send everything that is due now; how many were sent."""
+    now = datetime.now(UTC)
+    due = [d for d in world.state.deliveries if d.state is DeliveryState.PENDING and d.due_at <= now]
+    by_job: dict[str, list[Delivery]] = {}
+    for delivery in due:
+        by_job.setdefault(delivery.job, []).append(delivery)
+    await asyncio.gather(*(_deliver_in_order(world, client, batch) for batch in by_job.values()))
+    return len(due)
+
+
+async def _deliver_in_order(world: World, client: httpx.AsyncClient, batch: list[Delivery]) -> None:
+    for delivery in batch:
+        status, error = await _send(world, client, delivery)
+        delivery.attempts.append(Attempt(at=world.now(), status=status, error=error))
+        if status is not None and 200 <= status < 300:
+            delivery.state = DeliveryState.DELIVERED
+        elif len(delivery.attempts) > len(world.config.retry_seconds):
+            delivery.state = DeliveryState.DEAD
+        else:
+            pause = world.config.retry_seconds[len(delivery.attempts) - 1]
+            delivery.due_at = datetime.now(UTC) + timedelta(seconds=pause)
+
+
+async def _send(world: World, client: httpx.AsyncClient, delivery: Delivery) -> tuple[int | None, str | None]:
+    body = _envelope(delivery)
+    headers = {
+        "Content-Type": "application/json",
+        "x-meetbot-signature": signature(world.config.webhook_secret, body),
+        "x-meetbot-webhook-version": "2",
+    }
+    try:
+        answer = await client.post(delivery.url, content=body, headers=headers, timeout=_TIMEOUT)
+    except httpx.HTTPError as error:
+        return None, type(error).__name__
+    return answer.status_code, None
+
+
+def _envelope(delivery: Delivery) -> bytes:
+    envelope = {
+        "deliveryId": delivery.id,
+        "event": delivery.event,
+        "emittedAt": stamp(delivery.emitted_at),
+        "attempt": len(delivery.attempts) + 1,
+        "version": 2,
+        "data": delivery.data,
+    }
+    return json.dumps(envelope, ensure_ascii=False).encode()
+
+
+def _queue(state: State, job: Job, step: JobStep, event: str, url: str) -> None:
+    """The job as it was at this step: when several are made at once, each report tells its own."""
+    done = step.status in TERMINAL
+    data = {
+        **job_document(job),
+        "status": step.status.value,
+        "updatedAt": stamp(step.at),
+        "recordedSeconds": job.recorded_seconds if done or step.status is JobStatus.FINALIZING else 0,
+    }
+    state.deliveries.append(
+        Delivery(
+            id=f"dlv_{secrets.token_hex(12)}",
+            job=job.id,
+            url=url,
+            event=event,
+            emitted_at=step.at,
+            data=data,
+            due_at=datetime.now(UTC),
+        )
+    )

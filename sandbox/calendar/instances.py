@@ -1,0 +1,157 @@
+"""What stands on a calendar: each meeting, or each occurrence of a series, as one calendar's owner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sandbox.calendar.recurrence import is_original_start, original_starts_between
+from sandbox.state import Copy, Deviation, Guest, Meeting, State
+
+# About what the real Google expands an endless weekly series to.
+MAX_OCCURRENCES = 730
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A single meeting, a series master (``is_master``), or one occurrence (``original_start`` set)."""
+
+    meeting: Meeting
+    copy: Copy
+    start: datetime
+    end: datetime
+    original_start: datetime | None = None
+    deviation: Deviation | None = None
+
+    @property
+    def is_master(self) -> bool:
+        return bool(self.meeting.recurrence) and self.original_start is None
+
+    @property
+    def removed(self) -> bool:
+        """The meeting as a whole is no longer on this calendar."""
+        return self.meeting.cancelled or self.copy.removed or self.copy.uninvited
+
+    @property
+    def cancelled(self) -> bool:
+        return self.removed or (self.deviation is not None and self.deviation.cancelled)
+
+    @property
+    def title(self) -> str:
+        return _first(self.deviation.title if self.deviation else None, self.meeting.title)
+
+    @property
+    def description(self) -> str:
+        return _first(self.deviation.description if self.deviation else None, self.meeting.description)
+
+    @property
+    def location(self) -> str:
+        return _first(self.deviation.location if self.deviation else None, self.meeting.location)
+
+    @property
+    def meeting_url(self) -> str | None:
+        return (self.deviation and self.deviation.meeting_url) or self.meeting.meeting_url
+
+    @property
+    def guests(self) -> list[Guest]:
+        if self.deviation is not None and self.deviation.guests is not None:
+            return self.deviation.guests
+        return self.meeting.guests
+
+    @property
+    def change(self) -> int:
+        return max(self.meeting.change, self.copy.change, self.deviation.change if self.deviation else 0)
+
+    @property
+    def updated(self) -> datetime:
+        return max(self.meeting.updated, self.deviation.updated) if self.deviation else self.meeting.updated
+
+    @property
+    def is_organizer(self) -> bool:
+        return self.meeting.organizer_email in (self.copy.account, self.copy.calendar)
+
+    def overlaps(self, low: datetime | None, high: datetime | None) -> bool:
+        """Ends after ``low`` and starts before ``high``: both vendors' meaning of a window."""
+        return (low is None or self.end > low) and (high is None or self.start < high)
+
+
+def copies_on(state: State, account: str, calendar: str) -> list[Copy]:
+    return [copy for copy in state.copies.values() if copy.account == account and copy.calendar == calendar]
+
+
+def whole(state: State, copy: Copy) -> Instance:
+    """The single meeting, or the series master."""
+    meeting = state.meetings[copy.meeting]
+    return Instance(meeting, copy, meeting.start, meeting.end)
+
+
+def occurrences(state: State, copy: Copy, low: datetime | None, high: datetime | None) -> list[Instance]:
+    """All occurrences of a series that overlap the window, cancelled ones included, in order of start."""
+    meeting = state.meetings[copy.meeting]
+    deviating = [occurrence_from(meeting, copy, d.original_start) for d in meeting.deviations.values()]
+    found = [*_regular(meeting, copy, low, high), *deviating]
+    visible = (each for each in found if _is_shown(copy, each) and each.overlaps(low, high))
+    return sorted(visible, key=lambda each: each.start)
+
+
+def occurrence_at(state: State, copy: Copy, original_start: datetime) -> Instance | None:
+    meeting = state.meetings[copy.meeting]
+    if not meeting.recurrence:
+        return None
+    key = original_start.strftime("%Y%m%dT%H%M%SZ")
+    series = (meeting.recurrence, meeting.start, meeting.time_zone)
+    if key not in meeting.deviations and not is_original_start(*series, original_start):
+        return None
+    instance = occurrence_from(meeting, copy, original_start)
+    return instance if _is_shown(copy, instance) else None
+
+
+def occurrence_from(meeting: Meeting, copy: Copy, original_start: datetime) -> Instance:
+    deviation = meeting.deviations.get(original_start.strftime("%Y%m%dT%H%M%SZ"))
+    start = (deviation and deviation.start) or original_start
+    end = (deviation and deviation.end) or start + _length(meeting, start)
+    return Instance(meeting, copy, start, end, original_start, deviation)
+
+
+def expanded(state: State, copies: Iterable[Copy], low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+    """Singles and occurrences of all copies in the window, cancelled ones included."""
+    for copy in copies:
+        if state.meetings[copy.meeting].recurrence:
+            yield from occurrences(state, copy, low, high)
+        else:
+            single = whole(state, copy)
+            if single.overlaps(low, high):
+                yield single
+
+
+def local_date(meeting: Meeting, instant: datetime) -> datetime:
+    return instant.astimezone(ZoneInfo(meeting.time_zone))
+
+
+def _regular(meeting: Meeting, copy: Copy, low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+    earliest = low - (meeting.end - meeting.start) - timedelta(hours=2) if low else None
+    starts = original_starts_between(
+        meeting.recurrence, meeting.start, meeting.time_zone, earliest, high, MAX_OCCURRENCES
+    )
+    for start in starts:
+        if start.strftime("%Y%m%dT%H%M%SZ") not in meeting.deviations:
+            yield Instance(meeting, copy, start, start + _length(meeting, start), start)
+
+
+def _length(meeting: Meeting, start: datetime) -> timedelta:
+    """An all-day occurrence lasts local days, which daylight saving makes 23 or 25 hours long."""
+    if not meeting.all_day:
+        return meeting.end - meeting.start
+    zone = ZoneInfo(meeting.time_zone)
+    days = meeting.end.astimezone(zone).date() - meeting.start.astimezone(zone).date()
+    return (start.astimezone(zone) + days).astimezone(UTC) - start
+
+
+def _is_shown(copy: Copy, instance: Instance) -> bool:
+    return copy.occurrences is None or instance.original_start in copy.occurrences
+
+
+def _first(deviating: str | None, regular: str) -> str:
+    return regular if deviating is None else deviating

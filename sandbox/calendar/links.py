@@ -1,0 +1,97 @@
+"""Join links: plausible ones to prefill, and where each provider shows a link."""
+
+from __future__ import annotations
+
+import base64
+import html
+import secrets
+import string
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, urlsplit
+
+from sandbox.state import LinkPlace, Provider
+
+
+class LinkPlatform(StrEnum):
+    GOOGLE_MEET = "google_meet"
+    MICROSOFT_TEAMS = "microsoft_teams"
+    ZOOM = "zoom"
+    WEBEX = "webex"
+
+
+def plausible_link(platform: LinkPlatform) -> str:
+    """A link of the right shape which leads nowhere."""
+    match platform:
+        case LinkPlatform.GOOGLE_MEET:
+            return f"https://meet.google.com/{_letters(3)}-{_letters(4)}-{_letters(3)}"
+        case LinkPlatform.ZOOM:
+            return f"https://us02web.zoom.us/j/8{_digits(10)}?pwd={secrets.token_hex(12)}"
+        case LinkPlatform.WEBEX:
+            return f"https://acme.webex.com/acme/j.php?MTID=m{secrets.token_hex(16)}"
+        case LinkPlatform.MICROSOFT_TEAMS:
+            thread = base64.b64encode(secrets.token_bytes(36)).decode().translate(str.maketrans("+/", "ab"))
+            context = f'{{"Tid":"{uuid.uuid4()}","Oid":"{uuid.uuid4()}"}}'
+            return (
+                f"https://teams.microsoft.com/l/meetup-join/19%3ameeting_{thread}%40thread.v2/0"
+                f"?context={quote(context, safe='')}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a viewer of one provider sees of a link: a structured conference, a location, text added to the body."""
+
+    conference: str | None = None
+    location: str | None = None
+    body: str | None = None
+
+
+def place_link(url: str | None, place: LinkPlace, origin: Provider, viewer: Provider) -> Placement:
+    """``origin`` made the meeting. A structured conference is lost between providers: guests get it as text."""
+    if url is None:
+        return Placement()
+    if place is LinkPlace.LOCATION:
+        return Placement(location=url)
+    if place is LinkPlace.DESCRIPTION:
+        return Placement(body=url)
+    if place is LinkPlace.AUTO and not _has_native_conference(url, origin):
+        return Placement(location=url)
+    if viewer is origin:
+        return Placement(conference=url, location="Microsoft Teams Meeting" if _is_teams(url) else None)
+    return Placement(location="Microsoft Teams Meeting" if _is_teams(url) else None, body=f"Join the meeting: {url}")
+
+
+def with_link_text(description: str, body: str | None) -> str:
+    return "\n\n".join(part for part in (description, body) if part)
+
+
+def as_html(text: str) -> str:
+    """The body as Outlook stores it: escaped, addresses made anchors."""
+    return "<br>\r\n".join(" ".join(_anchor(word) for word in line.split(" ")) for line in text.split("\n"))
+
+
+def is_meet(url: str) -> bool:
+    return urlsplit(url).hostname == "meet.google.com"
+
+
+def _is_teams(url: str) -> bool:
+    return urlsplit(url).hostname in ("teams.microsoft.com", "teams.live.com")
+
+
+def _has_native_conference(url: str, origin: Provider) -> bool:
+    return is_meet(url) if origin is Provider.GOOGLE else _is_teams(url)
+
+
+def _anchor(word: str) -> str:
+    escaped = html.escape(word)
+    return f'<a href="{escaped}">{escaped}</a>' if word.startswith(("https://", "http://")) else escaped
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(count))
+
+
+def _digits(count: int) -> str:
+    return "".join(secrets.choice(string.digits) for _ in range(count))

@@ -1,0 +1,78 @@
+"""What a fresh sandbox holds: three people of two companies, and a few meetings ahead of them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from sandbox import clock
+from sandbox.calendar import meetings, uids
+from sandbox.calendar.links import LinkPlatform, plausible_link
+from sandbox.state import Account, Answer, Calendar, Guest, Provider, State
+
+
+def new_account(email: str, name: str, provider: Provider, time_zone: str = "UTC") -> Account:
+    """A person with one calendar."""
+    email = email.casefold()
+    microsoft = provider is Provider.MICROSOFT
+    calendar = Calendar(id=email, name="Calendar" if microsoft else email, time_zone=time_zone, primary=True)
+    return Account(
+        email=email,
+        name=name,
+        provider=provider,
+        subject=str(uuid.uuid4()) if microsoft else uids.new_google_subject(),
+        directory=uids.directory_of(email) if microsoft else "",
+        calendars=[calendar],
+    )
+
+
+def seeded(state: State) -> State:
+    now = clock.read(state.clock)
+    ada = new_account("ada@acme.test", "Ada Lovelace", Provider.GOOGLE)
+    grace = new_account("grace@acme.test", "Grace Hopper", Provider.MICROSOFT)
+    carl = new_account("carl@customer.test", "Carl Friedrich Gauss", Provider.GOOGLE)
+    state.accounts = {account.email: account for account in (ada, grace, carl)}
+    start = _next_full_hour(now)
+
+    def put(owner: Account, title: str, at: datetime, minutes: int, **fields: object) -> None:
+        times = {"title": title, "start": at, "end": at + timedelta(minutes=minutes)}
+        meetings.create(state, now, owner, owner.calendars[0], {**times, **fields})
+
+    put(
+        ada,
+        "Team stand-up",
+        start.replace(hour=9) + timedelta(days=1),
+        15,
+        recurrence=["RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"],
+        guests=[_guest(grace, Answer.ACCEPTED)],
+        meeting_url=plausible_link(LinkPlatform.GOOGLE_MEET),
+    )
+    put(
+        ada,
+        "Roadmap with Customer Inc.",
+        start + timedelta(hours=2),
+        45,
+        description="Agenda: what we built, what comes next.",
+        guests=[_guest(carl, Answer.ACCEPTED), _guest(grace)],
+        meeting_url=plausible_link(LinkPlatform.ZOOM),
+    )
+    put(
+        grace,
+        "1:1 Ada / Grace",
+        start + timedelta(days=1, hours=3),
+        30,
+        guests=[_guest(ada, Answer.ACCEPTED)],
+        meeting_url=plausible_link(LinkPlatform.MICROSOFT_TEAMS),
+    )
+    put(carl, "Dentist", start + timedelta(days=1, hours=5), 60, visibility="private")
+    midnight = start.replace(hour=0) + timedelta(days=3)
+    put(ada, "Company day", midnight, 24 * 60, all_day=True, free=True)
+    return state
+
+
+def _guest(account: Account, answer: Answer = Answer.NEEDS_ACTION) -> Guest:
+    return Guest(email=account.email, name=account.name, answer=answer)
+
+
+def _next_full_hour(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

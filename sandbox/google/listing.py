@@ -1,0 +1,199 @@
+"""events.list: what of a calendar is shown for which parameters, page by page, in full or since a sync token.
+
+Meaning of the parameters from the discovery document; of tokens from
+developers.google.com/workspace/calendar/api/guides/sync.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.calendar.instances import Instance, copies_on, occurrence_at, occurrences, whole
+from sandbox.google.errors import bad_request, full_sync_required
+from sandbox.state import Calendar, Copy, State
+
+_EARLIEST = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Checked parameters. ``since`` is the change number of a sync token, None for a full listing."""
+
+    time_min: datetime | None
+    time_max: datetime | None
+    updated_min: datetime | None
+    single_events: bool
+    show_deleted: bool
+    order_by: str | None
+    event_types: frozenset[str]
+    ical_uid: str | None
+    text: str | None
+    page_size: int
+    page_token: str | None
+    sync_token: str | None
+
+    def fingerprint(self) -> str:
+        """What must stay the same from page to page and from sync to sync."""
+        parts = (self.single_events, sorted(self.event_types))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: Sequence[Instance]
+    next_page_token: str | None
+    next_sync_token: str | None
+    incremental: bool
+
+
+def list_page(state: State, account: str, calendar: Calendar, query: ListQuery, *, empty: bool = False) -> Page:
+    """One page. Raises 400 for a token that is none, 410 for one that no longer holds. ``empty``: a page without items
+    that has a next page, as Google may send."""
+    since = _since(calendar, query)
+    offset, taken_at = _page_start(calendar, query, state.change)
+    found = _listed(state, copies_on(state, account, calendar.id), query, since)
+    size = 0 if empty else query.page_size
+    items = found[offset : offset + size]
+    end = offset + len(items)
+    if empty or end < len(found):
+        return Page(items, _token("page", calendar, query, at=end, change=taken_at), None, since is not None)
+    return Page(items, None, _sync_token(calendar, query, taken_at), since is not None)
+
+
+def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | None) -> list[Instance]:
+    if since is not None:
+        return [each for each in _changed(state, copies, query, since) if _wanted(each, query)]
+    shown = [each for copy in copies for each in _shown(state, copy, query) if _wanted(each, query)]
+    if query.order_by == "startTime":
+        shown.sort(key=lambda each: each.start)
+    elif query.order_by == "updated":
+        shown.sort(key=lambda each: each.updated)
+    return shown
+
+
+def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
+    """One copy's part of a full listing."""
+    base = whole(state, copy)
+    if not base.meeting.recurrence:
+        if base.overlaps(query.time_min, query.time_max) and (query.show_deleted or not base.cancelled):
+            yield base
+    elif query.single_events:
+        for each in occurrences(state, copy, query.time_min, query.time_max):
+            if query.show_deleted or not each.cancelled:
+                yield each
+    elif query.show_deleted or not base.removed:
+        yield from _series(state, copy, query, base)
+
+
+def _series(state: State, copy: Copy, query: ListQuery, master: Instance) -> Iterator[Instance]:
+    """A series and its deviations; cancelled ones are told even without showDeleted, as long as the series lives."""
+    in_window = occurrences(state, copy, query.time_min, query.time_max)
+    if in_window and copy.occurrences is None:
+        yield master
+    yield from (each for each in in_window if each.deviation is not None)
+
+
+def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> Iterator[Instance]:
+    """What changed after ``since``, wherever it lies in time, deletions included."""
+    for copy in copies:
+        base = whole(state, copy)
+        wholly = max(base.meeting.change, copy.change) > since
+        deviations = [d for d in base.meeting.deviations.values() if d.change > since]
+        if base.meeting.recurrence and query.single_events:
+            yield from _changed_occurrences(state, copy, None if wholly else [d.original_start for d in deviations])
+            continue
+        if (wholly or deviations) and copy.occurrences is None:
+            yield base
+        if not base.removed:
+            yield from _at(state, copy, [d.original_start for d in deviations])
+
+
+def _changed_occurrences(state: State, copy: Copy, only: list[datetime] | None) -> Iterator[Instance]:
+    """A touched series brings all its occurrences, not clipped to the window of the first listing."""
+    if only is None:
+        yield from occurrences(state, copy, None, None)
+    else:
+        yield from _at(state, copy, only)
+
+
+def _at(state: State, copy: Copy, starts: list[datetime]) -> Iterator[Instance]:
+    for start in starts:
+        instance = occurrence_at(state, copy, start)
+        if instance is not None:
+            yield instance
+
+
+def _wanted(instance: Instance, query: ListQuery) -> bool:
+    meeting = instance.meeting
+    return (
+        (not query.event_types or meeting.event_type in query.event_types)
+        and (query.ical_uid is None or meeting.uid == query.ical_uid)
+        and (query.updated_min is None or instance.updated >= query.updated_min)
+        and (query.text is None or query.text.casefold() in f"{instance.title} {instance.description}".casefold())
+    )
+
+
+def _since(calendar: Calendar, query: ListQuery) -> int | None:
+    if query.sync_token is None:
+        return None
+    content = _read(query.sync_token, "sync", "syncToken")
+    if (
+        content["e"] != calendar.sync_epoch
+        or content["c"] != _short(calendar.id)
+        or content["f"] != query.fingerprint()
+    ):
+        raise full_sync_required()
+    return int(content["n"])
+
+
+def _page_start(calendar: Calendar, query: ListQuery, change: int) -> tuple[int, int]:
+    """Offset of the page, and the change number at which the traversal began."""
+    if query.page_token is None:
+        return 0, change
+    content = _read(query.page_token, "page", "pageToken")
+    if content["f"] != query.fingerprint() or content["c"] != _short(calendar.id):
+        raise bad_request("invalid", "Invalid page token value.", "pageToken")
+    if query.sync_token is not None and content["e"] != calendar.sync_epoch:
+        raise full_sync_required()
+    return int(content["at"]), int(content["n"])
+
+
+def _sync_token(calendar: Calendar, query: ListQuery, taken_at: int) -> str | None:
+    """None where Google gives none: an ordered or filtered listing cannot be continued."""
+    if query.order_by or query.updated_min or query.ical_uid or query.text:
+        return None
+    return _token("sync", calendar, query, at=_EARLIEST, change=taken_at)
+
+
+def _token(kind: str, calendar: Calendar, query: ListQuery, *, at: int, change: int) -> str:
+    content = {
+        "k": kind,
+        "c": _short(calendar.id),
+        "e": calendar.sync_epoch,
+        "f": query.fingerprint(),
+        "n": change,
+        "at": at,
+    }
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=") + "="
+
+
+def _read(token: str, kind: str, parameter: str) -> dict[str, Any]:
+    try:
+        stripped = token.rstrip("=")
+        content = json.loads(base64.urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise bad_request("invalid", "Invalid Value", parameter) from error
+    if not isinstance(content, dict) or content.get("k") != kind:
+        raise bad_request("invalid", "Invalid Value", parameter)
+    return content
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,174 @@
+"""Google's login: authorization, token and revocation endpoints (developers.google.com/identity/protocols/oauth2)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from sandbox.login import consent, grants
+from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
+from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
+from sandbox.login.token_requests import TokenRequest, read_token_request
+from sandbox.state import Grant, Provider
+from sandbox.world import CurrentWorld, World, base_url
+
+router = APIRouter(prefix="/google", tags=["Google login"])
+
+_CALENDAR = "https://www.googleapis.com/auth/calendar"
+_LOGIN = consent.Login(
+    provider=Provider.GOOGLE,
+    granular=True,
+    gives_refresh=lambda request, first: request.offline and (first or "consent" in request.prompts),
+    cancel_extra={},
+    scope_texts={
+        f"{_CALENDAR}.events.readonly": "View events on all your calendars",
+        f"{_CALENDAR}.calendarlist.readonly": "See the list of Google calendars you're subscribed to",
+        f"{_CALENDAR}.readonly": "See and download any calendar you can access using your Google Calendar",
+    },
+)
+_DESCRIPTIONS = {
+    Refusal.CODE_UNKNOWN: "Malformed auth code.",
+    Refusal.CODE_USED: "Bad Request",
+    Refusal.CODE_EXPIRED: "Bad Request",
+    Refusal.WRONG_CLIENT: "Bad Request",
+    Refusal.WRONG_REDIRECT: "Bad Request",
+    Refusal.VERIFIER_MISSING: "Missing code verifier.",
+    Refusal.VERIFIER_WRONG: "Invalid code verifier.",
+    Refusal.GRANT_GONE: "Token has been expired or revoked.",
+}
+
+
+@router.get("/o/oauth2/v2/auth")
+async def authorize(http: Request, world: CurrentWorld) -> Response:
+    request = _checked(world, dict(http.query_params))
+    return consent.begin(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+
+
+@router.post("/o/oauth2/v2/auth", include_in_schema=False)
+async def authorize_answered(http: Request, world: CurrentWorld) -> Response:
+    form = await http.form(max_files=0, max_fields=100)
+    http.scope["sandbox.carried"] = str(form.get("request", ""))
+    request = _checked(world, consent.original_query(http.scope["sandbox.carried"]))
+    return (
+        await consent.answered(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+    )
+
+
+@router.post("/token")
+async def token(http: Request, world: CurrentWorld) -> Response:
+    form = await read_token_request(http)
+    if not _is_our_client(world, form):
+        return _oauth_error("invalid_client", "Unauthorized", 401)
+    try:
+        match form.grant_type:
+            case "authorization_code":
+                return _exchange(world, form)
+            case "refresh_token":
+                return _refresh(world, form)
+    except TokenRefusedError as refused:
+        mismatch = refused.refusal is Refusal.WRONG_REDIRECT
+        return _oauth_error("redirect_uri_mismatch" if mismatch else "invalid_grant", _DESCRIPTIONS[refused.refusal])
+    return _oauth_error("unsupported_grant_type", f"Invalid grant_type: {form.grant_type[:40]}")
+
+
+@router.post("/revoke")
+async def revoke(http: Request, world: CurrentWorld, token: Annotated[str | None, Query()] = None) -> Response:
+    """Ends the whole grant of (user, client), whichever of its tokens is given."""
+    form = await http.form(max_files=0, max_fields=20)
+    given = token or str(form.get("token", ""))
+    record = world.state.refresh_tokens.get(given) or world.state.access_tokens.get(given)
+    if record is None or record.grant not in world.state.grants:
+        return _oauth_error("invalid_token", "Token expired or revoked")
+    grants.revoke_grant(world.state, record.grant)
+    return JSONResponse({})
+
+
+@router.get("/oauth2/v3/certs")
+async def certificates() -> dict[str, Any]:
+    return key_set()
+
+
+@router.get("/.well-known/openid-configuration")
+async def discovery(http: Request, world: CurrentWorld) -> dict[str, Any]:
+    base = f"{base_url(world, http)}/google"
+    return {
+        "issuer": GOOGLE_ISSUER,
+        "authorization_endpoint": f"{base}/o/oauth2/v2/auth",
+        "token_endpoint": f"{base}/token",
+        "revocation_endpoint": f"{base}/revoke",
+        "jwks_uri": f"{base}/oauth2/v3/certs",
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "code_challenge_methods_supported": ["S256"],
+    }
+
+
+def _checked(world: World, query: dict[str, str]) -> AuthorizationRequest | Response:
+    if query.get("client_id") != world.config.client_id:
+        raise consent.AuthorizeError(401, "invalid_client", "The OAuth client was not found.")
+    redirect_uri = consent.check_redirect_uri(world, query.get("redirect_uri"))
+    request = AuthorizationRequest(
+        client_id=world.config.client_id,
+        redirect_uri=redirect_uri,
+        scopes=tuple(dict.fromkeys(query.get("scope", "").split())),
+        state=query.get("state"),
+        nonce=query.get("nonce"),
+        challenge=query.get("code_challenge"),
+        login_hint=query.get("login_hint"),
+        prompts=frozenset(query.get("prompt", "").split()),
+        offline=query.get("access_type") == "offline",
+    )
+    if query.get("response_type") != "code":
+        return consent.error_redirect(request, "unsupported_response_type")
+    if not request.scopes:
+        raise consent.AuthorizeError(400, "invalid_request", "Missing required parameter: scope")
+    if request.challenge and query.get("code_challenge_method") != "S256":
+        raise consent.AuthorizeError(400, "invalid_request", "code_challenge_method must be S256")
+    return request
+
+
+def _exchange(world: World, form: TokenRequest) -> Response:
+    state, now = world.state, world.now()
+    redeemed = grants.redeem_code(state, now, form.code, form.client_id, form.redirect_uri, form.code_verifier)
+    answer = _tokens(world, redeemed.grant, redeemed.scopes, redeemed.nonce)
+    if redeemed.offline:
+        answer["refresh_token"] = grants.issue_refresh_token(state, now, redeemed.grant, redeemed.scopes, "1//0")
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _refresh(world: World, form: TokenRequest) -> Response:
+    """The refresh token stays as it is and is not sent again."""
+    grant, record = grants.redeem_refresh_token(world.state, form.refresh_token, form.client_id)
+    return JSONResponse(_tokens(world, grant, record.scopes, None), headers={"Cache-Control": "no-store"})
+
+
+def _tokens(world: World, grant: Grant, scopes: list[str], nonce: str | None) -> dict[str, Any]:
+    now = world.now()
+    answer: dict[str, Any] = {
+        "access_token": grants.issue_access_token(world.state, now, grant, scopes, "ya29.a0"),
+        "expires_in": int(grants.ACCESS_LIFETIME.total_seconds()) - 1,
+        "scope": " ".join(_as_google_names(scope) for scope in scopes),
+        "token_type": "Bearer",
+    }
+    if "openid" in scopes:
+        account = world.state.accounts[grant.account]
+        answer["id_token"] = google_id_token(account, grant.client_id, scopes, nonce, now)
+    return answer
+
+
+def _as_google_names(scope: str) -> str:
+    """Google answers the short identity scopes with their long names."""
+    return f"https://www.googleapis.com/auth/userinfo.{scope}" if scope in ("email", "profile") else scope
+
+
+def _is_our_client(world: World, form: TokenRequest) -> bool:
+    secret_fits = secrets.compare_digest(form.client_secret.encode(), world.config.client_secret.encode())
+    return form.client_id == world.config.client_id and secret_fits
+
+
+def _oauth_error(code: str, description: str, status: int = 400) -> Response:
+    return JSONResponse({"error": code, "error_description": description}, status)

@@ -1,0 +1,42 @@
+"""Whose access token a request carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sandbox.state import Account, Provider, State
+
+
+class BearerFault(StrEnum):
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    account: Account
+    scopes: frozenset[str]
+
+
+def read_bearer(state: State, header: str | None, provider: Provider, now: datetime) -> Bearer | BearerFault:
+    kind, _, token = (header or "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        return BearerFault.MISSING
+    record = state.access_tokens.get(token.strip())
+    grant = state.grants.get(record.grant) if record else None
+    account = state.accounts.get(grant.account) if grant else None
+    if record is None or account is None or account.provider is not provider:
+        return BearerFault.UNKNOWN
+    if record.expires_at <= now:
+        return BearerFault.EXPIRED
+    return Bearer(account, frozenset(record.scopes))
+
+
+def account_behind(state: State, header: str | None) -> str | None:
+    """For the request log and for faults: the account of a known token, expired or not."""
+    record = state.access_tokens.get((header or "").partition(" ")[2].strip())
+    grant = state.grants.get(record.grant) if record else None
+    return grant.account if grant else None

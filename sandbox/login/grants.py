@@ -1,0 +1,169 @@
+"""Consent, codes and tokens: what both logins share. A grant belongs to (account, client) and goes as a whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sandbox.state import AccessToken, Account, Code, Grant, RefreshToken, State
+
+CODE_LIFETIME = timedelta(minutes=5)
+ACCESS_LIFETIME = timedelta(seconds=3600)
+# Google's limit of refresh tokens per account and client: the oldest goes silently.
+MAX_REFRESH_TOKENS = 100
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
+
+
+class Refusal(StrEnum):
+    """Why a token endpoint refuses; each provider has its own words for it."""
+
+    CODE_UNKNOWN = "code_unknown"
+    CODE_USED = "code_used"
+    CODE_EXPIRED = "code_expired"
+    WRONG_CLIENT = "wrong_client"
+    WRONG_REDIRECT = "wrong_redirect"
+    VERIFIER_MISSING = "verifier_missing"
+    VERIFIER_WRONG = "verifier_wrong"
+    GRANT_GONE = "grant_gone"
+
+
+class TokenRefusedError(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A checked authorization request of either provider."""
+
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    state: str | None
+    nonce: str | None
+    challenge: str | None
+    login_hint: str | None
+    prompts: frozenset[str]
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    grant: Grant
+    scopes: list[str]
+    nonce: str | None
+    offline: bool
+
+
+def grant_of(state: State, account: Account, client_id: str) -> Grant | None:
+    for grant in state.grants.values():
+        if grant.account == account.email and grant.client_id == client_id:
+            return grant
+    return None
+
+
+def consent_to(
+    state: State, now: datetime, account: Account, request: AuthorizationRequest, scopes: Iterable[str], offline: bool
+) -> str:
+    """Record the consent and return a fresh authorization code. ``offline``: a refresh token goes with it."""
+    granted = list(dict.fromkeys(scopes))
+    grant = grant_of(state, account, request.client_id)
+    if grant is None:
+        grant = Grant(id=f"grant_{secrets.token_hex(8)}", account=account.email, client_id=request.client_id, scopes=[])
+        state.grants[grant.id] = grant
+    grant.scopes = list(dict.fromkeys([*grant.scopes, *granted]))
+    code = f"4/0A{secrets.token_urlsafe(48)}"
+    state.codes[code] = Code(
+        grant=grant.id,
+        client_id=request.client_id,
+        redirect_uri=request.redirect_uri,
+        scopes=granted,
+        challenge=request.challenge,
+        nonce=request.nonce,
+        offline=offline,
+        expires_at=now + CODE_LIFETIME,
+    )
+    return code
+
+
+def redeem_code(
+    state: State, now: datetime, code: str, client_id: str, redirect_uri: str, verifier: str | None
+) -> Redeemed:
+    """Use up a code. Raises `TokenRefusedError`. A wrong verifier uses it up too."""
+    record = state.codes.get(code)
+    if record is None:
+        raise TokenRefusedError(Refusal.CODE_UNKNOWN)
+    if record.client_id != client_id:
+        raise TokenRefusedError(Refusal.WRONG_CLIENT)
+    if record.used:
+        raise TokenRefusedError(Refusal.CODE_USED)
+    record.used = True
+    if record.expires_at <= now:
+        raise TokenRefusedError(Refusal.CODE_EXPIRED)
+    if record.redirect_uri != redirect_uri:
+        raise TokenRefusedError(Refusal.WRONG_REDIRECT)
+    _check_verifier(record.challenge, verifier)
+    grant = state.grants.get(record.grant)
+    if grant is None:
+        raise TokenRefusedError(Refusal.GRANT_GONE)
+    return Redeemed(grant, record.scopes, record.nonce, record.offline)
+
+
+def issue_access_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:
+    token = prefix + secrets.token_urlsafe(48)
+    state.access_tokens[token] = AccessToken(grant=grant.id, scopes=scopes, expires_at=now + ACCESS_LIFETIME)
+    return token
+
+
+def issue_refresh_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:
+    token = prefix + secrets.token_urlsafe(48)
+    state.refresh_tokens[token] = RefreshToken(grant=grant.id, scopes=scopes, issued_at=now)
+    of_grant = [key for key, record in state.refresh_tokens.items() if record.grant == grant.id]
+    for oldest in of_grant[:-MAX_REFRESH_TOKENS]:
+        del state.refresh_tokens[oldest]
+    return token
+
+
+def redeem_refresh_token(state: State, token: str, client_id: str) -> tuple[Grant, RefreshToken]:
+    record = state.refresh_tokens.get(token)
+    grant = state.grants.get(record.grant) if record else None
+    if record is None or grant is None:
+        raise TokenRefusedError(Refusal.GRANT_GONE)
+    if grant.client_id != client_id:
+        raise TokenRefusedError(Refusal.WRONG_CLIENT)
+    return grant, record
+
+
+def revoke_grant(state: State, grant_id: str) -> None:
+    """End the whole consent: every code and token of it is dead from now on."""
+    state.grants.pop(grant_id, None)
+    for records in (state.codes, state.access_tokens, state.refresh_tokens):
+        for key in [key for key, record in records.items() if record.grant == grant_id]:
+            del records[key]
+
+
+def forget_expired(state: State, now: datetime) -> None:
+    """Keep what is expired for a day, so that "expired" and "unknown" can be told apart; then drop it."""
+    horizon = now - timedelta(days=1)
+    for code in [key for key, record in state.codes.items() if record.expires_at < horizon]:
+        del state.codes[code]
+    for token in [key for key, record in state.access_tokens.items() if record.expires_at < horizon]:
+        del state.access_tokens[token]
+
+
+def _check_verifier(challenge: str | None, verifier: str | None) -> None:
+    if challenge is None:
+        return
+    if not verifier:
+        raise TokenRefusedError(Refusal.VERIFIER_MISSING)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    made = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    if not _VERIFIER.fullmatch(verifier) or not secrets.compare_digest(made, challenge):
+        raise TokenRefusedError(Refusal.VERIFIER_WRONG)

@@ -1,0 +1,232 @@
+"""One event in the shape of Microsoft Graph v1.0 (learn.microsoft.com/graph/api/resources/event)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sandbox.calendar import uids
+from sandbox.calendar.instances import Instance, local_date
+from sandbox.calendar.links import as_html, place_link, with_link_text
+from sandbox.state import Answer, Behaviour, Calendar, GraphUid, Guest, Provider
+
+Json = dict[str, Any]
+
+_ANSWERS = {
+    Answer.NEEDS_ACTION: "notResponded",
+    Answer.ACCEPTED: "accepted",
+    Answer.TENTATIVE: "tentativelyAccepted",
+    Answer.DECLINED: "declined",
+}
+_SENSITIVITIES = {"private": "private", "confidential": "confidential"}
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the `Prefer` header asks for. ``zone_name`` is echoed as given, be it a Windows or an IANA name."""
+
+    zone: ZoneInfo
+    zone_name: str
+    immutable_ids: bool
+    text_body: bool
+
+
+def graph_event(instance: Instance, calendar: Calendar, wishes: Wishes, behaviour: Behaviour) -> Json:
+    change_key = base64.b64encode(instance.change.to_bytes(12, "big")).decode()
+    return (
+        {
+            "@odata.etag": f'W/"{change_key}"',
+            "id": graph_id(instance, wishes),
+            "createdDateTime": _graph_stamp(instance.meeting.created),
+            "lastModifiedDateTime": _graph_stamp(instance.updated),
+            "changeKey": change_key,
+            "categories": [],
+            "transactionId": None,
+        }
+        | _times(instance, wishes)
+        | _identity(instance, wishes, behaviour)
+        | _about(instance)
+        | _content(instance, wishes)
+        | _people(instance, calendar)
+    )
+
+
+def graph_id(instance: Instance, wishes: Wishes) -> str:
+    return uids.graph_event_id(
+        instance.copy.graph_key, instance.copy.calendar, instance.original_start, wishes.immutable_ids
+    )
+
+
+def graph_ical_uid(instance: Instance, behaviour: Behaviour) -> str | None:
+    """A GOID; for an occurrence with its date inside, or as the series has it, or null: see `GraphUid`."""
+    if behaviour.graph_ical_uid is GraphUid.NULL:
+        return None
+    day: date | None = None
+    if instance.original_start is not None and behaviour.graph_ical_uid is GraphUid.PER_OCCURRENCE:
+        day = local_date(instance.meeting, instance.original_start).date()
+    uid = instance.meeting.uid
+    return uids.goid_with_instance(uid, day) if uids.is_goid(uid) else uids.goid_for_foreign(uid, day)
+
+
+def _graph_stamp(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+
+
+def _times(instance: Instance, wishes: Wishes) -> Json:
+    meeting = instance.meeting
+    times: Json = {
+        "originalStartTimeZone": meeting.time_zone,
+        "originalEndTimeZone": meeting.time_zone,
+        "start": _moment(instance, instance.start, wishes),
+        "end": _moment(instance, instance.end, wishes),
+        "isAllDay": meeting.all_day,
+        "recurrence": None,
+    }
+    if instance.original_start is not None and instance.copy.occurrences is None:
+        times["originalStart"] = instance.original_start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if instance.is_master:
+        times["recurrence"] = _recurrence(instance)
+    return times
+
+
+def _moment(instance: Instance, instant: datetime, wishes: Wishes) -> Json:
+    """Without an offset, seven digits of a second. An all-day event's midnights are the same in every zone."""
+    all_day = instance.meeting.all_day
+    local = local_date(instance.meeting, instant) if all_day else instant.astimezone(wishes.zone)
+    return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": wishes.zone_name}
+
+
+def _identity(instance: Instance, wishes: Wishes, behaviour: Behaviour) -> Json:
+    master = Instance(instance.meeting, instance.copy, instance.meeting.start, instance.meeting.end)
+    of_series = instance.original_start is not None and instance.copy.occurrences is None
+    return {
+        "iCalUId": graph_ical_uid(instance, behaviour),
+        "uid": graph_ical_uid(master, behaviour),
+        "type": _event_type(instance),
+        "seriesMasterId": graph_id(master, wishes) if of_series else None,
+    }
+
+
+def _event_type(instance: Instance) -> str:
+    """Somebody invited to one occurrence only has it as a single meeting."""
+    if instance.is_master:
+        return "seriesMaster"
+    if instance.original_start is None or instance.copy.occurrences is not None:
+        return "singleInstance"
+    return "occurrence" if instance.deviation is None else "exception"
+
+
+def _about(instance: Instance) -> Json:
+    meeting = instance.meeting
+    busy = "tentative" if meeting.tentative else "busy"
+    return {
+        "subject": f"Canceled: {instance.title}" if instance.cancelled else instance.title,
+        "importance": "normal",
+        "sensitivity": _SENSITIVITIES.get(meeting.visibility, "normal"),
+        "showAs": "free" if meeting.free or instance.cancelled else busy,
+        "isCancelled": instance.cancelled,
+        "isOrganizer": instance.is_organizer,
+        "isDraft": meeting.draft,
+        "isReminderOn": True,
+        "reminderMinutesBeforeStart": 15,
+        "hasAttachments": False,
+        "responseRequested": True,
+        "allowNewTimeProposals": True,
+        "hideAttendees": meeting.guests_hidden,
+        "webLink": f"https://outlook.office365.com/owa/?itemid={instance.copy.graph_key}&exvsurl=1",
+    }
+
+
+def _content(instance: Instance, wishes: Wishes) -> Json:
+    meeting = instance.meeting
+    link = place_link(instance.meeting_url, meeting.link_place, meeting.origin, Provider.MICROSOFT)
+    text = with_link_text(instance.description, link.body or (link.conference and f"Join: {link.conference}"))
+    place = instance.location or link.location or ""
+    online = link.conference is not None
+    location = {"displayName": place, "locationType": "default"} if place else {"displayName": ""}
+    body = {"contentType": "text", "content": text}
+    if not wishes.text_body:
+        body = {"contentType": "html", "content": f"<html><head></head><body>{as_html(text)}</body></html>"}
+    return {
+        "bodyPreview": re.sub(r"\s+", " ", text)[:255],
+        "body": body,
+        "location": location | ({"uniqueId": place, "uniqueIdType": "private"} if place else {}),
+        "locations": [location | {"uniqueId": place, "uniqueIdType": "private"}] if place else [],
+        "isOnlineMeeting": online,
+        "onlineMeetingProvider": "teamsForBusiness" if online else "unknown",
+        "onlineMeetingUrl": None,
+        "onlineMeeting": {"joinUrl": link.conference} if online and not meeting.link_pending else None,
+    }
+
+
+def _people(instance: Instance, calendar: Calendar) -> Json:
+    meeting = instance.meeting
+    own = next((guest for guest in instance.guests if guest.email == instance.copy.account), None)
+    guests = [guest for guest in instance.guests if guest.email != meeting.organizer_email]
+    if meeting.guests_hidden and not instance.is_organizer:
+        guests = [guest for guest in guests if guest is own]
+    response = "organizer" if instance.is_organizer else _ANSWERS[own.answer] if own else "none"
+    return {
+        "responseStatus": {"response": response, "time": _NO_TIME},
+        "organizer": {"emailAddress": {"name": meeting.organizer_name, "address": meeting.organizer_email}},
+        "attendees": [_attendee(guest) for guest in guests],
+    }
+
+
+def _attendee(guest: Guest) -> Json:
+    kind = "resource" if guest.resource else "optional" if guest.optional else "required"
+    return {
+        "type": kind,
+        "status": {
+            "response": "none" if guest.answer is Answer.NEEDS_ACTION else _ANSWERS[guest.answer],
+            "time": _NO_TIME,
+        },
+        "emailAddress": {"name": guest.name or guest.email, "address": guest.email},
+    }
+
+
+_PATTERNS = {"DAILY": "daily", "WEEKLY": "weekly", "MONTHLY": "absoluteMonthly", "YEARLY": "absoluteYearly"}
+_DAYS = {
+    "MO": "monday",
+    "TU": "tuesday",
+    "WE": "wednesday",
+    "TH": "thursday",
+    "FR": "friday",
+    "SA": "saturday",
+    "SU": "sunday",
+}
+
+
+def _recurrence(instance: Instance) -> Json:
+    """The first rule in Graph's words; positions inside a month are not translated."""
+    meeting = instance.meeting
+    rule = next((line for line in meeting.recurrence if line.startswith("RRULE")), "RRULE:FREQ=DAILY")
+    parts = dict(part.partition("=")[::2] for part in rule.partition(":")[2].split(";"))
+    start = local_date(meeting, meeting.start)
+    days = [_DAYS[day[-2:]] for day in parts.get("BYDAY", "").split(",") if day[-2:] in _DAYS]
+    pattern: Json = {
+        "type": _PATTERNS[parts.get("FREQ", "DAILY")],
+        "interval": int(parts.get("INTERVAL", "1")),
+        "month": start.month,
+        "dayOfMonth": start.day,
+        "daysOfWeek": days or [start.strftime("%A").lower()],
+        "firstDayOfWeek": "sunday",
+        "index": "first",
+    }
+    until, count = parts.get("UNTIL"), int(parts.get("COUNT", "0"))
+    kind = "endDate" if until else "numbered" if count else "noEnd"
+    return {
+        "pattern": pattern,
+        "range": {
+            "type": kind,
+            "startDate": start.strftime("%Y-%m-%d"),
+            "endDate": f"{until[:4]}-{until[4:6]}-{until[6:8]}" if until else "0001-01-01",
+            "recurrenceTimeZone": meeting.time_zone,
+            "numberOfOccurrences": count,
+        },
+    }

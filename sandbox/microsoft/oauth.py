@@ -1,0 +1,189 @@
+"""Microsoft's login, v2.0 endpoints (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from sandbox.login import consent, grants
+from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
+from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
+from sandbox.login.token_requests import TokenRequest, read_token_request
+from sandbox.state import Grant, Provider
+from sandbox.world import CurrentWorld, World, base_url
+
+router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
+
+GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
+_LOGIN = consent.Login(
+    provider=Provider.MICROSOFT,
+    granular=False,
+    gives_refresh=lambda request, first: "offline_access" in request.scopes,
+    cancel_extra={
+        "error_description": "AADSTS65004: User declined to consent to access the app.",
+        "error_subcode": "cancel",
+    },
+    scope_texts={
+        "Calendars.Read": "Read your calendars",
+        "Calendars.ReadBasic": "Read basic details of your calendars",
+        "User.Read": "View your basic profile",
+    },
+)
+_REFUSALS = {
+    Refusal.CODE_UNKNOWN: (70000, "The provided value for the 'code' parameter is not valid."),
+    Refusal.CODE_USED: (54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code."),
+    Refusal.CODE_EXPIRED: (70008, "The provided authorization code has expired."),
+    Refusal.WRONG_CLIENT: (70000, "The provided grant was issued to another client."),
+    Refusal.WRONG_REDIRECT: (500112, "The reply address does not match the one provided when requesting the code."),
+    Refusal.VERIFIER_MISSING: (50148, "The code_verifier does not match the code_challenge."),
+    Refusal.VERIFIER_WRONG: (501481, "The Code_Verifier does not match the code_challenge of the authorization."),
+    Refusal.GRANT_GONE: (50173, "The provided grant has expired due to it being revoked, a fresh token is needed."),
+}
+
+
+@router.get("/oauth2/v2.0/authorize")
+async def authorize(tenant: str, http: Request, world: CurrentWorld) -> Response:
+    request = _checked(world, dict(http.query_params))
+    return consent.begin(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+
+
+@router.post("/oauth2/v2.0/authorize", include_in_schema=False)
+async def authorize_answered(tenant: str, http: Request, world: CurrentWorld) -> Response:
+    form = await http.form(max_files=0, max_fields=100)
+    http.scope["sandbox.carried"] = str(form.get("request", ""))
+    request = _checked(world, consent.original_query(http.scope["sandbox.carried"]))
+    return (
+        await consent.answered(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+    )
+
+
+@router.post("/oauth2/v2.0/token")
+async def token(tenant: str, http: Request, world: CurrentWorld) -> Response:
+    form = await read_token_request(http)
+    if form.client_id != world.config.client_id:
+        detail = "Application was not found in the directory."
+        return _aad_error(world, "unauthorized_client", 700016, detail)
+    if not secrets.compare_digest(form.client_secret.encode(), world.config.client_secret.encode()):
+        return _aad_error(world, "invalid_client", 7000215, "Invalid client secret provided.", 401)
+    try:
+        match form.grant_type:
+            case "authorization_code":
+                return _exchange(world, form)
+            case "refresh_token":
+                return _refresh(world, form)
+    except TokenRefusedError as refused:
+        return _aad_error(world, "invalid_grant", *_REFUSALS[refused.refusal])
+    return _aad_error(world, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
+
+
+@router.get("/discovery/v2.0/keys")
+async def keys(tenant: str) -> dict[str, Any]:
+    return key_set()
+
+
+@router.get("/v2.0/.well-known/openid-configuration")
+async def discovery(tenant: str, http: Request, world: CurrentWorld) -> dict[str, Any]:
+    base = f"{base_url(world, http)}/microsoft/{tenant}"
+    templated = tenant in ("common", "organizations", "consumers")
+    return {
+        "issuer": microsoft_issuer("{tenantid}" if templated else tenant),
+        "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+        "token_endpoint": f"{base}/oauth2/v2.0/token",
+        "jwks_uri": f"{base}/discovery/v2.0/keys",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    }
+
+
+def _checked(world: World, query: dict[str, str]) -> AuthorizationRequest | Response:
+    if query.get("client_id") != world.config.client_id:
+        raise consent.AuthorizeError(400, "AADSTS700016", "Application was not found in the directory.")
+    redirect_uri = consent.check_redirect_uri(world, query.get("redirect_uri"))
+    scopes = tuple(dict.fromkeys(query.get("scope", "").split()))
+    request = AuthorizationRequest(
+        client_id=world.config.client_id,
+        redirect_uri=redirect_uri,
+        scopes=scopes,
+        state=query.get("state"),
+        nonce=query.get("nonce"),
+        challenge=query.get("code_challenge"),
+        login_hint=query.get("login_hint"),
+        prompts=frozenset(query.get("prompt", "").split()),
+        offline="offline_access" in scopes,
+    )
+    problem = _problem(query, scopes)
+    if problem is not None:
+        return consent.error_redirect(request, "invalid_request", {"error_description": problem})
+    return request
+
+
+def _problem(query: dict[str, str], scopes: tuple[str, ...]) -> str | None:
+    if query.get("response_type") != "code":
+        return "AADSTS900144: only response_type=code is served here."
+    if query.get("response_mode", "query") != "query":
+        return "AADSTS70007: only response_mode=query is served here."
+    if not scopes:
+        return "AADSTS900144: The request body must contain the following parameter: 'scope'."
+    if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
+        return "AADSTS501491: code_challenge_method must be S256."
+    return None
+
+
+def _exchange(world: World, form: TokenRequest) -> Response:
+    redeemed = grants.redeem_code(
+        world.state, world.now(), form.code, form.client_id, form.redirect_uri, form.code_verifier
+    )
+    return _tokens(world, redeemed.grant, redeemed.scopes, redeemed.nonce)
+
+
+def _refresh(world: World, form: TokenRequest) -> Response:
+    """A new refresh token every time; the old one stays valid, as with the real one."""
+    grant, record = grants.redeem_refresh_token(world.state, form.refresh_token, form.client_id)
+    asked = set((form.scope or "").split())
+    scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
+    return _tokens(world, grant, scopes, None)
+
+
+def _tokens(world: World, grant: Grant, scopes: list[str], nonce: str | None) -> Response:
+    state, now = world.state, world.now()
+    lifetime = int(grants.ACCESS_LIFETIME.total_seconds())
+    answer: dict[str, Any] = {
+        "token_type": "Bearer",
+        "scope": " ".join(_shown(world, scope) for scope in scopes if scope != "offline_access"),
+        "expires_in": lifetime - 1,
+        "ext_expires_in": lifetime - 1,
+        "access_token": grants.issue_access_token(state, now, grant, scopes, "EwB"),
+    }
+    if "offline_access" in scopes:
+        answer["refresh_token"] = grants.issue_refresh_token(state, now, grant, scopes, "M.C5_")
+    if "openid" in scopes:
+        account = state.accounts[grant.account]
+        answer["id_token"] = microsoft_id_token(account, grant.client_id, scopes, nonce, now)
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _shown(world: World, scope: str) -> str:
+    """Entra has been seen to answer with short names and with full addresses; `Behaviour` chooses."""
+    full = world.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
+    return GRAPH_SCOPE_PREFIX + scope if full else scope
+
+
+def _aad_error(world: World, error: str, number: int, detail: str, status: int = 400) -> Response:
+    trace, correlation, stamp = str(uuid.uuid4()), str(uuid.uuid4()), f"{world.now():%Y-%m-%d %H:%M:%SZ}"
+    description = f"AADSTS{number}: {detail} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
+    answer = {
+        "error": error,
+        "error_description": description,
+        "error_codes": [number],
+        "timestamp": stamp,
+        "trace_id": trace,
+        "correlation_id": correlation,
+        "error_uri": f"https://login.microsoftonline.com/error?code={number}",
+    }
+    return JSONResponse(answer, status)
