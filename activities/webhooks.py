@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import structlog
 from sqlmodel import Session
 from temporalio import activity
 
+from meetbot.clock import utc_now
 from meetbot.errors import SecretUnreadable
 from meetbot.resources.webhook import EndpointResource
 from meetbot.settings import Region
@@ -54,17 +55,13 @@ class _Task:
     endpoint: WebhookEndpoint
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class WebhookActivities:
     database: Database
     vault: SecretOpener
     region: Region
     outbound: Outbound
-    clock: Callable[[], datetime] = field(default=_utc_now)
+    clock: Callable[[], datetime] = field(default=utc_now)
 
     @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:

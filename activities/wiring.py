@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 
@@ -17,6 +16,7 @@ from activities.webhooks import WebhookActivities
 from meetbot.backends.base import BotBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
 from meetbot.providers.http import build_http_client
@@ -43,16 +43,6 @@ class WorkerParts:
         self.services.close()
         self.vault.close()
         self.database.close()
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def sleep_until(instant: datetime) -> None:
-    """Return at `instant` or just after it, never before; at once where it has passed."""
-    while (remaining := (instant - utc_now()).total_seconds()) > 0:
-        time.sleep(remaining)
 
 
 def open_parts(settings: Settings) -> WorkerParts:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
 from api.orchestrator import Orchestrator
+from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider, OAuthClient
 from meetbot.settings import Settings
@@ -23,10 +24,6 @@ class Sealer(Protocol):
     def new_data_key(self, tenant_id: str) -> DataKey: ...
 
     def check(self) -> None: ...
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

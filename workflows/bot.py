@@ -11,7 +11,7 @@ import contextlib
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy, SearchAttributeKey
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -27,9 +27,10 @@ with workflow.unsafe.imports_passed_through():
         MeetingRef,
         TaskQueue,
         WorkflowName,
+        fairness_key,
     )
+    from meetbot.temporal.search_attributes import MEETBOT_STATE
 
-_MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
 
 _PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
 # So long after its worker's death an activity begins anew.
@@ -130,7 +131,7 @@ class BotWorkflow:
                 schedule_to_close_timeout=max(remaining, _LEAST_TIME_TO_DISPATCH),
                 heartbeat_timeout=_HEARTBEAT_TIMEOUT,
                 retry_policy=_PATIENT,
-                priority=Priority(priority_key=1, fairness_key=self._ref.tenant_id[:64]),
+                priority=Priority(priority_key=1, fairness_key=fairness_key(self._ref.tenant_id)),
                 summary="re-check and dispatch",
             )
         except ActivityError as error:
@@ -166,7 +167,7 @@ class BotWorkflow:
                 maximum_interval=_PATIENT.maximum_interval,
                 maximum_attempts=attempts,
             ),
-            priority=Priority(priority_key=2, fairness_key=self._ref.tenant_id[:64]),
+            priority=Priority(priority_key=2, fairness_key=fairness_key(self._ref.tenant_id)),
             summary=summary,
         )
         return order
@@ -184,9 +185,9 @@ class BotWorkflow:
         return self._rounds >= self._start.rounds_per_run or workflow.info().is_continue_as_new_suggested()
 
     def _show(self, order: BotOrder) -> None:
-        shown = workflow.info().typed_search_attributes.get(_MEETBOT_STATE)
+        shown = workflow.info().typed_search_attributes.get(MEETBOT_STATE)
         if order.state and order.state != shown:
-            workflow.upsert_search_attributes([_MEETBOT_STATE.value_set(order.state)])
+            workflow.upsert_search_attributes([MEETBOT_STATE.value_set(order.state)])
         workflow.set_current_details(_details(order, holds=self._holds(order)))
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
@@ -26,12 +26,10 @@ with workflow.unsafe.imports_passed_through():
         TaskQueue,
         WorkflowName,
         bot_workflow_id,
+        fairness_key,
     )
+    from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 
-_TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
-_CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")
-_CALENDAR_PROVIDER = SearchAttributeKey.for_keyword("CalendarProvider")
-_MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
 
 _SYNC_ATTEMPTS = 4
 # So long after its worker's death a sync begins anew.
@@ -152,7 +150,7 @@ class CalendarUserWorkflow:
 
     def _note(self, result: SyncResult) -> None:
         if result.state != self._state.state:
-            workflow.upsert_search_attributes([_MEETBOT_STATE.value_set(result.state)])
+            workflow.upsert_search_attributes([MEETBOT_STATE.value_set(result.state)])
         self._state = replace(
             self._state,
             state=result.state,
@@ -215,13 +213,13 @@ class CalendarUserWorkflow:
                 cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
                 search_attributes=TypedSearchAttributes(
                     [
-                        SearchAttributePair(_TENANT_ID, self._state.tenant_id),
-                        SearchAttributePair(_CALENDAR_USER_ID, self._state.calendar_user_id),
-                        SearchAttributePair(_CALENDAR_PROVIDER, self._state.provider),
-                        SearchAttributePair(_MEETBOT_STATE, "scheduled"),
+                        SearchAttributePair(TENANT_ID, self._state.tenant_id),
+                        SearchAttributePair(CALENDAR_USER_ID, self._state.calendar_user_id),
+                        SearchAttributePair(CALENDAR_PROVIDER, self._state.provider),
+                        SearchAttributePair(MEETBOT_STATE, "scheduled"),
                     ]
                 ),
-                priority=Priority(priority_key=1, fairness_key=self._state.tenant_id[:64]),
+                priority=Priority(priority_key=1, fairness_key=fairness_key(self._state.tenant_id)),
                 static_summary=f"bot for a meeting at {entry.join_at:%Y-%m-%d %H:%M} UTC",
                 static_details=f"First claimed by {self._state.calendar_user_id}.",
             )

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Row, TextClause, text
 from temporalio.client import Client
 
+from meetbot.clock import utc_now
 from meetbot.storage.database import Database
 from meetbot.temporal.messages import WorkflowName
 from meetbot.temporal.start import start_bot, start_calendar_user
@@ -111,7 +112,7 @@ async def _still_wanted(
 ) -> Sequence[Row[Any]]:
     ended = (
         f"WorkflowType = '{name}' and ExecutionStatus in ('Terminated', 'Canceled', 'TimedOut', 'Failed')"
-        f" and CloseTime > '{(datetime.now(UTC) - _LOOKING_BACK).isoformat()}'"
+        f" and CloseTime > '{(utc_now() - _LOOKING_BACK).isoformat()}'"
     )
     listing = client.list_workflows(ended, limit=_BATCH, rpc_timeout=_LISTING_TIMEOUT)
     split = [execution.id.split("/", 2) async for execution in listing]

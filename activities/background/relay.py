@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
@@ -19,10 +19,11 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from meetbot.clock import utc_now
 from meetbot.storage.database import Database
 from meetbot.storage.webhook_deliveries import Waiting, lock_waiting, mark_relayed
-from meetbot.temporal.client import TENANT_ID
 from meetbot.temporal.messages import TaskQueue, WebhookStart, WorkflowName, webhook_workflow_id
+from meetbot.temporal.search_attributes import TENANT_ID
 
 _BATCH = 200
 _STARTED_TOGETHER = 32
@@ -78,7 +79,7 @@ def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[Fault
             return 0
         faults = start(batch)
         started = [delivery for delivery, fault in zip(batch, faults, strict=True) if fault is None]
-        mark_relayed(session, started, datetime.now(UTC))
+        mark_relayed(session, started, utc_now())
     for fault in faults:
         if fault is not None:
             raise fault

@@ -71,10 +71,6 @@ class _PhaseTimeouts(dict[str, float | None]):
         return None if limit is None else max(0.001, min(limit, self._deadline.remaining()))
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def bearer(access_token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token}"}
 

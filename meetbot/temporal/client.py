@@ -8,7 +8,6 @@ from datetime import timedelta
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
@@ -17,16 +16,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from meetbot.errors import MeetbotError
-
-TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
-CALENDAR_USER_ID = SearchAttributeKey.for_keyword("CalendarUserId")
-CALENDAR_PROVIDER = SearchAttributeKey.for_keyword("CalendarProvider")
-MEETBOT_STATE = SearchAttributeKey.for_keyword("MeetbotState")
-SEARCH_ATTRIBUTES = (TENANT_ID, CALENDAR_USER_ID, CALENDAR_PROVIDER, MEETBOT_STATE)
+from meetbot.temporal.search_attributes import SEARCH_ATTRIBUTES
 
 _RPC_TIMEOUT = timedelta(seconds=10)
 # What workflow modules import besides the standard library and temporalio; anything else must fail at start-up.
-_PASSED_THROUGH = ("meetbot.temporal.messages", "meetbot.temporal", "meetbot.domain", "meetbot")
+_PASSED_THROUGH = ("meetbot.temporal", "meetbot.domain", "meetbot")
 
 
 def _sandboxed(existing: WorkflowRunner | None) -> WorkflowRunner:

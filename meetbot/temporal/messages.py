@@ -61,6 +61,14 @@ ARRANGED_AT_ONCE = 50
 """For new runs; see `CalendarUserState`."""
 
 
+_FAIRNESS_KEY_BYTES = 64
+
+
+def fairness_key(tenant_id: str) -> str:
+    """The key by which a task queue shares its work fairly among tenants: at most 64 bytes, Temporal's limit."""
+    return tenant_id[:_FAIRNESS_KEY_BYTES]
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarUserState:
     """All that a calendar user's workflow carries from run to run.

@@ -7,7 +7,6 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
-from meetbot.temporal.client import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 from meetbot.temporal.messages import (
     ARRANGED_AT_ONCE,
     BotStart,
@@ -17,10 +16,11 @@ from meetbot.temporal.messages import (
     WorkflowName,
     bot_workflow_id,
     calendar_user_workflow_id,
+    fairness_key,
 )
+from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 
 _RPC_TIMEOUT = timedelta(seconds=5)
-_FAIRNESS_KEY_BYTES = 64
 
 
 async def start_calendar_user(
@@ -58,7 +58,7 @@ async def start_calendar_user(
         ),
         static_summary=f"{provider} calendar, user {calendar_user_id}",
         static_details="Syncs one calendar and keeps a bot for each meeting that its rules want recorded.",
-        priority=Priority(priority_key=3, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
+        priority=Priority(priority_key=3, fairness_key=fairness_key(tenant_id)),
         start_signal=signal,
         rpc_timeout=_RPC_TIMEOUT,
     )
@@ -77,6 +77,6 @@ async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str
         ),
         static_summary="bot for a meeting, started again",
         static_details="Its first workflow ended before the bot did, as when somebody terminates it.",
-        priority=Priority(priority_key=1, fairness_key=tenant_id[:_FAIRNESS_KEY_BYTES]),
+        priority=Priority(priority_key=1, fairness_key=fairness_key(tenant_id)),
         rpc_timeout=_RPC_TIMEOUT,
     )

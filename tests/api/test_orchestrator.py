@@ -13,8 +13,9 @@ from temporalio.client import WorkflowHandle
 from api.orchestrator import TemporalOrchestrator
 from meetbot.domain.ids import new_id
 from meetbot.storage.calendar_users import CalendarUserRef
-from meetbot.temporal.client import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID, connect
+from meetbot.temporal.client import connect
 from meetbot.temporal.messages import CalendarUserSignal, calendar_user_workflow_id
+from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID
 
 pytestmark = pytest.mark.stack
 

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-import meetbot.temporal.client
+import meetbot.temporal.search_attributes
 from meetbot.dev import binaries
 from meetbot.dev import temporal as embedded_temporal
 
@@ -140,7 +140,7 @@ def test_the_dynamic_configuration_is_mounted_where_temporal_looks_and_enables_f
 
 
 def test_everybody_registers_the_same_search_attributes() -> None:
-    used = [key.name for key in meetbot.temporal.client.SEARCH_ATTRIBUTES]
+    used = [key.name for key in meetbot.temporal.search_attributes.SEARCH_ATTRIBUTES]
     script = (ROOT / "deploy" / "temporal" / "namespace.sh").read_text()
     registered = re.search(r"for attribute in (.+); do", script)
     assert registered is not None

@@ -27,7 +27,7 @@ from temporalio.worker import Worker
 
 from activities.failures import FailureBoundary
 from activities.heartbeat import Heartbeats
-from meetbot.temporal.client import MEETBOT_STATE, SEARCH_ATTRIBUTES, TENANT_ID, plugin
+from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
     BotOrder,
     BotStart,
@@ -42,6 +42,7 @@ from meetbot.temporal.messages import (
     bot_workflow_id,
     calendar_user_workflow_id,
 )
+from meetbot.temporal.search_attributes import MEETBOT_STATE, SEARCH_ATTRIBUTES, TENANT_ID
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 

@@ -13,7 +13,6 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import CancelledError
 
 from meetbot.errors import BackendUnavailable
-from meetbot.temporal.client import MEETBOT_STATE
 from meetbot.temporal.messages import (
     BotOrder,
     BotSignal,
@@ -23,6 +22,7 @@ from meetbot.temporal.messages import (
     DispatchRequest,
     DispatchResult,
 )
+from meetbot.temporal.search_attributes import MEETBOT_STATE
 from tests.workflows.conftest import Theatre
 from tests.workflows.histories import history_of, states_shown, timers_in
 from tests.workflows.stage import WITHOUT_END, Call, Handle, Script, Stage, details_of

@@ -14,7 +14,11 @@ from tests.workflows.fingerprint import fingerprints
 ROOT = Path(__file__).parents[2]
 BASELINE = Path(__file__).with_name("fingerprints.json")
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.py"))
-REPLAYED = [*WORKFLOWS, ROOT / "meetbot" / "planning.py", ROOT / "meetbot" / "orchestration.py"]
+REPLAYED = [
+    *WORKFLOWS,
+    *(ROOT / "meetbot" / "domain" / name for name in ("plan.py", "identity.py")),
+    *(ROOT / "meetbot" / "temporal" / name for name in ("messages.py", "search_attributes.py")),
+]
 
 _WHAT_TO_DO = """
 The commands of a workflow changed. Runs that are under way were recorded with the earlier ones and stop for good

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
+from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
@@ -23,7 +24,7 @@ from meetbot.providers.google.calendars import (
 )
 from meetbot.providers.google.errors import google_refusal
 from meetbot.providers.google.events import normalise_google
-from meetbot.providers.http import Answer, Deadline, bearer, error_object, identified_object, json_object, send, utc_now
+from meetbot.providers.http import Answer, Deadline, bearer, error_object, identified_object, json_object, send
 from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
 from meetbot.providers.listing import (
     LISTING_SECONDS,

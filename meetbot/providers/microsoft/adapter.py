@@ -11,10 +11,11 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
+from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
-from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send, utc_now
+from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send
 from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
 from meetbot.providers.listing import (
     LISTING_SECONDS,
