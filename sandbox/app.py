@@ -29,8 +29,8 @@ from sandbox.microsoft import errors as microsoft_errors
 from sandbox.microsoft import graph
 from sandbox.microsoft import oauth as microsoft_oauth
 from sandbox.microsoft.errors import GraphError
-from sandbox.middleware import Front
-from sandbox.world import World
+from sandbox.middleware import SandboxMiddleware
+from sandbox.running import Sandbox
 
 _DESCRIPTION = (
     "A stateful stand-in for Google (login, Calendar v3), Microsoft (login, Graph) and a meetbot bot backend, with a "
@@ -40,9 +40,9 @@ _DESCRIPTION = (
 
 def create_app(config: SandboxConfig) -> FastAPI:
     """Raises pydantic's ValidationError where the state file is not one of ours."""
-    world = World(config)
+    sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
-    app.state.world = world
+    app.state.sandbox = sandbox
     for router in (accounts.router, events.router, jobs.router, machine.router, backend_api.router):
         app.include_router(router)
     # Graph before the login: both begin with /microsoft, and a directory may be named anything.
@@ -54,7 +54,7 @@ def create_app(config: SandboxConfig) -> FastAPI:
     app.add_exception_handler(AuthorizeError, pages.authorize_error)
     for unfit, status in ((UnknownError, 404), (UnfitError, 422), (BadEventError, 422), (RecurrenceError, 422)):
         app.add_exception_handler(unfit, _answering(status))
-    app.add_middleware(Front, world=world)
+    app.add_middleware(SandboxMiddleware, sandbox=sandbox)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthy() -> dict[str, str]:
@@ -65,17 +65,17 @@ def create_app(config: SandboxConfig) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
-    world: World = app.state.world
+    sandbox: Sandbox = app.state.sandbox
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
         app.state.http = client
-        background = asyncio.create_task(pump(world, client))
+        background = asyncio.create_task(pump(sandbox, client))
         try:
             yield
         finally:
             background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await background
-            world.save()
+            sandbox.save()
 
 
 def _answering(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:

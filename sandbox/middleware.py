@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox.faults import ActiveFault, FaultMoment, fault_body, take_fault
 from sandbox.login.bearers import account_behind
 from sandbox.request_log import LoggedRequest, shown_query
-from sandbox.world import World
+from sandbox.running import Sandbox
 
 _MAX_BODY, _MAX_CONTROL_BODY = 256 * 1024, 8 * 1024 * 1024
 _PLAYED = ("/google/", "/microsoft/", "/backend/")
@@ -34,11 +34,11 @@ class Answer:
     body: bytes
 
 
-class Front:
+class SandboxMiddleware:
     """The outermost layer (pure ASGI, so that it can break connections)."""
 
-    def __init__(self, app: ASGIApp, world: World) -> None:
-        self._app, self._world = app, world
+    def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
+        self._app, self._sandbox = app, sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +46,7 @@ class Front:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        account = account_behind(self._world.state, headers.get("authorization"))
+        account = account_behind(self._sandbox.state, headers.get("authorization"))
         played = scope["path"].startswith(_PLAYED)
         fault = self._fault(scope, account) if played else None
         answer = await self._answer(scope, receive, headers, fault)
@@ -56,7 +56,7 @@ class Front:
 
     def _fault(self, scope: Scope, account: str | None) -> ActiveFault | None:
         query = scope["query_string"].decode("latin-1")
-        return take_fault(self._world.faults, scope["method"], scope["path"], query, account)
+        return take_fault(self._sandbox.faults, scope["method"], scope["path"], query, account)
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, fault: ActiveFault | None
@@ -78,15 +78,15 @@ class Front:
         if fault is not None and fault.when is FaultMoment.AFTER:
             await asyncio.sleep(fault.action.delay_ms / 1000)
         if scope["method"] not in ("GET", "HEAD") or scope["path"].endswith(_CONSENT_PAGES):
-            self._world.save()
+            self._sandbox.save()
         return answer
 
     def _remember(
         self, scope: Scope, account: str | None, status: int, started: float, fault: ActiveFault | None
     ) -> None:
-        self._world.log.append(
+        self._sandbox.log.append(
             LoggedRequest(
-                at=self._world.now(),
+                at=self._sandbox.now(),
                 method=scope["method"],
                 path=scope["path"],
                 query=shown_query(scope["query_string"].decode("latin-1")),

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from sandbox.backend import jobs
 from sandbox.backend.deliveries import announce
+from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Job, JobStatus, JobStep
-from sandbox.world import CurrentWorld, World
 
 
 def _http_address(text: str) -> str:
@@ -46,9 +46,9 @@ class JobRequest(BaseModel):
     autoLeave: dict[str, Any] | None = None  # noqa: N815
 
 
-def _authorized(http: Request, world: CurrentWorld) -> None:
+def _authorized(http: Request, sandbox: CurrentSandbox) -> None:
     kind, _, key = http.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not secrets.compare_digest(key.encode(), world.config.api_key.encode()):
+    if kind.lower() != "bearer" or not secrets.compare_digest(key.encode(), sandbox.config.api_key.encode()):
         raise HTTPException(
             401, {"code": "unauthorized", "message": "Unknown API key."}, {"WWW-Authenticate": "Bearer"}
         )
@@ -58,13 +58,13 @@ router = APIRouter(prefix="/backend/api/v1/jobs", tags=["Bot backend"], dependen
 
 
 @router.post("", status_code=201)
-async def create_job(body: JobRequest, world: CurrentWorld, answer: Response) -> dict[str, Any]:
+async def create_job(body: JobRequest, sandbox: CurrentSandbox, answer: Response) -> dict[str, Any]:
     """`externalId` is the idempotency key: a known one answers its job (200) and starts nothing."""
-    known = _by_external_id(world, body.externalId)
+    known = _by_external_id(sandbox, body.externalId)
     if known is not None:
         answer.status_code = 200
         return jobs.job_document(known)
-    now = world.now()
+    now = sandbox.now()
     job = Job(
         id=f"job_{secrets.token_hex(12)}",
         external_id=body.externalId,
@@ -77,45 +77,45 @@ async def create_job(body: JobRequest, world: CurrentWorld, answer: Response) ->
         auto_leave=body.autoLeave,
         steps=[JobStep(status=JobStatus.QUEUED, at=now)],
     )
-    world.state.jobs[job.id] = job
-    announce(world.state, job, job.steps)
-    announce(world.state, job, jobs.progress(job, world.state.pace, now))
-    world.wake.set()
+    sandbox.state.jobs[job.id] = job
+    announce(sandbox.state, job, job.steps)
+    announce(sandbox.state, job, jobs.progress(job, sandbox.state.pace, now))
+    sandbox.wake.set()
     return jobs.job_document(job)
 
 
 @router.get("/{job_id}")
-async def get_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
-    advance_jobs(world, world.now())
-    return jobs.job_document(_job(world, job_id))
+async def get_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    advance_jobs(sandbox, sandbox.now())
+    return jobs.job_document(_job(sandbox, job_id))
 
 
 @router.delete("/{job_id}")
-async def delete_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
+async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Cancels a bot that is not in the meeting yet; one inside leaves. Asking again changes nothing."""
-    now = world.now()
-    advance_jobs(world, now)
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.leave(job, now))
-    world.wake.set()
+    now = sandbox.now()
+    advance_jobs(sandbox, now)
+    job = _job(sandbox, job_id)
+    announce(sandbox.state, job, jobs.leave(job, now))
+    sandbox.wake.set()
     return jobs.job_document(job)
 
 
-def advance_jobs(world: World, now: datetime) -> bool:
+def advance_jobs(sandbox: Sandbox, now: datetime) -> bool:
     """Let every job make the steps that are due; whether any did."""
     moved = False
-    for job in world.state.jobs.values():
-        steps = jobs.progress(job, world.state.pace, now)
-        announce(world.state, job, steps)
+    for job in sandbox.state.jobs.values():
+        steps = jobs.progress(job, sandbox.state.pace, now)
+        announce(sandbox.state, job, steps)
         moved = moved or bool(steps)
     return moved
 
 
-def _by_external_id(world: World, external_id: str) -> Job | None:
-    return next((job for job in world.state.jobs.values() if job.external_id == external_id), None)
+def _by_external_id(sandbox: Sandbox, external_id: str) -> Job | None:
+    return next((job for job in sandbox.state.jobs.values() if job.external_id == external_id), None)
 
 
-def _job(world: World, job_id: str) -> Job:
-    if job_id not in world.state.jobs:
+def _job(sandbox: Sandbox, job_id: str) -> Job:
+    if job_id not in sandbox.state.jobs:
         raise HTTPException(404, {"code": "not_found", "message": "No such job."})
-    return world.state.jobs[job_id]
+    return sandbox.state.jobs[job_id]

@@ -20,7 +20,7 @@ from sandbox.backend.jobs import TERMINAL, job_document, stamp
 from sandbox.state import Attempt, Delivery, DeliveryState, Job, JobStatus, JobStep, State
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.running import Sandbox
 
 _TIMEOUT = httpx.Timeout(5.0)
 _KEPT = 2000
@@ -43,35 +43,35 @@ def signature(secret: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-async def deliver_due(world: World, client: httpx.AsyncClient) -> int:
+async def deliver_due(sandbox: Sandbox, client: httpx.AsyncClient) -> int:
     """Send everything that is due now; how many were sent."""
     now = datetime.now(UTC)
-    due = [d for d in world.state.deliveries if d.state is DeliveryState.PENDING and d.due_at <= now]
+    due = [d for d in sandbox.state.deliveries if d.state is DeliveryState.PENDING and d.due_at <= now]
     by_job: dict[str, list[Delivery]] = {}
     for delivery in due:
         by_job.setdefault(delivery.job, []).append(delivery)
-    await asyncio.gather(*(_deliver_in_order(world, client, batch) for batch in by_job.values()))
+    await asyncio.gather(*(_deliver_in_order(sandbox, client, batch) for batch in by_job.values()))
     return len(due)
 
 
-async def _deliver_in_order(world: World, client: httpx.AsyncClient, batch: list[Delivery]) -> None:
+async def _deliver_in_order(sandbox: Sandbox, client: httpx.AsyncClient, batch: list[Delivery]) -> None:
     for delivery in batch:
-        status, error = await _send(world, client, delivery)
-        delivery.attempts.append(Attempt(at=world.now(), status=status, error=error))
+        status, error = await _send(sandbox, client, delivery)
+        delivery.attempts.append(Attempt(at=sandbox.now(), status=status, error=error))
         if status is not None and 200 <= status < 300:
             delivery.state = DeliveryState.DELIVERED
-        elif len(delivery.attempts) > len(world.config.retry_seconds):
+        elif len(delivery.attempts) > len(sandbox.config.retry_seconds):
             delivery.state = DeliveryState.DEAD
         else:
-            pause = world.config.retry_seconds[len(delivery.attempts) - 1]
+            pause = sandbox.config.retry_seconds[len(delivery.attempts) - 1]
             delivery.due_at = datetime.now(UTC) + timedelta(seconds=pause)
 
 
-async def _send(world: World, client: httpx.AsyncClient, delivery: Delivery) -> tuple[int | None, str | None]:
+async def _send(sandbox: Sandbox, client: httpx.AsyncClient, delivery: Delivery) -> tuple[int | None, str | None]:
     body = _envelope(delivery)
     headers = {
         "Content-Type": "application/json",
-        "x-meetbot-signature": signature(world.config.webhook_secret, body),
+        "x-meetbot-signature": signature(sandbox.config.webhook_secret, body),
         "x-meetbot-webhook-version": "2",
     }
     try:

@@ -10,28 +10,28 @@ import httpx
 
 from sandbox.backend.api import advance_jobs
 from sandbox.backend.deliveries import deliver_due
-from sandbox.world import World
+from sandbox.running import Sandbox
 
 _TICK_SECONDS = 0.2
 _log = logging.getLogger("sandbox")
 
 
-async def pump(world: World, client: httpx.AsyncClient) -> None:
+async def pump(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """Runs until cancelled."""
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(world.wake.wait(), _TICK_SECONDS)
-        world.wake.clear()
+            await asyncio.wait_for(sandbox.wake.wait(), _TICK_SECONDS)
+        sandbox.wake.clear()
         try:
-            await pump_once(world, client)
+            await pump_once(sandbox, client)
         except Exception:  # a full disk, say: told, and tried again with the next round
             _log.exception("the background round failed")
 
 
-async def pump_once(world: World, client: httpx.AsyncClient) -> None:
+async def pump_once(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """One round. Rounds never overlap, so that no report is sent twice."""
-    async with world.delivering:
-        moved = advance_jobs(world, world.now())
-        sent = await deliver_due(world, client)
+    async with sandbox.delivering:
+        moved = advance_jobs(sandbox, sandbox.now())
+        sent = await deliver_due(sandbox, client)
     if moved or sent:
-        world.save()
+        sandbox.save()

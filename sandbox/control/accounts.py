@@ -14,8 +14,8 @@ from sandbox.calendar.seed import new_account
 from sandbox.control.bodies import Email, Line, ZoneName
 from sandbox.control.documents import account_document
 from sandbox.login import grants
+from sandbox.running import CurrentSandbox
 from sandbox.state import Calendar, Provider
-from sandbox.world import CurrentWorld
 
 router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
 
@@ -38,39 +38,39 @@ class NewCalendar(BaseModel):
 
 
 @router.get("")
-async def list_accounts(world: CurrentWorld) -> list[dict[str, Any]]:
-    return [account_document(world.state, account) for account in world.state.accounts.values()]
+async def list_accounts(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    return [account_document(sandbox.state, account) for account in sandbox.state.accounts.values()]
 
 
 @router.post("", status_code=201)
-async def create_account(body: NewAccount, world: CurrentWorld) -> dict[str, Any]:
+async def create_account(body: NewAccount, sandbox: CurrentSandbox) -> dict[str, Any]:
     """A person with one empty calendar, and with what they had been invited to."""
-    if body.email in world.state.accounts:
+    if body.email in sandbox.state.accounts:
         raise HTTPException(409, "There is such an account already.")
     account = new_account(body.email, body.name or body.email.partition("@")[0].title(), body.provider, body.time_zone)
-    world.state.accounts[account.email] = account
-    meetings.adopt_account(world.state, world.now(), account)
-    return account_document(world.state, account)
+    sandbox.state.accounts[account.email] = account
+    meetings.adopt_account(sandbox.state, sandbox.now(), account)
+    return account_document(sandbox.state, account)
 
 
 @router.delete("/{email}", status_code=204)
-async def delete_account(email: str, world: CurrentWorld) -> None:
+async def delete_account(email: str, sandbox: CurrentSandbox) -> None:
     """With calendars, copies and grants."""
-    meetings.forget_account(world.state, meetings.account_of(world.state, email).email)
+    meetings.forget_account(sandbox.state, meetings.account_of(sandbox.state, email).email)
 
 
 @router.post("/{email}/calendars", status_code=201)
-async def create_calendar(email: str, body: NewCalendar, world: CurrentWorld) -> dict[str, Any]:
-    account = meetings.account_of(world.state, email)
+async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox) -> dict[str, Any]:
+    account = meetings.account_of(sandbox.state, email)
     calendar_id = f"c_{secrets.token_hex(16)}@group.calendar.google.com"
     account.calendars.append(Calendar(id=calendar_id, **body.model_dump()))
-    return account_document(world.state, account)["calendars"][-1]  # type: ignore[no-any-return]
+    return account_document(sandbox.state, account)["calendars"][-1]  # type: ignore[no-any-return]
 
 
 @router.delete("/{email}/calendars/{calendar_id}", status_code=204)
-async def delete_calendar(email: str, calendar_id: str, world: CurrentWorld) -> None:
+async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox) -> None:
     """The account no longer sees that calendar."""
-    account = meetings.account_of(world.state, email)
+    account = meetings.account_of(sandbox.state, email)
     calendar = meetings.calendar_of(account, calendar_id)
     if calendar.primary:
         raise HTTPException(409, "The primary calendar stays.")
@@ -78,24 +78,24 @@ async def delete_calendar(email: str, calendar_id: str, world: CurrentWorld) -> 
 
 
 @router.post("/{email}/revoke", status_code=204)
-async def revoke(email: str, world: CurrentWorld) -> None:
+async def revoke(email: str, sandbox: CurrentSandbox) -> None:
     """The person takes back every consent."""
-    account = meetings.account_of(world.state, email)
-    for grant in [grant for grant in world.state.grants.values() if grant.account == account.email]:
-        grants.revoke_grant(world.state, grant.id)
+    account = meetings.account_of(sandbox.state, email)
+    for grant in [grant for grant in sandbox.state.grants.values() if grant.account == account.email]:
+        grants.revoke_grant(sandbox.state, grant.id)
 
 
 @router.post("/{email}/expire-access-tokens", status_code=204)
-async def expire_access_tokens(email: str, world: CurrentWorld) -> None:
-    account = meetings.account_of(world.state, email)
-    owned = {grant.id for grant in world.state.grants.values() if grant.account == account.email}
-    for token in world.state.access_tokens.values():
+async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
+    account = meetings.account_of(sandbox.state, email)
+    owned = {grant.id for grant in sandbox.state.grants.values() if grant.account == account.email}
+    for token in sandbox.state.access_tokens.values():
         if token.grant in owned:
-            token.expires_at = min(token.expires_at, world.now() - timedelta(seconds=1))
+            token.expires_at = min(token.expires_at, sandbox.now() - timedelta(seconds=1))
 
 
 @router.post("/{email}/expire-sync-tokens", status_code=204)
-async def expire_sync_tokens(email: str, world: CurrentWorld) -> None:
+async def expire_sync_tokens(email: str, sandbox: CurrentSandbox) -> None:
     """Every sync token given so far answers 410."""
-    for calendar in meetings.account_of(world.state, email).calendars:
+    for calendar in meetings.account_of(sandbox.state, email).calendars:
         calendar.sync_epoch += 1

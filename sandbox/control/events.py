@@ -21,8 +21,8 @@ from sandbox.control.bodies import (
     series_fields,
 )
 from sandbox.control.documents import agenda, event_document
+from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Answer, Meeting
-from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: events"])
 
@@ -51,114 +51,114 @@ class Move(BaseModel):
 
 
 @router.get("/accounts/{email}/events")
-async def show_agenda(email: str, world: CurrentWorld) -> list[dict[str, Any]]:
+async def show_agenda(email: str, sandbox: CurrentSandbox) -> list[dict[str, Any]]:
     """From half a day back to a week ahead."""
-    return agenda(world.state, meetings.account_of(world.state, email), world.now())
+    return agenda(sandbox.state, meetings.account_of(sandbox.state, email), sandbox.now())
 
 
 @router.post("/accounts/{email}/events", status_code=201)
-async def create_event(email: str, body: NewEvent, world: CurrentWorld) -> dict[str, Any]:
+async def create_event(email: str, body: NewEvent, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Put a meeting on the account's calendar; guests who have an account here receive their copy."""
-    return event_document(world.state, _create(world, email, body))
+    return event_document(sandbox.state, _create(sandbox, email, body))
 
 
 @router.post("/accounts/{email}/events/bulk", status_code=201)
 async def create_events(
-    email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], world: CurrentWorld
+    email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], sandbox: CurrentSandbox
 ) -> dict[str, list[str]]:
     """Many at once; answers their keys in order."""
-    return {"keys": [_create(world, email, body).key for body in bodies]}
+    return {"keys": [_create(sandbox, email, body).key for body in bodies]}
 
 
 @router.delete("/accounts/{email}/events/{key}", status_code=204)
-async def take_off_calendar(email: str, key: str, world: CurrentWorld) -> None:
+async def take_off_calendar(email: str, key: str, sandbox: CurrentSandbox) -> None:
     """The account removes the meeting from its own calendar only."""
-    account = meetings.account_of(world.state, email)
-    meetings.remove_copy(world.state, meetings.meeting_of(world.state, key), account)
+    account = meetings.account_of(sandbox.state, email)
+    meetings.remove_copy(sandbox.state, meetings.meeting_of(sandbox.state, key), account)
 
 
 @router.get("/events/{key}")
-async def get_event(key: str, world: CurrentWorld) -> dict[str, Any]:
-    return event_document(world.state, meetings.meeting_of(world.state, key))
+async def get_event(key: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    return event_document(sandbox.state, meetings.meeting_of(sandbox.state, key))
 
 
 @router.patch("/events/{key}")
 async def change_event(
-    key: str, body: SeriesChange, world: CurrentWorld, original_start: OriginalStart = None
+    key: str, body: SeriesChange, sandbox: CurrentSandbox, original_start: OriginalStart = None
 ) -> dict[str, Any]:
     """Edit a meeting or a whole series; with `original_start` one occurrence only."""
-    meeting = meetings.meeting_of(world.state, key)
+    meeting = meetings.meeting_of(sandbox.state, key)
     if original_start is None:
-        meetings.change(world.state, world.now(), meeting, series_fields(body, meeting, world.now()))
+        meetings.change(sandbox.state, sandbox.now(), meeting, series_fields(body, meeting, sandbox.now()))
     else:
-        _change_occurrence(world, meeting, original_start, EventChange(**_occurrence_part(body)))
-    return event_document(world.state, meetings.meeting_of(world.state, key))
+        _change_occurrence(sandbox, meeting, original_start, EventChange(**_occurrence_part(body)))
+    return event_document(sandbox.state, meetings.meeting_of(sandbox.state, key))
 
 
 @router.delete("/events/{key}")
-async def cancel_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
+async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
     """The organiser cancels the meeting, or one occurrence."""
-    meeting = meetings.meeting_of(world.state, key)
+    meeting = meetings.meeting_of(sandbox.state, key)
     if original_start is None:
-        meetings.cancel(world.state, world.now(), meeting)
+        meetings.cancel(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": True})
-    return event_document(world.state, meeting)
+        meetings.deviate(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": True})
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/restore")
-async def restore_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
-    meeting = meetings.meeting_of(world.state, key)
+async def restore_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
+    meeting = meetings.meeting_of(sandbox.state, key)
     if original_start is None:
-        meetings.restore(world.state, world.now(), meeting)
+        meetings.restore(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": False})
-    return event_document(world.state, meeting)
+        meetings.deviate(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": False})
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/respond")
-async def respond(key: str, body: GuestAnswer, world: CurrentWorld) -> dict[str, Any]:
+async def respond(key: str, body: GuestAnswer, sandbox: CurrentSandbox) -> dict[str, Any]:
     """A guest accepts, declines or wavers."""
-    meeting = meetings.meeting_of(world.state, key)
+    meeting = meetings.meeting_of(sandbox.state, key)
     at = _utc(body.original_start) if body.original_start else None
-    meetings.answer(world.state, world.now(), meeting, body.email, body.answer, at)
-    return event_document(world.state, meeting)
+    meetings.answer(sandbox.state, sandbox.now(), meeting, body.email, body.answer, at)
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/split", status_code=201)
-async def split_event(key: str, body: Split, world: CurrentWorld) -> dict[str, Any]:
+async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Edit "this and following": answers the new series."""
-    meeting = meetings.meeting_of(world.state, key)
+    meeting = meetings.meeting_of(sandbox.state, key)
     at = _utc(body.original_start)
     length = meeting.end - meeting.start
     change = SeriesChange(**body.model_dump(exclude_unset=True, exclude={"original_start"}))
-    fields = changed_fields(change, at, at + length, world.now())
-    return event_document(world.state, meetings.split(world.state, world.now(), meeting, at, fields))
+    fields = changed_fields(change, at, at + length, sandbox.now())
+    return event_document(sandbox.state, meetings.split(sandbox.state, sandbox.now(), meeting, at, fields))
 
 
 @router.post("/events/{key}/move")
-async def move_event(key: str, body: Move, world: CurrentWorld) -> dict[str, Any]:
+async def move_event(key: str, body: Move, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Put an account's copy onto another of its calendars."""
-    meeting = meetings.meeting_of(world.state, key)
-    account = meetings.account_of(world.state, body.email)
+    meeting = meetings.meeting_of(sandbox.state, key)
+    account = meetings.account_of(sandbox.state, body.email)
     calendar = meetings.calendar_of(account, body.calendar_id)
-    meetings.move_to_calendar(world.state, world.now(), meeting, account, calendar)
-    return event_document(world.state, meeting)
+    meetings.move_to_calendar(sandbox.state, sandbox.now(), meeting, account, calendar)
+    return event_document(sandbox.state, meeting)
 
 
-def _create(world: World, email: str, body: NewEvent) -> Meeting:
-    account = meetings.account_of(world.state, email)
+def _create(sandbox: Sandbox, email: str, body: NewEvent) -> Meeting:
+    account = meetings.account_of(sandbox.state, email)
     calendar = meetings.calendar_of(account, body.calendar_id)
-    fields = new_meeting_fields(body, account, calendar, world.now())
-    return meetings.create(world.state, world.now(), account, calendar, fields)
+    fields = new_meeting_fields(body, account, calendar, sandbox.now())
+    return meetings.create(sandbox.state, sandbox.now(), account, calendar, fields)
 
 
-def _change_occurrence(world: World, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
+def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
     at = _utc(original_start)
     known = meetings.deviation_at(meeting, at)
     start = known.start or at
     end = known.end or start + (meeting.end - meeting.start)
-    meetings.deviate(world.state, world.now(), meeting, at, changed_fields(body, start, end, world.now()))
+    meetings.deviate(sandbox.state, sandbox.now(), meeting, at, changed_fields(body, start, end, sandbox.now()))
 
 
 def _occurrence_part(body: SeriesChange) -> dict[str, Any]:

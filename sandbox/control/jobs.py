@@ -14,8 +14,8 @@ from sandbox.backend.deliveries import announce
 from sandbox.backend.pump import pump_once
 from sandbox.calendar.meetings import UnknownError
 from sandbox.control.documents import account_document, agenda
+from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Delivery, FailureCode, Job
-from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: bot backend"])
 
@@ -29,61 +29,61 @@ class Failure(BaseModel):
 
 
 @router.get("/backend/jobs")
-async def list_jobs(world: CurrentWorld) -> list[dict[str, Any]]:
-    advance_jobs(world, world.now())
-    return [_job_document(job) for job in world.state.jobs.values()]
+async def list_jobs(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    advance_jobs(sandbox, sandbox.now())
+    return [_job_document(job) for job in sandbox.state.jobs.values()]
 
 
 @router.post("/backend/jobs/{job_id}/advance")
-async def advance_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
+async def advance_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Take the next step now."""
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.step_now(job, world.now()))
-    world.wake.set()
+    job = _job(sandbox, job_id)
+    announce(sandbox.state, job, jobs.step_now(job, sandbox.now()))
+    sandbox.wake.set()
     return _job_document(job)
 
 
 @router.post("/backend/jobs/{job_id}/fail")
-async def fail_job(job_id: str, body: Failure, world: CurrentWorld) -> dict[str, Any]:
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.fail(job, world.now(), body.failure_code))
-    world.wake.set()
+async def fail_job(job_id: str, body: Failure, sandbox: CurrentSandbox) -> dict[str, Any]:
+    job = _job(sandbox, job_id)
+    announce(sandbox.state, job, jobs.fail(job, sandbox.now(), body.failure_code))
+    sandbox.wake.set()
     return _job_document(job)
 
 
 @router.get("/backend/deliveries")
-async def list_deliveries(world: CurrentWorld) -> list[Delivery]:
+async def list_deliveries(sandbox: CurrentSandbox) -> list[Delivery]:
     """Reports made and waiting, the oldest first."""
-    return world.state.deliveries
+    return sandbox.state.deliveries
 
 
 @router.post("/backend/settle", status_code=204)
-async def settle(world: CurrentWorld, http: Request) -> None:
+async def settle(sandbox: CurrentSandbox, http: Request) -> None:
     """Answers once every step that is due was made and every report that is due was sent once."""
     client = http.app.state.http
     assert isinstance(client, httpx.AsyncClient)  # noqa: S101 - create_app has put it there
-    await pump_once(world, client)
+    await pump_once(sandbox, client)
 
 
 @router.get("/overview")
-async def overview(world: CurrentWorld) -> dict[str, Any]:
+async def overview(sandbox: CurrentSandbox) -> dict[str, Any]:
     """All that the page shows."""
-    now = world.now()
-    advance_jobs(world, now)
+    now = sandbox.now()
+    advance_jobs(sandbox, now)
     people = [
-        account_document(world.state, account) | {"events": agenda(world.state, account, now)}
-        for account in world.state.accounts.values()
+        account_document(sandbox.state, account) | {"events": agenda(sandbox.state, account, now)}
+        for account in sandbox.state.accounts.values()
     ]
-    recent = list(world.state.jobs.values())[-_SHOWN_JOBS:]
+    recent = list(sandbox.state.jobs.values())[-_SHOWN_JOBS:]
     return {
         "clock": {
             "now": now,
-            "frozen": world.state.clock.frozen_at is not None,
-            "offset_seconds": world.state.clock.offset_seconds,
+            "frozen": sandbox.state.clock.frozen_at is not None,
+            "offset_seconds": sandbox.state.clock.offset_seconds,
         },
         "accounts": people,
-        "jobs": [_job_document(job) | {"title": _title(world, job)} for job in reversed(recent)],
-        "deliveries": [_delivery_line(each) for each in reversed(world.state.deliveries[-_SHOWN_DELIVERIES:])],
+        "jobs": [_job_document(job) | {"title": _title(sandbox, job)} for job in reversed(recent)],
+        "deliveries": [_delivery_line(each) for each in reversed(sandbox.state.deliveries[-_SHOWN_DELIVERIES:])],
     }
 
 
@@ -105,12 +105,12 @@ def _delivery_line(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _title(world: World, job: Job) -> str | None:
+def _title(sandbox: Sandbox, job: Job) -> str | None:
     """The meeting a job records, found by its link."""
-    return next((m.title for m in world.state.meetings.values() if m.meeting_url == job.meeting_url), None)
+    return next((m.title for m in sandbox.state.meetings.values() if m.meeting_url == job.meeting_url), None)
 
 
-def _job(world: World, job_id: str) -> Job:
-    if job_id not in world.state.jobs:
+def _job(sandbox: Sandbox, job_id: str) -> Job:
+    if job_id not in sandbox.state.jobs:
         raise UnknownError("no such job")
-    return world.state.jobs[job_id]
+    return sandbox.state.jobs[job_id]

@@ -14,8 +14,8 @@ from sandbox.backend.api import advance_jobs
 from sandbox.calendar.links import LinkPlatform, plausible_link
 from sandbox.faults import ActiveFault, FaultRule
 from sandbox.request_log import LoggedRequest, count_requests
+from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Behaviour, Consent, JobPace
-from sandbox.world import CurrentWorld, World
 
 router = APIRouter(prefix="/control", tags=["Control: the sandbox"])
 
@@ -46,15 +46,15 @@ class Reset(BaseModel):
 
 
 @router.get("/clock")
-async def get_clock(world: CurrentWorld) -> ClockReading:
-    state = world.state.clock
-    return ClockReading(now=world.now(), frozen=state.frozen_at is not None, offset_seconds=state.offset_seconds)
+async def get_clock(sandbox: CurrentSandbox) -> ClockReading:
+    state = sandbox.state.clock
+    return ClockReading(now=sandbox.now(), frozen=state.frozen_at is not None, offset_seconds=state.offset_seconds)
 
 
 @router.post("/clock")
-async def move_clock(body: ClockChange, world: CurrentWorld) -> ClockReading:
+async def move_clock(body: ClockChange, sandbox: CurrentSandbox) -> ClockReading:
     """Tokens, windows and jobs follow this clock; webhook retries and injected delays follow the real one."""
-    state = world.state.clock
+    state = sandbox.state.clock
     if body.frozen is not None:
         (clock.freeze if body.frozen else clock.unfreeze)(state)
     if body.set is not None:
@@ -63,90 +63,90 @@ async def move_clock(body: ClockChange, world: CurrentWorld) -> ClockReading:
         clock.set_offset(state, body.offset_seconds)
     if body.advance_seconds is not None:
         clock.advance(state, body.advance_seconds)
-    advance_jobs(world, world.now())
-    world.wake.set()
-    return await get_clock(world)
+    advance_jobs(sandbox, sandbox.now())
+    sandbox.wake.set()
+    return await get_clock(sandbox)
 
 
 @router.get("/consent")
-async def get_consent(world: CurrentWorld) -> Consent:
-    return world.state.consent
+async def get_consent(sandbox: CurrentSandbox) -> Consent:
+    return sandbox.state.consent
 
 
 @router.post("/consent")
-async def set_consent(body: Consent, world: CurrentWorld) -> Consent:
+async def set_consent(body: Consent, sandbox: CurrentSandbox) -> Consent:
     """`{"mode": "auto"}` answers authorization requests without a page; the body replaces all settings."""
-    world.state.consent = body
+    sandbox.state.consent = body
     return body
 
 
 @router.get("/behaviour")
-async def get_behaviour(world: CurrentWorld) -> Behaviour:
-    return world.state.behaviour
+async def get_behaviour(sandbox: CurrentSandbox) -> Behaviour:
+    return sandbox.state.behaviour
 
 
 @router.post("/behaviour")
-async def set_behaviour(body: Behaviour, world: CurrentWorld) -> Behaviour:
+async def set_behaviour(body: Behaviour, sandbox: CurrentSandbox) -> Behaviour:
     """Where the real providers are seen to differ: choose. The body replaces all settings."""
-    world.state.behaviour = body
+    sandbox.state.behaviour = body
     return body
 
 
 @router.get("/backend/pace")
-async def get_pace(world: CurrentWorld) -> JobPace:
-    return world.state.pace
+async def get_pace(sandbox: CurrentSandbox) -> JobPace:
+    return sandbox.state.pace
 
 
 @router.post("/backend/pace")
-async def set_pace(body: JobPace, world: CurrentWorld) -> JobPace:
+async def set_pace(body: JobPace, sandbox: CurrentSandbox) -> JobPace:
     """How long jobs stay in each state, in seconds of the sandbox's clock."""
-    world.state.pace = body
+    sandbox.state.pace = body
     return body
 
 
 @router.get("/faults")
-async def list_faults(world: CurrentWorld) -> list[ActiveFault]:
-    return world.faults
+async def list_faults(sandbox: CurrentSandbox) -> list[ActiveFault]:
+    return sandbox.faults
 
 
 @router.post("/faults", status_code=201)
-async def add_fault(body: FaultRule, world: CurrentWorld) -> ActiveFault:
+async def add_fault(body: FaultRule, sandbox: CurrentSandbox) -> ActiveFault:
     """The first matching rule that is not used up acts. The control API itself never meets faults."""
-    if len(world.faults) >= 1000:
+    if len(sandbox.faults) >= 1000:
         raise HTTPException(409, "Too many faults; clear some.")
     fault = ActiveFault(id=f"fault_{secrets.token_hex(6)}", **body.model_dump())
-    world.faults.append(fault)
+    sandbox.faults.append(fault)
     return fault
 
 
 @router.delete("/faults", status_code=204)
-async def clear_faults(world: CurrentWorld) -> None:
-    world.faults.clear()
+async def clear_faults(sandbox: CurrentSandbox) -> None:
+    sandbox.faults.clear()
 
 
 @router.delete("/faults/{fault_id}", status_code=204)
-async def remove_fault(fault_id: str, world: CurrentWorld) -> None:
-    world.faults[:] = [fault for fault in world.faults if fault.id != fault_id]
+async def remove_fault(fault_id: str, sandbox: CurrentSandbox) -> None:
+    sandbox.faults[:] = [fault for fault in sandbox.faults if fault.id != fault_id]
 
 
 @router.get("/requests")
 async def list_requests(
-    world: CurrentWorld,
+    sandbox: CurrentSandbox,
     path: Annotated[str, Query(description="Only paths that begin with this.")] = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> list[LoggedRequest]:
     """The newest last; at most 10,000 are kept."""
-    return _matching(world, path)[-limit:]
+    return _matching(sandbox, path)[-limit:]
 
 
 @router.get("/requests/counts")
-async def request_counts(world: CurrentWorld, path: str = "") -> dict[str, int]:
-    return count_requests(_matching(world, path))
+async def request_counts(sandbox: CurrentSandbox, path: str = "") -> dict[str, int]:
+    return count_requests(_matching(sandbox, path))
 
 
 @router.delete("/requests", status_code=204)
-async def clear_requests(world: CurrentWorld) -> None:
-    world.log.clear()
+async def clear_requests(sandbox: CurrentSandbox) -> None:
+    sandbox.log.clear()
 
 
 @router.get("/links/{platform}")
@@ -156,10 +156,10 @@ async def make_link(platform: LinkPlatform) -> dict[str, str]:
 
 
 @router.post("/reset", status_code=204)
-async def reset(body: Reset, world: CurrentWorld, http: Request) -> None:
+async def reset(body: Reset, sandbox: CurrentSandbox, http: Request) -> None:
     """Back to the seed, or to nothing: accounts, tokens, jobs, clock, faults, log."""
-    world.reset(seed=body.seed)
+    sandbox.reset(seed=body.seed)
 
 
-def _matching(world: World, path: str) -> list[LoggedRequest]:
-    return [entry for entry in world.log if entry.path.startswith(path)]
+def _matching(sandbox: Sandbox, path: str) -> list[LoggedRequest]:
+    return [entry for entry in sandbox.log if entry.path.startswith(path)]

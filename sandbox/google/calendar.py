@@ -19,8 +19,8 @@ from sandbox.google.events import google_event, google_event_id, google_stamp
 from sandbox.google.listing import ListQuery, Page, list_page
 from sandbox.google.partial_response import FieldsError, apply_mask, parse_fields
 from sandbox.login.bearers import Bearer, BearerFault, read_bearer
+from sandbox.running import CurrentSandbox
 from sandbox.state import Calendar, Copy, Provider, State
-from sandbox.world import CurrentWorld
 
 router = APIRouter(prefix="/google/calendar/v3", tags=["Google Calendar"])
 
@@ -34,8 +34,8 @@ _NOT_WITH_SYNC_TOKEN = ("iCalUID", "orderBy", "q", "timeMin", "timeMax", "update
 _DEFAULT_PAGE, _MAX_PAGE = 250, 2500
 
 
-def _bearer(http: Request, world: CurrentWorld) -> Bearer:
-    bearer = read_bearer(world.state, http.headers.get("authorization"), Provider.GOOGLE, world.now())
+def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
+    bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.GOOGLE, sandbox.now())
     if isinstance(bearer, BearerFault):
         raise errors.unauthenticated()
     return bearer
@@ -61,27 +61,27 @@ async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
 
 
 @router.get("/calendars/{calendar_id}/events")
-async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.List")
     calendar = _calendar(bearer, calendar_id)
     query = _list_query(http)
     empty = bool(http.scope.get("sandbox.empty_page"))
-    page = list_page(world.state, bearer.account.email, calendar, query, empty=empty)
+    page = list_page(sandbox.state, bearer.account.email, calendar, query, empty=empty)
     zone = _zone(http, calendar)
     # An incremental answer without showDeleted withholds an organiser's cancelled events' details (discovery document).
     details = query.show_deleted or not page.incremental
     maximum = _positive(http, "maxAttendees")
     items = [google_event(each, calendar, zone, details=details, max_attendees=maximum) for each in page.items]
-    return _answer(http, _listing(calendar, zone, page, items, world.state, world.now()))
+    return _answer(http, _listing(calendar, zone, page, items, sandbox.state, sandbox.now()))
 
 
 @router.get("/calendars/{calendar_id}/events/{event_id}")
 async def get_event(
-    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld
+    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Get")
     calendar = _calendar(bearer, calendar_id)
-    instance = _find(world.state, bearer, calendar, event_id)
+    instance = _find(sandbox.state, bearer, calendar, event_id)
     event = google_event(instance, calendar, _zone(http, calendar), max_attendees=_positive(http, "maxAttendees"))
     if http.headers.get("if-none-match") == event["etag"]:
         return Response(status_code=304, headers={"ETag": event["etag"]})
@@ -90,22 +90,22 @@ async def get_event(
 
 @router.get("/calendars/{calendar_id}/events/{event_id}/instances")
 async def list_instances(
-    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld
+    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Instances")
     calendar = _calendar(bearer, calendar_id)
-    master = _find(world.state, bearer, calendar, event_id)
+    master = _find(sandbox.state, bearer, calendar, event_id)
     if not master.is_master or master.removed:
         raise errors.not_found()
     deleted = _flag(http, "showDeleted")
     low, high = _instant(http, "timeMin"), _instant(http, "timeMax")
-    found = [each for each in expanded(world.state, [master.copy], low, high) if deleted or not each.cancelled]
+    found = [each for each in expanded(sandbox.state, [master.copy], low, high) if deleted or not each.cancelled]
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
     end = offset + _page_size(http, _DEFAULT_PAGE, _MAX_PAGE)
     zone = _zone(http, calendar)
     page = Page(found[offset:end], str(end) if end < len(found) else None, None, incremental=False)
     items = [google_event(each, calendar, zone) for each in page.items]
-    return _answer(http, _listing(calendar, zone, page, items, world.state, world.now()))
+    return _answer(http, _listing(calendar, zone, page, items, sandbox.state, sandbox.now()))
 
 
 def _list_query(http: Request) -> ListQuery:

@@ -12,8 +12,8 @@ from fastapi.responses import RedirectResponse, Response
 from sandbox.login import grants
 from sandbox.login.grants import AuthorizationRequest
 from sandbox.pages import render
+from sandbox.running import Sandbox
 from sandbox.state import Account, ConsentMode, Provider
-from sandbox.world import World
 
 IDENTITY_SCOPES = frozenset({"openid", "email", "profile", "offline_access"})
 
@@ -38,44 +38,46 @@ class AuthorizeError(Exception):
         self.status, self.code, self.detail = status, code, detail
 
 
-def begin(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
+def begin(sandbox: Sandbox, login: Login, request: AuthorizationRequest, http: Request) -> Response:
     """Answer an authorization request: at once in automatic mode or where `prompt=none`, else by a page."""
-    consent = world.state.consent
-    hinted = _hinted(world, login.provider, request.login_hint)
+    consent = sandbox.state.consent
+    hinted = _hinted(sandbox, login.provider, request.login_hint)
     if consent.mode is ConsentMode.AUTO:
-        account = hinted or _hinted(world, login.provider, consent.account) or _only_account(world, login.provider)
+        account = hinted or _hinted(sandbox, login.provider, consent.account) or _only_account(sandbox, login.provider)
         if account is not None:
-            return _automatic(world, login, request, account)
+            return _automatic(sandbox, login, request, account)
     if "none" in request.prompts:
-        return _silent(world, login, request, hinted)
+        return _silent(sandbox, login, request, hinted)
     if hinted is not None and "select_account" not in request.prompts:
-        return ask_scopes(world, login, request, hinted, http)
-    return ask_account(world, login, request, http)
+        return ask_scopes(sandbox, login, request, hinted, http)
+    return ask_account(sandbox, login, request, http)
 
 
-async def answered(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
+async def answered(sandbox: Sandbox, login: Login, request: AuthorizationRequest, http: Request) -> Response:
     """Go on from a page: an account was chosen, or consent given or refused."""
     form = await http.form(max_files=0, max_fields=100)
     if form.get("decision") == "cancel":
         return error_redirect(request, "access_denied", login.cancel_extra)
-    account = _hinted(world, login.provider, str(form.get("account", "")))
+    account = _hinted(sandbox, login.provider, str(form.get("account", "")))
     if account is None:
-        return ask_account(world, login, request, http)
+        return ask_account(sandbox, login, request, http)
     if form.get("decision") == "allow":
         ticked = {str(scope) for scope in form.getlist("scope")}
         scopes = [s for s in request.scopes if s in IDENTITY_SCOPES or s in ticked or not login.granular]
-        return _allow(world, login, request, account, scopes)
-    return ask_scopes(world, login, request, account, http)
+        return _allow(sandbox, login, request, account, scopes)
+    return ask_scopes(sandbox, login, request, account, http)
 
 
-def ask_account(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
-    accounts = [each for each in world.state.accounts.values() if each.provider is login.provider]
+def ask_account(sandbox: Sandbox, login: Login, request: AuthorizationRequest, http: Request) -> Response:
+    accounts = [each for each in sandbox.state.accounts.values() if each.provider is login.provider]
     return _page(http, login, request, accounts=accounts)
 
 
-def ask_scopes(world: World, login: Login, request: AuthorizationRequest, account: Account, http: Request) -> Response:
-    if "consent" not in request.prompts and _is_covered(world, request, account):
-        return _allow(world, login, request, account, list(request.scopes))
+def ask_scopes(
+    sandbox: Sandbox, login: Login, request: AuthorizationRequest, account: Account, http: Request
+) -> Response:
+    if "consent" not in request.prompts and _is_covered(sandbox, request, account):
+        return _allow(sandbox, login, request, account, list(request.scopes))
     return _page(http, login, request, account=account)
 
 
@@ -88,10 +90,10 @@ def error_redirect(request: AuthorizationRequest, error: str, extra: dict[str, s
     return _back(request, {"error": error, **(extra or {})})
 
 
-def check_redirect_uri(world: World, uri: str | None) -> str:
+def check_redirect_uri(sandbox: Sandbox, uri: str | None) -> str:
     """Exactly a registered one; where none is registered, any http(s) address without a fragment."""
     parts = urlsplit(uri or "")
-    allowed = world.config.redirect_uris
+    allowed = sandbox.config.redirect_uris
     if not uri or parts.scheme not in ("http", "https") or not parts.netloc or parts.fragment:
         raise AuthorizeError(400, "invalid_request", "redirect_uri is missing or no http(s) address")
     if allowed and uri not in allowed:
@@ -99,25 +101,27 @@ def check_redirect_uri(world: World, uri: str | None) -> str:
     return uri
 
 
-def _automatic(world: World, login: Login, request: AuthorizationRequest, account: Account) -> Response:
-    consent = world.state.consent
+def _automatic(sandbox: Sandbox, login: Login, request: AuthorizationRequest, account: Account) -> Response:
+    consent = sandbox.state.consent
     if consent.error is not None:
         extra = {"error_description": consent.error_description} if consent.error_description else login.cancel_extra
         return error_redirect(request, consent.error, extra)
     scopes = [scope for scope in request.scopes if scope not in consent.withhold]
-    return _allow(world, login, request, account, scopes)
+    return _allow(sandbox, login, request, account, scopes)
 
 
-def _silent(world: World, login: Login, request: AuthorizationRequest, account: Account | None) -> Response:
-    if account is not None and _is_covered(world, request, account):
-        return _allow(world, login, request, account, list(request.scopes))
+def _silent(sandbox: Sandbox, login: Login, request: AuthorizationRequest, account: Account | None) -> Response:
+    if account is not None and _is_covered(sandbox, request, account):
+        return _allow(sandbox, login, request, account, list(request.scopes))
     return error_redirect(request, "interaction_required")
 
 
-def _allow(world: World, login: Login, request: AuthorizationRequest, account: Account, scopes: list[str]) -> Response:
-    first = grants.grant_of(world.state, account, request.client_id) is None
+def _allow(
+    sandbox: Sandbox, login: Login, request: AuthorizationRequest, account: Account, scopes: list[str]
+) -> Response:
+    first = grants.grant_of(sandbox.state, account, request.client_id) is None
     offline = login.gives_refresh(request, first)
-    code = grants.consent_to(world.state, world.now(), account, request, scopes, offline)
+    code = grants.consent_to(sandbox.state, sandbox.now(), account, request, scopes, offline)
     extra = {"scope": " ".join(scopes)} if login.provider is Provider.GOOGLE else {}
     return _back(request, {"code": code, **extra})
 
@@ -147,16 +151,16 @@ def _page(http: Request, login: Login, request: AuthorizationRequest, **context:
     return render("consent.html", common | context)
 
 
-def _is_covered(world: World, request: AuthorizationRequest, account: Account) -> bool:
-    grant = grants.grant_of(world.state, account, request.client_id)
+def _is_covered(sandbox: Sandbox, request: AuthorizationRequest, account: Account) -> bool:
+    grant = grants.grant_of(sandbox.state, account, request.client_id)
     return grant is not None and set(request.scopes) <= set(grant.scopes)
 
 
-def _hinted(world: World, provider: Provider, email: str | None) -> Account | None:
-    account = world.state.accounts.get((email or "").casefold())
+def _hinted(sandbox: Sandbox, provider: Provider, email: str | None) -> Account | None:
+    account = sandbox.state.accounts.get((email or "").casefold())
     return account if account is not None and account.provider is provider else None
 
 
-def _only_account(world: World, provider: Provider) -> Account | None:
-    accounts = [account for account in world.state.accounts.values() if account.provider is provider]
+def _only_account(sandbox: Sandbox, provider: Provider) -> Account | None:
+    accounts = [account for account in sandbox.state.accounts.values() if account.provider is provider]
     return accounts[0] if len(accounts) == 1 else None

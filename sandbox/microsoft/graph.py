@@ -21,8 +21,8 @@ from sandbox.calendar.instances import Instance, copies_on, expanded, occurrence
 from sandbox.login.bearers import Bearer, BearerFault, read_bearer
 from sandbox.microsoft import errors
 from sandbox.microsoft.events import Wishes, graph_event
+from sandbox.running import CurrentSandbox, Sandbox, base_url
 from sandbox.state import Account, Calendar, Copy, Provider
-from sandbox.world import CurrentWorld, World, base_url
 
 router = APIRouter(prefix="/microsoft/v1.0", tags=["Microsoft Graph"])
 
@@ -53,8 +53,8 @@ _WINDOWS_ZONES = {
 }
 
 
-def _bearer(http: Request, world: CurrentWorld) -> Bearer:
-    bearer = read_bearer(world.state, http.headers.get("authorization"), Provider.MICROSOFT, world.now())
+def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
+    bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.MICROSOFT, sandbox.now())
     if isinstance(bearer, BearerFault):
         raise errors.unauthenticated(_FAULT_TEXTS[bearer])
     return bearer
@@ -64,7 +64,7 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 
 
 @router.get("/me")
-async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     if not _short_scopes(bearer) & _USER_SCOPES:
         raise errors.GraphError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
@@ -72,7 +72,7 @@ async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Respo
     account = bearer.account
     given, _, family = account.name.partition(" ")
     user: dict[str, Any] = {
-        "@odata.context": _context(world, http, "users/$entity"),
+        "@odata.context": _context(sandbox, http, "users/$entity"),
         "id": account.subject,
         "displayName": account.name,
         "givenName": given,
@@ -89,17 +89,17 @@ async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Respo
 
 
 @router.get("/me/calendars")
-async def list_calendars(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     _need_calendar(bearer)
     calendars = [_calendar_entry(bearer.account, calendar) for calendar in bearer.account.calendars]
-    return JSONResponse(_paged(http, world, "calendars", calendars, lambda entry: _selected(http, entry, ("id",))))
+    return JSONResponse(_paged(http, sandbox, "calendars", calendars, lambda entry: _selected(http, entry, ("id",))))
 
 
 @router.get("/me/calendarView")
 @router.get("/me/calendar/calendarView")
 @router.get("/me/calendars/{calendar_id}/calendarView")
 async def calendar_view(
-    http: Request, bearer: CurrentBearer, world: CurrentWorld, calendar_id: str | None = None
+    http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
     _need_calendar(bearer)
     calendar = _calendar(bearer.account, calendar_id)
@@ -107,10 +107,12 @@ async def calendar_view(
     if high < low:
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
     _refuse_unserved(http)
-    copies = copies_on(world.state, bearer.account.email, calendar.id)
-    found = _ordered(http, [each for each in expanded(world.state, copies, low, high) if _is_there(world, each)])
+    copies = copies_on(sandbox.state, bearer.account.email, calendar.id)
+    found = _ordered(http, [each for each in expanded(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
     wishes = _wishes(http)
-    page = _paged(http, world, "calendarView", found, lambda each: _shown(http, world, bearer, each, calendar, wishes))
+    page = _paged(
+        http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, wishes)
+    )
     return JSONResponse(page, headers=_applied(wishes))
 
 
@@ -118,68 +120,70 @@ async def calendar_view(
 @router.get("/me/calendar/events/{event_id}")
 @router.get("/me/calendars/{calendar_id}/events/{event_id}")
 async def get_event(
-    event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld, calendar_id: str | None = None
+    event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
     _need_calendar(bearer)
     calendars = bearer.account.calendars if calendar_id is None else [_calendar(bearer.account, calendar_id)]
     wishes = _wishes(http)
-    instance, calendar = _find(world, bearer.account, calendars, event_id)
-    event = {"@odata.context": _context(world, http, "users('me')/events/$entity")}
-    event |= _shown(http, world, bearer, instance, calendar, wishes)
+    instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
+    event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
+    event |= _shown(http, sandbox, bearer, instance, calendar, wishes)
     return JSONResponse(event, headers=_applied(wishes))
 
 
 @router.get("/me/events/{event_id}/instances")
-async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     _need_calendar(bearer)
-    master, calendar = _find(world, bearer.account, bearer.account.calendars, event_id)
+    master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
     low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
-    found = [each for each in expanded(world.state, [master.copy], low, high) if _is_there(world, each)]
+    found = [each for each in expanded(sandbox.state, [master.copy], low, high) if _is_there(sandbox, each)]
     wishes = _wishes(http)
-    page = _paged(http, world, "instances", found, lambda each: _shown(http, world, bearer, each, calendar, wishes))
+    page = _paged(http, sandbox, "instances", found, lambda each: _shown(http, sandbox, bearer, each, calendar, wishes))
     return JSONResponse(page, headers=_applied(wishes))
 
 
-def _is_there(world: World, instance: Instance) -> bool:
+def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
     """Outlook drops what an organiser deletes; a guest keeps it, marked as cancelled, until taking it off."""
     if instance.copy.removed:
         return False
     if not instance.cancelled:
         return True
-    return not instance.is_organizer and world.state.behaviour.attendee_notice
+    return not instance.is_organizer and sandbox.state.behaviour.attendee_notice
 
 
 def _shown(
-    http: Request, world: World, bearer: Bearer, instance: Instance, calendar: Calendar, wishes: Wishes
+    http: Request, sandbox: Sandbox, bearer: Bearer, instance: Instance, calendar: Calendar, wishes: Wishes
 ) -> dict[str, Any]:
-    event = graph_event(instance, calendar, wishes, world.state.behaviour)
+    event = graph_event(instance, calendar, wishes, sandbox.state.behaviour)
     if _short_scopes(bearer) & _CALENDAR_SCOPES == {_BASIC_SCOPE}:
         event = {name: value for name, value in event.items() if name not in _NOT_BASIC}
     return _selected(http, event, ("@odata.etag", "id"))
 
 
-def _find(world: World, account: Account, calendars: Iterable[Calendar], event_id: str) -> tuple[Instance, Calendar]:
+def _find(
+    sandbox: Sandbox, account: Account, calendars: Iterable[Calendar], event_id: str
+) -> tuple[Instance, Calendar]:
     key = uids.graph_event_key(event_id)
     if key is None:
         raise errors.bad_request("ErrorInvalidIdMalformed", "Id is malformed.")
     instant = uids.graph_event_instant(event_id)
     for calendar in calendars:
-        for copy in copies_on(world.state, account.email, calendar.id):
+        for copy in copies_on(sandbox.state, account.email, calendar.id):
             if copy.graph_key != key.hex():
                 continue
-            instance = _instance(world, copy, instant)
-            if instance is not None and _is_there(world, instance) and _names(event_id, instance):
+            instance = _instance(sandbox, copy, instant)
+            if instance is not None and _is_there(sandbox, instance) and _names(event_id, instance):
                 return instance, calendar
     raise errors.not_found()
 
 
-def _instance(world: World, copy: Copy, instant: int | None) -> Instance | None:
+def _instance(sandbox: Sandbox, copy: Copy, instant: int | None) -> Instance | None:
     if instant is None:
-        return whole(world.state, copy) if copy.occurrences is None else None
+        return whole(sandbox.state, copy) if copy.occurrences is None else None
     try:
-        return occurrence_at(world.state, copy, datetime.fromtimestamp(instant, UTC))
+        return occurrence_at(sandbox.state, copy, datetime.fromtimestamp(instant, UTC))
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -204,19 +208,19 @@ def _ordered(http: Request, found: list[Instance]) -> list[Instance]:
     return sorted(found, key=keys[name], reverse=direction == "desc")
 
 
-def _paged(http: Request, world: World, context: str, found: list[Any], show: Any) -> dict[str, Any]:
+def _paged(http: Request, sandbox: Sandbox, context: str, found: list[Any], show: Any) -> dict[str, Any]:
     top, skip = _count(http, "$top", _DEFAULT_PAGE), _count(http, "$skip", 0)
     if not 1 <= top <= _MAX_PAGE:
         raise errors.bad_request("ErrorInvalidParameter", f"$top must be between 1 and {_MAX_PAGE}.")
     shown = [] if http.scope.get("sandbox.empty_page") else found[skip : skip + top]
     page: dict[str, Any] = {
-        "@odata.context": _context(world, http, f"users('me')/{context}"),
+        "@odata.context": _context(sandbox, http, f"users('me')/{context}"),
         "value": [show(each) for each in shown],
     }
     end = skip + len(shown)
     if end < len(found):
         query = {**dict(http.query_params), "$skip": str(end)}
-        page["@odata.nextLink"] = f"{base_url(world, http)}{http.url.path}?{urlencode(query)}"
+        page["@odata.nextLink"] = f"{base_url(sandbox, http)}{http.url.path}?{urlencode(query)}"
     return page
 
 
@@ -311,5 +315,5 @@ def _count(http: Request, name: str, default: int) -> int:
     return int(text)
 
 
-def _context(world: World, http: Request, fragment: str) -> str:
-    return f"{base_url(world, http)}/microsoft/v1.0/$metadata#{fragment}"
+def _context(sandbox: Sandbox, http: Request, fragment: str) -> str:
+    return f"{base_url(sandbox, http)}/microsoft/v1.0/$metadata#{fragment}"

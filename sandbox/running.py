@@ -22,7 +22,7 @@ from sandbox.state import State
 _MAX_LOG = 10_000
 
 
-class World:
+class Sandbox:
     """``wake`` is set when a webhook may have become due; ``delivering`` is held while webhooks are sent."""
 
     def __init__(self, config: SandboxConfig) -> None:
@@ -47,18 +47,18 @@ class World:
             _write_atomically(self.config.state_file, self.state.model_dump_json().encode())
 
 
-def world_of(request: Request) -> World:
-    world = request.app.state.world
-    assert isinstance(world, World)  # noqa: S101 - tells the type checker what create_app has put there
-    return world
+def sandbox_of(request: Request) -> Sandbox:
+    sandbox = request.app.state.sandbox
+    assert isinstance(sandbox, Sandbox)  # noqa: S101 - tells the type checker what create_app has put there
+    return sandbox
 
 
-CurrentWorld = Annotated[World, Depends(world_of)]
+CurrentSandbox = Annotated[Sandbox, Depends(sandbox_of)]
 
 
-def base_url(world: World, request: Request) -> str:
+def base_url(sandbox: Sandbox, request: Request) -> str:
     """Where the caller reaches us, without a slash at the end."""
-    return (world.config.public_url or str(request.base_url)).rstrip("/")
+    return (sandbox.config.public_url or str(request.base_url)).rstrip("/")
 
 
 def _load(config: SandboxConfig) -> State:
