@@ -14,12 +14,12 @@ from fastapi.staticfiles import StaticFiles
 
 from sandbox import pages
 from sandbox.backend import api as backend_api
-from sandbox.backend.pump import pump
-from sandbox.calendar.meetings import UnfitError, UnknownError
+from sandbox.backend.background import run_background
+from sandbox.calendar.meetings import InvalidChangeError, NotFoundError
 from sandbox.calendar.recurrence import RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.control import accounts, events, jobs, machine
-from sandbox.control.bodies import BadEventError
+from sandbox.control import accounts, events, jobs, settings
+from sandbox.control.event_bodies import InvalidEventError
 from sandbox.google import calendar as google_calendar
 from sandbox.google import errors as google_errors
 from sandbox.google import oauth as google_oauth
@@ -43,7 +43,7 @@ def create_app(config: SandboxConfig) -> FastAPI:
     sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.sandbox = sandbox
-    for router in (accounts.router, events.router, jobs.router, machine.router, backend_api.router):
+    for router in (accounts.router, events.router, jobs.router, settings.router, backend_api.router):
         app.include_router(router)
     # Graph before the login: both begin with /microsoft, and a directory may be named anything.
     for router in (graph.router, microsoft_oauth.router, google_oauth.router, google_calendar.router, pages.router):
@@ -52,7 +52,12 @@ def create_app(config: SandboxConfig) -> FastAPI:
     app.add_exception_handler(GoogleError, google_errors.respond)
     app.add_exception_handler(GraphError, microsoft_errors.respond)
     app.add_exception_handler(AuthorizeError, pages.authorize_error)
-    for unfit, status in ((UnknownError, 404), (UnfitError, 422), (BadEventError, 422), (RecurrenceError, 422)):
+    for unfit, status in (
+        (NotFoundError, 404),
+        (InvalidChangeError, 422),
+        (InvalidEventError, 422),
+        (RecurrenceError, 422),
+    ):
         app.add_exception_handler(unfit, _answering(status))
     app.add_middleware(SandboxMiddleware, sandbox=sandbox)
 
@@ -68,7 +73,7 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     sandbox: Sandbox = app.state.sandbox
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
         app.state.http = client
-        background = asyncio.create_task(pump(sandbox, client))
+        background = asyncio.create_task(run_background(sandbox, client))
         try:
             yield
         finally:

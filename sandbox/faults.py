@@ -75,12 +75,12 @@ class ActiveFault(FaultRule):
     passed: int = 0
 
 
-def take_fault(
+def match_fault(
     faults: list[ActiveFault], method: str, path: str, query: str, account: str | None
 ) -> ActiveFault | None:
     """The first live rule that meets this request; counts it as used."""
     for fault in faults:
-        if (fault.times is not None and fault.hits >= fault.times) or not _meets(
+        if (fault.times is not None and fault.hits >= fault.times) or not _matches(
             fault.match, method, path, query, account
         ):
             continue
@@ -92,7 +92,7 @@ def take_fault(
     return None
 
 
-def fault_body(action: FaultAction, path: str) -> tuple[str, bytes]:
+def fault_response(action: FaultAction, path: str) -> tuple[str, bytes]:
     """Content type and body of the faulty answer."""
     if action.html is not None:
         return "text/html; charset=utf-8", action.html.encode()
@@ -113,7 +113,7 @@ def _error_in_style(action: FaultAction, path: str) -> object:
     return {"error": {"code": reason, "message": "Injected"}}
 
 
-def _meets(match: FaultMatch, method: str, path: str, query: str, account: str | None) -> bool:
+def _matches(match: FaultMatch, method: str, path: str, query: str, account: str | None) -> bool:
     return (
         (match.method is None or match.method == method)
         and (match.path is None or path.startswith(match.path))

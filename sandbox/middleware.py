@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.faults import ActiveFault, FaultMoment, fault_body, take_fault
-from sandbox.login.bearers import account_behind
-from sandbox.request_log import LoggedRequest, shown_query
+from sandbox.faults import ActiveFault, FaultMoment, fault_response, match_fault
+from sandbox.login.bearer_tokens import account_of_token
+from sandbox.request_log import LoggedRequest, loggable_query
 from sandbox.running import Sandbox
 
 _MAX_BODY, _MAX_CONTROL_BODY = 256 * 1024, 8 * 1024 * 1024
@@ -28,7 +28,7 @@ _CONSENT_PAGES = ("/o/oauth2/v2/auth", "/oauth2/v2.0/authorize")
 
 
 @dataclass(slots=True)
-class Answer:
+class BufferedResponse:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
@@ -46,7 +46,7 @@ class SandboxMiddleware:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        account = account_behind(self._sandbox.state, headers.get("authorization"))
+        account = account_of_token(self._sandbox.state, headers.get("authorization"))
         played = scope["path"].startswith(_PLAYED)
         fault = self._fault(scope, account) if played else None
         answer = await self._answer(scope, receive, headers, fault)
@@ -56,11 +56,11 @@ class SandboxMiddleware:
 
     def _fault(self, scope: Scope, account: str | None) -> ActiveFault | None:
         query = scope["query_string"].decode("latin-1")
-        return take_fault(self._sandbox.faults, scope["method"], scope["path"], query, account)
+        return match_fault(self._sandbox.faults, scope["method"], scope["path"], query, account)
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, fault: ActiveFault | None
-    ) -> Answer | None:
+    ) -> BufferedResponse | None:
         """None where a fault keeps the request from doing anything."""
         limit = _MAX_CONTROL_BODY if scope["path"].startswith("/control/") else _MAX_BODY
         body = await _read(receive, limit)
@@ -89,7 +89,7 @@ class SandboxMiddleware:
                 at=self._sandbox.now(),
                 method=scope["method"],
                 path=scope["path"],
-                query=shown_query(scope["query_string"].decode("latin-1")),
+                query=loggable_query(scope["query_string"].decode("latin-1")),
                 account=account,
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 3),
@@ -112,8 +112,8 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return b"".join(chunks)
 
 
-async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Answer:
-    answer = Answer(500, [], b"")
+async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> BufferedResponse:
+    answer = BufferedResponse(500, [], b"")
     replay: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> MutableMapping[str, Any]:
@@ -129,15 +129,17 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Ans
     return answer
 
 
-async def _finish(fault: ActiveFault | None, path: str, answer: Answer | None, receive: Receive, send: Send) -> int:
+async def _finish(
+    fault: ActiveFault | None, path: str, answer: BufferedResponse | None, receive: Receive, send: Send
+) -> int:
     """Send what is to be seen; the status of it, 0 for a dropped connection."""
     if fault is not None and fault.action.drop:
         await _hang_up(receive, abort=True)
         return 0
     if fault is not None and fault.action.status is not None:
-        content_type, body = fault_body(fault.action, path)
+        content_type, body = fault_response(fault.action, path)
         headers = {"content-type": content_type, "content-length": str(len(body)), **fault.action.headers}
-        answer = Answer(fault.action.status, _raw(headers), body)
+        answer = BufferedResponse(fault.action.status, _raw(headers), body)
     assert answer is not None  # noqa: S101 - only a fault that answers or drops withholds one
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if fault is not None and fault.action.truncate:
@@ -168,9 +170,9 @@ def _is_same_origin(scope: Scope, headers: Headers) -> bool:
     return urlsplit(origin).netloc == headers.get("host")
 
 
-def _problem(status: int, detail: str) -> Answer:
+def _problem(status: int, detail: str) -> BufferedResponse:
     body = json.dumps({"detail": detail}).encode()
-    return Answer(status, _raw({"content-type": "application/json", "content-length": str(len(body))}), body)
+    return BufferedResponse(status, _raw({"content-type": "application/json", "content-length": str(len(body))}), body)
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -44,7 +44,7 @@ class LoggedRequest(BaseModel):
     fault: str | None = None
 
 
-def shown_query(query: str) -> dict[str, str]:
+def loggable_query(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
     return {name: value if name in _OPEN_PARAMETERS else "…" for name, value in pairs}
 

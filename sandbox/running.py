@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sandbox import clock
-from sandbox.calendar.seed import seeded
+from sandbox.calendar.sample_data import add_sample_data
 from sandbox.config import SandboxConfig
 from sandbox.faults import ActiveFault
 from sandbox.request_log import LoggedRequest
@@ -37,7 +37,7 @@ class Sandbox:
         return clock.read(self.state.clock)
 
     def reset(self, *, seed: bool) -> None:
-        self.state = seeded(State()) if seed else State()
+        self.state = add_sample_data(State()) if seed else State()
         self.faults.clear()
         self.log.clear()
 
@@ -64,7 +64,7 @@ def base_url(sandbox: Sandbox, request: Request) -> str:
 def _load(config: SandboxConfig) -> State:
     if config.state_file is not None and config.state_file.exists():
         return State.model_validate_json(config.state_file.read_bytes())
-    return seeded(State()) if config.seed else State()
+    return add_sample_data(State()) if config.seed else State()
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -19,7 +19,7 @@ class Provider(StrEnum):
     MICROSOFT = "microsoft"
 
 
-class Answer(StrEnum):
+class ResponseStatus(StrEnum):
     """Google's words; Graph's are derived."""
 
     NEEDS_ACTION = "needsAction"
@@ -28,7 +28,7 @@ class Answer(StrEnum):
     DECLINED = "declined"
 
 
-class LinkPlace(StrEnum):
+class LinkPosition(StrEnum):
     """Where the join link stands. AUTO: where the real providers would put it."""
 
     AUTO = "auto"
@@ -66,7 +66,7 @@ class Account(Record):
 class Guest(Record):
     email: str
     name: str | None = None
-    answer: Answer = Answer.NEEDS_ACTION
+    answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
     resource: bool = False
     optional: bool = False
 
@@ -106,7 +106,7 @@ class Meeting(Record):
     recurrence: list[str] = []
     guests: list[Guest] = []
     meeting_url: str | None = None
-    link_place: LinkPlace = LinkPlace.AUTO
+    link_place: LinkPosition = LinkPosition.AUTO
     link_pending: bool = False
     visibility: str = "default"
     free: bool = False
@@ -229,7 +229,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-class Attempt(Record):
+class DeliveryAttempt(Record):
     """``status`` None: no HTTP answer came."""
 
     at: datetime
@@ -248,7 +248,7 @@ class Delivery(Record):
     data: dict[str, object]
     state: DeliveryState = DeliveryState.PENDING
     due_at: datetime
-    attempts: list[Attempt] = []
+    attempts: list[DeliveryAttempt] = []
 
 
 class JobPace(Record):
@@ -265,7 +265,7 @@ class ConsentMode(StrEnum):
     AUTO = "auto"
 
 
-class Consent(Record):
+class ConsentSettings(Record):
     """How consent is given. ``auto`` answers without a page: for `login_hint`'s account, else for ``account``.
     ``withhold`` names scopes the user unticks; ``error`` makes the answer an error instead."""
 
@@ -296,7 +296,7 @@ class State(Record):
     version: int = 1
     change: int = 0
     clock: ClockState = ClockState()
-    consent: Consent = Consent()
+    consent: ConsentSettings = ConsentSettings()
     behaviour: Behaviour = Behaviour()
     pace: JobPace = JobPace()
     accounts: dict[str, Account] = {}

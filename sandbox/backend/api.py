@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from sandbox.backend import jobs
-from sandbox.backend.deliveries import announce
+from sandbox.backend.webhooks import announce
 from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Job, JobStatus, JobStep
 

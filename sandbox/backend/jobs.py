@@ -25,7 +25,7 @@ def progress(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
     return made
 
 
-def step_now(job: Job, now: datetime) -> list[JobStep]:
+def advance(job: Job, now: datetime) -> list[JobStep]:
     """The next step, whether due or not."""
     return [] if job.status in TERMINAL else [_step(job, _NEXT[job.status], now)]
 

@@ -81,7 +81,7 @@ def copies_on(state: State, account: str, calendar: str) -> list[Copy]:
     return [copy for copy in state.copies.values() if copy.account == account and copy.calendar == calendar]
 
 
-def whole(state: State, copy: Copy) -> Instance:
+def whole_meeting(state: State, copy: Copy) -> Instance:
     """The single meeting, or the series master."""
     meeting = state.meetings[copy.meeting]
     return Instance(meeting, copy, meeting.start, meeting.end)
@@ -90,13 +90,13 @@ def whole(state: State, copy: Copy) -> Instance:
 def occurrences(state: State, copy: Copy, low: datetime | None, high: datetime | None) -> list[Instance]:
     """All occurrences of a series that overlap the window, cancelled ones included, in order of start."""
     meeting = state.meetings[copy.meeting]
-    deviating = [occurrence_from(meeting, copy, d.original_start) for d in meeting.deviations.values()]
+    deviating = [build_occurrence(meeting, copy, d.original_start) for d in meeting.deviations.values()]
     found = [*_regular(meeting, copy, low, high), *deviating]
     visible = (each for each in found if _is_shown(copy, each) and each.overlaps(low, high))
     return sorted(visible, key=lambda each: each.start)
 
 
-def occurrence_at(state: State, copy: Copy, original_start: datetime) -> Instance | None:
+def find_occurrence(state: State, copy: Copy, original_start: datetime) -> Instance | None:
     meeting = state.meetings[copy.meeting]
     if not meeting.recurrence:
         return None
@@ -104,29 +104,29 @@ def occurrence_at(state: State, copy: Copy, original_start: datetime) -> Instanc
     series = (meeting.recurrence, meeting.start, meeting.time_zone)
     if key not in meeting.deviations and not is_original_start(*series, original_start):
         return None
-    instance = occurrence_from(meeting, copy, original_start)
+    instance = build_occurrence(meeting, copy, original_start)
     return instance if _is_shown(copy, instance) else None
 
 
-def occurrence_from(meeting: Meeting, copy: Copy, original_start: datetime) -> Instance:
+def build_occurrence(meeting: Meeting, copy: Copy, original_start: datetime) -> Instance:
     deviation = meeting.deviations.get(original_start.strftime("%Y%m%dT%H%M%SZ"))
     start = (deviation and deviation.start) or original_start
     end = (deviation and deviation.end) or start + _length(meeting, start)
     return Instance(meeting, copy, start, end, original_start, deviation)
 
 
-def expanded(state: State, copies: Iterable[Copy], low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+def expand(state: State, copies: Iterable[Copy], low: datetime | None, high: datetime | None) -> Iterator[Instance]:
     """Singles and occurrences of all copies in the window, cancelled ones included."""
     for copy in copies:
         if state.meetings[copy.meeting].recurrence:
             yield from occurrences(state, copy, low, high)
         else:
-            single = whole(state, copy)
+            single = whole_meeting(state, copy)
             if single.overlaps(low, high):
                 yield single
 
 
-def local_date(meeting: Meeting, instant: datetime) -> datetime:
+def to_local(meeting: Meeting, instant: datetime) -> datetime:
     return instant.astimezone(ZoneInfo(meeting.time_zone))
 
 

@@ -9,24 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sandbox.calendar import recurrence, uids
-from sandbox.state import Account, Answer, Calendar, Copy, Deviation, Guest, Meeting, Provider, State
+from sandbox.calendar import provider_ids, recurrence
+from sandbox.state import Account, Calendar, Copy, Deviation, Guest, Meeting, Provider, ResponseStatus, State
 
 T = TypeVar("T")
 
 
-class UnknownError(LookupError):
+class NotFoundError(LookupError):
     """No such account, calendar, meeting or occurrence."""
 
 
-class UnfitError(ValueError):
+class InvalidChangeError(ValueError):
     """Cannot be done to this meeting."""
 
 
 def account_of(state: State, email: str) -> Account:
     account = state.accounts.get(email.casefold())
     if account is None:
-        raise UnknownError("no such account")
+        raise NotFoundError("no such account")
     return account
 
 
@@ -34,12 +34,12 @@ def calendar_of(account: Account, calendar_id: str | None) -> Calendar:
     for calendar in account.calendars:
         if calendar.id == calendar_id or (calendar_id in (None, "primary") and calendar.primary):
             return calendar
-    raise UnknownError("no such calendar")
+    raise NotFoundError("no such calendar")
 
 
 def meeting_of(state: State, key: str) -> Meeting:
     if key not in state.meetings:
-        raise UnknownError("no such event")
+        raise NotFoundError("no such event")
     return state.meetings[key]
 
 
@@ -49,13 +49,14 @@ def create(state: State, now: datetime, account: Account, calendar: Calendar, fi
     own = {"organizer_email": account.email, "organizer_name": account.name}
     if not calendar.primary:  # a secondary calendar is its events' organiser
         own = {"organizer_email": calendar.id, "organizer_name": calendar.name}
-    google_id = uids.new_google_id()
+    google_id = provider_ids.new_google_id()
     meeting = Meeting(
         **{
             **own,
             **fields,
-            "key": uids.new_key("mtg"),
-            "uid": fields.get("uid") or (f"{google_id}@google.com" if origin is Provider.GOOGLE else uids.new_goid()),
+            "key": provider_ids.new_key("mtg"),
+            "uid": fields.get("uid")
+            or (f"{google_id}@google.com" if origin is Provider.GOOGLE else provider_ids.new_goid()),
             "origin": origin,
             "created": now,
             "updated": now,
@@ -106,18 +107,18 @@ def deviate(state: State, now: datetime, meeting: Meeting, original_start: datet
 
 
 def deviation_at(meeting: Meeting, original_start: datetime) -> Deviation:
-    """What is recorded of this occurrence; a blank where nothing is. Raises `UnknownError` where there is none."""
+    """What is recorded of this occurrence; a blank where nothing is. Raises `NotFoundError` where there is none."""
     known = meeting.deviations.get(_deviation_key(original_start))
     if known is not None:
         return known
     series = (meeting.recurrence, meeting.start, meeting.time_zone)
     if not meeting.recurrence or not recurrence.is_original_start(*series, original_start):
-        raise UnknownError("the series has no occurrence at that start")
+        raise NotFoundError("the series has no occurrence at that start")
     return Deviation(original_start=original_start)
 
 
 def answer(
-    state: State, now: datetime, meeting: Meeting, email: str, given: Answer, original_start: datetime | None
+    state: State, now: datetime, meeting: Meeting, email: str, given: ResponseStatus, original_start: datetime | None
 ) -> None:
     """A guest's answer, to the whole meeting or to one occurrence."""
     if email == meeting.organizer_email and not _invites(meeting.guests, email):
@@ -144,8 +145,8 @@ def split(
     stamp = original_start.strftime("%Y%m%dT%H%M%S")
     base = meeting.uid.partition("@")[0]
     update = {
-        "key": uids.new_key("mtg"),
-        "uid": f"{base}_R{stamp}@google.com" if meeting.origin is Provider.GOOGLE else uids.new_goid(),
+        "key": provider_ids.new_key("mtg"),
+        "uid": f"{base}_R{stamp}@google.com" if meeting.origin is Provider.GOOGLE else provider_ids.new_goid(),
         "start": start,
         "end": start + length,
         "deviations": {},
@@ -234,14 +235,14 @@ def _put_copy(
 ) -> Copy:
     shared = meeting.uid.removesuffix("@google.com") if meeting.uid.endswith("@google.com") else None
     on_calendar = {copy.google_id for copy in state.copies.values() if copy.calendar == calendar}
-    wanted = google_id or shared or uids.imported_google_id(meeting.uid)
+    wanted = google_id or shared or provider_ids.imported_google_id(meeting.uid)
     copy = Copy(
-        key=uids.new_key("cpy"),
+        key=provider_ids.new_key("cpy"),
         meeting=meeting.key,
         account=account.email,
         calendar=calendar,
-        google_id=uids.new_google_id() if wanted in on_calendar else wanted,
-        graph_key=uids.new_graph_key(),
+        google_id=provider_ids.new_google_id() if wanted in on_calendar else wanted,
+        graph_key=provider_ids.new_graph_key(),
         owned=owned,
         change=state.change,
     )
@@ -265,9 +266,9 @@ def _invites(guests: list[Guest], email: str) -> bool:
     return any(guest.email.casefold() == email.casefold() for guest in guests)
 
 
-def _answered(guests: list[Guest], email: str, given: Answer) -> list[Guest]:
+def _answered(guests: list[Guest], email: str, given: ResponseStatus) -> list[Guest]:
     if not _invites(guests, email):
-        raise UnknownError("not a guest of this meeting")
+        raise NotFoundError("not a guest of this meeting")
     return [
         guest.model_copy(update={"answer": given}) if guest.email.casefold() == email.casefold() else guest
         for guest in guests

@@ -10,9 +10,9 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.calendar import meetings
-from sandbox.calendar.seed import new_account
-from sandbox.control.bodies import Email, Line, ZoneName
-from sandbox.control.documents import account_document
+from sandbox.calendar.sample_data import new_account
+from sandbox.control.event_bodies import Email, Line, ZoneName
+from sandbox.control.responses import account_document
 from sandbox.login import grants
 from sandbox.running import CurrentSandbox
 from sandbox.state import Calendar, Provider

@@ -10,19 +10,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sandbox.calendar import meetings
 from sandbox.calendar.instances import MAX_OCCURRENCES
-from sandbox.control.bodies import (
+from sandbox.control.event_bodies import (
     Email,
     EventChange,
     Line,
     NewEvent,
     SeriesChange,
     changed_fields,
+    changed_series_fields,
     new_meeting_fields,
-    series_fields,
 )
-from sandbox.control.documents import agenda, event_document
+from sandbox.control.responses import agenda, event_document
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Answer, Meeting
+from sandbox.state import Meeting, ResponseStatus
 
 router = APIRouter(prefix="/control", tags=["Control: events"])
 
@@ -35,7 +35,7 @@ class GuestAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     email: Email
-    answer: Answer
+    answer: ResponseStatus
     original_start: AwareDatetime | None = None
 
 
@@ -89,7 +89,7 @@ async def change_event(
     """Edit a meeting or a whole series; with `original_start` one occurrence only."""
     meeting = meetings.meeting_of(sandbox.state, key)
     if original_start is None:
-        meetings.change(sandbox.state, sandbox.now(), meeting, series_fields(body, meeting, sandbox.now()))
+        meetings.change(sandbox.state, sandbox.now(), meeting, changed_series_fields(body, meeting, sandbox.now()))
     else:
         _change_occurrence(sandbox, meeting, original_start, EventChange(**_occurrence_part(body)))
     return event_document(sandbox.state, meetings.meeting_of(sandbox.state, key))
@@ -166,7 +166,7 @@ def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
     given = body.model_dump(exclude_unset=True)
     foreign = sorted(set(given) - set(EventChange.model_fields))
     if foreign:
-        raise meetings.UnfitError(f"one occurrence cannot change: {', '.join(foreign)}")
+        raise meetings.InvalidChangeError(f"one occurrence cannot change: {', '.join(foreign)}")
     return given
 
 

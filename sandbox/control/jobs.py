@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sandbox.backend import jobs
 from sandbox.backend.api import advance_jobs
-from sandbox.backend.deliveries import announce
-from sandbox.backend.pump import pump_once
-from sandbox.calendar.meetings import UnknownError
-from sandbox.control.documents import account_document, agenda
+from sandbox.backend.background import run_background_round
+from sandbox.backend.webhooks import announce
+from sandbox.calendar.meetings import NotFoundError
+from sandbox.control.responses import account_document, agenda
 from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import Delivery, FailureCode, Job
 
@@ -38,7 +38,7 @@ async def list_jobs(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
 async def advance_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Take the next step now."""
     job = _job(sandbox, job_id)
-    announce(sandbox.state, job, jobs.step_now(job, sandbox.now()))
+    announce(sandbox.state, job, jobs.advance(job, sandbox.now()))
     sandbox.wake.set()
     return _job_document(job)
 
@@ -62,7 +62,7 @@ async def settle(sandbox: CurrentSandbox, http: Request) -> None:
     """Answers once every step that is due was made and every report that is due was sent once."""
     client = http.app.state.http
     assert isinstance(client, httpx.AsyncClient)  # noqa: S101 - create_app has put it there
-    await pump_once(sandbox, client)
+    await run_background_round(sandbox, client)
 
 
 @router.get("/overview")
@@ -112,5 +112,5 @@ def _title(sandbox: Sandbox, job: Job) -> str | None:
 
 def _job(sandbox: Sandbox, job_id: str) -> Job:
     if job_id not in sandbox.state.jobs:
-        raise UnknownError("no such job")
+        raise NotFoundError("no such job")
     return sandbox.state.jobs[job_id]

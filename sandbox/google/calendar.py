@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar.instances import Instance, copies_on, expanded, occurrence_at, occurrence_from, whole
-from sandbox.calendar.meetings import UnknownError, calendar_of
+from sandbox.calendar.instances import Instance, build_occurrence, copies_on, expand, find_occurrence, whole_meeting
+from sandbox.calendar.meetings import NotFoundError, calendar_of
 from sandbox.google import errors
-from sandbox.google.events import google_event, google_event_id, google_stamp
+from sandbox.google.events import google_event, google_event_id, google_timestamp
+from sandbox.google.field_masks import FieldsError, apply_fields, parse_fields
 from sandbox.google.listing import ListQuery, Page, list_page
-from sandbox.google.partial_response import FieldsError, apply_mask, parse_fields
-from sandbox.login.bearers import Bearer, BearerFault, read_bearer
+from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.running import CurrentSandbox
 from sandbox.state import Calendar, Copy, Provider, State
 
@@ -36,7 +36,7 @@ _DEFAULT_PAGE, _MAX_PAGE = 250, 2500
 
 def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
     bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.GOOGLE, sandbox.now())
-    if isinstance(bearer, BearerFault):
+    if isinstance(bearer, BearerProblem):
         raise errors.unauthenticated()
     return bearer
 
@@ -99,7 +99,7 @@ async def list_instances(
         raise errors.not_found()
     deleted = _flag(http, "showDeleted")
     low, high = _instant(http, "timeMin"), _instant(http, "timeMax")
-    found = [each for each in expanded(sandbox.state, [master.copy], low, high) if deleted or not each.cancelled]
+    found = [each for each in expand(sandbox.state, [master.copy], low, high) if deleted or not each.cancelled]
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
     end = offset + _page_size(http, _DEFAULT_PAGE, _MAX_PAGE)
     zone = _zone(http, calendar)
@@ -148,7 +148,7 @@ def _find(state: State, bearer: Bearer, calendar: Calendar, event_id: str) -> In
     """By id: a meeting, a series, or an occurrence by series id and original start. Cancelled ones are found too."""
     for copy in copies_on(state, bearer.account.email, calendar.id):
         if copy.google_id == event_id and copy.occurrences is None:
-            return whole(state, copy)
+            return whole_meeting(state, copy)
         if event_id.startswith(copy.google_id + "_") and (instance := _occurrence(state, copy, event_id)):
             return instance
     raise errors.not_found()
@@ -157,11 +157,11 @@ def _find(state: State, bearer: Bearer, calendar: Calendar, event_id: str) -> In
 def _occurrence(state: State, copy: Copy, event_id: str) -> Instance | None:
     meeting = state.meetings[copy.meeting]
     for deviation in meeting.deviations.values():
-        instance = occurrence_from(meeting, copy, deviation.original_start)
+        instance = build_occurrence(meeting, copy, deviation.original_start)
         if google_event_id(instance) == event_id:
-            return occurrence_at(state, copy, deviation.original_start)
+            return find_occurrence(state, copy, deviation.original_start)
     instant = _suffix_instant(event_id.rpartition("_")[2], meeting.all_day, ZoneInfo(meeting.time_zone))
-    return occurrence_at(state, copy, instant) if instant else None
+    return find_occurrence(state, copy, instant) if instant else None
 
 
 def _suffix_instant(suffix: str, all_day: bool, zone: ZoneInfo) -> datetime | None:
@@ -181,7 +181,7 @@ def _listing(
         "etag": f'"p{state.change:016d}"',
         "summary": calendar.name,
         "description": "",
-        "updated": google_stamp(now),
+        "updated": google_timestamp(now),
         "timeZone": zone.key,
         "accessRole": calendar.access_role,
         "defaultReminders": [{"method": "popup", "minutes": 10}] if calendar.primary else [],
@@ -213,7 +213,7 @@ def _calendar_entry(calendar: Calendar) -> dict[str, Any]:
 def _answer(http: Request, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     fields = http.query_params.get("fields")
     try:
-        shown = apply_mask(parse_fields(fields), content) if fields else content
+        shown = apply_fields(parse_fields(fields), content) if fields else content
     except FieldsError as error:
         raise errors.bad_request("invalidParameter", f"Invalid field selection {fields}", "fields") from error
     return JSONResponse(shown, headers=headers)
@@ -227,7 +227,7 @@ def _need(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
 def _calendar(bearer: Bearer, calendar_id: str) -> Calendar:
     try:
         return calendar_of(bearer.account, calendar_id)
-    except UnknownError as error:
+    except NotFoundError as error:
         raise errors.not_found() from error
 
 

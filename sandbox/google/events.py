@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, local_date
-from sandbox.calendar.links import Placement, is_meet, place_link, with_link_text
-from sandbox.state import Answer, Calendar, Guest, Provider
+from sandbox.calendar import provider_ids
+from sandbox.calendar.instances import Instance, to_local
+from sandbox.calendar.join_links import Placement, is_google_meet, link_placement, with_link_text
+from sandbox.state import Calendar, Guest, Provider, ResponseStatus
 
 Json = dict[str, Any]
 
@@ -24,7 +24,7 @@ def google_event(
         return _skeleton(instance, zone)
     if calendar.access_role == "freeBusyReader":
         return _skeleton(instance, zone) | _times(instance, zone) | {"visibility": "private"}
-    link = place_link(instance.meeting_url, instance.meeting.link_place, instance.meeting.origin, Provider.GOOGLE)
+    link = link_placement(instance.meeting_url, instance.meeting.link_place, instance.meeting.origin, Provider.GOOGLE)
     event = _skeleton(instance, zone) | _times(instance, zone) | _about(instance, calendar, link)
     return event | _conference(instance, link) | _people(instance, calendar, max_attendees)
 
@@ -35,11 +35,11 @@ def google_event_id(instance: Instance) -> str:
     return _instance_id(instance, instance.original_start)
 
 
-def google_stamp(instant: datetime) -> str:
+def google_timestamp(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
-def zoned(instant: datetime, zone: ZoneInfo) -> str:
+def to_rfc3339(instant: datetime, zone: ZoneInfo) -> str:
     """RFC 3339, with Z for UTC as Google writes it."""
     text = instant.astimezone(zone).isoformat(timespec="seconds")
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
@@ -81,16 +81,16 @@ def _times(instance: Instance, zone: ZoneInfo) -> Json:
 
 def _moment(instance: Instance, instant: datetime, zone: ZoneInfo) -> Json:
     if instance.meeting.all_day:
-        return {"date": local_date(instance.meeting, instant).strftime("%Y-%m-%d")}
-    return {"dateTime": zoned(instant, zone), "timeZone": instance.meeting.time_zone}
+        return {"date": to_local(instance.meeting, instant).strftime("%Y-%m-%d")}
+    return {"dateTime": to_rfc3339(instant, zone), "timeZone": instance.meeting.time_zone}
 
 
 def _about(instance: Instance, calendar: Calendar, link: Placement) -> Json:
     meeting = instance.meeting
     event: Json = {
         "htmlLink": f"https://www.google.com/calendar/event?eid={google_event_id(instance)}",
-        "created": google_stamp(meeting.created).rpartition(".")[0] + ".000Z",
-        "updated": google_stamp(instance.updated),
+        "created": google_timestamp(meeting.created).rpartition(".")[0] + ".000Z",
+        "updated": google_timestamp(instance.updated),
         "summary": instance.title,
         "creator": _person(meeting.organizer_email, meeting.organizer_name, calendar),
         "organizer": _person(meeting.organizer_email, meeting.organizer_name, calendar),
@@ -111,7 +111,7 @@ def _about(instance: Instance, calendar: Calendar, link: Placement) -> Json:
 def _conference(instance: Instance, link: Placement) -> Json:
     if link.conference is None:
         return {}
-    native = is_meet(link.conference)
+    native = is_google_meet(link.conference)
     request = {
         "requestId": instance.meeting.key,
         "conferenceSolutionKey": {"type": "hangoutsMeet" if native else "addOn"},
@@ -155,7 +155,7 @@ def _with_organizer(instance: Instance) -> list[Guest]:
     guests = instance.guests
     if not guests or any(guest.email == email for guest in guests) or email.endswith("calendar.google.com"):
         return guests
-    return [Guest(email=email, name=instance.meeting.organizer_name, answer=Answer.ACCEPTED), *guests]
+    return [Guest(email=email, name=instance.meeting.organizer_name, answer=ResponseStatus.ACCEPTED), *guests]
 
 
 def _attendee(instance: Instance, guest: Guest, calendar: Calendar) -> Json:
@@ -177,5 +177,5 @@ def _person(email: str, name: str, calendar: Calendar) -> Json:
 
 
 def _instance_id(instance: Instance, original_start: datetime) -> str:
-    local = local_date(instance.meeting, original_start).date()
-    return uids.google_instance_id(instance.copy.google_id, original_start, instance.meeting.all_day, local)
+    local = to_local(instance.meeting, original_start).date()
+    return provider_ids.google_instance_id(instance.copy.google_id, original_start, instance.meeting.all_day, local)

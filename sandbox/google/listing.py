@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.calendar.instances import Instance, copies_on, occurrence_at, occurrences, whole
+from sandbox.calendar.instances import Instance, copies_on, find_occurrence, occurrences, whole_meeting
 from sandbox.google.errors import bad_request, full_sync_required
 from sandbox.state import Calendar, Copy, State
 
@@ -80,7 +80,7 @@ def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | Non
 
 def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
     """One copy's part of a full listing."""
-    base = whole(state, copy)
+    base = whole_meeting(state, copy)
     if not base.meeting.recurrence:
         if base.overlaps(query.time_min, query.time_max) and (query.show_deleted or not base.cancelled):
             yield base
@@ -103,7 +103,7 @@ def _series(state: State, copy: Copy, query: ListQuery, master: Instance) -> Ite
 def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> Iterator[Instance]:
     """What changed after ``since``, wherever it lies in time, deletions included."""
     for copy in copies:
-        base = whole(state, copy)
+        base = whole_meeting(state, copy)
         wholly = max(base.meeting.change, copy.change) > since
         deviations = [d for d in base.meeting.deviations.values() if d.change > since]
         if base.meeting.recurrence and query.single_events:
@@ -125,7 +125,7 @@ def _changed_occurrences(state: State, copy: Copy, only: list[datetime] | None) 
 
 def _at(state: State, copy: Copy, starts: list[datetime]) -> Iterator[Instance]:
     for start in starts:
-        instance = occurrence_at(state, copy, start)
+        instance = find_occurrence(state, copy, start)
         if instance is not None:
             yield instance
 

@@ -121,7 +121,7 @@ def _allow(
 ) -> Response:
     first = grants.grant_of(sandbox.state, account, request.client_id) is None
     offline = login.gives_refresh(request, first)
-    code = grants.consent_to(sandbox.state, sandbox.now(), account, request, scopes, offline)
+    code = grants.record_consent(sandbox.state, sandbox.now(), account, request, scopes, offline)
     extra = {"scope": " ".join(scopes)} if login.provider is Provider.GOOGLE else {}
     return _back(request, {"code": code, **extra})
 

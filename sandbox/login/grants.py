@@ -55,7 +55,7 @@ class AuthorizationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Redeemed:
+class RedeemedCode:
     grant: Grant
     scopes: list[str]
     nonce: str | None
@@ -69,7 +69,7 @@ def grant_of(state: State, account: Account, client_id: str) -> Grant | None:
     return None
 
 
-def consent_to(
+def record_consent(
     state: State, now: datetime, account: Account, request: AuthorizationRequest, scopes: Iterable[str], offline: bool
 ) -> str:
     """Record the consent and return a fresh authorization code. ``offline``: a refresh token goes with it."""
@@ -95,7 +95,7 @@ def consent_to(
 
 def redeem_code(
     state: State, now: datetime, code: str, client_id: str, redirect_uri: str, verifier: str | None
-) -> Redeemed:
+) -> RedeemedCode:
     """Use up a code. Raises `TokenRefusedError`. A wrong verifier uses it up too."""
     record = state.codes.get(code)
     if record is None:
@@ -113,7 +113,7 @@ def redeem_code(
     grant = state.grants.get(record.grant)
     if grant is None:
         raise TokenRefusedError(Refusal.GRANT_GONE)
-    return Redeemed(grant, record.scopes, record.nonce, record.offline)
+    return RedeemedCode(grant, record.scopes, record.nonce, record.offline)
 
 
 def issue_access_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:

@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, copies_on, expanded, occurrence_at, whole
-from sandbox.login.bearers import Bearer, BearerFault, read_bearer
+from sandbox.calendar import provider_ids
+from sandbox.calendar.instances import Instance, copies_on, expand, find_occurrence, whole_meeting
+from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors
-from sandbox.microsoft.events import Wishes, graph_event
+from sandbox.microsoft.events import Preferences, graph_event
 from sandbox.running import CurrentSandbox, Sandbox, base_url
 from sandbox.state import Account, Calendar, Copy, Provider
 
@@ -32,9 +32,9 @@ _USER_SCOPES = frozenset({"User.Read", "User.ReadWrite", "User.Read.All"})
 _NOT_BASIC = ("body", "bodyPreview", "attachments", "extensions")
 _DEFAULT_PAGE, _MAX_PAGE = 10, 1000
 _FAULT_TEXTS = {
-    BearerFault.MISSING: "Access token is empty.",
-    BearerFault.UNKNOWN: "IDX14100: JWT is not well formed, there are no dots (.).",
-    BearerFault.EXPIRED: "Lifetime validation failed, the token is expired.",
+    BearerProblem.MISSING: "Access token is empty.",
+    BearerProblem.UNKNOWN: "IDX14100: JWT is not well formed, there are no dots (.).",
+    BearerProblem.EXPIRED: "Lifetime validation failed, the token is expired.",
 }
 _WINDOWS_ZONES = {
     "UTC": "UTC",
@@ -55,7 +55,7 @@ _WINDOWS_ZONES = {
 
 def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
     bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.MICROSOFT, sandbox.now())
-    if isinstance(bearer, BearerFault):
+    if isinstance(bearer, BearerProblem):
         raise errors.unauthenticated(_FAULT_TEXTS[bearer])
     return bearer
 
@@ -108,12 +108,12 @@ async def calendar_view(
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
     _refuse_unserved(http)
     copies = copies_on(sandbox.state, bearer.account.email, calendar.id)
-    found = _ordered(http, [each for each in expanded(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
-    wishes = _wishes(http)
+    found = _ordered(http, [each for each in expand(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
+    preferences = _preferences(http)
     page = _paged(
-        http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, wishes)
+        http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
     )
-    return JSONResponse(page, headers=_applied(wishes))
+    return JSONResponse(page, headers=_applied(preferences))
 
 
 @router.get("/me/events/{event_id}")
@@ -124,11 +124,11 @@ async def get_event(
 ) -> Response:
     _need_calendar(bearer)
     calendars = bearer.account.calendars if calendar_id is None else [_calendar(bearer.account, calendar_id)]
-    wishes = _wishes(http)
+    preferences = _preferences(http)
     instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
     event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
-    event |= _shown(http, sandbox, bearer, instance, calendar, wishes)
-    return JSONResponse(event, headers=_applied(wishes))
+    event |= _shown(http, sandbox, bearer, instance, calendar, preferences)
+    return JSONResponse(event, headers=_applied(preferences))
 
 
 @router.get("/me/events/{event_id}/instances")
@@ -138,10 +138,12 @@ async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sa
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
     low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
-    found = [each for each in expanded(sandbox.state, [master.copy], low, high) if _is_there(sandbox, each)]
-    wishes = _wishes(http)
-    page = _paged(http, sandbox, "instances", found, lambda each: _shown(http, sandbox, bearer, each, calendar, wishes))
-    return JSONResponse(page, headers=_applied(wishes))
+    found = [each for each in expand(sandbox.state, [master.copy], low, high) if _is_there(sandbox, each)]
+    preferences = _preferences(http)
+    page = _paged(
+        http, sandbox, "instances", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
+    )
+    return JSONResponse(page, headers=_applied(preferences))
 
 
 def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
@@ -154,9 +156,9 @@ def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
 
 
 def _shown(
-    http: Request, sandbox: Sandbox, bearer: Bearer, instance: Instance, calendar: Calendar, wishes: Wishes
+    http: Request, sandbox: Sandbox, bearer: Bearer, instance: Instance, calendar: Calendar, preferences: Preferences
 ) -> dict[str, Any]:
-    event = graph_event(instance, calendar, wishes, sandbox.state.behaviour)
+    event = graph_event(instance, calendar, preferences, sandbox.state.behaviour)
     if _short_scopes(bearer) & _CALENDAR_SCOPES == {_BASIC_SCOPE}:
         event = {name: value for name, value in event.items() if name not in _NOT_BASIC}
     return _selected(http, event, ("@odata.etag", "id"))
@@ -165,10 +167,10 @@ def _shown(
 def _find(
     sandbox: Sandbox, account: Account, calendars: Iterable[Calendar], event_id: str
 ) -> tuple[Instance, Calendar]:
-    key = uids.graph_event_key(event_id)
+    key = provider_ids.graph_event_key(event_id)
     if key is None:
         raise errors.bad_request("ErrorInvalidIdMalformed", "Id is malformed.")
-    instant = uids.graph_event_instant(event_id)
+    instant = provider_ids.graph_event_instant(event_id)
     for calendar in calendars:
         for copy in copies_on(sandbox.state, account.email, calendar.id):
             if copy.graph_key != key.hex():
@@ -181,9 +183,9 @@ def _find(
 
 def _instance(sandbox: Sandbox, copy: Copy, instant: int | None) -> Instance | None:
     if instant is None:
-        return whole(sandbox.state, copy) if copy.occurrences is None else None
+        return whole_meeting(sandbox.state, copy) if copy.occurrences is None else None
     try:
-        return occurrence_at(sandbox.state, copy, datetime.fromtimestamp(instant, UTC))
+        return find_occurrence(sandbox.state, copy, datetime.fromtimestamp(instant, UTC))
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -191,7 +193,7 @@ def _instance(sandbox: Sandbox, copy: Copy, instant: int | None) -> Instance | N
 def _names(event_id: str, instance: Instance) -> bool:
     """An id that changes with the calendar names only what stands there now; ids are case-sensitive."""
     parts = (instance.copy.graph_key, instance.copy.calendar, instance.original_start)
-    return event_id in {uids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
+    return event_id in {provider_ids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
 
 
 def _ordered(http: Request, found: list[Instance]) -> list[Instance]:
@@ -227,7 +229,7 @@ def _paged(http: Request, sandbox: Sandbox, context: str, found: list[Any], show
 def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
     writable = calendar.access_role in ("owner", "writer")
     return {
-        "id": uids.graph_calendar_id(calendar.id),
+        "id": provider_ids.graph_calendar_id(calendar.id),
         "name": calendar.name,
         "color": "auto",
         "hexColor": "",
@@ -246,7 +248,7 @@ def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
 
 def _calendar(account: Account, calendar_id: str | None) -> Calendar:
     for calendar in account.calendars:
-        if calendar.primary if calendar_id is None else uids.graph_calendar_id(calendar.id) == calendar_id:
+        if calendar.primary if calendar_id is None else provider_ids.graph_calendar_id(calendar.id) == calendar_id:
             return calendar
     raise errors.not_found()
 
@@ -279,7 +281,7 @@ def _refuse_unserved(http: Request) -> None:
         raise errors.GraphError(501, "NotImplemented", f"The sandbox does not serve {', '.join(unserved)}.")
 
 
-def _wishes(http: Request) -> Wishes:
+def _preferences(http: Request) -> Preferences:
     preferences = ",".join(http.headers.getlist("prefer"))
     named = re.search(r'outlook\.timezone\s*=\s*"([^"]*)"', preferences, re.IGNORECASE)
     zone_name = named[1] if named else "UTC"
@@ -292,12 +294,12 @@ def _wishes(http: Request) -> Wishes:
         raise errors.bad_request("TimeZoneNotSupportedException", message) from error
     immutable = re.search(r'IdType\s*=\s*"?ImmutableId"?', preferences, re.IGNORECASE) is not None
     text = re.search(r'outlook\.body-content-type\s*=\s*"text"', preferences, re.IGNORECASE) is not None
-    return Wishes(zone, zone_name, immutable, text)
+    return Preferences(zone, zone_name, immutable, text)
 
 
-def _applied(wishes: Wishes) -> dict[str, str]:
-    immutable = ', IdType="ImmutableId"' if wishes.immutable_ids else ""
-    return {"Preference-Applied": f'outlook.timezone="{wishes.zone_name}"{immutable}'}
+def _applied(preferences: Preferences) -> dict[str, str]:
+    immutable = ', IdType="ImmutableId"' if preferences.immutable_ids else ""
+    return {"Preference-Applied": f'outlook.timezone="{preferences.zone_name}"{immutable}'}
 
 
 def _selected(http: Request, item: dict[str, Any], always: tuple[str, ...]) -> dict[str, Any]:

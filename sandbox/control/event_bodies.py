@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from sandbox.calendar.links import LinkPlatform, plausible_link
-from sandbox.state import Account, Answer, Calendar, Guest, LinkPlace, Meeting, Provider
+from sandbox.calendar.join_links import LinkPlatform, made_up_link
+from sandbox.state import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
 
 
 def _known_zone(name: str) -> str:
@@ -39,7 +39,7 @@ class GuestBody(_Body):
 
     email: Email
     name: Line | None = None
-    answer: Answer = Answer.NEEDS_ACTION
+    answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
     resource: bool = False
     optional: bool = False
 
@@ -79,7 +79,7 @@ class SeriesChange(EventChange):
     recurrence: Annotated[list[Line], Field(max_length=50)] | None = Field(
         default=None, description="Lines such as `RRULE:FREQ=WEEKLY;BYDAY=MO`, `EXDATE:20260105T090000Z`."
     )
-    link_place: LinkPlace | None = None
+    link_place: LinkPosition | None = None
     link_pending: bool | None = None
     visibility: Line | None = Field(default=None, pattern="^(default|public|private|confidential)$")
     free: bool | None = None
@@ -98,11 +98,11 @@ class NewEvent(SeriesChange):
     calendar_id: Line | None = None
     uid: Line | None = None
     organizer: OrganizerBody | None = None
-    answer: Answer = Answer.NEEDS_ACTION
+    answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
     listed: bool = True
 
 
-class BadEventError(ValueError):
+class InvalidEventError(ValueError):
     """The body cannot become a meeting."""
 
 
@@ -114,7 +114,7 @@ def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now
         now + timedelta(minutes=body.starts_in_minutes) if body.starts_in_minutes is not None else None
     )
     if start is None:
-        raise BadEventError("start or starts_in_minutes is needed")
+        raise InvalidEventError("start or starts_in_minutes is needed")
     end = body.end or start + timedelta(minutes=body.duration_minutes or 30)
     fields |= _checked_times(start, end, all_day=bool(body.all_day), zone=fields["time_zone"])
     fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees or []]
@@ -131,7 +131,7 @@ def changed_fields(body: EventChange, start: datetime, end: datetime, now: datet
     return fields | _changed_times(body, start, end, now)
 
 
-def series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
+def changed_series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
     fields = changed_fields(body, meeting.start, meeting.end, now)
     all_day = meeting.all_day if body.all_day is None else body.all_day
     if all_day:
@@ -149,7 +149,7 @@ def _plain_fields(body: EventChange) -> dict[str, Any]:
 
 def _link_fields(body: EventChange) -> dict[str, Any]:
     if body.platform is not None:
-        return {"meeting_url": body.meeting_url or plausible_link(body.platform)}
+        return {"meeting_url": body.meeting_url or made_up_link(body.platform)}
     return {"meeting_url": body.meeting_url or None} if "meeting_url" in body.model_fields_set else {}
 
 
@@ -187,7 +187,7 @@ def _checked_times(start: datetime, end: datetime, *, all_day: bool, zone: str) 
         end = local_end.replace(hour=0, minute=0, second=0)
         end = end if end > start else start + timedelta(days=1)
     if end < start:
-        raise BadEventError("the event ends before it starts")
+        raise InvalidEventError("the event ends before it starts")
     return {"start": _whole_second(start), "end": _whole_second(end)}
 
 

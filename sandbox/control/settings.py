@@ -11,11 +11,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sandbox import clock
 from sandbox.backend.api import advance_jobs
-from sandbox.calendar.links import LinkPlatform, plausible_link
+from sandbox.calendar.join_links import LinkPlatform, made_up_link
 from sandbox.faults import ActiveFault, FaultRule
 from sandbox.request_log import LoggedRequest, count_requests
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Behaviour, Consent, JobPace
+from sandbox.state import Behaviour, ConsentSettings, JobPace
 
 router = APIRouter(prefix="/control", tags=["Control: the sandbox"])
 
@@ -69,12 +69,12 @@ async def move_clock(body: ClockChange, sandbox: CurrentSandbox) -> ClockReading
 
 
 @router.get("/consent")
-async def get_consent(sandbox: CurrentSandbox) -> Consent:
+async def get_consent(sandbox: CurrentSandbox) -> ConsentSettings:
     return sandbox.state.consent
 
 
 @router.post("/consent")
-async def set_consent(body: Consent, sandbox: CurrentSandbox) -> Consent:
+async def set_consent(body: ConsentSettings, sandbox: CurrentSandbox) -> ConsentSettings:
     """`{"mode": "auto"}` answers authorization requests without a page; the body replaces all settings."""
     sandbox.state.consent = body
     return body
@@ -93,12 +93,12 @@ async def set_behaviour(body: Behaviour, sandbox: CurrentSandbox) -> Behaviour:
 
 
 @router.get("/backend/pace")
-async def get_pace(sandbox: CurrentSandbox) -> JobPace:
+async def get_job_pace(sandbox: CurrentSandbox) -> JobPace:
     return sandbox.state.pace
 
 
 @router.post("/backend/pace")
-async def set_pace(body: JobPace, sandbox: CurrentSandbox) -> JobPace:
+async def set_job_pace(body: JobPace, sandbox: CurrentSandbox) -> JobPace:
     """How long jobs stay in each state, in seconds of the sandbox's clock."""
     sandbox.state.pace = body
     return body
@@ -152,7 +152,7 @@ async def clear_requests(sandbox: CurrentSandbox) -> None:
 @router.get("/links/{platform}")
 async def make_link(platform: LinkPlatform) -> dict[str, str]:
     """A plausible join link which leads nowhere."""
-    return {"platform": platform.value, "url": plausible_link(platform)}
+    return {"platform": platform.value, "url": made_up_link(platform)}
 
 
 @router.post("/reset", status_code=204)

@@ -29,13 +29,13 @@ def parse_fields(text: str) -> Mask:
     return mask
 
 
-def apply_mask(mask: Mask, value: Any) -> Any:
+def apply_fields(mask: Mask, value: Any) -> Any:
     if not mask or "*" in mask:
         return value
     if isinstance(value, list):
-        return [apply_mask(mask, item) for item in value]
+        return [apply_fields(mask, item) for item in value]
     if isinstance(value, dict):
-        return {name: apply_mask(mask[name], inner) for name, inner in value.items() if name in mask}
+        return {name: apply_fields(mask[name], inner) for name, inner in value.items() if name in mask}
     return value
 
 

@@ -9,26 +9,26 @@ import logging
 import httpx
 
 from sandbox.backend.api import advance_jobs
-from sandbox.backend.deliveries import deliver_due
+from sandbox.backend.webhooks import deliver_due
 from sandbox.running import Sandbox
 
 _TICK_SECONDS = 0.2
 _log = logging.getLogger("sandbox")
 
 
-async def pump(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def run_background(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """Runs until cancelled."""
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(sandbox.wake.wait(), _TICK_SECONDS)
         sandbox.wake.clear()
         try:
-            await pump_once(sandbox, client)
+            await run_background_round(sandbox, client)
         except Exception:  # a full disk, say: told, and tried again with the next round
             _log.exception("the background round failed")
 
 
-async def pump_once(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def run_background_round(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """One round. Rounds never overlap, so that no report is sent twice."""
     async with sandbox.delivering:
         moved = advance_jobs(sandbox, sandbox.now())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, copies_on, expanded, whole
+from sandbox.calendar import provider_ids
+from sandbox.calendar.instances import Instance, copies_on, expand, whole_meeting
 from sandbox.google.events import google_event_id
 from sandbox.microsoft.events import graph_ical_uid
 from sandbox.state import Account, Copy, Deviation, Meeting, Provider, State
@@ -49,7 +49,7 @@ def account_document(state: State, account: Account) -> dict[str, Any]:
         "calendars": [
             {
                 "id": calendar.id,
-                "graph_id": uids.graph_calendar_id(calendar.id),
+                "graph_id": provider_ids.graph_calendar_id(calendar.id),
                 "name": calendar.name,
                 "primary": calendar.primary,
                 "time_zone": calendar.time_zone,
@@ -65,7 +65,7 @@ def agenda(state: State, account: Account, now: datetime) -> list[dict[str, Any]
     copies = [copy for calendar in account.calendars for copy in copies_on(state, account.email, calendar.id)]
     found = [
         each
-        for each in expanded(state, copies, now - _BACK, now + _AHEAD)
+        for each in expand(state, copies, now - _BACK, now + _AHEAD)
         if not each.copy.removed and not each.copy.uninvited
     ]
     found.sort(key=lambda each: (each.start, each.title))
@@ -93,7 +93,7 @@ def _agenda_entry(account: Account, instance: Instance) -> dict[str, Any]:
 
 def _copy_document(state: State, copy: Copy) -> dict[str, Any]:
     account = state.accounts[copy.account]
-    instance = whole(state, copy)
+    instance = whole_meeting(state, copy)
     document: dict[str, Any] = {
         "account": copy.account,
         "calendar_id": copy.calendar,
@@ -103,7 +103,7 @@ def _copy_document(state: State, copy: Copy) -> dict[str, Any]:
     if account.provider is Provider.GOOGLE:
         return document | {"event_id": google_event_id(instance), "ical_uid": instance.meeting.uid}
     changing, immutable = (
-        uids.graph_event_id(copy.graph_key, copy.calendar, None, immutable=fixed) for fixed in (False, True)
+        provider_ids.graph_event_id(copy.graph_key, copy.calendar, None, immutable=fixed) for fixed in (False, True)
     )
     ical_uid = graph_ical_uid(instance, state.behaviour)
     return document | {"event_id": changing, "immutable_id": immutable, "ical_uid": ical_uid}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sandbox.backend.jobs import TERMINAL, job_document, stamp
-from sandbox.state import Attempt, Delivery, DeliveryState, Job, JobStatus, JobStep, State
+from sandbox.state import Delivery, DeliveryAttempt, DeliveryState, Job, JobStatus, JobStep, State
 
 if TYPE_CHECKING:
     from sandbox.running import Sandbox
@@ -57,7 +57,7 @@ async def deliver_due(sandbox: Sandbox, client: httpx.AsyncClient) -> int:
 async def _deliver_in_order(sandbox: Sandbox, client: httpx.AsyncClient, batch: list[Delivery]) -> None:
     for delivery in batch:
         status, error = await _send(sandbox, client, delivery)
-        delivery.attempts.append(Attempt(at=sandbox.now(), status=status, error=error))
+        delivery.attempts.append(DeliveryAttempt(at=sandbox.now(), status=status, error=error))
         if status is not None and 200 <= status < 300:
             delivery.state = DeliveryState.DELIVERED
         elif len(delivery.attempts) > len(sandbox.config.retry_seconds):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
-from sandbox.state import LinkPlace, Provider
+from sandbox.state import LinkPosition, Provider
 
 
 class LinkPlatform(StrEnum):
@@ -21,7 +21,7 @@ class LinkPlatform(StrEnum):
     WEBEX = "webex"
 
 
-def plausible_link(platform: LinkPlatform) -> str:
+def made_up_link(platform: LinkPlatform) -> str:
     """A link of the right shape which leads nowhere."""
     match platform:
         case LinkPlatform.GOOGLE_MEET:
@@ -48,15 +48,15 @@ class Placement:
     body: str | None = None
 
 
-def place_link(url: str | None, place: LinkPlace, origin: Provider, viewer: Provider) -> Placement:
+def link_placement(url: str | None, place: LinkPosition, origin: Provider, viewer: Provider) -> Placement:
     """``origin`` made the meeting. A structured conference is lost between providers: guests get it as text."""
     if url is None:
         return Placement()
-    if place is LinkPlace.LOCATION:
+    if place is LinkPosition.LOCATION:
         return Placement(location=url)
-    if place is LinkPlace.DESCRIPTION:
+    if place is LinkPosition.DESCRIPTION:
         return Placement(body=url)
-    if place is LinkPlace.AUTO and not _has_native_conference(url, origin):
+    if place is LinkPosition.AUTO and not _has_native_conference(url, origin):
         return Placement(location=url)
     if viewer is origin:
         return Placement(conference=url, location="Microsoft Teams Meeting" if _is_teams(url) else None)
@@ -67,12 +67,12 @@ def with_link_text(description: str, body: str | None) -> str:
     return "\n\n".join(part for part in (description, body) if part)
 
 
-def as_html(text: str) -> str:
+def to_html(text: str) -> str:
     """The body as Outlook stores it: escaped, addresses made anchors."""
     return "<br>\r\n".join(" ".join(_anchor(word) for word in line.split(" ")) for line in text.split("\n"))
 
 
-def is_meet(url: str) -> bool:
+def is_google_meet(url: str) -> bool:
     return urlsplit(url).hostname == "meet.google.com"
 
 
@@ -81,7 +81,7 @@ def _is_teams(url: str) -> bool:
 
 
 def _has_native_conference(url: str, origin: Provider) -> bool:
-    return is_meet(url) if origin is Provider.GOOGLE else _is_teams(url)
+    return is_google_meet(url) if origin is Provider.GOOGLE else _is_teams(url)
 
 
 def _anchor(word: str) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sandbox.state import Account, Provider, State
 
 
-class BearerFault(StrEnum):
+class BearerProblem(StrEnum):
     MISSING = "missing"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
@@ -21,21 +21,21 @@ class Bearer:
     scopes: frozenset[str]
 
 
-def read_bearer(state: State, header: str | None, provider: Provider, now: datetime) -> Bearer | BearerFault:
+def read_bearer(state: State, header: str | None, provider: Provider, now: datetime) -> Bearer | BearerProblem:
     kind, _, token = (header or "").partition(" ")
     if kind.lower() != "bearer" or not token:
-        return BearerFault.MISSING
+        return BearerProblem.MISSING
     record = state.access_tokens.get(token.strip())
     grant = state.grants.get(record.grant) if record else None
     account = state.accounts.get(grant.account) if grant else None
     if record is None or account is None or account.provider is not provider:
-        return BearerFault.UNKNOWN
+        return BearerProblem.UNKNOWN
     if record.expires_at <= now:
-        return BearerFault.EXPIRED
+        return BearerProblem.EXPIRED
     return Bearer(account, frozenset(record.scopes))
 
 
-def account_behind(state: State, header: str | None) -> str | None:
+def account_of_token(state: State, header: str | None) -> str | None:
     """For the request log and for faults: the account of a known token, expired or not."""
     record = state.access_tokens.get((header or "").partition(" ")[2].strip())
     grant = state.grants.get(record.grant) if record else None
