@@ -7,16 +7,12 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from sandbox.google import errors as google_errors
 from sandbox.microsoft import errors as microsoft_errors
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class FaultMoment(StrEnum):
@@ -26,7 +22,7 @@ class FaultMoment(StrEnum):
     AFTER = "after"
 
 
-class FaultMatch(_Strict):
+class FaultMatch(BaseModel, extra="forbid"):
     """All that is given must fit. ``account`` is the address whose access token the request carries."""
 
     method: Annotated[str, StringConstraints(to_upper=True, max_length=10)] | None = None
@@ -45,7 +41,7 @@ class FaultMatch(_Strict):
         return value
 
 
-class FaultAction(_Strict):
+class FaultAction(BaseModel, extra="forbid"):
     """With ``status``: an answer with ``body``, or ``html``, or the provider's own error shape made from ``reason``.
     ``drop``: the connection ends without an answer. ``truncate``: the answer breaks off half-way.
     ``empty_page``: a listing's page comes back empty but with a next page. ``delay_ms`` is real time."""
@@ -61,7 +57,7 @@ class FaultAction(_Strict):
     empty_page: bool = False
 
 
-class FaultRule(_Strict):
+class FaultRule(BaseModel, extra="forbid"):
     match: FaultMatch = FaultMatch()
     times: int | None = Field(default=None, ge=1, description="How often it acts; null: until cleared.")
     skip: int = Field(default=0, ge=0, description="So many matching requests pass before it acts.")

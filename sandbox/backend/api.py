@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from sandbox.backend import jobs
+from sandbox.backend.records import Job, JobStatus, JobStep
 from sandbox.backend.webhooks import announce
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Job, JobStatus, JobStep
 
 
 def _http_address(text: str) -> str:
@@ -27,16 +27,12 @@ def _http_address(text: str) -> str:
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
-class JobWebhooks(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class JobWebhooks(BaseModel, extra="forbid"):
     onStatusChange: HttpAddress | None = None  # noqa: N815 - the names of the wire
     onFinalize: HttpAddress | None = None  # noqa: N815
 
 
-class JobRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class JobRequest(BaseModel, extra="forbid"):
     externalId: str = Field(min_length=1, max_length=200)  # noqa: N815
     meetingUrl: HttpAddress  # noqa: N815
     joinAt: AwareDatetime  # noqa: N815

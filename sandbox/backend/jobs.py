@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.state import FailureCode, Job, JobPace, JobStatus, JobStep
+from sandbox.backend.records import FailureCode, Job, JobPace, JobStatus, JobStep
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 _NEXT = {

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sandbox.backend.jobs import TERMINAL, job_document, stamp
-from sandbox.state import Delivery, DeliveryAttempt, DeliveryState, Job, JobStatus, JobStep, State
+from sandbox.backend.records import Delivery, DeliveryAttempt, DeliveryState, Job, JobStatus, JobStep
+from sandbox.state import State
 
 if TYPE_CHECKING:
     from sandbox.running import Sandbox

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from sandbox.calendar.records import CalendarCopy, Deviation, Guest, Meeting
 from sandbox.calendar.recurrence import is_original_start, original_starts_between
-from sandbox.state import Copy, Deviation, Guest, Meeting, State
+from sandbox.state import State
 
 # About what the real Google expands an endless weekly series to.
 MAX_OCCURRENCES = 730
@@ -19,7 +20,7 @@ class Instance:
     """A single meeting, a series master (``is_master``), or one occurrence (``original_start`` set)."""
 
     meeting: Meeting
-    copy: Copy
+    copy: CalendarCopy
     start: datetime
     end: datetime
     original_start: datetime | None = None
@@ -77,17 +78,17 @@ class Instance:
         return (low is None or self.end > low) and (high is None or self.start < high)
 
 
-def copies_on(state: State, account: str, calendar: str) -> list[Copy]:
+def copies_on(state: State, account: str, calendar: str) -> list[CalendarCopy]:
     return [copy for copy in state.copies.values() if copy.account == account and copy.calendar == calendar]
 
 
-def whole_meeting(state: State, copy: Copy) -> Instance:
+def whole_meeting(state: State, copy: CalendarCopy) -> Instance:
     """The single meeting, or the series master."""
     meeting = state.meetings[copy.meeting]
     return Instance(meeting, copy, meeting.start, meeting.end)
 
 
-def occurrences(state: State, copy: Copy, low: datetime | None, high: datetime | None) -> list[Instance]:
+def occurrences(state: State, copy: CalendarCopy, low: datetime | None, high: datetime | None) -> list[Instance]:
     """All occurrences of a series that overlap the window, cancelled ones included, in order of start."""
     meeting = state.meetings[copy.meeting]
     deviating = [build_occurrence(meeting, copy, d.original_start) for d in meeting.deviations.values()]
@@ -96,7 +97,7 @@ def occurrences(state: State, copy: Copy, low: datetime | None, high: datetime |
     return sorted(visible, key=lambda each: each.start)
 
 
-def find_occurrence(state: State, copy: Copy, original_start: datetime) -> Instance | None:
+def find_occurrence(state: State, copy: CalendarCopy, original_start: datetime) -> Instance | None:
     meeting = state.meetings[copy.meeting]
     if not meeting.recurrence:
         return None
@@ -108,14 +109,16 @@ def find_occurrence(state: State, copy: Copy, original_start: datetime) -> Insta
     return instance if _is_shown(copy, instance) else None
 
 
-def build_occurrence(meeting: Meeting, copy: Copy, original_start: datetime) -> Instance:
+def build_occurrence(meeting: Meeting, copy: CalendarCopy, original_start: datetime) -> Instance:
     deviation = meeting.deviations.get(original_start.strftime("%Y%m%dT%H%M%SZ"))
     start = (deviation and deviation.start) or original_start
     end = (deviation and deviation.end) or start + _length(meeting, start)
     return Instance(meeting, copy, start, end, original_start, deviation)
 
 
-def expand(state: State, copies: Iterable[Copy], low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+def expand(
+    state: State, copies: Iterable[CalendarCopy], low: datetime | None, high: datetime | None
+) -> Iterator[Instance]:
     """Singles and occurrences of all copies in the window, cancelled ones included."""
     for copy in copies:
         if state.meetings[copy.meeting].recurrence:
@@ -130,7 +133,7 @@ def to_local(meeting: Meeting, instant: datetime) -> datetime:
     return instant.astimezone(ZoneInfo(meeting.time_zone))
 
 
-def _regular(meeting: Meeting, copy: Copy, low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+def _regular(meeting: Meeting, copy: CalendarCopy, low: datetime | None, high: datetime | None) -> Iterator[Instance]:
     earliest = low - (meeting.end - meeting.start) - timedelta(hours=2) if low else None
     starts = original_starts_between(
         meeting.recurrence, meeting.start, meeting.time_zone, earliest, high, MAX_OCCURRENCES
@@ -149,7 +152,7 @@ def _length(meeting: Meeting, start: datetime) -> timedelta:
     return (start.astimezone(zone) + days).astimezone(UTC) - start
 
 
-def _is_shown(copy: Copy, instance: Instance) -> bool:
+def _is_shown(copy: CalendarCopy, instance: Instance) -> bool:
     return copy.occurrences is None or instance.original_start in copy.occurrences
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
-from sandbox.state import LinkPosition, Provider
+from sandbox.calendar.records import LinkPosition, Provider
 
 
 class LinkPlatform(StrEnum):

@@ -10,7 +10,17 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sandbox.calendar import provider_ids, recurrence
-from sandbox.state import Account, Calendar, Copy, Deviation, Guest, Meeting, Provider, ResponseStatus, State
+from sandbox.calendar.records import (
+    Account,
+    Calendar,
+    CalendarCopy,
+    Deviation,
+    Guest,
+    Meeting,
+    Provider,
+    ResponseStatus,
+)
+from sandbox.state import State
 
 T = TypeVar("T")
 
@@ -232,11 +242,11 @@ def _follow(state: State, meeting: Meeting, account: Account) -> None:
 
 def _put_copy(
     state: State, meeting: Meeting, account: Account, calendar: str, *, owned: bool, google_id: str | None
-) -> Copy:
+) -> CalendarCopy:
     shared = meeting.uid.removesuffix("@google.com") if meeting.uid.endswith("@google.com") else None
     on_calendar = {copy.google_id for copy in state.copies.values() if copy.calendar == calendar}
     wanted = google_id or shared or provider_ids.imported_google_id(meeting.uid)
-    copy = Copy(
+    copy = CalendarCopy(
         key=provider_ids.new_key("cpy"),
         meeting=meeting.key,
         account=account.email,

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sandbox import clock
 from sandbox.calendar import meetings, provider_ids
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
-from sandbox.state import Account, Calendar, Guest, Provider, ResponseStatus, State
+from sandbox.calendar.records import Account, Calendar, Guest, Provider, ResponseStatus
+from sandbox.state import State
 
 
 def new_account(email: str, name: str, provider: Provider, time_zone: str = "UTC") -> Account:

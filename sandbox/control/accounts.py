@@ -7,31 +7,27 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sandbox.calendar import meetings
+from sandbox.calendar.records import Calendar, Provider
 from sandbox.calendar.sample_data import new_account
 from sandbox.control.event_bodies import Email, Line, ZoneName
 from sandbox.control.responses import account_document
 from sandbox.login import grants
 from sandbox.running import CurrentSandbox
-from sandbox.state import Calendar, Provider
 
 router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
 
 
-class NewAccount(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NewAccount(BaseModel, extra="forbid"):
     email: Email
     provider: Provider
     name: Line | None = None
     time_zone: ZoneName = "UTC"
 
 
-class NewCalendar(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NewCalendar(BaseModel, extra="forbid"):
     name: Line = Field(min_length=1)
     time_zone: ZoneName = "UTC"
     access_role: str = Field(default="owner", pattern="^(freeBusyReader|reader|writer|owner)$")

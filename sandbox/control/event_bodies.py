@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
 
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
-from sandbox.state import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
+from sandbox.calendar.records import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
 
 
 def _known_zone(name: str) -> str:
@@ -30,11 +30,7 @@ ZoneName = Annotated[str, AfterValidator(_known_zone)]
 Minutes = Annotated[float, Field(ge=-525_600, le=525_600)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class GuestBody(_Body):
+class GuestBody(BaseModel, extra="forbid"):
     """An address alone stands for a guest who has not answered."""
 
     email: Email
@@ -47,7 +43,7 @@ class GuestBody(_Body):
 Guests = Annotated[list[Annotated[GuestBody, BeforeValidator(_guest_from_address)]], Field(max_length=500)]
 
 
-class OrganizerBody(_Body):
+class OrganizerBody(BaseModel, extra="forbid"):
     """Somebody else organises: usually a person without an account here. `provider` decides the shape of the UID."""
 
     email: Email
@@ -55,7 +51,7 @@ class OrganizerBody(_Body):
     provider: Provider = Provider.GOOGLE
 
 
-class EventChange(_Body):
+class EventChange(BaseModel, extra="forbid"):
     """Only what is given changes. `shift_minutes` moves start and end; `platform` makes up a fresh link."""
 
     title: Line | None = None

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from sandbox.calendar import meetings
 from sandbox.calendar.instances import MAX_OCCURRENCES
+from sandbox.calendar.records import Meeting, ResponseStatus
 from sandbox.control.event_bodies import (
     Email,
     EventChange,
@@ -22,7 +23,6 @@ from sandbox.control.event_bodies import (
 )
 from sandbox.control.responses import agenda, event_document
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Meeting, ResponseStatus
 
 router = APIRouter(prefix="/control", tags=["Control: events"])
 
@@ -31,9 +31,7 @@ OriginalStart = Annotated[
 ]
 
 
-class GuestAnswer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class GuestAnswer(BaseModel, extra="forbid"):
     email: Email
     answer: ResponseStatus
     original_start: AwareDatetime | None = None
@@ -43,9 +41,7 @@ class Split(SeriesChange):
     original_start: AwareDatetime
 
 
-class Move(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Move(BaseModel, extra="forbid"):
     email: Email
     calendar_id: Line
 

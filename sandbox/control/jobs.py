@@ -6,25 +6,23 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sandbox.backend import jobs
 from sandbox.backend.api import advance_jobs
 from sandbox.backend.background import run_background_round
+from sandbox.backend.records import Delivery, FailureCode, Job
 from sandbox.backend.webhooks import announce
 from sandbox.calendar.meetings import NotFoundError
 from sandbox.control.responses import account_document, agenda
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Delivery, FailureCode, Job
 
 router = APIRouter(prefix="/control", tags=["Control: bot backend"])
 
 _SHOWN_JOBS, _SHOWN_DELIVERIES = 50, 30
 
 
-class Failure(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Failure(BaseModel, extra="forbid"):
     failure_code: FailureCode = FailureCode.INTERNAL_ERROR
 
 

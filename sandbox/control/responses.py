@@ -7,9 +7,10 @@ from typing import Any
 
 from sandbox.calendar import provider_ids
 from sandbox.calendar.instances import Instance, copies_on, expand, whole_meeting
+from sandbox.calendar.records import Account, CalendarCopy, Deviation, Meeting, Provider
 from sandbox.google.events import google_event_id
 from sandbox.microsoft.events import graph_ical_uid
-from sandbox.state import Account, Copy, Deviation, Meeting, Provider, State
+from sandbox.state import State
 
 _AHEAD, _BACK, _MOST = timedelta(days=7), timedelta(hours=12), 40
 
@@ -91,7 +92,7 @@ def _agenda_entry(account: Account, instance: Instance) -> dict[str, Any]:
     }
 
 
-def _copy_document(state: State, copy: Copy) -> dict[str, Any]:
+def _copy_document(state: State, copy: CalendarCopy) -> dict[str, Any]:
     account = state.accounts[copy.account]
     instance = whole_meeting(state, copy)
     document: dict[str, Any] = {

@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from sandbox import clock
 from sandbox.backend.api import advance_jobs
+from sandbox.backend.records import JobPace
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
 from sandbox.faults import ActiveFault, FaultRule
+from sandbox.login.records import ConsentSettings
 from sandbox.request_log import LoggedRequest, count_requests
 from sandbox.running import CurrentSandbox, Sandbox
-from sandbox.state import Behaviour, ConsentSettings, JobPace
+from sandbox.state import ProviderBehaviour
 
 router = APIRouter(prefix="/control", tags=["Control: the sandbox"])
 
@@ -28,10 +30,8 @@ class ClockReading(BaseModel):
     offset_seconds: float
 
 
-class ClockChange(BaseModel):
+class ClockChange(BaseModel, extra="forbid"):
     """Done in this order: `frozen`, then `set`, `offset_seconds`, `advance_seconds`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     frozen: bool | None = None
     set: AwareDatetime | None = None
@@ -39,9 +39,7 @@ class ClockChange(BaseModel):
     advance_seconds: float | None = Field(default=None, ge=-_TEN_YEARS, le=_TEN_YEARS)
 
 
-class Reset(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Reset(BaseModel, extra="forbid"):
     seed: bool = True
 
 
@@ -81,12 +79,12 @@ async def set_consent(body: ConsentSettings, sandbox: CurrentSandbox) -> Consent
 
 
 @router.get("/behaviour")
-async def get_behaviour(sandbox: CurrentSandbox) -> Behaviour:
+async def get_behaviour(sandbox: CurrentSandbox) -> ProviderBehaviour:
     return sandbox.state.behaviour
 
 
 @router.post("/behaviour")
-async def set_behaviour(body: Behaviour, sandbox: CurrentSandbox) -> Behaviour:
+async def set_behaviour(body: ProviderBehaviour, sandbox: CurrentSandbox) -> ProviderBehaviour:
     """Where the real providers are seen to differ: choose. The body replaces all settings."""
     sandbox.state.behaviour = body
     return body

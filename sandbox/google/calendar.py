@@ -14,13 +14,14 @@ from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar.instances import Instance, build_occurrence, copies_on, expand, find_occurrence, whole_meeting
 from sandbox.calendar.meetings import NotFoundError, calendar_of
+from sandbox.calendar.records import Calendar, CalendarCopy, Provider
 from sandbox.google import errors
 from sandbox.google.events import google_event, google_event_id, google_timestamp
 from sandbox.google.field_masks import FieldsError, apply_fields, parse_fields
 from sandbox.google.listing import ListQuery, Page, list_page
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.running import CurrentSandbox
-from sandbox.state import Calendar, Copy, Provider, State
+from sandbox.state import State
 
 router = APIRouter(prefix="/google/calendar/v3", tags=["Google Calendar"])
 
@@ -154,7 +155,7 @@ def _find(state: State, bearer: Bearer, calendar: Calendar, event_id: str) -> In
     raise errors.not_found()
 
 
-def _occurrence(state: State, copy: Copy, event_id: str) -> Instance | None:
+def _occurrence(state: State, copy: CalendarCopy, event_id: str) -> Instance | None:
     meeting = state.meetings[copy.meeting]
     for deviation in meeting.deviations.values():
         instance = build_occurrence(meeting, copy, deviation.original_start)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sandbox.calendar import provider_ids
 from sandbox.calendar.instances import Instance, to_local
 from sandbox.calendar.join_links import Placement, is_google_meet, link_placement, with_link_text
-from sandbox.state import Calendar, Guest, Provider, ResponseStatus
+from sandbox.calendar.records import Calendar, Guest, Provider, ResponseStatus
 
 Json = dict[str, Any]
 

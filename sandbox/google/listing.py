@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.calendar.instances import Instance, copies_on, find_occurrence, occurrences, whole_meeting
+from sandbox.calendar.records import Calendar, CalendarCopy
 from sandbox.google.errors import bad_request, full_sync_required
-from sandbox.state import Calendar, Copy, State
+from sandbox.state import State
 
 _EARLIEST = 0
 
@@ -67,7 +68,7 @@ def list_page(state: State, account: str, calendar: Calendar, query: ListQuery, 
     return Page(items, None, _sync_token(calendar, query, taken_at), since is not None)
 
 
-def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | None) -> list[Instance]:
+def _listed(state: State, copies: list[CalendarCopy], query: ListQuery, since: int | None) -> list[Instance]:
     if since is not None:
         return [each for each in _changed(state, copies, query, since) if _wanted(each, query)]
     shown = [each for copy in copies for each in _shown(state, copy, query) if _wanted(each, query)]
@@ -78,7 +79,7 @@ def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | Non
     return shown
 
 
-def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
+def _shown(state: State, copy: CalendarCopy, query: ListQuery) -> Iterator[Instance]:
     """One copy's part of a full listing."""
     base = whole_meeting(state, copy)
     if not base.meeting.recurrence:
@@ -92,7 +93,7 @@ def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
         yield from _series(state, copy, query, base)
 
 
-def _series(state: State, copy: Copy, query: ListQuery, master: Instance) -> Iterator[Instance]:
+def _series(state: State, copy: CalendarCopy, query: ListQuery, master: Instance) -> Iterator[Instance]:
     """A series and its deviations; cancelled ones are told even without showDeleted, as long as the series lives."""
     in_window = occurrences(state, copy, query.time_min, query.time_max)
     if in_window and copy.occurrences is None:
@@ -100,7 +101,7 @@ def _series(state: State, copy: Copy, query: ListQuery, master: Instance) -> Ite
     yield from (each for each in in_window if each.deviation is not None)
 
 
-def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> Iterator[Instance]:
+def _changed(state: State, copies: list[CalendarCopy], query: ListQuery, since: int) -> Iterator[Instance]:
     """What changed after ``since``, wherever it lies in time, deletions included."""
     for copy in copies:
         base = whole_meeting(state, copy)
@@ -115,7 +116,7 @@ def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> 
             yield from _at(state, copy, [d.original_start for d in deviations])
 
 
-def _changed_occurrences(state: State, copy: Copy, only: list[datetime] | None) -> Iterator[Instance]:
+def _changed_occurrences(state: State, copy: CalendarCopy, only: list[datetime] | None) -> Iterator[Instance]:
     """A touched series brings all its occurrences, not clipped to the window of the first listing."""
     if only is None:
         yield from occurrences(state, copy, None, None)
@@ -123,7 +124,7 @@ def _changed_occurrences(state: State, copy: Copy, only: list[datetime] | None) 
         yield from _at(state, copy, only)
 
 
-def _at(state: State, copy: Copy, starts: list[datetime]) -> Iterator[Instance]:
+def _at(state: State, copy: CalendarCopy, starts: list[datetime]) -> Iterator[Instance]:
     for start in starts:
         instance = find_occurrence(state, copy, start)
         if instance is not None:

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
 from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
 from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
+from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
-from sandbox.state import Grant, Provider
 
 router = APIRouter(prefix="/google", tags=["Google login"])
 

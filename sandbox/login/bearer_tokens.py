@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sandbox.state import Account, Provider, State
+from sandbox.calendar.records import Account, Provider
+from sandbox.state import State
 
 
 class BearerProblem(StrEnum):

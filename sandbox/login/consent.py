@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
+from sandbox.calendar.records import Account, Provider
 from sandbox.login import grants
 from sandbox.login.grants import AuthorizationRequest
+from sandbox.login.records import ConsentMode
 from sandbox.pages import render
 from sandbox.running import Sandbox
-from sandbox.state import Account, ConsentMode, Provider
 
 IDENTITY_SCOPES = frozenset({"openid", "email", "profile", "offline_access"})
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sandbox.state import AccessToken, Account, Code, Grant, RefreshToken, State
+from sandbox.calendar.records import Account
+from sandbox.login.records import AccessToken, AuthorizationCode, Grant, RefreshToken
+from sandbox.state import State
 
 CODE_LIFETIME = timedelta(minutes=5)
 ACCESS_LIFETIME = timedelta(seconds=3600)
@@ -80,7 +82,7 @@ def record_consent(
         state.grants[grant.id] = grant
     grant.scopes = list(dict.fromkeys([*grant.scopes, *granted]))
     code = f"4/0A{secrets.token_urlsafe(48)}"
-    state.codes[code] = Code(
+    state.codes[code] = AuthorizationCode(
         grant=grant.id,
         client_id=request.client_id,
         redirect_uri=request.redirect_uri,

@@ -10,8 +10,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from sandbox.calendar.records import Account
 from sandbox.login.grants import ACCESS_LIFETIME
-from sandbox.state import Account
 
 GOOGLE_ISSUER = "https://accounts.google.com"
 

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from sandbox.calendar import provider_ids
 from sandbox.calendar.instances import Instance, to_local
 from sandbox.calendar.join_links import link_placement, to_html, with_link_text
-from sandbox.state import Behaviour, Calendar, GraphUid, Guest, Provider, ResponseStatus
+from sandbox.calendar.records import Calendar, Guest, Provider, ResponseStatus
+from sandbox.state import GraphUid, ProviderBehaviour
 
 Json = dict[str, Any]
 
@@ -36,7 +37,7 @@ class Preferences:
     text_body: bool
 
 
-def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences, behaviour: Behaviour) -> Json:
+def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
     change_key = base64.b64encode(instance.change.to_bytes(12, "big")).decode()
     return (
         {
@@ -62,7 +63,7 @@ def graph_id(instance: Instance, preferences: Preferences) -> str:
     )
 
 
-def graph_ical_uid(instance: Instance, behaviour: Behaviour) -> str | None:
+def graph_ical_uid(instance: Instance, behaviour: ProviderBehaviour) -> str | None:
     """A GOID; for an occurrence with its date inside, or as the series has it, or null: see `GraphUid`."""
     if behaviour.graph_ical_uid is GraphUid.NULL:
         return None
@@ -105,7 +106,7 @@ def _moment(instance: Instance, instant: datetime, preferences: Preferences) -> 
     return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": preferences.zone_name}
 
 
-def _identity(instance: Instance, preferences: Preferences, behaviour: Behaviour) -> Json:
+def _identity(instance: Instance, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
     master = Instance(instance.meeting, instance.copy, instance.meeting.start, instance.meeting.end)
     of_series = instance.original_start is not None and instance.copy.occurrences is None
     return {

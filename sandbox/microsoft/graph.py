@@ -18,11 +18,11 @@ from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar import provider_ids
 from sandbox.calendar.instances import Instance, copies_on, expand, find_occurrence, whole_meeting
+from sandbox.calendar.records import Account, Calendar, CalendarCopy, Provider
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors
 from sandbox.microsoft.events import Preferences, graph_event
 from sandbox.running import CurrentSandbox, Sandbox, base_url
-from sandbox.state import Account, Calendar, Copy, Provider
 
 router = APIRouter(prefix="/microsoft/v1.0", tags=["Microsoft Graph"])
 
@@ -181,7 +181,7 @@ def _find(
     raise errors.not_found()
 
 
-def _instance(sandbox: Sandbox, copy: Copy, instant: int | None) -> Instance | None:
+def _instance(sandbox: Sandbox, copy: CalendarCopy, instant: int | None) -> Instance | None:
     if instant is None:
         return whole_meeting(sandbox.state, copy) if copy.occurrences is None else None
     try:

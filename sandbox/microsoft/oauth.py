@@ -9,12 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
 from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
 from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
+from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
-from sandbox.state import Grant, Provider
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
