@@ -24,7 +24,7 @@ from sandbox.google import calendar as google_calendar
 from sandbox.google import errors as google_errors
 from sandbox.google import oauth as google_oauth
 from sandbox.google.errors import GoogleError
-from sandbox.login.consent import AuthorizeError
+from sandbox.login.authorization_requests import AuthorizationPageError
 from sandbox.microsoft import errors as microsoft_errors
 from sandbox.microsoft import graph
 from sandbox.microsoft import oauth as microsoft_oauth
@@ -51,7 +51,7 @@ def create_app(config: SandboxConfig) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)
     app.add_exception_handler(GraphError, microsoft_errors.respond)
-    app.add_exception_handler(AuthorizeError, pages.authorize_error)
+    app.add_exception_handler(AuthorizationPageError, pages.show_authorization_error)
     for unfit, status in (
         (NotFoundError, 404),
         (InvalidChangeError, 422),

@@ -1,4 +1,4 @@
-"""Whose access token a request carries."""
+"""Access tokens in the Authorization header of a request (RFC 6750 section 2.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sandbox.state import State
 
 
 class BearerProblem(StrEnum):
+    """Why the access token of a request is not accepted."""
+
     MISSING = "missing"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
@@ -18,11 +20,17 @@ class BearerProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
+    """The account that a valid access token stands for, and the token's scopes."""
+
     account: Account
     scopes: frozenset[str]
 
 
 def read_bearer(state: State, header: str | None, provider: Provider, now: datetime) -> Bearer | BearerProblem:
+    """Return whom an Authorization header stands for, or why it is not accepted.
+
+    A token of the other provider is unknown here.
+    """
     kind, _, token = (header or "").partition(" ")
     if kind.lower() != "bearer" or not token:
         return BearerProblem.MISSING
@@ -37,7 +45,7 @@ def read_bearer(state: State, header: str | None, provider: Provider, now: datet
 
 
 def account_of_token(state: State, header: str | None) -> str | None:
-    """For the request log and for faults: the account of a known token, expired or not."""
+    """Return the account of a known token, expired or not: for the request log and fault rules."""
     record = state.access_tokens.get((header or "").partition(" ")[2].strip())
     grant = state.grants.get(record.grant) if record else None
     return grant.account if grant else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,8 @@ from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
-from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
+from sandbox.login.authorization_requests import AuthorizationRequest, redirect_with_error
+from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
 from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
@@ -20,10 +22,31 @@ from sandbox.running import CurrentSandbox, Sandbox, base_url
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
-_LOGIN = consent.Login(
+
+
+def _problem(request: AuthorizationRequest, query: Mapping[str, str]) -> str | None:
+    if query.get("response_type") != "code":
+        return "AADSTS900144: only response_type=code is served here."
+    if query.get("response_mode", "query") != "query":
+        return "AADSTS70007: only response_mode=query is served here."
+    if not request.scopes:
+        return "AADSTS900144: The request body must contain the following parameter: 'scope'."
+    if request.challenge and query.get("code_challenge_method") != "S256":
+        return "AADSTS501491: code_challenge_method must be S256."
+    return None
+
+
+def _refusal(request: AuthorizationRequest, query: Mapping[str, str]) -> Response | None:
+    problem = _problem(request, query)
+    return redirect_with_error(request, "invalid_request", {"error_description": problem}) if problem else None
+
+
+_LOGIN = consent.ProviderLogin(
     provider=Provider.MICROSOFT,
+    unknown_client=(400, "AADSTS700016", "Application was not found in the directory."),
+    refusal=_refusal,
     granular=False,
-    gives_refresh=lambda request, first: "offline_access" in request.scopes,
+    gives_refresh_token=lambda request, first: "offline_access" in request.scopes,
     cancel_extra={
         "error_description": "AADSTS65004: User declined to consent to access the app.",
         "error_subcode": "cancel",
@@ -48,22 +71,19 @@ _REFUSALS = {
 
 @router.get("/oauth2/v2.0/authorize")
 async def authorize(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
-    request = _checked(sandbox, dict(http.query_params))
-    return consent.begin(sandbox, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+    """Ask the person for consent, on a page or automatically."""
+    return consent.begin(sandbox, _LOGIN, http)
 
 
 @router.post("/oauth2/v2.0/authorize", include_in_schema=False)
-async def authorize_answered(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
-    form = await http.form(max_files=0, max_fields=100)
-    http.scope["sandbox.carried"] = str(form.get("request", ""))
-    request = _checked(sandbox, consent.original_query(http.scope["sandbox.carried"]))
-    return (
-        await consent.answered(sandbox, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
-    )
+async def answer_consent_page(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Go on from a posted consent page."""
+    return await consent.proceed(sandbox, _LOGIN, http)
 
 
 @router.post("/oauth2/v2.0/token")
 async def token(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Exchange an authorization code or a refresh token for tokens."""
     form = await read_token_request(http)
     if form.client_id != sandbox.config.client_id:
         detail = "Application was not found in the directory."
@@ -83,11 +103,13 @@ async def token(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response
 
 @router.get("/discovery/v2.0/keys")
 async def keys(tenant: str) -> dict[str, Any]:
+    """Return the keys that sign ID tokens."""
     return key_set()
 
 
 @router.get("/v2.0/.well-known/openid-configuration")
 async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return the OpenID Connect discovery document; `common` names no single directory."""
     base = f"{base_url(sandbox, http)}/microsoft/{tenant}"
     templated = tenant in ("common", "organizations", "consumers")
     return {
@@ -102,40 +124,6 @@ async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> dict
     }
 
 
-def _checked(sandbox: Sandbox, query: dict[str, str]) -> AuthorizationRequest | Response:
-    if query.get("client_id") != sandbox.config.client_id:
-        raise consent.AuthorizeError(400, "AADSTS700016", "Application was not found in the directory.")
-    redirect_uri = consent.check_redirect_uri(sandbox, query.get("redirect_uri"))
-    scopes = tuple(dict.fromkeys(query.get("scope", "").split()))
-    request = AuthorizationRequest(
-        client_id=sandbox.config.client_id,
-        redirect_uri=redirect_uri,
-        scopes=scopes,
-        state=query.get("state"),
-        nonce=query.get("nonce"),
-        challenge=query.get("code_challenge"),
-        login_hint=query.get("login_hint"),
-        prompts=frozenset(query.get("prompt", "").split()),
-        offline="offline_access" in scopes,
-    )
-    problem = _problem(query, scopes)
-    if problem is not None:
-        return consent.error_redirect(request, "invalid_request", {"error_description": problem})
-    return request
-
-
-def _problem(query: dict[str, str], scopes: tuple[str, ...]) -> str | None:
-    if query.get("response_type") != "code":
-        return "AADSTS900144: only response_type=code is served here."
-    if query.get("response_mode", "query") != "query":
-        return "AADSTS70007: only response_mode=query is served here."
-    if not scopes:
-        return "AADSTS900144: The request body must contain the following parameter: 'scope'."
-    if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
-        return "AADSTS501491: code_challenge_method must be S256."
-    return None
-
-
 def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
     redeemed = grants.redeem_code(
         sandbox.state, sandbox.now(), form.code, form.client_id, form.redirect_uri, form.code_verifier
@@ -144,7 +132,7 @@ def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
 
 
 def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
-    """A new refresh token every time; the old one stays valid, as with the real one."""
+    """A new refresh token comes every time, and the old one stays valid (v2-oauth2-auth-code-flow#refresh-the-access-token)."""
     grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
@@ -170,7 +158,7 @@ def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None
 
 
 def _shown(sandbox: Sandbox, scope: str) -> str:
-    """Entra has been seen to answer with short names and with full addresses; `Behaviour` chooses."""
+    """Microsoft has been seen to answer with short names and with full addresses; `ProviderBehaviour` chooses."""
     full = sandbox.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
     return GRAPH_SCOPE_PREFIX + scope if full else scope
 
