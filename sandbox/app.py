@@ -15,8 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from sandbox import pages
 from sandbox.backend import api as backend_api
 from sandbox.backend.background import run_background
-from sandbox.calendar.meetings import InvalidChangeError, NotFoundError
-from sandbox.calendar.recurrence import RecurrenceError
+from sandbox.calendar.errors import InvalidChangeError, NotFoundError, RecurrenceError
 from sandbox.config import SandboxConfig
 from sandbox.control import accounts, events, jobs, settings
 from sandbox.control.event_bodies import InvalidEventError

@@ -78,10 +78,6 @@ class Instance:
         return (low is None or self.end > low) and (high is None or self.start < high)
 
 
-def copies_on(state: State, account: str, calendar: str) -> list[CalendarCopy]:
-    return [copy for copy in state.copies.values() if copy.account == account and copy.calendar == calendar]
-
-
 def whole_meeting(state: State, copy: CalendarCopy) -> Instance:
     """The single meeting, or the series master."""
     meeting = state.meetings[copy.meeting]

@@ -13,14 +13,12 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrule, rruleset, rrulestr
 
+from sandbox.calendar.errors import RecurrenceError
+
 _LINE = re.compile(r"(RRULE|EXDATE|RDATE)(;[^:]*)?:(.+)", re.ASCII)
 _STAMP = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
 _FREQUENCIES = ("FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")
 _MAX_LINES, _MAX_LINE = 50, 1000
-
-
-class RecurrenceError(ValueError):
-    pass
 
 
 def check_recurrence(lines: Sequence[str], start: datetime, time_zone: str) -> None:

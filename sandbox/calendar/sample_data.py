@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 from sandbox import clock
-from sandbox.calendar import meetings, provider_ids
+from sandbox.calendar import meetings
+from sandbox.calendar.accounts import new_account
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
-from sandbox.calendar.records import Account, Calendar, Guest, Provider, ResponseStatus
+from sandbox.calendar.records import Account, Guest, Provider, ResponseStatus
 from sandbox.state import State
-
-
-def new_account(email: str, name: str, provider: Provider, time_zone: str = "UTC") -> Account:
-    """A person with one calendar."""
-    email = email.casefold()
-    microsoft = provider is Provider.MICROSOFT
-    calendar = Calendar(id=email, name="Calendar" if microsoft else email, time_zone=time_zone, primary=True)
-    return Account(
-        email=email,
-        name=name,
-        provider=provider,
-        subject=str(uuid.uuid4()) if microsoft else provider_ids.new_google_subject(),
-        directory=provider_ids.directory_of(email) if microsoft else "",
-        calendars=[calendar],
-    )
 
 
 def add_sample_data(state: State) -> State:

@@ -9,9 +9,8 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
-from sandbox.calendar import meetings
+from sandbox.calendar.accounts import add_account, delete_account, find_account, find_calendar, new_account
 from sandbox.calendar.records import Calendar, Provider
-from sandbox.calendar.sample_data import new_account
 from sandbox.control.event_bodies import Email, Line, ZoneName
 from sandbox.control.responses import account_document
 from sandbox.login import grants
@@ -44,20 +43,19 @@ async def create_account(body: NewAccount, sandbox: CurrentSandbox) -> dict[str,
     if body.email in sandbox.state.accounts:
         raise HTTPException(409, "There is such an account already.")
     account = new_account(body.email, body.name or body.email.partition("@")[0].title(), body.provider, body.time_zone)
-    sandbox.state.accounts[account.email] = account
-    meetings.adopt_account(sandbox.state, sandbox.now(), account)
+    add_account(sandbox.state, sandbox.now(), account)
     return account_document(sandbox.state, account)
 
 
 @router.delete("/{email}", status_code=204)
-async def delete_account(email: str, sandbox: CurrentSandbox) -> None:
+async def remove_account(email: str, sandbox: CurrentSandbox) -> None:
     """With calendars, copies and grants."""
-    meetings.forget_account(sandbox.state, meetings.account_of(sandbox.state, email).email)
+    delete_account(sandbox.state, find_account(sandbox.state, email).email)
 
 
 @router.post("/{email}/calendars", status_code=201)
 async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox) -> dict[str, Any]:
-    account = meetings.account_of(sandbox.state, email)
+    account = find_account(sandbox.state, email)
     calendar_id = f"c_{secrets.token_hex(16)}@group.calendar.google.com"
     account.calendars.append(Calendar(id=calendar_id, **body.model_dump()))
     return account_document(sandbox.state, account)["calendars"][-1]  # type: ignore[no-any-return]
@@ -66,8 +64,8 @@ async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox
 @router.delete("/{email}/calendars/{calendar_id}", status_code=204)
 async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox) -> None:
     """The account no longer sees that calendar."""
-    account = meetings.account_of(sandbox.state, email)
-    calendar = meetings.calendar_of(account, calendar_id)
+    account = find_account(sandbox.state, email)
+    calendar = find_calendar(account, calendar_id)
     if calendar.primary:
         raise HTTPException(409, "The primary calendar stays.")
     account.calendars.remove(calendar)
@@ -76,14 +74,14 @@ async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox)
 @router.post("/{email}/revoke", status_code=204)
 async def revoke(email: str, sandbox: CurrentSandbox) -> None:
     """The person takes back every consent."""
-    account = meetings.account_of(sandbox.state, email)
+    account = find_account(sandbox.state, email)
     for grant in [grant for grant in sandbox.state.grants.values() if grant.account == account.email]:
         grants.revoke_grant(sandbox.state, grant.id)
 
 
 @router.post("/{email}/expire-access-tokens", status_code=204)
 async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
-    account = meetings.account_of(sandbox.state, email)
+    account = find_account(sandbox.state, email)
     owned = {grant.id for grant in sandbox.state.grants.values() if grant.account == account.email}
     for token in sandbox.state.access_tokens.values():
         if token.grant in owned:
@@ -93,5 +91,5 @@ async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
 @router.post("/{email}/expire-sync-tokens", status_code=204)
 async def expire_sync_tokens(email: str, sandbox: CurrentSandbox) -> None:
     """Every sync token given so far answers 410."""
-    for calendar in meetings.account_of(sandbox.state, email).calendars:
+    for calendar in find_account(sandbox.state, email).calendars:
         calendar.sync_epoch += 1

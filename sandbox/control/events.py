@@ -9,6 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from sandbox.calendar import meetings
+from sandbox.calendar.accounts import find_account, find_calendar
+from sandbox.calendar.errors import InvalidChangeError
 from sandbox.calendar.instances import MAX_OCCURRENCES
 from sandbox.calendar.records import Meeting, ResponseStatus
 from sandbox.control.event_bodies import (
@@ -49,7 +51,7 @@ class Move(BaseModel, extra="forbid"):
 @router.get("/accounts/{email}/events")
 async def show_agenda(email: str, sandbox: CurrentSandbox) -> list[dict[str, Any]]:
     """From half a day back to a week ahead."""
-    return agenda(sandbox.state, meetings.account_of(sandbox.state, email), sandbox.now())
+    return agenda(sandbox.state, find_account(sandbox.state, email), sandbox.now())
 
 
 @router.post("/accounts/{email}/events", status_code=201)
@@ -69,13 +71,13 @@ async def create_events(
 @router.delete("/accounts/{email}/events/{key}", status_code=204)
 async def take_off_calendar(email: str, key: str, sandbox: CurrentSandbox) -> None:
     """The account removes the meeting from its own calendar only."""
-    account = meetings.account_of(sandbox.state, email)
-    meetings.remove_copy(sandbox.state, meetings.meeting_of(sandbox.state, key), account)
+    account = find_account(sandbox.state, email)
+    meetings.remove_from_calendar(sandbox.state, meetings.find_meeting(sandbox.state, key), account)
 
 
 @router.get("/events/{key}")
 async def get_event(key: str, sandbox: CurrentSandbox) -> dict[str, Any]:
-    return event_document(sandbox.state, meetings.meeting_of(sandbox.state, key))
+    return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
 
 
 @router.patch("/events/{key}")
@@ -83,48 +85,48 @@ async def change_event(
     key: str, body: SeriesChange, sandbox: CurrentSandbox, original_start: OriginalStart = None
 ) -> dict[str, Any]:
     """Edit a meeting or a whole series; with `original_start` one occurrence only."""
-    meeting = meetings.meeting_of(sandbox.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
         meetings.change(sandbox.state, sandbox.now(), meeting, changed_series_fields(body, meeting, sandbox.now()))
     else:
         _change_occurrence(sandbox, meeting, original_start, EventChange(**_occurrence_part(body)))
-    return event_document(sandbox.state, meetings.meeting_of(sandbox.state, key))
+    return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
 
 
 @router.delete("/events/{key}")
 async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
     """The organiser cancels the meeting, or one occurrence."""
-    meeting = meetings.meeting_of(sandbox.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
         meetings.cancel(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": True})
+        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": True})
     return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/restore")
 async def restore_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
-    meeting = meetings.meeting_of(sandbox.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
         meetings.restore(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": False})
+        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": False})
     return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/respond")
 async def respond(key: str, body: GuestAnswer, sandbox: CurrentSandbox) -> dict[str, Any]:
     """A guest accepts, declines or wavers."""
-    meeting = meetings.meeting_of(sandbox.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start) if body.original_start else None
-    meetings.answer(sandbox.state, sandbox.now(), meeting, body.email, body.answer, at)
+    meetings.respond(sandbox.state, sandbox.now(), meeting, body.email, body.answer, at)
     return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/split", status_code=201)
 async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Edit "this and following": answers the new series."""
-    meeting = meetings.meeting_of(sandbox.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start)
     length = meeting.end - meeting.start
     change = SeriesChange(**body.model_dump(exclude_unset=True, exclude={"original_start"}))
@@ -135,16 +137,16 @@ async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[st
 @router.post("/events/{key}/move")
 async def move_event(key: str, body: Move, sandbox: CurrentSandbox) -> dict[str, Any]:
     """Put an account's copy onto another of its calendars."""
-    meeting = meetings.meeting_of(sandbox.state, key)
-    account = meetings.account_of(sandbox.state, body.email)
-    calendar = meetings.calendar_of(account, body.calendar_id)
+    meeting = meetings.find_meeting(sandbox.state, key)
+    account = find_account(sandbox.state, body.email)
+    calendar = find_calendar(account, body.calendar_id)
     meetings.move_to_calendar(sandbox.state, sandbox.now(), meeting, account, calendar)
     return event_document(sandbox.state, meeting)
 
 
 def _create(sandbox: Sandbox, email: str, body: NewEvent) -> Meeting:
-    account = meetings.account_of(sandbox.state, email)
-    calendar = meetings.calendar_of(account, body.calendar_id)
+    account = find_account(sandbox.state, email)
+    calendar = find_calendar(account, body.calendar_id)
     fields = new_meeting_fields(body, account, calendar, sandbox.now())
     return meetings.create(sandbox.state, sandbox.now(), account, calendar, fields)
 
@@ -154,7 +156,9 @@ def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datet
     known = meetings.deviation_at(meeting, at)
     start = known.start or at
     end = known.end or start + (meeting.end - meeting.start)
-    meetings.deviate(sandbox.state, sandbox.now(), meeting, at, changed_fields(body, start, end, sandbox.now()))
+    meetings.change_occurrence(
+        sandbox.state, sandbox.now(), meeting, at, changed_fields(body, start, end, sandbox.now())
+    )
 
 
 def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
     given = body.model_dump(exclude_unset=True)
     foreign = sorted(set(given) - set(EventChange.model_fields))
     if foreign:
-        raise meetings.InvalidChangeError(f"one occurrence cannot change: {', '.join(foreign)}")
+        raise InvalidChangeError(f"one occurrence cannot change: {', '.join(foreign)}")
     return given
 
 

@@ -13,7 +13,7 @@ from sandbox.backend.api import advance_jobs
 from sandbox.backend.background import run_background_round
 from sandbox.backend.records import Delivery, FailureCode, Job
 from sandbox.backend.webhooks import announce
-from sandbox.calendar.meetings import NotFoundError
+from sandbox.calendar.errors import NotFoundError
 from sandbox.control.responses import account_document, agenda
 from sandbox.running import CurrentSandbox, Sandbox
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.calendar import provider_ids
-from sandbox.calendar.instances import Instance, copies_on, expand, whole_meeting
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, expand, whole_meeting
 from sandbox.calendar.records import Account, CalendarCopy, Deviation, Meeting, Provider
 from sandbox.google.events import google_event_id
 from sandbox.microsoft.events import graph_ical_uid

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar.instances import Instance, build_occurrence, copies_on, expand, find_occurrence, whole_meeting
-from sandbox.calendar.meetings import NotFoundError, calendar_of
+from sandbox.calendar.accounts import find_calendar
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.errors import NotFoundError
+from sandbox.calendar.instances import Instance, build_occurrence, expand, find_occurrence, whole_meeting
 from sandbox.calendar.records import Calendar, CalendarCopy, Provider
 from sandbox.google import errors
 from sandbox.google.events import google_event, google_event_id, google_timestamp
@@ -227,7 +229,7 @@ def _need(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
 
 def _calendar(bearer: Bearer, calendar_id: str) -> Calendar:
     try:
-        return calendar_of(bearer.account, calendar_id)
+        return find_calendar(bearer.account, calendar_id)
     except NotFoundError as error:
         raise errors.not_found() from error
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.calendar.instances import Instance, copies_on, find_occurrence, occurrences, whole_meeting
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, find_occurrence, occurrences, whole_meeting
 from sandbox.calendar.records import Calendar, CalendarCopy
 from sandbox.google.errors import bad_request, full_sync_required
 from sandbox.state import State

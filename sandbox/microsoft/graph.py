@@ -17,7 +17,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar import provider_ids
-from sandbox.calendar.instances import Instance, copies_on, expand, find_occurrence, whole_meeting
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, expand, find_occurrence, whole_meeting
 from sandbox.calendar.records import Account, Calendar, CalendarCopy, Provider
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
+from sandbox.calendar.errors import RecurrenceError
 from sandbox.calendar.recurrence import (
-    RecurrenceError,
     check_recurrence,
     ended_before,
     is_original_start,
