@@ -1,17 +1,15 @@
 """Microsoft Graph v1.0: the signed-in user, calendars, calendarView and single events.
 
-calendarView/delta and change-notification subscriptions would be modules of their own beside this one, fed by
+calendarView/delta and change notifications are not served. They would be modules beside this one, driven by
 `State.change`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -23,6 +21,15 @@ from sandbox.calendar.records import Account, Calendar, CalendarCopy, Provider
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors
 from sandbox.microsoft.events import Preferences, graph_event
+from sandbox.microsoft.query_options import (
+    preference_headers,
+    read_count,
+    read_preferences,
+    read_window_bound,
+    refuse_unserved_options,
+    select_properties,
+    sort_events,
+)
 from sandbox.running import CurrentSandbox, Sandbox, base_url
 
 router = APIRouter(prefix="/microsoft/v1.0", tags=["Microsoft Graph"])
@@ -36,21 +43,6 @@ _FAULT_TEXTS = {
     BearerProblem.MISSING: "Access token is empty.",
     BearerProblem.UNKNOWN: "IDX14100: JWT is not well formed, there are no dots (.).",
     BearerProblem.EXPIRED: "Lifetime validation failed, the token is expired.",
-}
-_WINDOWS_ZONES = {
-    "UTC": "UTC",
-    "Greenwich Standard Time": "Atlantic/Reykjavik",
-    "GMT Standard Time": "Europe/London",
-    "W. Europe Standard Time": "Europe/Berlin",
-    "Romance Standard Time": "Europe/Paris",
-    "Central Europe Standard Time": "Europe/Budapest",
-    "India Standard Time": "Asia/Kolkata",
-    "Nepal Standard Time": "Asia/Kathmandu",
-    "Tokyo Standard Time": "Asia/Tokyo",
-    "Eastern Standard Time": "America/New_York",
-    "Central Standard Time": "America/Chicago",
-    "Mountain Standard Time": "America/Denver",
-    "Pacific Standard Time": "America/Los_Angeles",
 }
 
 
@@ -66,6 +58,7 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 
 @router.get("/me")
 async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """Return the signed-in user (learn.microsoft.com/graph/api/user-get)."""
     if not _short_scopes(bearer) & _USER_SCOPES:
         raise errors.GraphError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
@@ -86,14 +79,17 @@ async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> R
         "officeLocation": None,
         "preferredLanguage": None,
     }
-    return JSONResponse(_selected(http, user, ("@odata.context",)))
+    return JSONResponse(select_properties(http, user, ("@odata.context",)))
 
 
 @router.get("/me/calendars")
 async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List the account's calendars (learn.microsoft.com/graph/api/user-list-calendars)."""
     _need_calendar(bearer)
     calendars = [_calendar_entry(bearer.account, calendar) for calendar in bearer.account.calendars]
-    return JSONResponse(_paged(http, sandbox, "calendars", calendars, lambda entry: _selected(http, entry, ("id",))))
+    return JSONResponse(
+        _paged(http, sandbox, "calendars", calendars, lambda entry: select_properties(http, entry, ("id",)))
+    )
 
 
 @router.get("/me/calendarView")
@@ -102,19 +98,20 @@ async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentS
 async def calendar_view(
     http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
+    """List events and occurrences in a window (learn.microsoft.com/graph/api/user-list-calendarview)."""
     _need_calendar(bearer)
     calendar = _calendar(bearer.account, calendar_id)
-    low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
+    low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
     if high < low:
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
-    _refuse_unserved(http)
+    refuse_unserved_options(http)
     copies = copies_on(sandbox.state, bearer.account.email, calendar.id)
-    found = _ordered(http, [each for each in expand(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
-    preferences = _preferences(http)
+    found = sort_events(http, [each for each in expand(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
+    preferences = read_preferences(http)
     page = _paged(
         http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
     )
-    return JSONResponse(page, headers=_applied(preferences))
+    return JSONResponse(page, headers=preference_headers(preferences))
 
 
 @router.get("/me/events/{event_id}")
@@ -123,32 +120,34 @@ async def calendar_view(
 async def get_event(
     event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
+    """Return one event, occurrence or series master (learn.microsoft.com/graph/api/event-get)."""
     _need_calendar(bearer)
     calendars = bearer.account.calendars if calendar_id is None else [_calendar(bearer.account, calendar_id)]
-    preferences = _preferences(http)
+    preferences = read_preferences(http)
     instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
     event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
     event |= _shown(http, sandbox, bearer, instance, calendar, preferences)
-    return JSONResponse(event, headers=_applied(preferences))
+    return JSONResponse(event, headers=preference_headers(preferences))
 
 
 @router.get("/me/events/{event_id}/instances")
 async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List a series' occurrences in a window (learn.microsoft.com/graph/api/event-list-instances)."""
     _need_calendar(bearer)
     master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
-    low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
+    low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
     found = [each for each in expand(sandbox.state, [master.copy], low, high) if _is_there(sandbox, each)]
-    preferences = _preferences(http)
+    preferences = read_preferences(http)
     page = _paged(
         http, sandbox, "instances", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
     )
-    return JSONResponse(page, headers=_applied(preferences))
+    return JSONResponse(page, headers=preference_headers(preferences))
 
 
 def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
-    """Outlook drops what an organiser deletes; a guest keeps it, marked as cancelled, until taking it off."""
+    """Outlook deletes what the organiser cancels; a guest keeps it, marked as cancelled, until removing it."""
     if instance.copy.removed:
         return False
     if not instance.cancelled:
@@ -162,7 +161,7 @@ def _shown(
     event = graph_event(instance, calendar, preferences, sandbox.state.behaviour)
     if _short_scopes(bearer) & _CALENDAR_SCOPES == {_BASIC_SCOPE}:
         event = {name: value for name, value in event.items() if name not in _NOT_BASIC}
-    return _selected(http, event, ("@odata.etag", "id"))
+    return select_properties(http, event, ("@odata.etag", "id"))
 
 
 def _find(
@@ -192,27 +191,13 @@ def _instance(sandbox: Sandbox, copy: CalendarCopy, instant: int | None) -> Inst
 
 
 def _names(event_id: str, instance: Instance) -> bool:
-    """An id that changes with the calendar names only what stands there now; ids are case-sensitive."""
+    """Return whether an id names this instance: a changeable id only on its calendar; letter case counts."""
     parts = (instance.copy.graph_key, instance.copy.calendar, instance.original_start)
     return event_id in {provider_ids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
 
 
-def _ordered(http: Request, found: list[Instance]) -> list[Instance]:
-    order = http.query_params.get("$orderby", "start/dateTime")
-    name, _, direction = order.partition(" ")
-    keys = {
-        "start/dateTime": lambda each: each.start,
-        "end/dateTime": lambda each: each.end,
-        "subject": lambda each: each.title,
-        "lastModifiedDateTime": lambda each: each.updated,
-    }
-    if name not in keys or direction not in ("", "asc", "desc"):
-        raise errors.bad_request("ErrorInvalidUrlQuery", "The property cannot be ordered by here.")
-    return sorted(found, key=keys[name], reverse=direction == "desc")
-
-
 def _paged(http: Request, sandbox: Sandbox, context: str, found: list[Any], show: Any) -> dict[str, Any]:
-    top, skip = _count(http, "$top", _DEFAULT_PAGE), _count(http, "$skip", 0)
+    top, skip = read_count(http, "$top", _DEFAULT_PAGE), read_count(http, "$skip", 0)
     if not 1 <= top <= _MAX_PAGE:
         raise errors.bad_request("ErrorInvalidParameter", f"$top must be between 1 and {_MAX_PAGE}.")
     shown = [] if http.scope.get("sandbox.empty_page") else found[skip : skip + top]
@@ -261,61 +246,6 @@ def _need_calendar(bearer: Bearer) -> None:
 
 def _short_scopes(bearer: Bearer) -> frozenset[str]:
     return frozenset(scope.removeprefix("https://graph.microsoft.com/") for scope in bearer.scopes)
-
-
-def _window_bound(http: Request, name: str) -> datetime:
-    """Required; without an offset it is UTC."""
-    text = http.query_params.get(name)
-    if text is None:
-        message = f"This request requires a time window specified by the query string parameter {name}."
-        raise errors.bad_request("ErrorInvalidParameter", message)
-    try:
-        parsed = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    except ValueError as error:
-        raise errors.bad_request("ErrorInvalidParameter", f"The value of {name} is no date and time.") from error
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _refuse_unserved(http: Request) -> None:
-    unserved = [name for name in ("$filter", "$expand", "$search", "$count") if name in http.query_params]
-    if unserved:
-        raise errors.GraphError(501, "NotImplemented", f"The sandbox does not serve {', '.join(unserved)}.")
-
-
-def _preferences(http: Request) -> Preferences:
-    preferences = ",".join(http.headers.getlist("prefer"))
-    named = re.search(r'outlook\.timezone\s*=\s*"([^"]*)"', preferences, re.IGNORECASE)
-    zone_name = named[1] if named else "UTC"
-    try:
-        zone = ZoneInfo(_WINDOWS_ZONES.get(zone_name, zone_name))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        message = (
-            f"A valid TimeZone value must be specified. The following TimeZone value is not supported: {zone_name!r}."
-        )
-        raise errors.bad_request("TimeZoneNotSupportedException", message) from error
-    immutable = re.search(r'IdType\s*=\s*"?ImmutableId"?', preferences, re.IGNORECASE) is not None
-    text = re.search(r'outlook\.body-content-type\s*=\s*"text"', preferences, re.IGNORECASE) is not None
-    return Preferences(zone, zone_name, immutable, text)
-
-
-def _applied(preferences: Preferences) -> dict[str, str]:
-    immutable = ', IdType="ImmutableId"' if preferences.immutable_ids else ""
-    return {"Preference-Applied": f'outlook.timezone="{preferences.zone_name}"{immutable}'}
-
-
-def _selected(http: Request, item: dict[str, Any], always: tuple[str, ...]) -> dict[str, Any]:
-    select = http.query_params.get("$select")
-    if not select:
-        return item
-    wanted = {*always, *(name.strip() for name in select.split(","))}
-    return {name: value for name, value in item.items() if name in wanted}
-
-
-def _count(http: Request, name: str, default: int) -> int:
-    text = http.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise errors.bad_request("ErrorInvalidUrlQuery", f"The value of {name} is no count.")
-    return int(text)
 
 
 def _context(sandbox: Sandbox, http: Request, fragment: str) -> str:
