@@ -17,7 +17,7 @@ from sandbox.backend import api as backend_api
 from sandbox.backend.background import run_background
 from sandbox.calendar.errors import InvalidChangeError, NotFoundError, RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.control import accounts, events, jobs, settings
+from sandbox.control import accounts, clock, events, faults, jobs, overview, settings
 from sandbox.control.event_bodies import InvalidEventError
 from sandbox.google import calendar as google_calendar
 from sandbox.google import errors as google_errors
@@ -42,11 +42,11 @@ def create_app(config: SandboxConfig) -> FastAPI:
     sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.sandbox = sandbox
-    for router in (accounts.router, events.router, jobs.router, settings.router, backend_api.router):
-        app.include_router(router)
+    for module in (accounts, events, jobs, overview, clock, faults, settings, backend_api):
+        app.include_router(module.router)
     # Graph before the login: both begin with /microsoft, and a directory may be named anything.
-    for router in (graph.router, microsoft_oauth.router, google_oauth.router, google_calendar.router, pages.router):
-        app.include_router(router)
+    for module in (graph, microsoft_oauth, google_oauth, google_calendar, pages):
+        app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)
     app.add_exception_handler(GraphError, microsoft_errors.respond)

@@ -30,8 +30,8 @@ class Sandbox:
         self.state = _load(config)
         self.faults: list[ActiveFault] = []
         self.log: deque[LoggedRequest] = deque(maxlen=_MAX_LOG)
-        self.wake = asyncio.Event()
-        self.delivering = asyncio.Lock()
+        self.reports_due = asyncio.Event()
+        self.delivery_lock = asyncio.Lock()
 
     def now(self) -> datetime:
         return clock.read(self.state.clock)

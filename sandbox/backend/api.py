@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from sandbox.backend import jobs
 from sandbox.backend.records import Job, JobStatus, JobStep
-from sandbox.backend.webhooks import announce
+from sandbox.backend.webhooks import queue_reports
 from sandbox.running import CurrentSandbox, Sandbox
 
 
@@ -74,9 +74,9 @@ async def create_job(body: JobRequest, sandbox: CurrentSandbox, answer: Response
         steps=[JobStep(status=JobStatus.QUEUED, at=now)],
     )
     sandbox.state.jobs[job.id] = job
-    announce(sandbox.state, job, job.steps)
-    announce(sandbox.state, job, jobs.progress(job, sandbox.state.pace, now))
-    sandbox.wake.set()
+    queue_reports(sandbox.state, job, job.steps)
+    queue_reports(sandbox.state, job, jobs.make_due_steps(job, sandbox.state.pace, now))
+    sandbox.reports_due.set()
     return jobs.job_document(job)
 
 
@@ -92,8 +92,8 @@ async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
     now = sandbox.now()
     advance_jobs(sandbox, now)
     job = _job(sandbox, job_id)
-    announce(sandbox.state, job, jobs.leave(job, now))
-    sandbox.wake.set()
+    queue_reports(sandbox.state, job, jobs.cancel(job, now))
+    sandbox.reports_due.set()
     return jobs.job_document(job)
 
 
@@ -101,8 +101,8 @@ def advance_jobs(sandbox: Sandbox, now: datetime) -> bool:
     """Let every job make the steps that are due; whether any did."""
     moved = False
     for job in sandbox.state.jobs.values():
-        steps = jobs.progress(job, sandbox.state.pace, now)
-        announce(sandbox.state, job, steps)
+        steps = jobs.make_due_steps(job, sandbox.state.pace, now)
+        queue_reports(sandbox.state, job, steps)
         moved = moved or bool(steps)
     return moved
 

@@ -20,8 +20,8 @@ async def run_background(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """Runs until cancelled."""
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(sandbox.wake.wait(), _TICK_SECONDS)
-        sandbox.wake.clear()
+            await asyncio.wait_for(sandbox.reports_due.wait(), _TICK_SECONDS)
+        sandbox.reports_due.clear()
         try:
             await run_background_round(sandbox, client)
         except Exception:  # a full disk, say: told, and tried again with the next round
@@ -30,7 +30,7 @@ async def run_background(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
 
 async def run_background_round(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     """One round. Rounds never overlap, so that no report is sent twice."""
-    async with sandbox.delivering:
+    async with sandbox.delivery_lock:
         moved = advance_jobs(sandbox, sandbox.now())
         sent = await deliver_due(sandbox, client)
     if moved or sent:

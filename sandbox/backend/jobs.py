@@ -17,7 +17,7 @@ _NEXT = {
 }
 
 
-def progress(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
+def make_due_steps(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
     """Make all steps that are due, and return them."""
     made: list[JobStep] = []
     while job.status not in TERMINAL and (due := _due(job, pace)) <= now:
@@ -25,12 +25,12 @@ def progress(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
     return made
 
 
-def advance(job: Job, now: datetime) -> list[JobStep]:
+def make_next_step(job: Job, now: datetime) -> list[JobStep]:
     """The next step, whether due or not."""
     return [] if job.status in TERMINAL else [_step(job, _NEXT[job.status], now)]
 
 
-def leave(job: Job, now: datetime) -> list[JobStep]:
+def cancel(job: Job, now: datetime) -> list[JobStep]:
     """Told to go: not in the meeting yet, it is cancelled; inside, it finalizes what it has."""
     if job.status in (JobStatus.QUEUED, JobStatus.JOINING):
         return [_step(job, JobStatus.CANCELLED, now)]
@@ -54,18 +54,18 @@ def job_document(job: Job) -> dict[str, Any]:
         "externalId": job.external_id,
         "status": job.status.value,
         "meetingUrl": job.meeting_url,
-        "joinAt": stamp(job.join_at),
+        "joinAt": timestamp(job.join_at),
         "displayName": job.display_name,
         "metadata": job.metadata,
         "autoLeave": job.auto_leave,
         "recordedSeconds": job.recorded_seconds,
         "failure_code": job.failure_code.value if job.failure_code else None,
-        "createdAt": stamp(job.steps[0].at),
-        "updatedAt": stamp(job.steps[-1].at),
+        "createdAt": timestamp(job.steps[0].at),
+        "updatedAt": timestamp(job.steps[-1].at),
     }
 
 
-def stamp(instant: datetime) -> str:
+def timestamp(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

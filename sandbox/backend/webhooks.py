@@ -12,22 +12,19 @@ import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 
-from sandbox.backend.jobs import TERMINAL, job_document, stamp
+from sandbox.backend.jobs import TERMINAL, job_document, timestamp
 from sandbox.backend.records import Delivery, DeliveryAttempt, DeliveryState, Job, JobStatus, JobStep
+from sandbox.running import Sandbox
 from sandbox.state import State
-
-if TYPE_CHECKING:
-    from sandbox.running import Sandbox
 
 _TIMEOUT = httpx.Timeout(5.0)
 _KEPT = 2000
 
 
-def announce(state: State, job: Job, steps: Sequence[JobStep]) -> None:
+def queue_reports(state: State, job: Job, steps: Sequence[JobStep]) -> None:
     """Queue the reports about steps a job has just made."""
     for step in steps:
         if job.on_status_change:
@@ -86,7 +83,7 @@ def _envelope(delivery: Delivery) -> bytes:
     envelope = {
         "deliveryId": delivery.id,
         "event": delivery.event,
-        "emittedAt": stamp(delivery.emitted_at),
+        "emittedAt": timestamp(delivery.emitted_at),
         "attempt": len(delivery.attempts) + 1,
         "version": 2,
         "data": delivery.data,
@@ -100,7 +97,7 @@ def _queue(state: State, job: Job, step: JobStep, event: str, url: str) -> None:
     data = {
         **job_document(job),
         "status": step.status.value,
-        "updatedAt": stamp(step.at),
+        "updatedAt": timestamp(step.at),
         "recordedSeconds": job.recorded_seconds if done or step.status is JobStatus.FINALIZING else 0,
     }
     state.deliveries.append(

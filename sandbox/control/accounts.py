@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from sandbox.calendar.accounts import add_account, delete_account, find_account, find_calendar, new_account
 from sandbox.calendar.records import Calendar, Provider
-from sandbox.control.event_bodies import Email, Line, ZoneName
+from sandbox.control.field_types import Email, Line, ZoneName
 from sandbox.control.responses import account_document
 from sandbox.login import grants
 from sandbox.running import CurrentSandbox

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
 from sandbox.calendar.records import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
-
-
-def _known_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("not an IANA time zone") from error
+from sandbox.control.field_types import Email, Line, LongText, Minutes, ZoneName
 
 
 def _guest_from_address(value: object) -> object:
     return {"email": value} if isinstance(value, str) else value
-
-
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,190}$", to_lower=True)]
-Line = Annotated[str, StringConstraints(max_length=1000)]
-LongText = Annotated[str, StringConstraints(max_length=20_000)]
-ZoneName = Annotated[str, AfterValidator(_known_zone)]
-Minutes = Annotated[float, Field(ge=-525_600, le=525_600)]
 
 
 class GuestBody(BaseModel, extra="forbid"):
@@ -102,7 +89,7 @@ class InvalidEventError(ValueError):
     """The body cannot become a meeting."""
 
 
-def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
+def fields_of_new_meeting(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
     fields = _plain_fields(body) | _link_fields(body)
     fields.setdefault("title", "Meeting")
     fields["time_zone"] = body.time_zone or calendar.time_zone
@@ -119,7 +106,7 @@ def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now
     return fields | _organizer_fields(body, account, fields["guests"])
 
 
-def changed_fields(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
+def fields_of_change(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
     """``start`` and ``end`` are the present ones."""
     fields = _plain_fields(body) | _link_fields(body)
     if body.attendees is not None:
@@ -127,8 +114,8 @@ def changed_fields(body: EventChange, start: datetime, end: datetime, now: datet
     return fields | _changed_times(body, start, end, now)
 
 
-def changed_series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
-    fields = changed_fields(body, meeting.start, meeting.end, now)
+def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
+    fields = fields_of_change(body, meeting.start, meeting.end, now)
     all_day = meeting.all_day if body.all_day is None else body.all_day
     if all_day:
         start, end = fields.get("start", meeting.start), fields.get("end", meeting.end)

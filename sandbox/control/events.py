@@ -14,15 +14,14 @@ from sandbox.calendar.errors import InvalidChangeError
 from sandbox.calendar.instances import MAX_OCCURRENCES
 from sandbox.calendar.records import Meeting, ResponseStatus
 from sandbox.control.event_bodies import (
-    Email,
     EventChange,
-    Line,
     NewEvent,
     SeriesChange,
-    changed_fields,
-    changed_series_fields,
-    new_meeting_fields,
+    fields_of_change,
+    fields_of_new_meeting,
+    fields_of_series_change,
 )
+from sandbox.control.field_types import Email, Line
 from sandbox.control.responses import agenda, event_document
 from sandbox.running import CurrentSandbox, Sandbox
 
@@ -87,7 +86,7 @@ async def change_event(
     """Edit a meeting or a whole series; with `original_start` one occurrence only."""
     meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
-        meetings.change(sandbox.state, sandbox.now(), meeting, changed_series_fields(body, meeting, sandbox.now()))
+        meetings.change(sandbox.state, sandbox.now(), meeting, fields_of_series_change(body, meeting, sandbox.now()))
     else:
         _change_occurrence(sandbox, meeting, original_start, EventChange(**_occurrence_part(body)))
     return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
@@ -130,7 +129,7 @@ async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[st
     at = _utc(body.original_start)
     length = meeting.end - meeting.start
     change = SeriesChange(**body.model_dump(exclude_unset=True, exclude={"original_start"}))
-    fields = changed_fields(change, at, at + length, sandbox.now())
+    fields = fields_of_change(change, at, at + length, sandbox.now())
     return event_document(sandbox.state, meetings.split(sandbox.state, sandbox.now(), meeting, at, fields))
 
 
@@ -147,7 +146,7 @@ async def move_event(key: str, body: Move, sandbox: CurrentSandbox) -> dict[str,
 def _create(sandbox: Sandbox, email: str, body: NewEvent) -> Meeting:
     account = find_account(sandbox.state, email)
     calendar = find_calendar(account, body.calendar_id)
-    fields = new_meeting_fields(body, account, calendar, sandbox.now())
+    fields = fields_of_new_meeting(body, account, calendar, sandbox.now())
     return meetings.create(sandbox.state, sandbox.now(), account, calendar, fields)
 
 
@@ -157,7 +156,7 @@ def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datet
     start = known.start or at
     end = known.end or start + (meeting.end - meeting.start)
     meetings.change_occurrence(
-        sandbox.state, sandbox.now(), meeting, at, changed_fields(body, start, end, sandbox.now())
+        sandbox.state, sandbox.now(), meeting, at, fields_of_change(body, start, end, sandbox.now())
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from sandbox.backend.jobs import job_document
+from sandbox.backend.records import Job
 from sandbox.calendar import provider_ids
 from sandbox.calendar.copies import copies_on
 from sandbox.calendar.instances import Instance, expand, whole_meeting
@@ -60,6 +62,11 @@ def account_document(state: State, account: Account) -> dict[str, Any]:
             for calendar in account.calendars
         ],
     }
+
+
+def job_document_with_steps(job: Job) -> dict[str, Any]:
+    """Return a bot job as the backend's API shows it, and its steps so far."""
+    return job_document(job) | {"steps": [step.model_dump(mode="json") for step in job.steps]}
 
 
 def agenda(state: State, account: Account, now: datetime) -> list[dict[str, Any]]:
