@@ -38,30 +38,33 @@ _DESCRIPTION = (
 
 
 def create_app(config: SandboxConfig) -> FastAPI:
-    """Raises pydantic's ValidationError where the state file is not one of ours."""
+    """Return the whole sandbox as one application.
+
+    Raises pydantic's `ValidationError` if the state file is not one of ours.
+    """
     sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.sandbox = sandbox
     for module in (accounts, events, jobs, overview, clock, faults, settings, backend_api):
         app.include_router(module.router)
-    # Graph before the login: both begin with /microsoft, and a directory may be named anything.
+    # Graph comes before the login: both begin with /microsoft, and a directory can have any name.
     for module in (graph, microsoft_oauth, google_oauth, google_calendar, pages):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)
     app.add_exception_handler(GraphError, microsoft_errors.respond)
     app.add_exception_handler(AuthorizationPageError, pages.show_authorization_error)
-    for unfit, status in (
+    for error, status in (
         (NotFoundError, 404),
         (InvalidChangeError, 422),
         (InvalidEventError, 422),
         (RecurrenceError, 422),
     ):
-        app.add_exception_handler(unfit, _answering(status))
+        app.add_exception_handler(error, _respond_with(status))
     app.add_middleware(SandboxMiddleware, sandbox=sandbox)
 
     @app.get("/healthz", include_in_schema=False)
-    async def healthy() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     return app
@@ -82,7 +85,7 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
             sandbox.save()
 
 
-def _answering(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _respond_with(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def respond(_: Request, error: Exception) -> Response:
         return JSONResponse({"detail": str(error)}, status)
 

@@ -1,4 +1,4 @@
-"""Faults on demand: which requests they meet, and what the caller then sees."""
+"""Faults on demand: to which requests they happen, and what the caller then sees."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ Text = Annotated[str, StringConstraints(max_length=2000)]
 
 
 class FaultMoment(StrEnum):
-    """AFTER: the request does its work, then the answer is lost or replaced."""
+    """When a fault acts. AFTER: the request does its work, then its answer is lost or replaced."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class FaultMatch(BaseModel, extra="forbid"):
-    """All that is given must fit. ``account`` is the address whose access token the request carries."""
+    """Which requests a fault happens to; all that is given must match.
+
+    ``account`` is the address whose access token the request carries.
+    """
 
     method: Annotated[str, StringConstraints(to_upper=True, max_length=10)] | None = None
     path: Text | None = Field(default=None, description="The path begins with this.")
@@ -42,9 +45,12 @@ class FaultMatch(BaseModel, extra="forbid"):
 
 
 class FaultAction(BaseModel, extra="forbid"):
-    """With ``status``: an answer with ``body``, or ``html``, or the provider's own error shape made from ``reason``.
-    ``drop``: the connection ends without an answer. ``truncate``: the answer breaks off half-way.
-    ``empty_page``: a listing's page comes back empty but with a next page. ``delay_ms`` is real time."""
+    """What the caller sees instead of the real answer. ``delay_ms`` is real time.
+
+    With ``status``: an answer with ``body``, or ``html``, or an error in the provider's own shape made from ``reason``.
+    ``drop``: the connection ends without an answer. ``truncate``: the answer breaks off half-way. ``empty_page``: a page of
+    a listing comes back empty, but with a next page.
+    """
 
     status: int | None = Field(default=None, ge=200, le=599)
     reason: Text | None = None
@@ -58,6 +64,8 @@ class FaultAction(BaseModel, extra="forbid"):
 
 
 class FaultRule(BaseModel, extra="forbid"):
+    """A fault as it is ordered: which requests, how often, and what happens."""
+
     match: FaultMatch = FaultMatch()
     times: int | None = Field(default=None, ge=1, description="How often it acts; null: until cleared.")
     skip: int = Field(default=0, ge=0, description="So many matching requests pass before it acts.")
@@ -66,6 +74,8 @@ class FaultRule(BaseModel, extra="forbid"):
 
 
 class ActiveFault(FaultRule):
+    """A fault rule in force. ``hits``: how often it acted; ``passed``: how many it let through."""
+
     id: str
     hits: int = 0
     passed: int = 0
@@ -74,7 +84,7 @@ class ActiveFault(FaultRule):
 def match_fault(
     faults: list[ActiveFault], method: str, path: str, query: str, account: str | None
 ) -> ActiveFault | None:
-    """The first live rule that meets this request; counts it as used."""
+    """Return the first rule that applies to this request, and count its use; None if there is none."""
     for fault in faults:
         if (fault.times is not None and fault.hits >= fault.times) or not _matches(
             fault.match, method, path, query, account
@@ -89,7 +99,7 @@ def match_fault(
 
 
 def fault_response(action: FaultAction, path: str) -> tuple[str, bytes]:
-    """Content type and body of the faulty answer."""
+    """Return content type and body of the faulty answer."""
     if action.html is not None:
         return "text/html; charset=utf-8", action.html.encode()
     if isinstance(action.body, str):

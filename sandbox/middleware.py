@@ -1,7 +1,7 @@
-"""What every request passes first: size limit, same-origin check, faults, the request log, saving.
+"""What every request passes: size limit, same-origin check, faults, request log, saving.
 
-Bodies are small on both ways, so both are taken in whole: the state is on disk before its answer leaves, and a fault can
-replace an answer after the work is done.
+Requests and answers are small, so both are read into memory. That way the state is on disk before its answer leaves, and a
+fault can replace an answer after the work is done.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from sandbox.request_log import LoggedRequest, loggable_query
 from sandbox.running import Sandbox
 
 _MAX_BODY, _MAX_CONTROL_BODY = 256 * 1024, 8 * 1024 * 1024
-_PLAYED = ("/google/", "/microsoft/", "/backend/")
+_PROVIDER_PATHS = ("/google/", "/microsoft/", "/backend/")
 _CONSENT_PAGES = ("/o/oauth2/v2/auth", "/oauth2/v2.0/authorize")
 
 
 @dataclass(slots=True)
 class BufferedResponse:
+    """An answer that is complete and not yet sent."""
+
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
 class SandboxMiddleware:
-    """The outermost layer (pure ASGI, so that it can break connections)."""
+    """The outermost layer of the application; plain ASGI, so that it can break connections."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
         self._app, self._sandbox = app, sandbox
@@ -47,11 +49,11 @@ class SandboxMiddleware:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         account = account_of_token(self._sandbox.state, headers.get("authorization"))
-        played = scope["path"].startswith(_PLAYED)
-        fault = self._fault(scope, account) if played else None
+        to_provider = scope["path"].startswith(_PROVIDER_PATHS)
+        fault = self._fault(scope, account) if to_provider else None
         answer = await self._answer(scope, receive, headers, fault)
         status = await _finish(fault, scope["path"], answer, receive, send)
-        if played:
+        if to_provider:
             self._remember(scope, account, status, started, fault)
 
     def _fault(self, scope: Scope, account: str | None) -> ActiveFault | None:
@@ -61,7 +63,7 @@ class SandboxMiddleware:
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, fault: ActiveFault | None
     ) -> BufferedResponse | None:
-        """None where a fault keeps the request from doing anything."""
+        """None if a fault keeps the request from doing anything."""
         limit = _MAX_CONTROL_BODY if scope["path"].startswith("/control/") else _MAX_BODY
         body = await _read(receive, limit)
         if body is None:
@@ -132,7 +134,7 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Buf
 async def _finish(
     fault: ActiveFault | None, path: str, answer: BufferedResponse | None, receive: Receive, send: Send
 ) -> int:
-    """Send what is to be seen; the status of it, 0 for a dropped connection."""
+    """Send the answer, or what a fault makes of it; return the status, 0 for a dropped connection."""
     if fault is not None and fault.action.drop:
         await _hang_up(receive, abort=True)
         return 0
@@ -151,7 +153,10 @@ async def _finish(
 
 
 async def _hang_up(receive: Receive, *, abort: bool) -> None:
-    """End the TCP connection. ASGI has no word for it; uvicorn's receive belongs to an object that has the transport."""
+    """End the TCP connection.
+
+    ASGI has no means for it, but uvicorn's `receive` is a method of the object that holds the transport.
+    """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionAbortedError("dropped by a fault rule")
@@ -163,7 +168,10 @@ async def _hang_up(receive: Receive, *, abort: bool) -> None:
 
 
 def _is_same_origin(scope: Scope, headers: Headers) -> bool:
-    """A page from elsewhere must not drive the sandbox through the visitor's browser. Programs send no Origin."""
+    """A page of another site must not drive the sandbox through a visitor's browser.
+
+    Programs send no Origin header.
+    """
     origin = headers.get("origin")
     if scope["method"] in ("GET", "HEAD") or origin is None:
         return True

@@ -1,4 +1,7 @@
-"""One running sandbox: state, clock, faults, memory of requests. It lives in one event loop, so it needs no locks."""
+"""One running sandbox: configuration, state, clock, fault rules and request log.
+
+It lives in one event loop, so it needs no locks.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _MAX_LOG = 10_000
 
 
 class Sandbox:
-    """``wake`` is set when a webhook may have become due; ``delivering`` is held while webhooks are sent."""
+    """Everything that belongs to one running sandbox.
+
+    ``reports_due`` is set when a report may have become due. ``delivery_lock`` is held while reports are sent.
+    """
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
@@ -34,22 +40,25 @@ class Sandbox:
         self.delivery_lock = asyncio.Lock()
 
     def now(self) -> datetime:
+        """Return the sandbox's time, UTC."""
         return clock.read(self.state.clock)
 
     def reset(self, *, seed: bool) -> None:
+        """Forget everything, and begin with the sample data (``seed``) or empty."""
         self.state = add_sample_data(State()) if seed else State()
         self.faults.clear()
         self.log.clear()
 
     def save(self) -> None:
-        """Write the state file, whole or not at all. Nothing where none is configured."""
+        """Write the state file in one step; do nothing if none is configured."""
         if self.config.state_file is not None:
             _write_atomically(self.config.state_file, self.state.model_dump_json().encode())
 
 
 def sandbox_of(request: Request) -> Sandbox:
+    """Return the sandbox that serves a request."""
     sandbox = request.app.state.sandbox
-    assert isinstance(sandbox, Sandbox)  # noqa: S101 - tells the type checker what create_app has put there
+    assert isinstance(sandbox, Sandbox)  # noqa: S101 - for the type checker: create_app has put it there
     return sandbox
 
 
@@ -57,7 +66,7 @@ CurrentSandbox = Annotated[Sandbox, Depends(sandbox_of)]
 
 
 def base_url(sandbox: Sandbox, request: Request) -> str:
-    """Where the caller reaches us, without a slash at the end."""
+    """Return the address under which the caller reaches the sandbox, without a final slash."""
     return (sandbox.config.public_url or str(request.base_url)).rstrip("/")
 
 

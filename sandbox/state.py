@@ -1,7 +1,7 @@
 """Everything the sandbox remembers, as one tree that can be written to a file and read back.
 
-A meeting exists once, with its series rule, deviations and guests. Each calendar it stands on holds a copy, which
-is little more than an id: so an edit by the organiser is seen on every calendar, across providers, under one UID.
+A meeting exists once, with its series rule, changed occurrences and guests. Each calendar that shows it has a copy, which
+is little more than an id. So an edit by the organiser is seen on every calendar, at both providers, under one UID.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sandbox.login.records import AccessToken, AuthorizationCode, ConsentSetting
 
 
 class GraphUid(StrEnum):
-    """What Graph's iCalUId of an occurrence is. Evidence contradicts itself, so all three can be had."""
+    """What Graph gives as iCalUId of an occurrence; reports contradict each other, so choose."""
 
     PER_OCCURRENCE = "per_occurrence"
     PER_SERIES = "per_series"
@@ -25,7 +25,11 @@ class GraphUid(StrEnum):
 
 
 class ProviderBehaviour(BaseModel, extra="forbid"):
-    """``attendee_notice``: a meeting cancelled by its organiser stays on an Outlook guest's calendar, marked."""
+    """Choices where real providers have been seen to behave in different ways.
+
+    ``graph_scope_urls``: token answers give scopes as full addresses. ``attendee_notice``: a meeting cancelled by its
+    organiser stays on an Outlook guest's calendar, marked as cancelled.
+    """
 
     graph_ical_uid: GraphUid = GraphUid.PER_OCCURRENCE
     graph_scope_urls: bool = False
@@ -33,6 +37,8 @@ class ProviderBehaviour(BaseModel, extra="forbid"):
 
 
 class State(BaseModel, extra="forbid"):
+    """All records by key. ``change`` counts edits; the fields are the format of the state file."""
+
     version: int = 1
     change: int = 0
     clock: ClockState = ClockState()

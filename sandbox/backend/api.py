@@ -1,4 +1,4 @@
-"""The bot backend's API, as meetbot's public one documents it: create, look at, cancel a recording job."""
+"""The bot backend's API as meetbot documents it: create, read and cancel a recording job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.running import CurrentSandbox, Sandbox
 
 
 def _http_address(text: str) -> str:
-    """Kept as it was sent; only checked."""
+    """The address is only checked and kept as it was sent."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > 4000:
         raise ValueError("must be an http(s) address of at most 4000 characters")
@@ -28,11 +28,15 @@ HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
 class JobWebhooks(BaseModel, extra="forbid"):
+    """Where reports go: every change of status, and the end."""
+
     onStatusChange: HttpAddress | None = None  # noqa: N815 - the names of the wire
     onFinalize: HttpAddress | None = None  # noqa: N815
 
 
 class JobRequest(BaseModel, extra="forbid"):
+    """What a job is created from."""
+
     externalId: str = Field(min_length=1, max_length=200)  # noqa: N815
     meetingUrl: HttpAddress  # noqa: N815
     joinAt: AwareDatetime  # noqa: N815
@@ -55,7 +59,7 @@ router = APIRouter(prefix="/backend/api/v1/jobs", tags=["Bot backend"], dependen
 
 @router.post("", status_code=201)
 async def create_job(body: JobRequest, sandbox: CurrentSandbox, answer: Response) -> dict[str, Any]:
-    """`externalId` is the idempotency key: a known one answers its job (200) and starts nothing."""
+    """Create a job. `externalId` is the idempotency key: a known one returns its job with 200."""
     known = _by_external_id(sandbox, body.externalId)
     if known is not None:
         answer.status_code = 200
@@ -82,13 +86,14 @@ async def create_job(body: JobRequest, sandbox: CurrentSandbox, answer: Response
 
 @router.get("/{job_id}")
 async def get_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return one job."""
     advance_jobs(sandbox, sandbox.now())
     return jobs.job_document(_job(sandbox, job_id))
 
 
 @router.delete("/{job_id}")
 async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Cancels a bot that is not in the meeting yet; one inside leaves. Asking again changes nothing."""
+    """Cancel a bot that is not in the meeting yet; let one inside leave. Repeating it changes nothing."""
     now = sandbox.now()
     advance_jobs(sandbox, now)
     job = _job(sandbox, job_id)
@@ -98,7 +103,7 @@ async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
 
 
 def advance_jobs(sandbox: Sandbox, now: datetime) -> bool:
-    """Let every job make the steps that are due; whether any did."""
+    """Let all jobs make the steps that are due; return whether any did."""
     moved = False
     for job in sandbox.state.jobs.values():
         steps = jobs.make_due_steps(job, sandbox.state.pace, now)

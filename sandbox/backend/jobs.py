@@ -1,4 +1,4 @@
-"""How a bot job gets on. Pure: given the time, which steps it has made."""
+"""The states of a bot job. Pure: given the time, which steps it has made."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def make_due_steps(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
 
 
 def make_next_step(job: Job, now: datetime) -> list[JobStep]:
-    """The next step, whether due or not."""
+    """Make the next step whether it is due or not; none if the job has ended."""
     return [] if job.status in TERMINAL else [_step(job, _NEXT[job.status], now)]
 
 
 def cancel(job: Job, now: datetime) -> list[JobStep]:
-    """Told to go: not in the meeting yet, it is cancelled; inside, it finalizes what it has."""
+    """Cancel a job, or let a bot that is in the meeting leave and finalize its recording."""
     if job.status in (JobStatus.QUEUED, JobStatus.JOINING):
         return [_step(job, JobStatus.CANCELLED, now)]
     if job.status in (JobStatus.IN_CALL, JobStatus.RECORDING):
@@ -40,6 +40,7 @@ def cancel(job: Job, now: datetime) -> list[JobStep]:
 
 
 def fail(job: Job, now: datetime, code: FailureCode) -> list[JobStep]:
+    """Let a job fail with this code; none if it has ended."""
     if job.status in TERMINAL:
         return []
     step = _step(job, JobStatus.FAILED, now)
@@ -48,7 +49,7 @@ def fail(job: Job, now: datetime, code: FailureCode) -> list[JobStep]:
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job as the backend's API and its webhooks show it."""
+    """Return a job as the backend's API and its webhooks show it."""
     return {
         "id": job.id,
         "externalId": job.external_id,
@@ -66,6 +67,7 @@ def job_document(job: Job) -> dict[str, Any]:
 
 
 def timestamp(instant: datetime) -> str:
+    """Return an instant as the backend writes it: RFC 3339 in UTC, milliseconds, Z."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 
 
 class JobStatus(StrEnum):
+    """Where a job stands; the values are those of meetbot's API."""
+
     QUEUED = "queued"
     JOINING = "joining"
     IN_CALL = "in_call"
@@ -20,6 +22,8 @@ class JobStatus(StrEnum):
 
 
 class FailureCode(StrEnum):
+    """Why a job failed; the values are those of meetbot's API."""
+
     WAITING_FOR_HOST = "waiting_for_host"
     MEETING_NOT_FOUND = "meeting_not_found"
     HOST_DENIED_ADMISSION = "host_denied_admission"
@@ -35,11 +39,15 @@ class FailureCode(StrEnum):
 
 
 class JobStep(BaseModel, extra="forbid"):
+    """When a job reached a status."""
+
     status: JobStatus
     at: datetime
 
 
 class Job(BaseModel, extra="forbid"):
+    """A recording job. ``steps`` begins with `queued`; the last one is its present status."""
+
     id: str
     external_id: str
     meeting_url: str
@@ -55,17 +63,20 @@ class Job(BaseModel, extra="forbid"):
 
     @property
     def status(self) -> JobStatus:
+        """Return the present status."""
         return self.steps[-1].status
 
 
 class DeliveryState(StrEnum):
+    """Whether a report still waits, was accepted, or was given up."""
+
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
 
 
 class DeliveryAttempt(BaseModel, extra="forbid"):
-    """``status`` None: no HTTP answer came."""
+    """One attempt to send a report. ``status`` None: no HTTP answer came."""
 
     at: datetime
     status: int | None
@@ -73,7 +84,7 @@ class DeliveryAttempt(BaseModel, extra="forbid"):
 
 
 class Delivery(BaseModel, extra="forbid"):
-    """One webhook to one address. ``due_at`` is real time: retries do not wait for the sandbox clock."""
+    """One report to one address. ``due_at`` is real time: retries do not wait for the sandbox's clock."""
 
     id: str
     job: str
@@ -87,7 +98,7 @@ class Delivery(BaseModel, extra="forbid"):
 
 
 class JobPace(BaseModel, extra="forbid"):
-    """Seconds a job spends in each state, on the sandbox clock."""
+    """How long a job stays in each state, in seconds of the sandbox's clock."""
 
     joining: float = Field(default=3, ge=0, le=86_400)
     in_call: float = Field(default=3, ge=0, le=86_400)

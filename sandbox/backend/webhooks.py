@@ -1,6 +1,7 @@
-"""Webhooks of the bot backend: meetbot's envelope and signature, retried a few times, kept for inspection.
+"""Reports about jobs, sent as webhooks with meetbot's envelope and signature.
 
-One job's reports go out in order; a report that fails is tried again later and does not hold back the next.
+Reports of one job are sent in order. One that fails is tried again later and does not hold back the next. All are kept for
+inspection, up to a limit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _KEPT = 2000
 
 
 def queue_reports(state: State, job: Job, steps: Sequence[JobStep]) -> None:
-    """Queue the reports about steps a job has just made."""
+    """Queue the reports about steps that a job has just made."""
     for step in steps:
         if job.on_status_change:
             _queue(state, job, step, "job.status_changed", job.on_status_change)
@@ -38,11 +39,12 @@ def queue_reports(state: State, job: Job, steps: Sequence[JobStep]) -> None:
 
 
 def signature(secret: str, body: bytes) -> str:
+    """Return the signature header of a body: HMAC-SHA256 in hexadecimal."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 async def deliver_due(sandbox: Sandbox, client: httpx.AsyncClient) -> int:
-    """Send everything that is due now; how many were sent."""
+    """Send every report that is due now; return how many were sent."""
     now = datetime.now(UTC)
     due = [d for d in sandbox.state.deliveries if d.state is DeliveryState.PENDING and d.due_at <= now]
     by_job: dict[str, list[Delivery]] = {}
@@ -92,7 +94,7 @@ def _envelope(delivery: Delivery) -> bytes:
 
 
 def _queue(state: State, job: Job, step: JobStep, event: str, url: str) -> None:
-    """The job as it was at this step: when several are made at once, each report tells its own."""
+    """The report shows the job as it was at this step, even if later steps were made at the same moment."""
     done = step.status in TERMINAL
     data = {
         **job_document(job),
