@@ -84,7 +84,7 @@ class ActiveFault(FaultRule):
 def match_fault(
     faults: list[ActiveFault], method: str, path: str, query: str, account: str | None
 ) -> ActiveFault | None:
-    """Return the first rule that applies to this request, and count its use; None if there is none."""
+    """Return the first rule that applies to this request and count its use, or None."""
     for fault in faults:
         if (fault.times is not None and fault.hits >= fault.times) or not _matches(
             fault.match, method, path, query, account

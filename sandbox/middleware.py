@@ -134,7 +134,7 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Buf
 async def _finish(
     fault: ActiveFault | None, path: str, answer: BufferedResponse | None, receive: Receive, send: Send
 ) -> int:
-    """Send the answer, or what a fault makes of it; return the status, 0 for a dropped connection."""
+    """Send the answer or a fault's. Return the status; 0 if the connection was dropped."""
     if fault is not None and fault.action.drop:
         await _hang_up(receive, abort=True)
         return 0

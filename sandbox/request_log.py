@@ -1,4 +1,4 @@
-"""A log of requests to the sandbox, for tests and for people; it never holds a token or a code."""
+"""A log of requests to the sandbox, for tests and people, without tokens and codes."""
 
 from __future__ import annotations
 

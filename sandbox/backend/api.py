@@ -93,7 +93,10 @@ async def get_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
 
 @router.delete("/{job_id}")
 async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Cancel a bot that is not in the meeting yet; let one inside leave. Repeating it changes nothing."""
+    """Cancel a bot that is not in the meeting yet; let one inside leave.
+
+    Repeating the request changes nothing.
+    """
     now = sandbox.now()
     advance_jobs(sandbox, now)
     job = _job(sandbox, job_id)

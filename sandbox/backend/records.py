@@ -84,7 +84,10 @@ class DeliveryAttempt(BaseModel, extra="forbid"):
 
 
 class Delivery(BaseModel, extra="forbid"):
-    """One report to one address. ``due_at`` is real time: retries do not wait for the sandbox's clock."""
+    """One report to one address.
+
+    ``due_at`` is real time: retries do not wait for the sandbox's clock.
+    """
 
     id: str
     job: str

@@ -94,7 +94,7 @@ def _envelope(delivery: Delivery) -> bytes:
 
 
 def _queue(state: State, job: Job, step: JobStep, event: str, url: str) -> None:
-    """The report shows the job as it was at this step, even if later steps were made at the same moment."""
+    """The report shows the job at this step, even if more steps were made at the same moment."""
     done = step.status in TERMINAL
     data = {
         **job_document(job),

@@ -40,7 +40,10 @@ def add_account(state: State, now: datetime, account: Account) -> None:
 
 
 def delete_account(state: State, email: str) -> None:
-    """Delete an account with its calendars, copies and grants, and meetings that are left without any copy."""
+    """Delete an account with its calendars, copies and grants.
+
+    Meetings that are left without any copy go too.
+    """
     del state.accounts[email]
     _delete(state.copies, lambda copy: copy.account == email)
     grants = {grant.id for grant in state.grants.values() if grant.account == email}
@@ -61,7 +64,10 @@ def find_account(state: State, email: str) -> Account:
 
 
 def find_calendar(account: Account, calendar_id: str | None) -> Calendar:
-    """Return the account's calendar; None and `primary` mean the primary one. Raises `NotFoundError`."""
+    """Return the account's calendar. Raises `NotFoundError`.
+
+    None and `primary` mean the primary one.
+    """
     for calendar in account.calendars:
         if calendar.id == calendar_id or (calendar_id in (None, "primary") and calendar.primary):
             return calendar

@@ -57,7 +57,7 @@ def is_invited(guests: list[Guest], email: str) -> bool:
 
 
 def occurrences_inviting(meeting: Meeting, email: str) -> list[datetime]:
-    """Return the original starts of the changed occurrences whose own guest list has the address."""
+    """Return the original starts of occurrences that have the address on their own guest list."""
     return [
         deviation.original_start
         for deviation in meeting.deviations.values()
@@ -66,7 +66,7 @@ def occurrences_inviting(meeting: Meeting, email: str) -> list[datetime]:
 
 
 def _update_copies(state: State, meeting: Meeting, account: Account) -> None:
-    """Make an account's copies agree with the guest list. A copy that the account owns stays as it is."""
+    """Make an account's copies agree with the guest list; one that it owns stays as it is."""
     copies = [c for c in state.copies.values() if c.meeting == meeting.key and c.account == account.email]
     live = [copy for copy in copies if not copy.removed]
     if any(copy.owned for copy in live):

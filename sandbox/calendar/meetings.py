@@ -90,7 +90,10 @@ def restore(state: State, now: datetime, meeting: Meeting) -> None:
 def change_occurrence(
     state: State, now: datetime, meeting: Meeting, original_start: datetime, fields: Mapping[str, Any]
 ) -> None:
-    """Make one occurrence differ from its series. ``fields`` are those of `Deviation`. Raises `NotFoundError`."""
+    """Make one occurrence differ from its series.
+
+    ``fields`` are those of `Deviation`. Raises `NotFoundError`.
+    """
     deviation = deviation_at(meeting, original_start).model_copy(update=dict(fields))
     meeting.deviations[_deviation_key(original_start)] = deviation
     meeting.sequence += "start" in fields
@@ -114,9 +117,9 @@ def deviation_at(meeting: Meeting, original_start: datetime) -> Deviation:
 def respond(
     state: State, now: datetime, meeting: Meeting, email: str, answer: ResponseStatus, original_start: datetime | None
 ) -> None:
-    """Record a guest's answer to the whole meeting, or to one occurrence. Raises `NotFoundError`.
+    """Record a guest's answer to the whole meeting or to one occurrence.
 
-    An organiser who is not on the guest list is added to it.
+    An organiser who is not on the guest list is added to it. Raises `NotFoundError`.
     """
     if email == meeting.organizer_email and not is_invited(meeting.guests, email):
         meeting.guests = [*meeting.guests, Guest(email=email, name=meeting.organizer_name)]
@@ -135,9 +138,9 @@ def respond(
 def split(
     state: State, now: datetime, meeting: Meeting, original_start: datetime, fields: Mapping[str, Any]
 ) -> Meeting:
-    """Edit "this and following": end the series before ``original_start`` and return the new one that goes on.
+    """Edit "this and following": end the series early and return the new one that goes on.
 
-    The new series has another UID, as it has at both providers. Raises `NotFoundError`.
+    The series ends before ``original_start``. The new one has another UID, as at both providers. Raises `NotFoundError`.
     """
     deviation_at(meeting, original_start)
     length = meeting.end - meeting.start

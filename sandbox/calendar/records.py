@@ -9,12 +9,14 @@ from pydantic import BaseModel
 
 
 class Provider(StrEnum):
+    """Whose calendar it is."""
+
     GOOGLE = "google"
     MICROSOFT = "microsoft"
 
 
 class ResponseStatus(StrEnum):
-    """Google's words; Graph's are derived."""
+    """A guest's answer, in Google's words; Graph's are derived from them."""
 
     NEEDS_ACTION = "needsAction"
     ACCEPTED = "accepted"
@@ -23,7 +25,7 @@ class ResponseStatus(StrEnum):
 
 
 class LinkPosition(StrEnum):
-    """Where the join link stands. AUTO: where the real providers would put it."""
+    """Where the join link stands. AUTO: where the real providers put it."""
 
     AUTO = "auto"
     CONFERENCE = "conference"
@@ -32,7 +34,11 @@ class LinkPosition(StrEnum):
 
 
 class Calendar(BaseModel, extra="forbid"):
-    """``id`` is Google's (an address); Microsoft's is derived from it. ``access_role`` in Google's words."""
+    """A calendar of one person.
+
+    ``id`` is Google's (an address); Microsoft's is derived from it. ``access_role`` is one of Google's. A higher
+    ``sync_epoch`` makes earlier sync tokens invalid.
+    """
 
     id: str
     name: str
@@ -43,7 +49,7 @@ class Calendar(BaseModel, extra="forbid"):
 
 
 class Account(BaseModel, extra="forbid"):
-    """A person. ``subject`` is Google's `sub`, or Microsoft's `oid`; ``directory`` Microsoft's `tid`."""
+    """A person. ``subject`` is Google's `sub` or Microsoft's `oid`; ``directory`` is `tid`."""
 
     email: str
     name: str
@@ -54,6 +60,8 @@ class Account(BaseModel, extra="forbid"):
 
 
 class Guest(BaseModel, extra="forbid"):
+    """A person or a room on a guest list."""
+
     email: str
     name: str | None = None
     answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
@@ -62,7 +70,10 @@ class Guest(BaseModel, extra="forbid"):
 
 
 class Deviation(BaseModel, extra="forbid"):
-    """How one occurrence of a series differs from it. None: as the series. ``guests`` replaces the whole list."""
+    """How one occurrence of a series differs from it; None means as the series.
+
+    ``guests`` replaces the whole list.
+    """
 
     original_start: datetime
     cancelled: bool = False
@@ -78,8 +89,11 @@ class Deviation(BaseModel, extra="forbid"):
 
 
 class Meeting(BaseModel, extra="forbid"):
-    """``start`` and ``end`` are instants; ``time_zone`` says in which zone an all-day date or a series is counted.
-    ``change`` is the sandbox-wide change number of the last edit of the series as a whole."""
+    """A meeting or a series, which exists once for all calendars.
+
+    ``start`` and ``end`` are instants; ``time_zone`` is the zone in which all-day dates and a series are counted. ``change`` is
+    the number of the last edit, counted over the whole sandbox.
+    """
 
     key: str
     uid: str
@@ -113,9 +127,12 @@ class Meeting(BaseModel, extra="forbid"):
 
 
 class CalendarCopy(BaseModel, extra="forbid"):
-    """A meeting on one calendar. ``owned``: it stays there whoever is invited. ``removed``: its owner took it off or
-    moved it elsewhere; ``uninvited``: the organiser took the owner off the list. ``occurrences``: not None for somebody
-    invited to single occurrences, whose original starts these are."""
+    """A meeting on one calendar.
+
+    ``owned``: it stays there whoever is invited. ``removed``: its owner took it off or moved it elsewhere. ``uninvited``: the
+    organiser took the owner off the list. ``occurrences``: the original starts to which alone the owner is invited; None: to
+    all.
+    """
 
     key: str
     meeting: str

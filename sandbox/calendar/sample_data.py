@@ -1,4 +1,4 @@
-"""What a fresh sandbox holds: three people of two companies, and a few meetings ahead of them."""
+"""What a new sandbox holds: three people of two companies, and a few meetings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sandbox.state import State
 
 
 def add_sample_data(state: State) -> State:
+    """Add the sample people and meetings to an empty state, and return it."""
     now = clock.read(state.clock)
     ada = new_account("ada@acme.test", "Ada Lovelace", Provider.GOOGLE)
     grace = new_account("grace@acme.test", "Grace Hopper", Provider.MICROSOFT)

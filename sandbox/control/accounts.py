@@ -1,4 +1,4 @@
-"""People, their calendars and their grants."""
+"""People, their calendars and their consents."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
 
 
 class NewAccount(BaseModel, extra="forbid"):
+    """A person to create; the name is made from the address if it is missing."""
+
     email: Email
     provider: Provider
     name: Line | None = None
@@ -27,6 +29,8 @@ class NewAccount(BaseModel, extra="forbid"):
 
 
 class NewCalendar(BaseModel, extra="forbid"):
+    """A secondary calendar to create; `access_role` is one of Google's."""
+
     name: Line = Field(min_length=1)
     time_zone: ZoneName = "UTC"
     access_role: str = Field(default="owner", pattern="^(freeBusyReader|reader|writer|owner)$")
@@ -34,14 +38,15 @@ class NewCalendar(BaseModel, extra="forbid"):
 
 @router.get("")
 async def list_accounts(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    """List all people with their calendars and consents."""
     return [account_document(sandbox.state, account) for account in sandbox.state.accounts.values()]
 
 
 @router.post("", status_code=201)
 async def create_account(body: NewAccount, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """A person with one empty calendar, and with what they had been invited to."""
+    """Create a person with one calendar that holds the meetings they were invited to before."""
     if body.email in sandbox.state.accounts:
-        raise HTTPException(409, "There is such an account already.")
+        raise HTTPException(409, "This account exists already.")
     account = new_account(body.email, body.name or body.email.partition("@")[0].title(), body.provider, body.time_zone)
     add_account(sandbox.state, sandbox.now(), account)
     return account_document(sandbox.state, account)
@@ -49,12 +54,13 @@ async def create_account(body: NewAccount, sandbox: CurrentSandbox) -> dict[str,
 
 @router.delete("/{email}", status_code=204)
 async def remove_account(email: str, sandbox: CurrentSandbox) -> None:
-    """With calendars, copies and grants."""
+    """Delete a person with their calendars, copies and grants."""
     delete_account(sandbox.state, find_account(sandbox.state, email).email)
 
 
 @router.post("/{email}/calendars", status_code=201)
 async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Give a person another, empty calendar."""
     account = find_account(sandbox.state, email)
     calendar_id = f"c_{secrets.token_hex(16)}@group.calendar.google.com"
     account.calendars.append(Calendar(id=calendar_id, **body.model_dump()))
@@ -63,17 +69,17 @@ async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox
 
 @router.delete("/{email}/calendars/{calendar_id}", status_code=204)
 async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox) -> None:
-    """The account no longer sees that calendar."""
+    """Take a secondary calendar from a person."""
     account = find_account(sandbox.state, email)
     calendar = find_calendar(account, calendar_id)
     if calendar.primary:
-        raise HTTPException(409, "The primary calendar stays.")
+        raise HTTPException(409, "The primary calendar cannot be deleted.")
     account.calendars.remove(calendar)
 
 
 @router.post("/{email}/revoke", status_code=204)
 async def revoke(email: str, sandbox: CurrentSandbox) -> None:
-    """The person takes back every consent."""
+    """Take back all consents of a person; their tokens stop working."""
     account = find_account(sandbox.state, email)
     for grant in [grant for grant in sandbox.state.grants.values() if grant.account == account.email]:
         grants.revoke_grant(sandbox.state, grant.id)
@@ -81,6 +87,7 @@ async def revoke(email: str, sandbox: CurrentSandbox) -> None:
 
 @router.post("/{email}/expire-access-tokens", status_code=204)
 async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
+    """Let all access tokens of a person expire now."""
     account = find_account(sandbox.state, email)
     owned = {grant.id for grant in sandbox.state.grants.values() if grant.account == account.email}
     for token in sandbox.state.access_tokens.values():
@@ -90,6 +97,6 @@ async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
 
 @router.post("/{email}/expire-sync-tokens", status_code=204)
 async def expire_sync_tokens(email: str, sandbox: CurrentSandbox) -> None:
-    """Every sync token given so far answers 410."""
+    """Let every sync token given so far for a person's calendars answer 410."""
     for calendar in find_account(sandbox.state, email).calendars:
         calendar.sync_epoch += 1

@@ -1,4 +1,4 @@
-"""What the control API takes for events, and how it becomes a meeting's fields."""
+"""Request bodies for events, and the fields of a meeting that they become."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _guest_from_address(value: object) -> object:
 
 
 class GuestBody(BaseModel, extra="forbid"):
-    """An address alone stands for a guest who has not answered."""
+    """A guest. An address alone means a guest who has not answered."""
 
     email: Email
     name: Line | None = None
@@ -31,7 +31,10 @@ Guests = Annotated[list[Annotated[GuestBody, BeforeValidator(_guest_from_address
 
 
 class OrganizerBody(BaseModel, extra="forbid"):
-    """Somebody else organises: usually a person without an account here. `provider` decides the shape of the UID."""
+    """Another organiser, usually without an account here.
+
+    `provider` decides the shape of the UID.
+    """
 
     email: Email
     name: Line | None = None
@@ -39,14 +42,17 @@ class OrganizerBody(BaseModel, extra="forbid"):
 
 
 class EventChange(BaseModel, extra="forbid"):
-    """Only what is given changes. `shift_minutes` moves start and end; `platform` makes up a fresh link."""
+    """What a meeting, a series or one occurrence can change; what is missing stays.
+
+    `shift_minutes` moves start and end; `platform` makes up a new link.
+    """
 
     title: Line | None = None
     description: LongText | None = None
     location: Line | None = None
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None
-    starts_in_minutes: Minutes | None = Field(default=None, description="Start so long after the sandbox's now.")
+    starts_in_minutes: Minutes | None = Field(default=None, description="Minutes from the sandbox's present time.")
     duration_minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
     shift_minutes: Minutes | None = None
     platform: LinkPlatform | None = None
@@ -55,7 +61,7 @@ class EventChange(BaseModel, extra="forbid"):
 
 
 class SeriesChange(EventChange):
-    """What only a meeting or a series as a whole can change."""
+    """What only a meeting or a series as a whole can change, besides the rest."""
 
     all_day: bool | None = None
     time_zone: ZoneName | None = None
@@ -75,8 +81,11 @@ class SeriesChange(EventChange):
 
 
 class NewEvent(SeriesChange):
-    """`start` or `starts_in_minutes` is needed; 30 minutes long unless said. With an `organizer` the calendar's owner is
-    a guest with `answer`, unless `listed` is false (invited through a group)."""
+    """A meeting to create. `start` or `starts_in_minutes` is required.
+
+    It lasts 30 minutes by default. With an `organizer` the calendar's owner is a guest with `answer`, unless `listed` is false,
+    as when invited through a group.
+    """
 
     calendar_id: Line | None = None
     uid: Line | None = None
@@ -86,10 +95,11 @@ class NewEvent(SeriesChange):
 
 
 class InvalidEventError(ValueError):
-    """The body cannot become a meeting."""
+    """A body that cannot become a meeting."""
 
 
 def fields_of_new_meeting(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
+    """Return the fields of the meeting to create. Raises `InvalidEventError`."""
     fields = _plain_fields(body) | _link_fields(body)
     fields.setdefault("title", "Meeting")
     fields["time_zone"] = body.time_zone or calendar.time_zone
@@ -107,7 +117,10 @@ def fields_of_new_meeting(body: NewEvent, account: Account, calendar: Calendar, 
 
 
 def fields_of_change(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
-    """``start`` and ``end`` are the present ones."""
+    """Return the changed fields of a meeting or an occurrence.
+
+    ``start`` and ``end`` are the present ones. Raises `InvalidEventError`.
+    """
     fields = _plain_fields(body) | _link_fields(body)
     if body.attendees is not None:
         fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees]
@@ -115,6 +128,7 @@ def fields_of_change(body: EventChange, start: datetime, end: datetime, now: dat
 
 
 def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
+    """Return the changed fields of a whole meeting or series. Raises `InvalidEventError`."""
     fields = fields_of_change(body, meeting.start, meeting.end, now)
     all_day = meeting.all_day if body.all_day is None else body.all_day
     if all_day:
@@ -124,7 +138,7 @@ def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime)
 
 
 def _plain_fields(body: EventChange) -> dict[str, Any]:
-    """What is carried over under its own name."""
+    """The fields that have the same name in a meeting."""
     own = set(Meeting.model_fields) - {"start", "end", "guests", "meeting_url", "uid"}
     given = body.model_dump(exclude_unset=True, exclude_none=True)
     return {name: value for name, value in given.items() if name in own}
@@ -163,7 +177,7 @@ def _changed_times(body: EventChange, start: datetime, end: datetime, now: datet
 
 
 def _checked_times(start: datetime, end: datetime, *, all_day: bool, zone: str) -> dict[str, datetime]:
-    """Whole seconds, as both providers keep them; an all-day event runs from midnight to midnight."""
+    """Whole seconds, as both providers keep them; all-day events run from midnight to midnight."""
     if all_day:
         local_start, local_end = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
         start = local_start.replace(hour=0, minute=0, second=0)

@@ -1,4 +1,4 @@
-"""Meetings: make, edit, cancel, restore, answer, split, move."""
+"""Meetings: create, change, cancel, restore, answer, split, move."""
 
 from __future__ import annotations
 
@@ -27,35 +27,39 @@ from sandbox.running import CurrentSandbox, Sandbox
 
 router = APIRouter(prefix="/control", tags=["Control: events"])
 
-OriginalStart = Annotated[
-    AwareDatetime | None, Query(description="Names one occurrence of a series by its original start.")
-]
+OriginalStart = Annotated[AwareDatetime | None, Query(description="One occurrence of a series, by its original start.")]
 
 
 class GuestAnswer(BaseModel, extra="forbid"):
+    """A guest's answer, to the whole meeting or to one occurrence."""
+
     email: Email
     answer: ResponseStatus
     original_start: AwareDatetime | None = None
 
 
 class Split(SeriesChange):
+    """From which occurrence on a series goes on as another one, and how that one differs."""
+
     original_start: AwareDatetime
 
 
 class Move(BaseModel, extra="forbid"):
+    """To which of a person's calendars a meeting moves."""
+
     email: Email
     calendar_id: Line
 
 
 @router.get("/accounts/{email}/events")
 async def show_agenda(email: str, sandbox: CurrentSandbox) -> list[dict[str, Any]]:
-    """From half a day back to a week ahead."""
+    """List what a person's calendars show, from half a day back to a week ahead."""
     return agenda(sandbox.state, find_account(sandbox.state, email), sandbox.now())
 
 
 @router.post("/accounts/{email}/events", status_code=201)
 async def create_event(email: str, body: NewEvent, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Put a meeting on the account's calendar; guests who have an account here receive their copy."""
+    """Put a meeting on a person's calendar; guests with an account here receive a copy."""
     return event_document(sandbox.state, _create(sandbox, email, body))
 
 
@@ -63,19 +67,20 @@ async def create_event(email: str, body: NewEvent, sandbox: CurrentSandbox) -> d
 async def create_events(
     email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], sandbox: CurrentSandbox
 ) -> dict[str, list[str]]:
-    """Many at once; answers their keys in order."""
+    """Create many meetings at once; return their keys in order."""
     return {"keys": [_create(sandbox, email, body).key for body in bodies]}
 
 
 @router.delete("/accounts/{email}/events/{key}", status_code=204)
 async def take_off_calendar(email: str, key: str, sandbox: CurrentSandbox) -> None:
-    """The account removes the meeting from its own calendar only."""
+    """Take a meeting off a person's own calendars only."""
     account = find_account(sandbox.state, email)
     meetings.remove_from_calendar(sandbox.state, meetings.find_meeting(sandbox.state, key), account)
 
 
 @router.get("/events/{key}")
 async def get_event(key: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return a meeting with its id on every calendar."""
     return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
 
 
@@ -94,7 +99,7 @@ async def change_event(
 
 @router.delete("/events/{key}")
 async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
-    """The organiser cancels the meeting, or one occurrence."""
+    """Cancel a meeting, or one occurrence, as its organiser."""
     meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
         meetings.cancel(sandbox.state, sandbox.now(), meeting)
@@ -105,6 +110,7 @@ async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: Origin
 
 @router.post("/events/{key}/restore")
 async def restore_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
+    """Take back the cancellation of a meeting, or of one occurrence."""
     meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
         meetings.restore(sandbox.state, sandbox.now(), meeting)
@@ -115,7 +121,7 @@ async def restore_event(key: str, sandbox: CurrentSandbox, original_start: Origi
 
 @router.post("/events/{key}/respond")
 async def respond(key: str, body: GuestAnswer, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """A guest accepts, declines or wavers."""
+    """Let a guest accept, decline or accept tentatively."""
     meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start) if body.original_start else None
     meetings.respond(sandbox.state, sandbox.now(), meeting, body.email, body.answer, at)
@@ -124,7 +130,7 @@ async def respond(key: str, body: GuestAnswer, sandbox: CurrentSandbox) -> dict[
 
 @router.post("/events/{key}/split", status_code=201)
 async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Edit "this and following": answers the new series."""
+    """Edit "this and following": return the new series."""
     meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start)
     length = meeting.end - meeting.start
@@ -135,7 +141,7 @@ async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[st
 
 @router.post("/events/{key}/move")
 async def move_event(key: str, body: Move, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Put an account's copy onto another of its calendars."""
+    """Move a person's copy to another of their calendars."""
     meeting = meetings.find_meeting(sandbox.state, key)
     account = find_account(sandbox.state, body.email)
     calendar = find_calendar(account, body.calendar_id)
@@ -161,7 +167,7 @@ def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datet
 
 
 def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
-    """Raises where something is asked that only a series as a whole can have."""
+    """Raises `InvalidChangeError` if the body changes something that only a whole series has."""
     given = body.model_dump(exclude_unset=True)
     foreign = sorted(set(given) - set(EventChange.model_fields))
     if foreign:

@@ -18,7 +18,7 @@ _SHOWN_JOBS, _SHOWN_DELIVERIES = 50, 30
 
 @router.get("")
 async def overview(sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Return clock, people with their meetings, bot jobs and reports, the newest job and report first."""
+    """Return clock, people with their meetings, bot jobs and reports; the newest jobs first."""
     now = sandbox.now()
     advance_jobs(sandbox, now)
     people = [

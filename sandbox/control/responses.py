@@ -1,4 +1,4 @@
-"""What the control API says about meetings and people."""
+"""What the control API returns about meetings, people and bot jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AHEAD, _BACK, _MOST = timedelta(days=7), timedelta(hours=12), 40
 
 
 def event_document(state: State, meeting: Meeting) -> dict[str, Any]:
-    """A meeting with its id on every calendar. ``key`` is what the control API calls it."""
+    """Return a meeting with its id on every calendar. ``key`` is its name in the control API."""
     copies = [copy for copy in state.copies.values() if copy.meeting == meeting.key]
     return {
         "key": meeting.key,
@@ -41,6 +41,7 @@ def event_document(state: State, meeting: Meeting) -> dict[str, Any]:
 
 
 def account_document(state: State, account: Account) -> dict[str, Any]:
+    """Return a person with calendars and granted scopes."""
     grants = [grant for grant in state.grants.values() if grant.account == account.email]
     return {
         "email": account.email,
@@ -70,7 +71,7 @@ def job_document_with_steps(job: Job) -> dict[str, Any]:
 
 
 def agenda(state: State, account: Account, now: datetime) -> list[dict[str, Any]]:
-    """What the account's calendars show from half a day back to a week ahead."""
+    """Return what a person's calendars show, from half a day back to a week ahead; at most 40."""
     copies = [copy for calendar in account.calendars for copy in copies_on(state, account.email, calendar.id)]
     found = [
         each

@@ -1,4 +1,4 @@
-"""How the sandbox behaves: consent, differences between real providers, pace of bots; and a reset."""
+"""How the sandbox behaves: consent, choices of behaviour, pace of bots; and reset."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ async def get_behaviour(sandbox: CurrentSandbox) -> ProviderBehaviour:
 
 @router.post("/behaviour")
 async def set_behaviour(body: ProviderBehaviour, sandbox: CurrentSandbox) -> ProviderBehaviour:
-    """Choose a behaviour for what the real providers do in different ways; replaces all settings."""
+    """Choose between behaviours that real providers have been seen to have.
+
+    The body replaces all settings.
+    """
     sandbox.state.behaviour = body
     return body
 

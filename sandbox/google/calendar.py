@@ -94,7 +94,7 @@ async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, sa
 async def get_event(
     calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
-    """Return one event, or 304 if the client's `If-None-Match` names the present etag (events.get)."""
+    """Return one event, or 304 if `If-None-Match` names the present etag (events.get)."""
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Get")
     calendar = _calendar(bearer, calendar_id)
     instance = _find(sandbox.state, bearer, calendar, event_id)

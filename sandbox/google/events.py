@@ -1,4 +1,7 @@
-"""One event in the shape of Google's Calendar API v3 (its discovery document, and recorded payloads)."""
+"""One event in the shape of Google's Calendar API v3.
+
+Sources: its discovery document, and recorded answers.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,11 @@ Json = dict[str, Any]
 def google_event(
     instance: Instance, calendar: Calendar, zone: ZoneInfo, *, details: bool = True, max_attendees: int | None = None
 ) -> Json:
-    """``zone`` is the response's. Without ``details`` a cancelled event is only what Google guarantees: its id, and for
-    an occurrence its series and original start."""
+    """Return an event as Google shows it; ``zone`` is that of the answer.
+
+    Without ``details`` a cancelled event is only what Google guarantees: its id, and for an occurrence its series and original
+    start.
+    """
     if instance.cancelled and not (details and _keeps_details(instance)):
         return _skeleton(instance, zone)
     if calendar.access_role == "freeBusyReader":
@@ -30,23 +36,28 @@ def google_event(
 
 
 def google_event_id(instance: Instance) -> str:
+    """Return Google's id of a meeting, series or occurrence."""
     if instance.original_start is None:
         return instance.copy.google_id
     return _instance_id(instance, instance.original_start)
 
 
 def google_timestamp(instant: datetime) -> str:
+    """Return an instant as Google writes it: UTC, milliseconds, Z."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
 def to_rfc3339(instant: datetime, zone: ZoneInfo) -> str:
-    """RFC 3339, with Z for UTC as Google writes it."""
+    """Return an instant in a zone as RFC 3339, with Z for UTC as Google writes it."""
     text = instant.astimezone(zone).isoformat(timespec="seconds")
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def _keeps_details(instance: Instance) -> bool:
-    """An organiser's cancelled events can be restored, so they keep their details; an occurrence's do not."""
+    """An organiser's cancelled event can be restored, so it keeps its details.
+
+    A cancelled occurrence does not.
+    """
     return (
         instance.is_organizer
         and not instance.copy.removed
@@ -150,7 +161,7 @@ def _people(instance: Instance, calendar: Calendar, max_attendees: int | None) -
 
 
 def _with_organizer(instance: Instance) -> list[Guest]:
-    """Where there are guests Google lists the organiser among them."""
+    """If there are guests, Google lists the organiser among them."""
     email = instance.meeting.organizer_email
     guests = instance.guests
     if not guests or any(guest.email == email for guest in guests) or email.endswith("calendar.google.com"):
@@ -171,7 +182,7 @@ def _attendee(instance: Instance, guest: Guest, calendar: Calendar) -> Json:
 
 
 def _person(email: str, name: str, calendar: Calendar) -> Json:
-    """`self` speaks of the calendar on which this copy stands, not of the account."""
+    """`self` refers to the calendar that this copy is on, not to the account."""
     person: Json = {"email": email, "displayName": name}
     return person | {"self": True} if email == calendar.id else person
 

@@ -15,11 +15,11 @@ Mask = dict[str, "Mask"]
 
 
 class FieldsError(ValueError):
-    pass
+    """A `fields` parameter that cannot be read."""
 
 
 def parse_fields(text: str) -> Mask:
-    """What is wanted: names to what is wanted of them; an empty mask means everything."""
+    """Return what is wanted, as names and what is wanted of each; empty means everything."""
     tokens = _TOKEN.findall(text)
     if len(text) > _MAX_LENGTH or "".join(tokens) != text.replace(" ", ""):
         raise FieldsError("Invalid field selection")
@@ -30,6 +30,7 @@ def parse_fields(text: str) -> Mask:
 
 
 def apply_fields(mask: Mask, value: Any) -> Any:
+    """Cut a document down to what is wanted."""
     if not mask or "*" in mask:
         return value
     if isinstance(value, list):

@@ -1,7 +1,6 @@
-"""events.list: what of a calendar is shown for which parameters, page by page, in full or since a sync token.
+"""events.list: which events a calendar shows, page by page, in full or since a sync token.
 
-Meaning of the parameters from the discovery document; of tokens from
-developers.google.com/workspace/calendar/api/guides/sync.
+The parameters are those of the discovery document; tokens follow developers.google.com/workspace/calendar/api/guides/sync.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _EARLIEST = 0
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Checked parameters. ``since`` is the change number of a sync token, None for a full listing."""
+    """The checked parameters of events.list."""
 
     time_min: datetime | None
     time_max: datetime | None
@@ -42,13 +41,15 @@ class ListQuery:
     sync_token: str | None
 
     def fingerprint(self) -> str:
-        """What must stay the same from page to page and from sync to sync."""
+        """Return a hash of what must stay the same from page to page and from sync to sync."""
         parts = (self.single_events, sorted(self.event_types))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """One page. Only the last one has a sync token; ``incremental``: it began with one."""
+
     items: Sequence[Instance]
     next_page_token: str | None
     next_sync_token: str | None
@@ -56,8 +57,10 @@ class Page:
 
 
 def list_page(state: State, account: str, calendar: Calendar, query: ListQuery, *, empty: bool = False) -> Page:
-    """One page. Raises 400 for a token that is none, 410 for one that no longer holds. ``empty``: a page without items
-    that has a next page, as Google may send."""
+    """Return one page. Raises 400 for a malformed token, 410 for one that is no longer valid.
+
+    ``empty``: a page without items that has a next page, as Google may send.
+    """
     since = _since(calendar, query)
     offset, taken_at = _page_start(calendar, query, state.change)
     found = _listed(state, copies_on(state, account, calendar.id), query, since)
@@ -95,7 +98,10 @@ def _shown(state: State, copy: CalendarCopy, query: ListQuery) -> Iterator[Insta
 
 
 def _series(state: State, copy: CalendarCopy, query: ListQuery, master: Instance) -> Iterator[Instance]:
-    """A series and its deviations; cancelled ones are told even without showDeleted, as long as the series lives."""
+    """A series and its changed occurrences.
+
+    Cancelled ones are shown even without showDeleted, as long as the series itself is not deleted.
+    """
     in_window = occurrences(state, copy, query.time_min, query.time_max)
     if in_window and copy.occurrences is None:
         yield master
@@ -103,7 +109,7 @@ def _series(state: State, copy: CalendarCopy, query: ListQuery, master: Instance
 
 
 def _changed(state: State, copies: list[CalendarCopy], query: ListQuery, since: int) -> Iterator[Instance]:
-    """What changed after ``since``, wherever it lies in time, deletions included."""
+    """What changed after ``since``, at whatever time it takes place, deletions included."""
     for copy in copies:
         base = whole_meeting(state, copy)
         wholly = max(base.meeting.change, copy.change) > since
@@ -118,7 +124,7 @@ def _changed(state: State, copies: list[CalendarCopy], query: ListQuery, since: 
 
 
 def _changed_occurrences(state: State, copy: CalendarCopy, only: list[datetime] | None) -> Iterator[Instance]:
-    """A touched series brings all its occurrences, not clipped to the window of the first listing."""
+    """A changed series brings all its occurrences, also outside the first listing's window."""
     if only is None:
         yield from occurrences(state, copy, None, None)
     else:
@@ -168,7 +174,7 @@ def _page_start(calendar: Calendar, query: ListQuery, change: int) -> tuple[int,
 
 
 def _sync_token(calendar: Calendar, query: ListQuery, taken_at: int) -> str | None:
-    """None where Google gives none: an ordered or filtered listing cannot be continued."""
+    """None for an ordered or filtered listing: Google gives no token for one."""
     if query.order_by or query.updated_min or query.ical_uid or query.text:
         return None
     return _token("sync", calendar, query, at=_EARLIEST, change=taken_at)

@@ -1,4 +1,7 @@
-"""Google's login: authorization, token and revocation endpoints (developers.google.com/identity/protocols/oauth2)."""
+"""Google's login: authorization, token and revocation endpoints.
+
+Source: developers.google.com/identity/protocols/oauth2/web-server.
+"""
 
 from __future__ import annotations
 

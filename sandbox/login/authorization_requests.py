@@ -1,4 +1,4 @@
-"""Authorization requests (RFC 6749 section 4.1.1): reading them, and going back to the client."""
+"""Authorization requests (RFC 6749 section 4.1.1): read them, and return to the client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class AuthorizationRequest:
 
 
 class AuthorizationPageError(Exception):
-    """A request that must not be answered by a redirect: a page says why (RFC 6749 section 4.1.2.1)."""
+    """A request that must not be answered by a redirect; a page says why.
+
+    Source: RFC 6749 section 4.1.2.1.
+    """
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(code)
@@ -61,7 +64,7 @@ def redirect_with_error(request: AuthorizationRequest, error: str, extra: Mappin
 
 
 def redirect_back(request: AuthorizationRequest, parameters: Mapping[str, str]) -> Response:
-    """Send the browser back to the client with these parameters, and the client's `state` if it sent one."""
+    """Send the browser back to the client with these parameters and the client's `state`."""
     if request.state is not None:
         parameters = {**parameters, "state": request.state}
     separator = "&" if "?" in request.redirect_uri else "?"

@@ -1,7 +1,7 @@
-"""The consent pages of both logins: choose an account, allow or cancel, return to the client.
+"""The consent pages of both logins: choose an account, allow or cancel, go back.
 
-A page carries the query of the authorization request along in a hidden field, so the sandbox keeps no sessions. The
-query that comes back is checked again like a new one.
+A page carries the query of the authorization request along in a hidden field, so the sandbox keeps no sessions. The query
+that comes back is checked again like a new one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class _Visit:
 
 
 def begin(sandbox: Sandbox, login: ProviderLogin, http: Request) -> Response:
-    """Answer an authorization request: with a page, or at once if consent is automatic or `prompt=none`."""
+    """Answer an authorization request: with a page, or at once.
+
+    At once if consent is automatic, or if the request has `prompt=none`.
+    """
     visit = _visit(sandbox, login, http.url.path, str(http.url.query))
     return visit if isinstance(visit, Response) else _begin(visit)
 

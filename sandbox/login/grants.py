@@ -28,7 +28,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
 class Refusal(StrEnum):
-    """Why a token endpoint refuses a code or a refresh token; each provider words it in its own way."""
+    """Why a token endpoint refuses a code or a token; each provider has its own words for it."""
 
     CODE_UNKNOWN = "code_unknown"
     CODE_USED = "code_used"
@@ -120,7 +120,7 @@ def redeem_code(
 
 
 def issue_access_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:
-    """Return a new access token that begins with the provider's ``prefix`` and lives for an hour."""
+    """Return a new access token that lives for an hour; ``prefix`` is the provider's."""
     token = prefix + secrets.token_urlsafe(48)
     state.access_tokens[token] = AccessToken(grant=grant.id, scopes=scopes, expires_at=now + ACCESS_LIFETIME)
     return token

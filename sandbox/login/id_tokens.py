@@ -27,7 +27,10 @@ def key_set() -> dict[str, Any]:
 
 
 def google_id_token(account: Account, client_id: str, scopes: list[str], nonce: str | None, now: datetime) -> str:
-    """Return Google's ID token (developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload)."""
+    """Return Google's ID token.
+
+    Source: developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload.
+    """
     claims: dict[str, Any] = {"iss": GOOGLE_ISSUER, "azp": client_id, "sub": account.subject}
     if "email" in scopes or any(scope.endswith("/userinfo.email") for scope in scopes):
         claims |= {"email": account.email, "email_verified": True}
@@ -42,9 +45,10 @@ def microsoft_issuer(directory: str) -> str:
 
 
 def microsoft_id_token(account: Account, client_id: str, scopes: list[str], nonce: str | None, now: datetime) -> str:
-    """Return Microsoft's ID token (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+    """Return Microsoft's ID token.
 
-    `sub` is pairwise, so it differs from client to client; `oid` and `tid` are the same for all clients.
+    `sub` is pairwise, so it differs from client to client; `oid` and `tid` are the same for all clients
+    (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
     """
     pairwise = hashlib.sha256(f"{account.subject}|{client_id}".encode()).hexdigest()[:43]
     claims: dict[str, Any] = {

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 class Grant(BaseModel, extra="forbid"):
-    """One user's consent to one client. It goes as a whole."""
+    """One user's consent to one client; it is revoked as a whole."""
 
     id: str
     account: str
@@ -18,6 +18,11 @@ class Grant(BaseModel, extra="forbid"):
 
 
 class AuthorizationCode(BaseModel, extra="forbid"):
+    """An authorization code.
+
+    ``challenge`` is PKCE's. ``offline``: the code also gives a refresh token.
+    """
+
     grant: str
     client_id: str
     redirect_uri: str
@@ -30,25 +35,34 @@ class AuthorizationCode(BaseModel, extra="forbid"):
 
 
 class AccessToken(BaseModel, extra="forbid"):
+    """What an access token allows, and until when."""
+
     grant: str
     scopes: list[str]
     expires_at: datetime
 
 
 class RefreshToken(BaseModel, extra="forbid"):
+    """What a refresh token allows."""
+
     grant: str
     scopes: list[str]
     issued_at: datetime
 
 
 class ConsentMode(StrEnum):
+    """Whether a person is asked on a page or the sandbox answers for them."""
+
     ASK = "ask"
     AUTO = "auto"
 
 
 class ConsentSettings(BaseModel, extra="forbid"):
-    """How consent is given. ``auto`` answers without a page: for `login_hint`'s account, else for ``account``.
-    ``withhold`` names scopes the user unticks; ``error`` makes the answer an error instead."""
+    """How consent is given.
+
+    ``auto`` answers without a page: for the account in `login_hint`, else for ``account``. ``withhold`` names scopes that the
+    user unticks. ``error`` makes the answer an error instead.
+    """
 
     mode: ConsentMode = ConsentMode.ASK
     account: str | None = None

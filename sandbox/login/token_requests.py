@@ -12,7 +12,10 @@ from fastapi import Request
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """The form of a token request; what is missing is empty, or None. Its `repr` shows no secret."""
+    """The form of a token request; what is missing is empty or None.
+
+    Its `repr` shows no secret.
+    """
 
     grant_type: str
     client_id: str
@@ -28,7 +31,10 @@ class TokenRequest:
 
 
 async def read_token_request(http: Request) -> TokenRequest:
-    """Read the form, with client credentials from it or from HTTP Basic (RFC 6749 section 2.3.1)."""
+    """Read the form, with client credentials from it or from HTTP Basic.
+
+    Source: RFC 6749 section 2.3.1.
+    """
     form = await http.form(max_files=0, max_fields=50)
     values = {name: value for name, value in form.items() if isinstance(value, str)}
     basic_id, basic_secret = _basic(http.headers.get("authorization", ""))

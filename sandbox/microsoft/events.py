@@ -1,4 +1,7 @@
-"""One event in the shape of Microsoft Graph v1.0 (learn.microsoft.com/graph/api/resources/event)."""
+"""One event in the shape of Microsoft Graph v1.0.
+
+Source: learn.microsoft.com/graph/api/resources/event.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the `Prefer` header asks for. ``zone_name`` is echoed as given, be it a Windows or an IANA name."""
+    """What the Prefer header asks for.
+
+    ``zone_name`` is repeated in the answer as it was given: a Windows or an IANA name.
+    """
 
     zone: ZoneInfo
     zone_name: str
@@ -38,6 +44,7 @@ class Preferences:
 
 
 def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
+    """Return an event as Graph shows it."""
     change_key = base64.b64encode(instance.change.to_bytes(12, "big")).decode()
     return (
         {
@@ -58,13 +65,17 @@ def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences
 
 
 def graph_id(instance: Instance, preferences: Preferences) -> str:
+    """Return Graph's id of a meeting, series or occurrence."""
     return provider_ids.graph_event_id(
         instance.copy.graph_key, instance.copy.calendar, instance.original_start, preferences.immutable_ids
     )
 
 
 def graph_ical_uid(instance: Instance, behaviour: ProviderBehaviour) -> str | None:
-    """A GOID; for an occurrence with its date inside, or as the series has it, or null: see `GraphUid`."""
+    """Return Graph's iCalUId: a GOID, or None.
+
+    For an occurrence it has the date inside or is that of the series: see `GraphUid`.
+    """
     if behaviour.graph_ical_uid is GraphUid.NULL:
         return None
     day: date | None = None
@@ -100,7 +111,10 @@ def _times(instance: Instance, preferences: Preferences) -> Json:
 
 
 def _moment(instance: Instance, instant: datetime, preferences: Preferences) -> Json:
-    """Without an offset, seven digits of a second. An all-day event's midnights are the same in every zone."""
+    """A local time without an offset, with seven digits of a second.
+
+    The midnights of an all-day event are the same in every zone.
+    """
     all_day = instance.meeting.all_day
     local = to_local(instance.meeting, instant) if all_day else instant.astimezone(preferences.zone)
     return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": preferences.zone_name}
@@ -118,7 +132,7 @@ def _identity(instance: Instance, preferences: Preferences, behaviour: ProviderB
 
 
 def _event_type(instance: Instance) -> str:
-    """Somebody invited to one occurrence only has it as a single meeting."""
+    """A guest of a single occurrence has it as a single meeting."""
     if instance.is_master:
         return "seriesMaster"
     if instance.original_start is None or instance.copy.occurrences is not None:

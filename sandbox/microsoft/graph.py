@@ -98,7 +98,10 @@ async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentS
 async def calendar_view(
     http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
-    """List events and occurrences in a window (learn.microsoft.com/graph/api/user-list-calendarview)."""
+    """List events and occurrences in a window.
+
+    Source: learn.microsoft.com/graph/api/user-list-calendarview.
+    """
     _need_calendar(bearer)
     calendar = _calendar(bearer.account, calendar_id)
     low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
@@ -132,7 +135,10 @@ async def get_event(
 
 @router.get("/me/events/{event_id}/instances")
 async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
-    """List a series' occurrences in a window (learn.microsoft.com/graph/api/event-list-instances)."""
+    """List a series' occurrences in a window.
+
+    Source: learn.microsoft.com/graph/api/event-list-instances.
+    """
     _need_calendar(bearer)
     master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
     if not master.is_master:
@@ -147,7 +153,7 @@ async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sa
 
 
 def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
-    """Outlook deletes what the organiser cancels; a guest keeps it, marked as cancelled, until removing it."""
+    """Outlook deletes what its organiser cancels. A guest keeps it, marked, until removing it."""
     if instance.copy.removed:
         return False
     if not instance.cancelled:
@@ -191,7 +197,7 @@ def _instance(sandbox: Sandbox, copy: CalendarCopy, instant: int | None) -> Inst
 
 
 def _names(event_id: str, instance: Instance) -> bool:
-    """Return whether an id names this instance: a changeable id only on its calendar; letter case counts."""
+    """An id that is not immutable is valid only on its present calendar; letter case counts."""
     parts = (instance.copy.graph_key, instance.copy.calendar, instance.original_start)
     return event_id in {provider_ids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
 

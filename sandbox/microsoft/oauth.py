@@ -1,4 +1,7 @@
-"""Microsoft's login, v2.0 endpoints (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
+"""Microsoft's login: the v2.0 authorization and token endpoints.
+
+Source: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,10 @@ def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
 
 
 def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
-    """A new refresh token comes every time, and the old one stays valid (v2-oauth2-auth-code-flow#refresh-the-access-token)."""
+    """A new refresh token comes every time, and the old one stays valid.
+
+    Source: v2-oauth2-auth-code-flow#refresh-the-access-token.
+    """
     grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
@@ -158,7 +164,7 @@ def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None
 
 
 def _shown(sandbox: Sandbox, scope: str) -> str:
-    """Microsoft has been seen to answer with short names and with full addresses; `ProviderBehaviour` chooses."""
+    """Microsoft gives scopes by short names or full addresses; `ProviderBehaviour` chooses."""
     full = sandbox.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
     return GRAPH_SCOPE_PREFIX + scope if full else scope
 
