@@ -21,17 +21,12 @@ import httpx
 import orjson
 from sqlalchemy import Connection, event
 
-from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
-from activities.sync import SyncActivities
-from activities.wiring import build_services
 from meetbot.dev.ports import HOST, free_port
 from meetbot.dev.processes import spawn, stop, wait_until_ready
-from meetbot.storage.database import Database, create_database
+from meetbot.storage.database import Database
 from meetbot.storage.migrate import upgrade
 from meetbot.tenants.create import create_tenant
-from meetbot.vault.client import TokenAuth, Vault
-from tests.rig import Clock, Rig, Sandbox, sandbox_settings
+from tests.rig import Rig, open_rig
 from tests.stack import running_postgres, running_vault
 
 _READY_SECONDS = 30.0
@@ -107,7 +102,7 @@ def running_rig() -> Iterator[Rig]:
             running_sandbox(directory) as sandbox_url,
         ):
             upgrade(postgres.url)
-            with opened_rig(postgres.url, Vault(vault.address, TokenAuth(vault.root_token)), sandbox_url) as rig:
+            with open_rig(postgres.url, vault.address, vault.root_token, sandbox_url) as rig:
                 yield rig
 
 
@@ -122,30 +117,6 @@ def running_sandbox(directory: Path) -> Iterator[str]:
         yield url
     finally:
         stop(child)
-
-
-@contextmanager
-def opened_rig(database_url: str, vault: Vault, sandbox_url: str) -> Iterator[Rig]:
-    settings, clock = sandbox_settings(sandbox_url), Clock()
-    database = create_database(database_url)
-    services = build_services(settings, database, vault, clock=clock)
-    tenant_id, _ = create_tenant(database, vault, "Bench", settings.region)
-    with httpx.Client(base_url=sandbox_url, trust_env=False, timeout=120) as http:
-        yield Rig(
-            settings=settings,
-            database=database,
-            vault=vault,
-            services=services,
-            sandbox=Sandbox(http),
-            clock=clock,
-            tenant_id=tenant_id,
-            sync_activities=SyncActivities(services),
-            bot_activities=BotActivities(services),
-            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
-        )
-    services.close()
-    vault.close()
-    database.close()
 
 
 def for_another_tenant(rig: Rig) -> Rig:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.rig import rig, sandbox_server
+from tests.rig import rig
+from tests.sandbox_client import sandbox_server
 from tests.stack import (
     fresh_database,
     migrated_template,

@@ -8,12 +8,12 @@ import pytest
 from sandbox.app import create_app
 from sandbox.config import SandboxConfig
 from tests.sandbox.driver import Driver
-from tests.sandbox.serving import served
+from tests.serving import serving
 
 
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
-    with served(create_app(SandboxConfig(seed=False, retry_seconds=(0.05,) * 5))) as url:
+    with serving(create_app(SandboxConfig(seed=False, retry_seconds=(0.05,) * 5))) as url:
         yield url
 
 

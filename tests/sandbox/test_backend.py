@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.sandbox.driver import API_KEY, WEBHOOK_SECRET, Driver
-from tests.sandbox.serving import served
+from tests.serving import serving
 
 ALL_STATES = ["queued", "joining", "in_call", "recording", "finalizing", "completed"]
 
@@ -43,7 +43,7 @@ class Receiver:
 def _serving() -> Iterator[Receiver]:
     receiver = Receiver()
     app = Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])
-    with served(app) as url:
+    with serving(app) as url:
         receiver.url = f"{url}/hook"
         yield receiver
 
