@@ -28,6 +28,6 @@ __all__ = [
     "vault_service",
 ]
 
-# How long examples take depends on the machine and its other work.
+# How long an example takes depends on the machine and its load.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")

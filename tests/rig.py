@@ -1,4 +1,4 @@
-"""The activities on a real database, a real vault and the sandbox, without Temporal and without the API.
+"""The activities on a real database, a real vault and the sandbox, without Temporal or API.
 
 Tests call activities directly and move a clock of their own, so nothing sleeps.
 """
@@ -85,7 +85,7 @@ class Rig:
         rules: Mapping[str, Any] | None = RECORD_EVERYTHING,
         attributes: Mapping[str, Any] | None = None,
     ) -> str:
-        """Get consent for an account from the sandbox and store the calendar user, as the callback does."""
+        """Get consent from the sandbox and store the calendar user, as the callback does."""
         calendar_user_id = new_id("cu")
         client = oauth_client(self.settings, provider)
         assert client is not None
@@ -205,7 +205,7 @@ class Rig:
 
 @contextmanager
 def open_rig(database_url: str, vault_address: str, vault_token: str, sandbox_url: str) -> Iterator[Rig]:
-    """Create a tenant and connect its activities to running servers, for the length of the block."""
+    """Create a tenant and connect its activities to running servers."""
     settings, clock = sandbox_settings(sandbox_url), Clock()
     database = create_database(database_url)
     vault = Vault(vault_address, TokenAuth(vault_token))

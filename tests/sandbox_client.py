@@ -1,4 +1,4 @@
-"""A sandbox on this machine, a client of its control API, and settings that point our code at it."""
+"""A sandbox on this machine, a client of its control API, and settings for our code."""
 
 from __future__ import annotations
 

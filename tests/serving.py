@@ -15,7 +15,7 @@ _START_SECONDS = 20
 
 @contextmanager
 def serving(app: Any, port: int = 0) -> Iterator[str]:
-    """Serve in a thread on a loopback port, by default a free one; yield the address once it answers."""
+    """Serve in a thread on a loopback port, by default a free one; yield the address."""
     server = uvicorn.Server(
         uvicorn.Config(
             app, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1

@@ -39,7 +39,7 @@ def test_the_file_is_written_before_the_answer_leaves(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_file_that_is_no_state_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_state_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.json"
     path.write_text('{"something": "else"}')
     with pytest.raises(ValidationError):
