@@ -1,6 +1,6 @@
-"""What benchmarks of the whole service share: its real servers, the sandbox in a process of its own, and a meter.
+"""Servers, a sandbox in a process of its own, and a meter, for benchmarks of the service.
 
-CPU time and not the clock on the wall is what is measured: it stays the same when the machine is busy with other work.
+CPU time is measured and not elapsed time: it stays the same when the machine is busy with other work.
 """
 
 from __future__ import annotations
@@ -21,17 +21,12 @@ import httpx
 import orjson
 from sqlalchemy import Connection, event
 
-from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
-from activities.sync import SyncActivities
-from activities.wiring import build_services
 from meetbot.dev.ports import HOST, free_port
 from meetbot.dev.processes import spawn, stop, wait_until_ready
-from meetbot.storage.database import Database, create_database
+from meetbot.storage.database import Database
 from meetbot.storage.migrate import upgrade
 from meetbot.tenants.create import create_tenant
-from meetbot.vault.client import TokenAuth, Vault
-from tests.rig import Clock, Rig, Sandbox, sandbox_settings
+from tests.rig import Rig, open_rig
 from tests.stack import running_postgres, running_vault
 
 _READY_SECONDS = 30.0
@@ -39,8 +34,11 @@ _READY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one piece of work took: milliseconds of CPU time of this process and of the database's backends, and the
-    statements and transactions it made. A transaction is a BEGIN and a COMMIT beside its statements."""
+    """What one piece of work cost.
+
+    Milliseconds of CPU time of this process and of the database's backends, and the statements and transactions it made. A
+    transaction is a BEGIN and a COMMIT besides its statements.
+    """
 
     activity_cpu_ms: float
     database_cpu_ms: float
@@ -50,17 +48,19 @@ class Cost:
 
 @dataclass(slots=True)
 class Meter:
-    """Watches one engine, and the processes that serve its connections."""
+    """Counts the statements of a database and the CPU time of the processes that serve it."""
 
     statements: int = 0
     transactions: int = 0
     backends: set[int] = field(default_factory=set)
 
     def watch(self, database: Database) -> None:
+        """Begin to count what goes to this database."""
         event.listen(database.engine, "before_cursor_execute", self._executed)
         event.listen(database.engine, "begin", self._begun)
 
     def measure(self, work: Callable[[], object]) -> Cost:
+        """Do the work and return what it cost."""
         statements, transactions = self.statements, self.transactions
         database, here = self._database_seconds(), time.process_time()
         work()
@@ -80,12 +80,15 @@ class Meter:
 
 
 def process_cpu_seconds(pid: int) -> float:
-    """CPU time that another process has used, to the nanosecond (clock_getcpuclockid(3), as Linux computes it)."""
+    """Return the CPU time of another process in seconds, to the nanosecond.
+
+    The clock's id is computed as in clock_getcpuclockid(3) on Linux.
+    """
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, Any]:
-    """Medians, and the least activity time: the one that other work on the machine disturbed least."""
+    """Return medians, and the lowest activity time: the one that other work disturbed least."""
     return {
         "activity_cpu_ms": round(statistics.median(cost.activity_cpu_ms for cost in costs), 2),
         "least_activity_cpu_ms": round(min(cost.activity_cpu_ms for cost in costs), 2),
@@ -98,7 +101,7 @@ def summary(costs: Sequence[Cost]) -> dict[str, Any]:
 
 @contextmanager
 def running_rig() -> Iterator[Rig]:
-    """The rig of the integration tests on servers of its own, in a directory that is gone afterwards."""
+    """Start servers in a temporary directory and open a rig on them."""
     with tempfile.TemporaryDirectory(prefix="meetbot-bench-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         with (
@@ -107,12 +110,13 @@ def running_rig() -> Iterator[Rig]:
             running_sandbox(directory) as sandbox_url,
         ):
             upgrade(postgres.url)
-            with opened_rig(postgres.url, Vault(vault.address, TokenAuth(vault.root_token)), sandbox_url) as rig:
+            with open_rig(postgres.url, vault.address, vault.root_token, sandbox_url) as rig:
                 yield rig
 
 
 @contextmanager
 def running_sandbox(directory: Path) -> Iterator[str]:
+    """Start an empty sandbox as a process and yield its address."""
     port = free_port()
     url = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "sandbox", "--empty", "--port", str(port), "--public-url", url]
@@ -124,39 +128,21 @@ def running_sandbox(directory: Path) -> Iterator[str]:
         stop(child)
 
 
-@contextmanager
-def opened_rig(database_url: str, vault: Vault, sandbox_url: str) -> Iterator[Rig]:
-    settings, clock = sandbox_settings(sandbox_url), Clock()
-    database = create_database(database_url)
-    services = build_services(settings, database, vault, clock=clock)
-    tenant_id, _ = create_tenant(database, vault, "Bench", settings.region)
-    with httpx.Client(base_url=sandbox_url, trust_env=False, timeout=120) as http:
-        yield Rig(
-            settings=settings,
-            database=database,
-            vault=vault,
-            services=services,
-            sandbox=Sandbox(http),
-            clock=clock,
-            tenant_id=tenant_id,
-            sync_activities=SyncActivities(services),
-            bot_activities=BotActivities(services),
-            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
-        )
-    services.close()
-    vault.close()
-    database.close()
-
-
 def for_another_tenant(rig: Rig) -> Rig:
-    """The same servers for a tenant without any calendar user: the same accounts can be connected once more."""
+    """Return a rig on the same servers for a new tenant without calendar users.
+
+    The same accounts can be connected once more.
+    """
     tenant_id, _ = create_tenant(rig.database, rig.vault, "Bench", rig.settings.region)
     return replace(rig, tenant_id=tenant_id, plan_digests={})
 
 
 def machine() -> dict[str, Any]:
-    """With ``yardstick_ms``, the CPU time of a fixed piece of work: on a busy machine, whose caches and hyper-threads are
-    shared, the same work takes more of it, and so does everything that was measured."""
+    """Describe this machine, with the CPU time of a fixed piece of work as ``yardstick_ms``.
+
+    On a busy machine, where caches and hyper-threads are shared, the same work takes more CPU time, and so does everything
+    that was measured.
+    """
     return {
         "cores": os.cpu_count(),
         "processor": platform.machine(),

@@ -1,4 +1,5 @@
-"""A stateful stand-in for Google, Microsoft and a bot backend: for demos, customers' tests and ours.
+"""A stateful stand-in for Google, Microsoft and a bot backend.
 
-Everything it holds is made up. It must never be reachable from a network that is not yours.
+It is for demos, customers' tests and our own. Everything it holds is made up. It must never be reachable from a network that
+is not yours.
 """

@@ -14,23 +14,22 @@ from fastapi.staticfiles import StaticFiles
 
 from sandbox import pages
 from sandbox.backend import api as backend_api
-from sandbox.backend.pump import pump
-from sandbox.calendar.meetings import UnfitError, UnknownError
-from sandbox.calendar.recurrence import RecurrenceError
+from sandbox.backend.background import run_background
+from sandbox.calendar.errors import InvalidChangeError, NotFoundError, RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.control import accounts, events, jobs, machine
-from sandbox.control.bodies import BadEventError
+from sandbox.control import accounts, clock, events, faults, jobs, overview, settings
+from sandbox.control.event_bodies import InvalidEventError
 from sandbox.google import calendar as google_calendar
 from sandbox.google import errors as google_errors
 from sandbox.google import oauth as google_oauth
 from sandbox.google.errors import GoogleError
-from sandbox.login.consent import AuthorizeError
+from sandbox.login.authorization_requests import AuthorizationPageError
 from sandbox.microsoft import errors as microsoft_errors
 from sandbox.microsoft import graph
 from sandbox.microsoft import oauth as microsoft_oauth
 from sandbox.microsoft.errors import GraphError
-from sandbox.middleware import Front
-from sandbox.world import World
+from sandbox.middleware import SandboxMiddleware
+from sandbox.running import Sandbox
 
 _DESCRIPTION = (
     "A stateful stand-in for Google (login, Calendar v3), Microsoft (login, Graph) and a meetbot bot backend, with a "
@@ -39,25 +38,33 @@ _DESCRIPTION = (
 
 
 def create_app(config: SandboxConfig) -> FastAPI:
-    """Raises pydantic's ValidationError where the state file is not one of ours."""
-    world = World(config)
+    """Return the whole sandbox as one application.
+
+    Raises pydantic's `ValidationError` if the state file is not one of ours.
+    """
+    sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
-    app.state.world = world
-    for router in (accounts.router, events.router, jobs.router, machine.router, backend_api.router):
-        app.include_router(router)
-    # Graph before the login: both begin with /microsoft, and a directory may be named anything.
-    for router in (graph.router, microsoft_oauth.router, google_oauth.router, google_calendar.router, pages.router):
-        app.include_router(router)
+    app.state.sandbox = sandbox
+    for module in (accounts, events, jobs, overview, clock, faults, settings, backend_api):
+        app.include_router(module.router)
+    # Graph comes before the login: both begin with /microsoft, and a directory can have any name.
+    for module in (graph, microsoft_oauth, google_oauth, google_calendar, pages):
+        app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)
     app.add_exception_handler(GraphError, microsoft_errors.respond)
-    app.add_exception_handler(AuthorizeError, pages.authorize_error)
-    for unfit, status in ((UnknownError, 404), (UnfitError, 422), (BadEventError, 422), (RecurrenceError, 422)):
-        app.add_exception_handler(unfit, _answering(status))
-    app.add_middleware(Front, world=world)
+    app.add_exception_handler(AuthorizationPageError, pages.show_authorization_error)
+    for error, status in (
+        (NotFoundError, 404),
+        (InvalidChangeError, 422),
+        (InvalidEventError, 422),
+        (RecurrenceError, 422),
+    ):
+        app.add_exception_handler(error, _respond_with(status))
+    app.add_middleware(SandboxMiddleware, sandbox=sandbox)
 
     @app.get("/healthz", include_in_schema=False)
-    async def healthy() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     return app
@@ -65,20 +72,20 @@ def create_app(config: SandboxConfig) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
-    world: World = app.state.world
+    sandbox: Sandbox = app.state.sandbox
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
         app.state.http = client
-        background = asyncio.create_task(pump(world, client))
+        background = asyncio.create_task(run_background(sandbox, client))
         try:
             yield
         finally:
             background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await background
-            world.save()
+            sandbox.save()
 
 
-def _answering(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _respond_with(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def respond(_: Request, error: Exception) -> Response:
         return JSONResponse({"detail": str(error)}, status)
 

@@ -1,4 +1,4 @@
-"""What one sandbox is started with."""
+"""What a sandbox is started with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """``redirect_uris`` empty: any http(s) address counts as registered. No ``state_file``: all is lost at exit.
-    ``retry_seconds``: the pauses before each new attempt to deliver a report."""
+    """Settings of one sandbox.
+
+    ``public_url`` None: links point to the address of each request. ``redirect_uris`` empty: any http(s) address counts as
+    registered. ``state_file`` None: everything is lost at exit. ``retry_seconds``: the pauses before each new attempt to
+    deliver a report.
+    """
 
     public_url: str | None = None
     client_id: str = "sandbox-client"
-    client_secret: str = "sandbox-secret"  # noqa: S105 - a look-alike's published default, it opens nothing
+    client_secret: str = "sandbox-secret"  # noqa: S105 - a published default that opens nothing
     api_key: str = "sandbox-backend-key"
     webhook_secret: str = "whsec_sandbox"  # noqa: S105 - as above
     state_file: Path | None = None

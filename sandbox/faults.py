@@ -1,4 +1,4 @@
-"""Faults on demand: which requests they meet, and what the caller then sees."""
+"""Faults on demand: to which requests they happen, and what the caller then sees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from sandbox.google import errors as google_errors
 from sandbox.microsoft import errors as microsoft_errors
@@ -15,19 +15,18 @@ from sandbox.microsoft import errors as microsoft_errors
 Text = Annotated[str, StringConstraints(max_length=2000)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
 class FaultMoment(StrEnum):
-    """AFTER: the request does its work, then the answer is lost or replaced."""
+    """When a fault acts. AFTER: the request does its work, then its answer is lost or replaced."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
-class FaultMatch(_Strict):
-    """All that is given must fit. ``account`` is the address whose access token the request carries."""
+class FaultMatch(BaseModel, extra="forbid"):
+    """Which requests a fault happens to; all that is given must match.
+
+    ``account`` is the address whose access token the request carries.
+    """
 
     method: Annotated[str, StringConstraints(to_upper=True, max_length=10)] | None = None
     path: Text | None = Field(default=None, description="The path begins with this.")
@@ -45,10 +44,13 @@ class FaultMatch(_Strict):
         return value
 
 
-class FaultAction(_Strict):
-    """With ``status``: an answer with ``body``, or ``html``, or the provider's own error shape made from ``reason``.
-    ``drop``: the connection ends without an answer. ``truncate``: the answer breaks off half-way.
-    ``empty_page``: a listing's page comes back empty but with a next page. ``delay_ms`` is real time."""
+class FaultAction(BaseModel, extra="forbid"):
+    """What the caller sees instead of the real answer. ``delay_ms`` is real time.
+
+    With ``status``: an answer with ``body``, or ``html``, or an error in the provider's own shape made from ``reason``.
+    ``drop``: the connection ends without an answer. ``truncate``: the answer breaks off half-way. ``empty_page``: a page of
+    a listing comes back empty, but with a next page.
+    """
 
     status: int | None = Field(default=None, ge=200, le=599)
     reason: Text | None = None
@@ -61,7 +63,9 @@ class FaultAction(_Strict):
     empty_page: bool = False
 
 
-class FaultRule(_Strict):
+class FaultRule(BaseModel, extra="forbid"):
+    """A fault as it is ordered: which requests, how often, and what happens."""
+
     match: FaultMatch = FaultMatch()
     times: int | None = Field(default=None, ge=1, description="How often it acts; null: until cleared.")
     skip: int = Field(default=0, ge=0, description="So many matching requests pass before it acts.")
@@ -70,17 +74,19 @@ class FaultRule(_Strict):
 
 
 class ActiveFault(FaultRule):
+    """A fault rule in force. ``hits``: how often it acted; ``passed``: how many it let through."""
+
     id: str
     hits: int = 0
     passed: int = 0
 
 
-def take_fault(
+def match_fault(
     faults: list[ActiveFault], method: str, path: str, query: str, account: str | None
 ) -> ActiveFault | None:
-    """The first live rule that meets this request; counts it as used."""
+    """Return the first rule that applies to this request and count its use, or None."""
     for fault in faults:
-        if (fault.times is not None and fault.hits >= fault.times) or not _meets(
+        if (fault.times is not None and fault.hits >= fault.times) or not _matches(
             fault.match, method, path, query, account
         ):
             continue
@@ -92,8 +98,8 @@ def take_fault(
     return None
 
 
-def fault_body(action: FaultAction, path: str) -> tuple[str, bytes]:
-    """Content type and body of the faulty answer."""
+def fault_response(action: FaultAction, path: str) -> tuple[str, bytes]:
+    """Return content type and body of the faulty answer."""
     if action.html is not None:
         return "text/html; charset=utf-8", action.html.encode()
     if isinstance(action.body, str):
@@ -113,7 +119,7 @@ def _error_in_style(action: FaultAction, path: str) -> object:
     return {"error": {"code": reason, "message": "Injected"}}
 
 
-def _meets(match: FaultMatch, method: str, path: str, query: str, account: str | None) -> bool:
+def _matches(match: FaultMatch, method: str, path: str, query: str, account: str | None) -> bool:
     return (
         (match.method is None or match.method == method)
         and (match.path is None or path.startswith(match.path))

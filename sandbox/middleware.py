@@ -1,7 +1,7 @@
-"""What every request passes first: size limit, same-origin check, faults, the request log, saving.
+"""What every request passes: size limit, same-origin check, faults, request log, saving.
 
-Bodies are small on both ways, so both are taken in whole: the state is on disk before its answer leaves, and a fault can
-replace an answer after the work is done.
+Requests and answers are small, so both are read into memory. That way the state is on disk before its answer leaves, and a
+fault can replace an answer after the work is done.
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.faults import ActiveFault, FaultMoment, fault_body, take_fault
-from sandbox.login.bearers import account_behind
-from sandbox.request_log import LoggedRequest, shown_query
-from sandbox.world import World
+from sandbox.faults import ActiveFault, FaultMoment, fault_response, match_fault
+from sandbox.login.bearer_tokens import account_of_token
+from sandbox.request_log import LoggedRequest, loggable_query
+from sandbox.running import Sandbox
 
 _MAX_BODY, _MAX_CONTROL_BODY = 256 * 1024, 8 * 1024 * 1024
-_PLAYED = ("/google/", "/microsoft/", "/backend/")
+_PROVIDER_PATHS = ("/google/", "/microsoft/", "/backend/")
 _CONSENT_PAGES = ("/o/oauth2/v2/auth", "/oauth2/v2.0/authorize")
 
 
 @dataclass(slots=True)
-class Answer:
+class BufferedResponse:
+    """An answer that is complete and not yet sent."""
+
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
-class Front:
-    """The outermost layer (pure ASGI, so that it can break connections)."""
+class SandboxMiddleware:
+    """The outermost layer of the application; plain ASGI, so that it can break connections."""
 
-    def __init__(self, app: ASGIApp, world: World) -> None:
-        self._app, self._world = app, world
+    def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
+        self._app, self._sandbox = app, sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,22 +48,22 @@ class Front:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        account = account_behind(self._world.state, headers.get("authorization"))
-        played = scope["path"].startswith(_PLAYED)
-        fault = self._fault(scope, account) if played else None
+        account = account_of_token(self._sandbox.state, headers.get("authorization"))
+        to_provider = scope["path"].startswith(_PROVIDER_PATHS)
+        fault = self._fault(scope, account) if to_provider else None
         answer = await self._answer(scope, receive, headers, fault)
         status = await _finish(fault, scope["path"], answer, receive, send)
-        if played:
+        if to_provider:
             self._remember(scope, account, status, started, fault)
 
     def _fault(self, scope: Scope, account: str | None) -> ActiveFault | None:
         query = scope["query_string"].decode("latin-1")
-        return take_fault(self._world.faults, scope["method"], scope["path"], query, account)
+        return match_fault(self._sandbox.faults, scope["method"], scope["path"], query, account)
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, fault: ActiveFault | None
-    ) -> Answer | None:
-        """None where a fault keeps the request from doing anything."""
+    ) -> BufferedResponse | None:
+        """None if a fault keeps the request from doing anything."""
         limit = _MAX_CONTROL_BODY if scope["path"].startswith("/control/") else _MAX_BODY
         body = await _read(receive, limit)
         if body is None:
@@ -78,18 +80,18 @@ class Front:
         if fault is not None and fault.when is FaultMoment.AFTER:
             await asyncio.sleep(fault.action.delay_ms / 1000)
         if scope["method"] not in ("GET", "HEAD") or scope["path"].endswith(_CONSENT_PAGES):
-            self._world.save()
+            self._sandbox.save()
         return answer
 
     def _remember(
         self, scope: Scope, account: str | None, status: int, started: float, fault: ActiveFault | None
     ) -> None:
-        self._world.log.append(
+        self._sandbox.log.append(
             LoggedRequest(
-                at=self._world.now(),
+                at=self._sandbox.now(),
                 method=scope["method"],
                 path=scope["path"],
-                query=shown_query(scope["query_string"].decode("latin-1")),
+                query=loggable_query(scope["query_string"].decode("latin-1")),
                 account=account,
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 3),
@@ -112,8 +114,8 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return b"".join(chunks)
 
 
-async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Answer:
-    answer = Answer(500, [], b"")
+async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> BufferedResponse:
+    answer = BufferedResponse(500, [], b"")
     replay: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> MutableMapping[str, Any]:
@@ -129,15 +131,17 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, body: bytes) -> Ans
     return answer
 
 
-async def _finish(fault: ActiveFault | None, path: str, answer: Answer | None, receive: Receive, send: Send) -> int:
-    """Send what is to be seen; the status of it, 0 for a dropped connection."""
+async def _finish(
+    fault: ActiveFault | None, path: str, answer: BufferedResponse | None, receive: Receive, send: Send
+) -> int:
+    """Send the answer or a fault's. Return the status; 0 if the connection was dropped."""
     if fault is not None and fault.action.drop:
         await _hang_up(receive, abort=True)
         return 0
     if fault is not None and fault.action.status is not None:
-        content_type, body = fault_body(fault.action, path)
+        content_type, body = fault_response(fault.action, path)
         headers = {"content-type": content_type, "content-length": str(len(body)), **fault.action.headers}
-        answer = Answer(fault.action.status, _raw(headers), body)
+        answer = BufferedResponse(fault.action.status, _raw(headers), body)
     assert answer is not None  # noqa: S101 - only a fault that answers or drops withholds one
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if fault is not None and fault.action.truncate:
@@ -149,7 +153,10 @@ async def _finish(fault: ActiveFault | None, path: str, answer: Answer | None, r
 
 
 async def _hang_up(receive: Receive, *, abort: bool) -> None:
-    """End the TCP connection. ASGI has no word for it; uvicorn's receive belongs to an object that has the transport."""
+    """End the TCP connection.
+
+    ASGI has no means for it, but uvicorn's `receive` is a method of the object that holds the transport.
+    """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionAbortedError("dropped by a fault rule")
@@ -161,16 +168,19 @@ async def _hang_up(receive: Receive, *, abort: bool) -> None:
 
 
 def _is_same_origin(scope: Scope, headers: Headers) -> bool:
-    """A page from elsewhere must not drive the sandbox through the visitor's browser. Programs send no Origin."""
+    """A page of another site must not drive the sandbox through a visitor's browser.
+
+    Programs send no Origin header.
+    """
     origin = headers.get("origin")
     if scope["method"] in ("GET", "HEAD") or origin is None:
         return True
     return urlsplit(origin).netloc == headers.get("host")
 
 
-def _problem(status: int, detail: str) -> Answer:
+def _problem(status: int, detail: str) -> BufferedResponse:
     body = json.dumps({"detail": detail}).encode()
-    return Answer(status, _raw({"content-type": "application/json", "content-length": str(len(body))}), body)
+    return BufferedResponse(status, _raw({"content-type": "application/json", "content-length": str(len(body))}), body)
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

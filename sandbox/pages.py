@@ -1,4 +1,4 @@
-"""The pages people see: strict headers, nothing loaded from elsewhere."""
+"""HTML pages, with strict headers and nothing loaded from other hosts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-# Not no-referrer: with it browsers send `Origin: null` with our own forms.
-# No form-action: browsers apply it to the redirect that follows the form too, which leads to the client's callback.
+# The referrer policy is not no-referrer: with it browsers send `Origin: null` when our own forms are posted.
+# There is no form-action: browsers apply it also to the redirect after the form, which leads to the client's callback.
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -28,17 +28,19 @@ router = APIRouter(include_in_schema=False)
 
 
 def render(template: str, context: dict[str, object], status: int = 200) -> Response:
+    """Return the page that a template makes of the context."""
     defaults: dict[str, object] = {"account": None, "accounts": []}
     html = _TEMPLATES.get_template(template).render(defaults | context)
     return HTMLResponse(html, status, _HEADERS)
 
 
-async def authorize_error(_: Request, error: Exception) -> Response:
-    """Refused before it is known where to go back to: the browser stays here."""
+async def show_authorization_error(_: Request, error: Exception) -> Response:
+    """Show why an authorization request cannot be answered by a redirect."""
     code, detail = getattr(error, "code", "server_error"), getattr(error, "detail", "")
     return render("refused.html", {"code": code, "detail": detail}, getattr(error, "status", 500))
 
 
 @router.get("/")
 async def console() -> Response:
+    """Show the sandbox's page: calendars, clock and bots."""
     return render("console.html", {})

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, for tests and the curious: never a token or a code."""
+"""A log of requests to the sandbox, for tests and people, without tokens and codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 
-# Listing parameters that say how somebody syncs; of all others, and of opaque tokens, only the name is kept.
+# Parameters that say how a client lists events. Of all others, and of opaque tokens, only the name is kept.
 _OPEN_PARAMETERS = frozenset(
     {
         "timeMin",
@@ -32,7 +32,10 @@ _OPEN_PARAMETERS = frozenset(
 
 
 class LoggedRequest(BaseModel):
-    """``at`` is the sandbox's time. ``status`` 0: the connection was dropped. ``fault``: the rule that acted."""
+    """One request. ``at`` is the sandbox's time, ``fault`` the id of the rule that acted.
+
+    ``status`` 0: the connection was dropped.
+    """
 
     at: datetime
     method: str
@@ -44,11 +47,12 @@ class LoggedRequest(BaseModel):
     fault: str | None = None
 
 
-def shown_query(query: str) -> dict[str, str]:
+def loggable_query(query: str) -> dict[str, str]:
+    """Return a query with the values that say how a client lists events; others become `…`."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return {name: value if name in _OPEN_PARAMETERS else "…" for name, value in pairs}
 
 
 def count_requests(log: Iterable[LoggedRequest]) -> dict[str, int]:
-    """How often each ``METHOD path status`` was seen."""
+    """Count requests by ``METHOD path status``."""
     return dict(Counter(f"{entry.method} {entry.path} {entry.status}" for entry in log))

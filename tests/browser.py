@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium, where the machine has it (`make browser` installs it)."""
+"""A real browser for tests: Debian's Chromium, if it is installed (`make browser`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHROMIUM = shutil.which("chromium")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 _PATIENCE_MS = 30_000
-# A bound for machines with other work, not an expectation.
+# Generous, for busy machines.
 expect.set_options(timeout=_PATIENCE_MS)
 
 needs_a_browser = [
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    # A context, so that a test can open a second page beside it.
+    # A context of its own, so that a test can open a second page in it.
     context = browser.new_context()
     context.set_default_timeout(_PATIENCE_MS)
     yield context.new_page()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.rig import rig, sandbox_server
+from tests.rig import rig
+from tests.sandbox_client import sandbox_server
 from tests.stack import (
     fresh_database,
     migrated_template,
@@ -27,6 +28,6 @@ __all__ = [
     "vault_service",
 ]
 
-# How long examples take depends on the machine and its other work.
+# How long an example takes depends on the machine and its load.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")

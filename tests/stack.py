@@ -1,6 +1,7 @@
-"""The embedded servers as pytest fixtures: the real PostgreSQL and OpenBao, one of each per test process, and Temporal.
+"""The embedded servers as pytest fixtures: PostgreSQL, OpenBao and Temporal.
 
-Import the fixtures into a ``conftest.py``; each server starts when the first test asks for it.
+PostgreSQL and OpenBao run once per test process. Import the fixtures into a ``conftest.py``; each server starts when the
+first test asks for it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def postgres_server(stack_directory: Path) -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgres_url(postgres_server: PostgresServer) -> str:
-    """One migrated database for the whole session, for tests that only read or clean up behind them."""
+    """One migrated database for the whole session, for tests that only read or that clean up."""
     from meetbot.storage.migrate import upgrade
 
     upgrade(postgres_server.url)
@@ -72,7 +73,7 @@ def migrated_template(postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
-    """The URL of a migrated, empty database that nobody else uses. It is a copy of the template, so it is cheap."""
+    """The URL of a migrated, empty database for one test; as a copy it is cheap."""
     with copied_database(postgres_server, migrated_template) as url:
         yield url
 
@@ -85,10 +86,10 @@ def vault_service(stack_directory: Path) -> Iterator[VaultService]:
 
 @pytest.fixture
 def temporal_address(stack_directory: Path) -> Iterator[str]:
-    """A Temporal server in memory, with our search attributes and task queue fairness, as ``host:port``.
+    """A Temporal server in memory, as ``host:port``, with search attributes and fair task queues.
 
-    Each test has its own, which takes a quarter of a second: task queues have the same names everywhere, so that one test's
-    workers would take up the workflows that another left behind.
+    Each test has its own, which takes a quarter of a second. Task queues have the same names everywhere, so otherwise one
+    test's workers would continue workflows that another test has left.
     """
     ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
     server = start_temporal(None, logs=stack_directory / "logs", ports=ports)
@@ -96,7 +97,7 @@ def temporal_address(stack_directory: Path) -> Iterator[str]:
         make_temporal_ready(server)
         yield server.address
     finally:
-        # There is nothing in it to be saved, so it need not take its second to say goodbye.
+        # It holds nothing to save, so it need not take a second to shut down.
         server.child.process.send_signal(signal.SIGKILL)
         stop(server.child)
 
@@ -124,7 +125,7 @@ def running_vault(directory: Path) -> Iterator[VaultService]:
 
 
 def build_template(server: PostgresServer, upgrade: Callable[[str], None], *, name: str = TEMPLATE_DATABASE) -> str:
-    """A migrated database that nobody may connect to, so that it can always be copied."""
+    """Create a migrated database that allows no connections, so that it can always be copied."""
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
         create_database(connection, name)
         upgrade(database_url(server.url, name))

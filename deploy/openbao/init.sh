@@ -1,6 +1,6 @@
 #!/bin/sh
 # Initialise OpenBao once and keep its root token and recovery key in BOOTSTRAP_FILE. Safe to run again.
-# Take that file away to a safe place after `python -m meetbot.vault.setup` has used the token, and revoke the token.
+# After `python -m meetbot.vault.setup` has used the token, revoke it and move that file to a safe place.
 set -eu
 umask 077
 

@@ -1,4 +1,4 @@
-# One node with raft storage. For production proper: three nodes, TLS on the listener, and the seal key in a cloud KMS or
+# One node with raft storage. For production: three nodes, TLS on the listener, and the seal key in a cloud KMS or
 # an HSM instead of the environment.
 
 storage "raft" {
@@ -19,7 +19,7 @@ listener "tcp" {
   tls_disable     = true
 }
 
-# Audit devices can only be declared here: the API refuses to create them.
+# Audit devices must be declared here: the API refuses to create them.
 audit "file" "stdout" {
   options {
     file_path = "stdout"

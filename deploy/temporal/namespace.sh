@@ -21,7 +21,7 @@ is_known() {
     temporal operator search-attribute list --namespace "$TEMPORAL_NAMESPACE" | grep -qw "$1"
 }
 
-# A namespace that was just made or changed is seen by the server only after some seconds, so this asks until it is.
+# The server sees a new or changed namespace only after some seconds, so this asks until the attribute is there.
 for attribute in TenantId CalendarUserId CalendarProvider MeetbotState; do
     attempts=30
     until is_known "$attribute"; do

@@ -6,7 +6,7 @@ prepare() {
     database="$1"
     versions="$2"
     run() { temporal-sql-tool --plugin "$SQL_PLUGIN" --endpoint "$SQL_HOST" --port "$SQL_PORT" --user "$SQL_USER" --database "$database" "$@"; }
-    # The first two fail where they were done before, and only then: the third would fail without them.
+    # The first two fail if they were done before. If they fail for another reason, the third one fails too.
     run create-database || true
     run setup-schema --version 0.0 || true
     run update-schema --schema-dir "/etc/temporal/schema/postgresql/v12/$versions/versioned"

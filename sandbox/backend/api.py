@@ -1,4 +1,4 @@
-"""The bot backend's API, as meetbot's public one documents it: create, look at, cancel a recording job."""
+"""The bot backend's API as meetbot documents it: create, read and cancel a recording job."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from sandbox.backend import jobs
-from sandbox.backend.deliveries import announce
-from sandbox.state import Job, JobStatus, JobStep
-from sandbox.world import CurrentWorld, World
+from sandbox.backend.records import Job, JobStatus, JobStep
+from sandbox.backend.webhooks import queue_reports
+from sandbox.running import CurrentSandbox, Sandbox
 
 
 def _http_address(text: str) -> str:
-    """Kept as it was sent; only checked."""
+    """The address is only checked and kept as it was sent."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > 4000:
         raise ValueError("must be an http(s) address of at most 4000 characters")
@@ -27,15 +27,15 @@ def _http_address(text: str) -> str:
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 
 
-class JobWebhooks(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class JobWebhooks(BaseModel, extra="forbid"):
+    """Where reports go: every change of status, and the end."""
 
     onStatusChange: HttpAddress | None = None  # noqa: N815 - the names of the wire
     onFinalize: HttpAddress | None = None  # noqa: N815
 
 
-class JobRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class JobRequest(BaseModel, extra="forbid"):
+    """What a job is created from."""
 
     externalId: str = Field(min_length=1, max_length=200)  # noqa: N815
     meetingUrl: HttpAddress  # noqa: N815
@@ -46,9 +46,9 @@ class JobRequest(BaseModel):
     autoLeave: dict[str, Any] | None = None  # noqa: N815
 
 
-def _authorized(http: Request, world: CurrentWorld) -> None:
+def _authorized(http: Request, sandbox: CurrentSandbox) -> None:
     kind, _, key = http.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not secrets.compare_digest(key.encode(), world.config.api_key.encode()):
+    if kind.lower() != "bearer" or not secrets.compare_digest(key.encode(), sandbox.config.api_key.encode()):
         raise HTTPException(
             401, {"code": "unauthorized", "message": "Unknown API key."}, {"WWW-Authenticate": "Bearer"}
         )
@@ -58,13 +58,13 @@ router = APIRouter(prefix="/backend/api/v1/jobs", tags=["Bot backend"], dependen
 
 
 @router.post("", status_code=201)
-async def create_job(body: JobRequest, world: CurrentWorld, answer: Response) -> dict[str, Any]:
-    """`externalId` is the idempotency key: a known one answers its job (200) and starts nothing."""
-    known = _by_external_id(world, body.externalId)
+async def create_job(body: JobRequest, sandbox: CurrentSandbox, answer: Response) -> dict[str, Any]:
+    """Create a job. `externalId` is the idempotency key: a known one returns its job with 200."""
+    known = _by_external_id(sandbox, body.externalId)
     if known is not None:
         answer.status_code = 200
         return jobs.job_document(known)
-    now = world.now()
+    now = sandbox.now()
     job = Job(
         id=f"job_{secrets.token_hex(12)}",
         external_id=body.externalId,
@@ -77,45 +77,49 @@ async def create_job(body: JobRequest, world: CurrentWorld, answer: Response) ->
         auto_leave=body.autoLeave,
         steps=[JobStep(status=JobStatus.QUEUED, at=now)],
     )
-    world.state.jobs[job.id] = job
-    announce(world.state, job, job.steps)
-    announce(world.state, job, jobs.progress(job, world.state.pace, now))
-    world.wake.set()
+    sandbox.state.jobs[job.id] = job
+    queue_reports(sandbox.state, job, job.steps)
+    queue_reports(sandbox.state, job, jobs.make_due_steps(job, sandbox.state.pace, now))
+    sandbox.reports_due.set()
     return jobs.job_document(job)
 
 
 @router.get("/{job_id}")
-async def get_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
-    advance_jobs(world, world.now())
-    return jobs.job_document(_job(world, job_id))
+async def get_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return one job."""
+    advance_jobs(sandbox, sandbox.now())
+    return jobs.job_document(_job(sandbox, job_id))
 
 
 @router.delete("/{job_id}")
-async def delete_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
-    """Cancels a bot that is not in the meeting yet; one inside leaves. Asking again changes nothing."""
-    now = world.now()
-    advance_jobs(world, now)
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.leave(job, now))
-    world.wake.set()
+async def delete_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Cancel a bot that is not in the meeting yet; let one inside leave.
+
+    Repeating the request changes nothing.
+    """
+    now = sandbox.now()
+    advance_jobs(sandbox, now)
+    job = _job(sandbox, job_id)
+    queue_reports(sandbox.state, job, jobs.cancel(job, now))
+    sandbox.reports_due.set()
     return jobs.job_document(job)
 
 
-def advance_jobs(world: World, now: datetime) -> bool:
-    """Let every job make the steps that are due; whether any did."""
+def advance_jobs(sandbox: Sandbox, now: datetime) -> bool:
+    """Let all jobs make the steps that are due; return whether any did."""
     moved = False
-    for job in world.state.jobs.values():
-        steps = jobs.progress(job, world.state.pace, now)
-        announce(world.state, job, steps)
+    for job in sandbox.state.jobs.values():
+        steps = jobs.make_due_steps(job, sandbox.state.pace, now)
+        queue_reports(sandbox.state, job, steps)
         moved = moved or bool(steps)
     return moved
 
 
-def _by_external_id(world: World, external_id: str) -> Job | None:
-    return next((job for job in world.state.jobs.values() if job.external_id == external_id), None)
+def _by_external_id(sandbox: Sandbox, external_id: str) -> Job | None:
+    return next((job for job in sandbox.state.jobs.values() if job.external_id == external_id), None)
 
 
-def _job(world: World, job_id: str) -> Job:
-    if job_id not in world.state.jobs:
+def _job(sandbox: Sandbox, job_id: str) -> Job:
+    if job_id not in sandbox.state.jobs:
         raise HTTPException(404, {"code": "not_found", "message": "No such job."})
-    return world.state.jobs[job_id]
+    return sandbox.state.jobs[job_id]

@@ -1,11 +1,11 @@
-"""How a bot job gets on. Pure: given the time, which steps it has made."""
+"""The states of a bot job. Pure: given the time, which steps it has made."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.state import FailureCode, Job, JobPace, JobStatus, JobStep
+from sandbox.backend.records import FailureCode, Job, JobPace, JobStatus, JobStep
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 _NEXT = {
@@ -17,7 +17,7 @@ _NEXT = {
 }
 
 
-def progress(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
+def make_due_steps(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
     """Make all steps that are due, and return them."""
     made: list[JobStep] = []
     while job.status not in TERMINAL and (due := _due(job, pace)) <= now:
@@ -25,13 +25,13 @@ def progress(job: Job, pace: JobPace, now: datetime) -> list[JobStep]:
     return made
 
 
-def step_now(job: Job, now: datetime) -> list[JobStep]:
-    """The next step, whether due or not."""
+def make_next_step(job: Job, now: datetime) -> list[JobStep]:
+    """Make the next step whether it is due or not; none if the job has ended."""
     return [] if job.status in TERMINAL else [_step(job, _NEXT[job.status], now)]
 
 
-def leave(job: Job, now: datetime) -> list[JobStep]:
-    """Told to go: not in the meeting yet, it is cancelled; inside, it finalizes what it has."""
+def cancel(job: Job, now: datetime) -> list[JobStep]:
+    """Cancel a job, or let a bot that is in the meeting leave and finalize its recording."""
     if job.status in (JobStatus.QUEUED, JobStatus.JOINING):
         return [_step(job, JobStatus.CANCELLED, now)]
     if job.status in (JobStatus.IN_CALL, JobStatus.RECORDING):
@@ -40,6 +40,7 @@ def leave(job: Job, now: datetime) -> list[JobStep]:
 
 
 def fail(job: Job, now: datetime, code: FailureCode) -> list[JobStep]:
+    """Let a job fail with this code; none if it has ended."""
     if job.status in TERMINAL:
         return []
     step = _step(job, JobStatus.FAILED, now)
@@ -48,24 +49,25 @@ def fail(job: Job, now: datetime, code: FailureCode) -> list[JobStep]:
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job as the backend's API and its webhooks show it."""
+    """Return a job as the backend's API and its webhooks show it."""
     return {
         "id": job.id,
         "externalId": job.external_id,
         "status": job.status.value,
         "meetingUrl": job.meeting_url,
-        "joinAt": stamp(job.join_at),
+        "joinAt": timestamp(job.join_at),
         "displayName": job.display_name,
         "metadata": job.metadata,
         "autoLeave": job.auto_leave,
         "recordedSeconds": job.recorded_seconds,
         "failure_code": job.failure_code.value if job.failure_code else None,
-        "createdAt": stamp(job.steps[0].at),
-        "updatedAt": stamp(job.steps[-1].at),
+        "createdAt": timestamp(job.steps[0].at),
+        "updatedAt": timestamp(job.steps[-1].at),
     }
 
 
-def stamp(instant: datetime) -> str:
+def timestamp(instant: datetime) -> str:
+    """Return an instant as the backend writes it: RFC 3339 in UTC, milliseconds, Z."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

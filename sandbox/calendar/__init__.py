@@ -1,0 +1,1 @@
+"""Calendars and meetings of both providers, without any vendor's format."""

@@ -1,4 +1,4 @@
-"""What stands on a calendar: each meeting, or each occurrence of a series, as one calendar's owner sees it."""
+"""What stands on a calendar: meetings, and occurrences of series, as its owner sees them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from sandbox.calendar.records import CalendarCopy, Deviation, Guest, Meeting
 from sandbox.calendar.recurrence import is_original_start, original_starts_between
-from sandbox.state import Copy, Deviation, Guest, Meeting, State
+from sandbox.state import State
 
-# About what the real Google expands an endless weekly series to.
+# About as many as Google itself expands an endless series to.
 MAX_OCCURRENCES = 730
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A single meeting, a series master (``is_master``), or one occurrence (``original_start`` set)."""
+    """A single meeting, a series master, or one occurrence (``original_start`` is set)."""
 
     meeting: Meeting
-    copy: Copy
+    copy: CalendarCopy
     start: datetime
     end: datetime
     original_start: datetime | None = None
@@ -27,76 +28,86 @@ class Instance:
 
     @property
     def is_master(self) -> bool:
+        """Return whether this is a series as a whole."""
         return bool(self.meeting.recurrence) and self.original_start is None
 
     @property
     def removed(self) -> bool:
-        """The meeting as a whole is no longer on this calendar."""
+        """Return whether the meeting as a whole is no longer on this calendar."""
         return self.meeting.cancelled or self.copy.removed or self.copy.uninvited
 
     @property
     def cancelled(self) -> bool:
+        """Return whether the meeting, or this occurrence, is cancelled or removed."""
         return self.removed or (self.deviation is not None and self.deviation.cancelled)
 
     @property
     def title(self) -> str:
+        """Return the occurrence's title if it has its own, else the meeting's."""
         return _first(self.deviation.title if self.deviation else None, self.meeting.title)
 
     @property
     def description(self) -> str:
+        """Return the occurrence's description if it has its own, else the meeting's."""
         return _first(self.deviation.description if self.deviation else None, self.meeting.description)
 
     @property
     def location(self) -> str:
+        """Return the occurrence's location if it has its own, else the meeting's."""
         return _first(self.deviation.location if self.deviation else None, self.meeting.location)
 
     @property
     def meeting_url(self) -> str | None:
+        """Return the occurrence's join link if it has its own, else the meeting's."""
         return (self.deviation and self.deviation.meeting_url) or self.meeting.meeting_url
 
     @property
     def guests(self) -> list[Guest]:
+        """Return the occurrence's guest list if it has its own, else the meeting's."""
         if self.deviation is not None and self.deviation.guests is not None:
             return self.deviation.guests
         return self.meeting.guests
 
     @property
     def change(self) -> int:
+        """Return the number of the last change that this calendar sees."""
         return max(self.meeting.change, self.copy.change, self.deviation.change if self.deviation else 0)
 
     @property
     def updated(self) -> datetime:
+        """Return when it was last edited."""
         return max(self.meeting.updated, self.deviation.updated) if self.deviation else self.meeting.updated
 
     @property
     def is_organizer(self) -> bool:
+        """Return whether the calendar or its account organises the meeting."""
         return self.meeting.organizer_email in (self.copy.account, self.copy.calendar)
 
     def overlaps(self, low: datetime | None, high: datetime | None) -> bool:
-        """Ends after ``low`` and starts before ``high``: both vendors' meaning of a window."""
+        """Return whether it ends after ``low`` and starts before ``high``.
+
+        Both providers give windows this meaning.
+        """
         return (low is None or self.end > low) and (high is None or self.start < high)
 
 
-def copies_on(state: State, account: str, calendar: str) -> list[Copy]:
-    return [copy for copy in state.copies.values() if copy.account == account and copy.calendar == calendar]
-
-
-def whole(state: State, copy: Copy) -> Instance:
-    """The single meeting, or the series master."""
+def whole_meeting(state: State, copy: CalendarCopy) -> Instance:
+    """Return the single meeting, or the series master."""
     meeting = state.meetings[copy.meeting]
     return Instance(meeting, copy, meeting.start, meeting.end)
 
 
-def occurrences(state: State, copy: Copy, low: datetime | None, high: datetime | None) -> list[Instance]:
-    """All occurrences of a series that overlap the window, cancelled ones included, in order of start."""
+def occurrences(state: State, copy: CalendarCopy, low: datetime | None, high: datetime | None) -> list[Instance]:
+    """Return a series' occurrences that overlap the window, cancelled ones included, by start."""
     meeting = state.meetings[copy.meeting]
-    deviating = [occurrence_from(meeting, copy, d.original_start) for d in meeting.deviations.values()]
+    deviating = [build_occurrence(meeting, copy, d.original_start) for d in meeting.deviations.values()]
     found = [*_regular(meeting, copy, low, high), *deviating]
     visible = (each for each in found if _is_shown(copy, each) and each.overlaps(low, high))
     return sorted(visible, key=lambda each: each.start)
 
 
-def occurrence_at(state: State, copy: Copy, original_start: datetime) -> Instance | None:
+def find_occurrence(state: State, copy: CalendarCopy, original_start: datetime) -> Instance | None:
+    """Return the occurrence with this original start, or None if the calendar has none."""
     meeting = state.meetings[copy.meeting]
     if not meeting.recurrence:
         return None
@@ -104,33 +115,37 @@ def occurrence_at(state: State, copy: Copy, original_start: datetime) -> Instanc
     series = (meeting.recurrence, meeting.start, meeting.time_zone)
     if key not in meeting.deviations and not is_original_start(*series, original_start):
         return None
-    instance = occurrence_from(meeting, copy, original_start)
+    instance = build_occurrence(meeting, copy, original_start)
     return instance if _is_shown(copy, instance) else None
 
 
-def occurrence_from(meeting: Meeting, copy: Copy, original_start: datetime) -> Instance:
+def build_occurrence(meeting: Meeting, copy: CalendarCopy, original_start: datetime) -> Instance:
+    """Return the occurrence with this original start, which the series must have."""
     deviation = meeting.deviations.get(original_start.strftime("%Y%m%dT%H%M%SZ"))
     start = (deviation and deviation.start) or original_start
     end = (deviation and deviation.end) or start + _length(meeting, start)
     return Instance(meeting, copy, start, end, original_start, deviation)
 
 
-def expanded(state: State, copies: Iterable[Copy], low: datetime | None, high: datetime | None) -> Iterator[Instance]:
-    """Singles and occurrences of all copies in the window, cancelled ones included."""
+def expand(
+    state: State, copies: Iterable[CalendarCopy], low: datetime | None, high: datetime | None
+) -> Iterator[Instance]:
+    """Yield single meetings and occurrences in the window, cancelled ones included."""
     for copy in copies:
         if state.meetings[copy.meeting].recurrence:
             yield from occurrences(state, copy, low, high)
         else:
-            single = whole(state, copy)
+            single = whole_meeting(state, copy)
             if single.overlaps(low, high):
                 yield single
 
 
-def local_date(meeting: Meeting, instant: datetime) -> datetime:
+def to_local(meeting: Meeting, instant: datetime) -> datetime:
+    """Return the instant in the meeting's own time zone."""
     return instant.astimezone(ZoneInfo(meeting.time_zone))
 
 
-def _regular(meeting: Meeting, copy: Copy, low: datetime | None, high: datetime | None) -> Iterator[Instance]:
+def _regular(meeting: Meeting, copy: CalendarCopy, low: datetime | None, high: datetime | None) -> Iterator[Instance]:
     earliest = low - (meeting.end - meeting.start) - timedelta(hours=2) if low else None
     starts = original_starts_between(
         meeting.recurrence, meeting.start, meeting.time_zone, earliest, high, MAX_OCCURRENCES
@@ -149,7 +164,7 @@ def _length(meeting: Meeting, start: datetime) -> timedelta:
     return (start.astimezone(zone) + days).astimezone(UTC) - start
 
 
-def _is_shown(copy: Copy, instance: Instance) -> bool:
+def _is_shown(copy: CalendarCopy, instance: Instance) -> bool:
     return copy.occurrences is None or instance.original_start in copy.occurrences
 
 

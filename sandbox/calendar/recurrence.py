@@ -1,6 +1,6 @@
 """Which occurrences a series has: RFC 5545 rules, counted in the event's own time zone.
 
-So 09:00 stays 09:00 over a change of daylight saving time.
+So 09:00 stays 09:00 when daylight saving time begins or ends.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrule, rruleset, rrulestr
 
+from sandbox.calendar.errors import RecurrenceError
+
 _LINE = re.compile(r"(RRULE|EXDATE|RDATE)(;[^:]*)?:(.+)", re.ASCII)
 _STAMP = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
 _FREQUENCIES = ("FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")
 _MAX_LINES, _MAX_LINE = 50, 1000
 
 
-class RecurrenceError(ValueError):
-    pass
-
-
 def check_recurrence(lines: Sequence[str], start: datetime, time_zone: str) -> None:
-    """Raises `RecurrenceError` for wrong syntax, a frequency below a day, or no occurrence at all."""
+    """Raise `RecurrenceError` for lines that are wrong or yield no occurrence.
+
+    A frequency below a day is refused too.
+    """
     if len(lines) > _MAX_LINES or any(len(line) > _MAX_LINE for line in lines):
         raise RecurrenceError("too many or too long recurrence lines")
     try:
@@ -38,7 +39,7 @@ def check_recurrence(lines: Sequence[str], start: datetime, time_zone: str) -> N
 
 
 def original_starts(lines: Sequence[str], start: datetime, time_zone: str) -> Iterator[datetime]:
-    """The instants (UTC) at which the series puts its occurrences, in order; endless where the rule is."""
+    """Return the starts (UTC) of all occurrences, in order; endless if the rule is."""
     zone = ZoneInfo(time_zone)
     rules = _rules(lines, start.astimezone(zone).replace(tzinfo=None), zone)
     return (local.replace(tzinfo=zone).astimezone(UTC) for local in rules)
@@ -47,7 +48,7 @@ def original_starts(lines: Sequence[str], start: datetime, time_zone: str) -> It
 def original_starts_between(
     lines: Sequence[str], start: datetime, time_zone: str, low: datetime | None, high: datetime | None, limit: int
 ) -> list[datetime]:
-    """Those in [low, high), at most ``limit``."""
+    """Return the starts in [low, high), at most ``limit``."""
     zone = ZoneInfo(time_zone)
     rules = _rules(lines, start.astimezone(zone).replace(tzinfo=None), zone)
     locals_ = rules.xafter(low.astimezone(zone).replace(tzinfo=None), inc=True) if low else iter(rules)
@@ -61,13 +62,17 @@ def original_starts_between(
 
 
 def is_original_start(lines: Sequence[str], start: datetime, time_zone: str, instant: datetime) -> bool:
-    # From some hours before: a local time that daylight saving skips is counted at its shifted instant.
+    # The search begins some hours earlier: a local time that daylight saving skips counts at its shifted instant.
+    """Return whether the series has an occurrence that originally starts at this instant."""
     low, high = instant - timedelta(hours=3), instant + timedelta(seconds=1)
     return instant in original_starts_between(lines, start, time_zone, low, high, 10)
 
 
 def ended_before(lines: Sequence[str], instant: datetime) -> list[str]:
-    """The same rules, ending before ``instant``: what "delete this and following" leaves behind."""
+    """Return the same rules, ending before ``instant``.
+
+    That is what "delete this and following" leaves.
+    """
     until = datetime.fromtimestamp(instant.timestamp() - 1, UTC).strftime("%Y%m%dT%H%M%SZ")
     return [_with_until(line, until) for line in lines]
 

@@ -1,4 +1,4 @@
-"""People, their calendars and their grants."""
+"""People, their calendars and their consents."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from sandbox.calendar import meetings
-from sandbox.calendar.seed import new_account
-from sandbox.control.bodies import Email, Line, ZoneName
-from sandbox.control.documents import account_document
+from sandbox.calendar.accounts import add_account, delete_account, find_account, find_calendar, new_account
+from sandbox.calendar.records import Calendar, Provider
+from sandbox.control.field_types import Email, Line, ZoneName
+from sandbox.control.responses import account_document
 from sandbox.login import grants
-from sandbox.state import Calendar, Provider
-from sandbox.world import CurrentWorld
+from sandbox.running import CurrentSandbox
 
 router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
 
 
-class NewAccount(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class NewAccount(BaseModel, extra="forbid"):
+    """A person to create; the name is made from the address if it is missing."""
 
     email: Email
     provider: Provider
@@ -29,8 +28,8 @@ class NewAccount(BaseModel):
     time_zone: ZoneName = "UTC"
 
 
-class NewCalendar(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class NewCalendar(BaseModel, extra="forbid"):
+    """A secondary calendar to create; `access_role` is one of Google's."""
 
     name: Line = Field(min_length=1)
     time_zone: ZoneName = "UTC"
@@ -38,64 +37,66 @@ class NewCalendar(BaseModel):
 
 
 @router.get("")
-async def list_accounts(world: CurrentWorld) -> list[dict[str, Any]]:
-    return [account_document(world.state, account) for account in world.state.accounts.values()]
+async def list_accounts(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    """List all people with their calendars and consents."""
+    return [account_document(sandbox.state, account) for account in sandbox.state.accounts.values()]
 
 
 @router.post("", status_code=201)
-async def create_account(body: NewAccount, world: CurrentWorld) -> dict[str, Any]:
-    """A person with one empty calendar, and with what they had been invited to."""
-    if body.email in world.state.accounts:
-        raise HTTPException(409, "There is such an account already.")
+async def create_account(body: NewAccount, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Create a person with one calendar that holds the meetings they were invited to before."""
+    if body.email in sandbox.state.accounts:
+        raise HTTPException(409, "This account exists already.")
     account = new_account(body.email, body.name or body.email.partition("@")[0].title(), body.provider, body.time_zone)
-    world.state.accounts[account.email] = account
-    meetings.adopt_account(world.state, world.now(), account)
-    return account_document(world.state, account)
+    add_account(sandbox.state, sandbox.now(), account)
+    return account_document(sandbox.state, account)
 
 
 @router.delete("/{email}", status_code=204)
-async def delete_account(email: str, world: CurrentWorld) -> None:
-    """With calendars, copies and grants."""
-    meetings.forget_account(world.state, meetings.account_of(world.state, email).email)
+async def remove_account(email: str, sandbox: CurrentSandbox) -> None:
+    """Delete a person with their calendars, copies and grants."""
+    delete_account(sandbox.state, find_account(sandbox.state, email).email)
 
 
 @router.post("/{email}/calendars", status_code=201)
-async def create_calendar(email: str, body: NewCalendar, world: CurrentWorld) -> dict[str, Any]:
-    account = meetings.account_of(world.state, email)
+async def create_calendar(email: str, body: NewCalendar, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Give a person another, empty calendar."""
+    account = find_account(sandbox.state, email)
     calendar_id = f"c_{secrets.token_hex(16)}@group.calendar.google.com"
     account.calendars.append(Calendar(id=calendar_id, **body.model_dump()))
-    return account_document(world.state, account)["calendars"][-1]  # type: ignore[no-any-return]
+    return account_document(sandbox.state, account)["calendars"][-1]  # type: ignore[no-any-return]
 
 
 @router.delete("/{email}/calendars/{calendar_id}", status_code=204)
-async def delete_calendar(email: str, calendar_id: str, world: CurrentWorld) -> None:
-    """The account no longer sees that calendar."""
-    account = meetings.account_of(world.state, email)
-    calendar = meetings.calendar_of(account, calendar_id)
+async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox) -> None:
+    """Take a secondary calendar from a person."""
+    account = find_account(sandbox.state, email)
+    calendar = find_calendar(account, calendar_id)
     if calendar.primary:
-        raise HTTPException(409, "The primary calendar stays.")
+        raise HTTPException(409, "The primary calendar cannot be deleted.")
     account.calendars.remove(calendar)
 
 
 @router.post("/{email}/revoke", status_code=204)
-async def revoke(email: str, world: CurrentWorld) -> None:
-    """The person takes back every consent."""
-    account = meetings.account_of(world.state, email)
-    for grant in [grant for grant in world.state.grants.values() if grant.account == account.email]:
-        grants.revoke_grant(world.state, grant.id)
+async def revoke(email: str, sandbox: CurrentSandbox) -> None:
+    """Take back all consents of a person; their tokens stop working."""
+    account = find_account(sandbox.state, email)
+    for grant in [grant for grant in sandbox.state.grants.values() if grant.account == account.email]:
+        grants.revoke_grant(sandbox.state, grant.id)
 
 
 @router.post("/{email}/expire-access-tokens", status_code=204)
-async def expire_access_tokens(email: str, world: CurrentWorld) -> None:
-    account = meetings.account_of(world.state, email)
-    owned = {grant.id for grant in world.state.grants.values() if grant.account == account.email}
-    for token in world.state.access_tokens.values():
+async def expire_access_tokens(email: str, sandbox: CurrentSandbox) -> None:
+    """Let all access tokens of a person expire now."""
+    account = find_account(sandbox.state, email)
+    owned = {grant.id for grant in sandbox.state.grants.values() if grant.account == account.email}
+    for token in sandbox.state.access_tokens.values():
         if token.grant in owned:
-            token.expires_at = min(token.expires_at, world.now() - timedelta(seconds=1))
+            token.expires_at = min(token.expires_at, sandbox.now() - timedelta(seconds=1))
 
 
 @router.post("/{email}/expire-sync-tokens", status_code=204)
-async def expire_sync_tokens(email: str, world: CurrentWorld) -> None:
-    """Every sync token given so far answers 410."""
-    for calendar in meetings.account_of(world.state, email).calendars:
+async def expire_sync_tokens(email: str, sandbox: CurrentSandbox) -> None:
+    """Let every sync token given so far for a person's calendars answer 410."""
+    for calendar in find_account(sandbox.state, email).calendars:
         calendar.sync_epoch += 1

@@ -1,4 +1,4 @@
-"""Meetings: make, edit, cancel, restore, answer, split, move."""
+"""Meetings: create, change, cancel, restore, answer, split, move."""
 
 from __future__ import annotations
 
@@ -6,167 +6,172 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from sandbox.calendar import meetings
+from sandbox.calendar.accounts import find_account, find_calendar
+from sandbox.calendar.errors import InvalidChangeError
 from sandbox.calendar.instances import MAX_OCCURRENCES
-from sandbox.control.bodies import (
-    Email,
+from sandbox.calendar.records import Meeting, ResponseStatus
+from sandbox.control.event_bodies import (
     EventChange,
-    Line,
     NewEvent,
     SeriesChange,
-    changed_fields,
-    new_meeting_fields,
-    series_fields,
+    fields_of_change,
+    fields_of_new_meeting,
+    fields_of_series_change,
 )
-from sandbox.control.documents import agenda, event_document
-from sandbox.state import Answer, Meeting
-from sandbox.world import CurrentWorld, World
+from sandbox.control.field_types import Email, Line
+from sandbox.control.responses import agenda, event_document
+from sandbox.running import CurrentSandbox, Sandbox
 
 router = APIRouter(prefix="/control", tags=["Control: events"])
 
-OriginalStart = Annotated[
-    AwareDatetime | None, Query(description="Names one occurrence of a series by its original start.")
-]
+OriginalStart = Annotated[AwareDatetime | None, Query(description="One occurrence of a series, by its original start.")]
 
 
-class GuestAnswer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class GuestAnswer(BaseModel, extra="forbid"):
+    """A guest's answer, to the whole meeting or to one occurrence."""
 
     email: Email
-    answer: Answer
+    answer: ResponseStatus
     original_start: AwareDatetime | None = None
 
 
 class Split(SeriesChange):
+    """From which occurrence on a series goes on as another one, and how that one differs."""
+
     original_start: AwareDatetime
 
 
-class Move(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Move(BaseModel, extra="forbid"):
+    """To which of a person's calendars a meeting moves."""
 
     email: Email
     calendar_id: Line
 
 
 @router.get("/accounts/{email}/events")
-async def show_agenda(email: str, world: CurrentWorld) -> list[dict[str, Any]]:
-    """From half a day back to a week ahead."""
-    return agenda(world.state, meetings.account_of(world.state, email), world.now())
+async def show_agenda(email: str, sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    """List what a person's calendars show, from half a day back to a week ahead."""
+    return agenda(sandbox.state, find_account(sandbox.state, email), sandbox.now())
 
 
 @router.post("/accounts/{email}/events", status_code=201)
-async def create_event(email: str, body: NewEvent, world: CurrentWorld) -> dict[str, Any]:
-    """Put a meeting on the account's calendar; guests who have an account here receive their copy."""
-    return event_document(world.state, _create(world, email, body))
+async def create_event(email: str, body: NewEvent, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Put a meeting on a person's calendar; guests with an account here receive a copy."""
+    return event_document(sandbox.state, _create(sandbox, email, body))
 
 
 @router.post("/accounts/{email}/events/bulk", status_code=201)
 async def create_events(
-    email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], world: CurrentWorld
+    email: str, bodies: Annotated[list[NewEvent], Field(max_length=MAX_OCCURRENCES * 10)], sandbox: CurrentSandbox
 ) -> dict[str, list[str]]:
-    """Many at once; answers their keys in order."""
-    return {"keys": [_create(world, email, body).key for body in bodies]}
+    """Create many meetings at once; return their keys in order."""
+    return {"keys": [_create(sandbox, email, body).key for body in bodies]}
 
 
 @router.delete("/accounts/{email}/events/{key}", status_code=204)
-async def take_off_calendar(email: str, key: str, world: CurrentWorld) -> None:
-    """The account removes the meeting from its own calendar only."""
-    account = meetings.account_of(world.state, email)
-    meetings.remove_copy(world.state, meetings.meeting_of(world.state, key), account)
+async def take_off_calendar(email: str, key: str, sandbox: CurrentSandbox) -> None:
+    """Take a meeting off a person's own calendars only."""
+    account = find_account(sandbox.state, email)
+    meetings.remove_from_calendar(sandbox.state, meetings.find_meeting(sandbox.state, key), account)
 
 
 @router.get("/events/{key}")
-async def get_event(key: str, world: CurrentWorld) -> dict[str, Any]:
-    return event_document(world.state, meetings.meeting_of(world.state, key))
+async def get_event(key: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return a meeting with its id on every calendar."""
+    return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
 
 
 @router.patch("/events/{key}")
 async def change_event(
-    key: str, body: SeriesChange, world: CurrentWorld, original_start: OriginalStart = None
+    key: str, body: SeriesChange, sandbox: CurrentSandbox, original_start: OriginalStart = None
 ) -> dict[str, Any]:
     """Edit a meeting or a whole series; with `original_start` one occurrence only."""
-    meeting = meetings.meeting_of(world.state, key)
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
-        meetings.change(world.state, world.now(), meeting, series_fields(body, meeting, world.now()))
+        meetings.change(sandbox.state, sandbox.now(), meeting, fields_of_series_change(body, meeting, sandbox.now()))
     else:
-        _change_occurrence(world, meeting, original_start, EventChange(**_occurrence_part(body)))
-    return event_document(world.state, meetings.meeting_of(world.state, key))
+        _change_occurrence(sandbox, meeting, original_start, EventChange(**_occurrence_part(body)))
+    return event_document(sandbox.state, meetings.find_meeting(sandbox.state, key))
 
 
 @router.delete("/events/{key}")
-async def cancel_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
-    """The organiser cancels the meeting, or one occurrence."""
-    meeting = meetings.meeting_of(world.state, key)
+async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
+    """Cancel a meeting, or one occurrence, as its organiser."""
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
-        meetings.cancel(world.state, world.now(), meeting)
+        meetings.cancel(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": True})
-    return event_document(world.state, meeting)
+        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": True})
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/restore")
-async def restore_event(key: str, world: CurrentWorld, original_start: OriginalStart = None) -> dict[str, Any]:
-    meeting = meetings.meeting_of(world.state, key)
+async def restore_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
+    """Take back the cancellation of a meeting, or of one occurrence."""
+    meeting = meetings.find_meeting(sandbox.state, key)
     if original_start is None:
-        meetings.restore(world.state, world.now(), meeting)
+        meetings.restore(sandbox.state, sandbox.now(), meeting)
     else:
-        meetings.deviate(world.state, world.now(), meeting, _utc(original_start), {"cancelled": False})
-    return event_document(world.state, meeting)
+        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": False})
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/respond")
-async def respond(key: str, body: GuestAnswer, world: CurrentWorld) -> dict[str, Any]:
-    """A guest accepts, declines or wavers."""
-    meeting = meetings.meeting_of(world.state, key)
+async def respond(key: str, body: GuestAnswer, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Let a guest accept, decline or accept tentatively."""
+    meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start) if body.original_start else None
-    meetings.answer(world.state, world.now(), meeting, body.email, body.answer, at)
-    return event_document(world.state, meeting)
+    meetings.respond(sandbox.state, sandbox.now(), meeting, body.email, body.answer, at)
+    return event_document(sandbox.state, meeting)
 
 
 @router.post("/events/{key}/split", status_code=201)
-async def split_event(key: str, body: Split, world: CurrentWorld) -> dict[str, Any]:
-    """Edit "this and following": answers the new series."""
-    meeting = meetings.meeting_of(world.state, key)
+async def split_event(key: str, body: Split, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Edit "this and following": return the new series."""
+    meeting = meetings.find_meeting(sandbox.state, key)
     at = _utc(body.original_start)
     length = meeting.end - meeting.start
     change = SeriesChange(**body.model_dump(exclude_unset=True, exclude={"original_start"}))
-    fields = changed_fields(change, at, at + length, world.now())
-    return event_document(world.state, meetings.split(world.state, world.now(), meeting, at, fields))
+    fields = fields_of_change(change, at, at + length, sandbox.now())
+    return event_document(sandbox.state, meetings.split(sandbox.state, sandbox.now(), meeting, at, fields))
 
 
 @router.post("/events/{key}/move")
-async def move_event(key: str, body: Move, world: CurrentWorld) -> dict[str, Any]:
-    """Put an account's copy onto another of its calendars."""
-    meeting = meetings.meeting_of(world.state, key)
-    account = meetings.account_of(world.state, body.email)
-    calendar = meetings.calendar_of(account, body.calendar_id)
-    meetings.move_to_calendar(world.state, world.now(), meeting, account, calendar)
-    return event_document(world.state, meeting)
+async def move_event(key: str, body: Move, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Move a person's copy to another of their calendars."""
+    meeting = meetings.find_meeting(sandbox.state, key)
+    account = find_account(sandbox.state, body.email)
+    calendar = find_calendar(account, body.calendar_id)
+    meetings.move_to_calendar(sandbox.state, sandbox.now(), meeting, account, calendar)
+    return event_document(sandbox.state, meeting)
 
 
-def _create(world: World, email: str, body: NewEvent) -> Meeting:
-    account = meetings.account_of(world.state, email)
-    calendar = meetings.calendar_of(account, body.calendar_id)
-    fields = new_meeting_fields(body, account, calendar, world.now())
-    return meetings.create(world.state, world.now(), account, calendar, fields)
+def _create(sandbox: Sandbox, email: str, body: NewEvent) -> Meeting:
+    account = find_account(sandbox.state, email)
+    calendar = find_calendar(account, body.calendar_id)
+    fields = fields_of_new_meeting(body, account, calendar, sandbox.now())
+    return meetings.create(sandbox.state, sandbox.now(), account, calendar, fields)
 
 
-def _change_occurrence(world: World, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
+def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
     at = _utc(original_start)
     known = meetings.deviation_at(meeting, at)
     start = known.start or at
     end = known.end or start + (meeting.end - meeting.start)
-    meetings.deviate(world.state, world.now(), meeting, at, changed_fields(body, start, end, world.now()))
+    meetings.change_occurrence(
+        sandbox.state, sandbox.now(), meeting, at, fields_of_change(body, start, end, sandbox.now())
+    )
 
 
 def _occurrence_part(body: SeriesChange) -> dict[str, Any]:
-    """Raises where something is asked that only a series as a whole can have."""
+    """Raises `InvalidChangeError` if the body changes something that only a whole series has."""
     given = body.model_dump(exclude_unset=True)
     foreign = sorted(set(given) - set(EventChange.model_fields))
     if foreign:
-        raise meetings.UnfitError(f"one occurrence cannot change: {', '.join(foreign)}")
+        raise InvalidChangeError(f"one occurrence cannot change: {', '.join(foreign)}")
     return given
 
 

@@ -1,4 +1,4 @@
-"""The bot backend from behind: jobs, their reports, and the overview the page shows."""
+"""Bot jobs and the reports about them, seen and moved from inside the bot backend."""
 
 from __future__ import annotations
 
@@ -6,111 +6,66 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sandbox.backend import jobs
 from sandbox.backend.api import advance_jobs
-from sandbox.backend.deliveries import announce
-from sandbox.backend.pump import pump_once
-from sandbox.calendar.meetings import UnknownError
-from sandbox.control.documents import account_document, agenda
-from sandbox.state import Delivery, FailureCode, Job
-from sandbox.world import CurrentWorld, World
+from sandbox.backend.background import run_background_round
+from sandbox.backend.records import Delivery, FailureCode, Job
+from sandbox.backend.webhooks import queue_reports
+from sandbox.calendar.errors import NotFoundError
+from sandbox.control.responses import job_document_with_steps
+from sandbox.running import CurrentSandbox, Sandbox
 
-router = APIRouter(prefix="/control", tags=["Control: bot backend"])
-
-_SHOWN_JOBS, _SHOWN_DELIVERIES = 50, 30
+router = APIRouter(prefix="/control/backend", tags=["Control: bot backend"])
 
 
-class Failure(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Failure(BaseModel, extra="forbid"):
+    """Why a job is to fail."""
 
     failure_code: FailureCode = FailureCode.INTERNAL_ERROR
 
 
-@router.get("/backend/jobs")
-async def list_jobs(world: CurrentWorld) -> list[dict[str, Any]]:
-    advance_jobs(world, world.now())
-    return [_job_document(job) for job in world.state.jobs.values()]
+@router.get("/jobs")
+async def list_jobs(sandbox: CurrentSandbox) -> list[dict[str, Any]]:
+    """List all jobs with their steps, the oldest first."""
+    advance_jobs(sandbox, sandbox.now())
+    return [job_document_with_steps(job) for job in sandbox.state.jobs.values()]
 
 
-@router.post("/backend/jobs/{job_id}/advance")
-async def advance_job(job_id: str, world: CurrentWorld) -> dict[str, Any]:
-    """Take the next step now."""
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.step_now(job, world.now()))
-    world.wake.set()
-    return _job_document(job)
+@router.post("/jobs/{job_id}/advance")
+async def advance_job(job_id: str, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Make a job's next step now, without waiting for its time."""
+    job = _find_job(sandbox, job_id)
+    queue_reports(sandbox.state, job, jobs.make_next_step(job, sandbox.now()))
+    sandbox.reports_due.set()
+    return job_document_with_steps(job)
 
 
-@router.post("/backend/jobs/{job_id}/fail")
-async def fail_job(job_id: str, body: Failure, world: CurrentWorld) -> dict[str, Any]:
-    job = _job(world, job_id)
-    announce(world.state, job, jobs.fail(job, world.now(), body.failure_code))
-    world.wake.set()
-    return _job_document(job)
+@router.post("/jobs/{job_id}/fail")
+async def fail_job(job_id: str, body: Failure, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Let a job fail now; one that has ended stays as it is."""
+    job = _find_job(sandbox, job_id)
+    queue_reports(sandbox.state, job, jobs.fail(job, sandbox.now(), body.failure_code))
+    sandbox.reports_due.set()
+    return job_document_with_steps(job)
 
 
-@router.get("/backend/deliveries")
-async def list_deliveries(world: CurrentWorld) -> list[Delivery]:
-    """Reports made and waiting, the oldest first."""
-    return world.state.deliveries
+@router.get("/deliveries")
+async def list_deliveries(sandbox: CurrentSandbox) -> list[Delivery]:
+    """List reports, sent and waiting, the oldest first."""
+    return sandbox.state.deliveries
 
 
-@router.post("/backend/settle", status_code=204)
-async def settle(world: CurrentWorld, http: Request) -> None:
-    """Answers once every step that is due was made and every report that is due was sent once."""
+@router.post("/settle", status_code=204)
+async def settle(sandbox: CurrentSandbox, http: Request) -> None:
+    """Make every step that is due, send every report that is due once, and then answer."""
     client = http.app.state.http
     assert isinstance(client, httpx.AsyncClient)  # noqa: S101 - create_app has put it there
-    await pump_once(world, client)
+    await run_background_round(sandbox, client)
 
 
-@router.get("/overview")
-async def overview(world: CurrentWorld) -> dict[str, Any]:
-    """All that the page shows."""
-    now = world.now()
-    advance_jobs(world, now)
-    people = [
-        account_document(world.state, account) | {"events": agenda(world.state, account, now)}
-        for account in world.state.accounts.values()
-    ]
-    recent = list(world.state.jobs.values())[-_SHOWN_JOBS:]
-    return {
-        "clock": {
-            "now": now,
-            "frozen": world.state.clock.frozen_at is not None,
-            "offset_seconds": world.state.clock.offset_seconds,
-        },
-        "accounts": people,
-        "jobs": [_job_document(job) | {"title": _title(world, job)} for job in reversed(recent)],
-        "deliveries": [_delivery_line(each) for each in reversed(world.state.deliveries[-_SHOWN_DELIVERIES:])],
-    }
-
-
-def _job_document(job: Job) -> dict[str, Any]:
-    return jobs.job_document(job) | {"steps": [step.model_dump(mode="json") for step in job.steps]}
-
-
-def _delivery_line(delivery: Delivery) -> dict[str, Any]:
-    last = delivery.attempts[-1] if delivery.attempts else None
-    return {
-        "id": delivery.id,
-        "event": delivery.event,
-        "job": delivery.job,
-        "status": delivery.data.get("status"),
-        "state": delivery.state.value,
-        "attempts": len(delivery.attempts),
-        "answer": (last.status or last.error) if last else None,
-        "emitted_at": delivery.emitted_at,
-    }
-
-
-def _title(world: World, job: Job) -> str | None:
-    """The meeting a job records, found by its link."""
-    return next((m.title for m in world.state.meetings.values() if m.meeting_url == job.meeting_url), None)
-
-
-def _job(world: World, job_id: str) -> Job:
-    if job_id not in world.state.jobs:
-        raise UnknownError("no such job")
-    return world.state.jobs[job_id]
+def _find_job(sandbox: Sandbox, job_id: str) -> Job:
+    if job_id not in sandbox.state.jobs:
+        raise NotFoundError("no such job")
+    return sandbox.state.jobs[job_id]

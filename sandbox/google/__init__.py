@@ -1,0 +1,1 @@
+"""Google's login and Calendar API v3."""

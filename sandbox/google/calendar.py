@@ -1,26 +1,40 @@
 """Google Calendar API v3: the calendar list, and events as list, get and instances.
 
-Push channels (events.watch, channels.stop) would be a module of their own beside this one, fed by `State.change`.
+Push channels (events.watch, channels.stop) are not served. They would be a module beside this one, driven by
+`State.change`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar.instances import Instance, copies_on, expanded, occurrence_at, occurrence_from, whole
-from sandbox.calendar.meetings import UnknownError, calendar_of
+from sandbox.calendar.accounts import find_calendar
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.errors import NotFoundError
+from sandbox.calendar.instances import Instance, build_occurrence, expand, find_occurrence, whole_meeting
+from sandbox.calendar.records import Calendar, CalendarCopy, Provider
 from sandbox.google import errors
-from sandbox.google.events import google_event, google_event_id, google_stamp
-from sandbox.google.listing import ListQuery, Page, list_page
-from sandbox.google.partial_response import FieldsError, apply_mask, parse_fields
-from sandbox.login.bearers import Bearer, BearerFault, read_bearer
-from sandbox.state import Calendar, Copy, Provider, State
-from sandbox.world import CurrentWorld
+from sandbox.google.events import google_event, google_event_id, google_timestamp
+from sandbox.google.field_masks import FieldsError, apply_fields, parse_fields
+from sandbox.google.listing import Page, list_page
+from sandbox.google.parameters import (
+    EVENTS_ON_A_PAGE,
+    MOST_EVENTS_ON_A_PAGE,
+    read_flag,
+    read_instant,
+    read_list_query,
+    read_page_size,
+    read_positive,
+    read_time_zone,
+)
+from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
+from sandbox.running import CurrentSandbox
+from sandbox.state import State
 
 router = APIRouter(prefix="/google/calendar/v3", tags=["Google Calendar"])
 
@@ -30,13 +44,11 @@ _EVENT_SCOPES = frozenset(
     for suffix in ("", ".readonly", ".events", ".events.readonly", ".events.owned", ".events.owned.readonly")
 )
 _LIST_SCOPES = frozenset(f"{_SCOPE}{suffix}" for suffix in ("", ".readonly", ".calendarlist", ".calendarlist.readonly"))
-_NOT_WITH_SYNC_TOKEN = ("iCalUID", "orderBy", "q", "timeMin", "timeMax", "updatedMin")
-_DEFAULT_PAGE, _MAX_PAGE = 250, 2500
 
 
-def _bearer(http: Request, world: CurrentWorld) -> Bearer:
-    bearer = read_bearer(world.state, http.headers.get("authorization"), Provider.GOOGLE, world.now())
-    if isinstance(bearer, BearerFault):
+def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
+    bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.GOOGLE, sandbox.now())
+    if isinstance(bearer, BearerProblem):
         raise errors.unauthenticated()
     return bearer
 
@@ -46,9 +58,10 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 
 @router.get("/users/me/calendarList")
 async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
+    """List the account's calendars (calendarList.list)."""
     _need(bearer, _LIST_SCOPES, "calendar.v3.CalendarList.List")
     calendars = bearer.account.calendars
-    size = _page_size(http, 100, 250)
+    size = read_page_size(http, 100, 250)
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
     answer: dict[str, Any] = {
         "kind": "calendar#calendarList",
@@ -61,28 +74,33 @@ async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
 
 
 @router.get("/calendars/{calendar_id}/events")
-async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List events, in full or since a sync token (events.list)."""
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.List")
     calendar = _calendar(bearer, calendar_id)
-    query = _list_query(http)
+    query = read_list_query(http)
     empty = bool(http.scope.get("sandbox.empty_page"))
-    page = list_page(world.state, bearer.account.email, calendar, query, empty=empty)
-    zone = _zone(http, calendar)
-    # An incremental answer without showDeleted withholds an organiser's cancelled events' details (discovery document).
+    page = list_page(sandbox.state, bearer.account.email, calendar, query, empty=empty)
+    zone = read_time_zone(http, calendar)
+    # Without showDeleted an incremental answer leaves out the details of an organiser's cancelled events (discovery
+    # document, events.list).
     details = query.show_deleted or not page.incremental
-    maximum = _positive(http, "maxAttendees")
+    maximum = read_positive(http, "maxAttendees")
     items = [google_event(each, calendar, zone, details=details, max_attendees=maximum) for each in page.items]
-    return _answer(http, _listing(calendar, zone, page, items, world.state, world.now()))
+    return _answer(http, _listing(calendar, zone, page, items, sandbox.state, sandbox.now()))
 
 
 @router.get("/calendars/{calendar_id}/events/{event_id}")
 async def get_event(
-    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld
+    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
+    """Return one event, or 304 if `If-None-Match` names the present etag (events.get)."""
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Get")
     calendar = _calendar(bearer, calendar_id)
-    instance = _find(world.state, bearer, calendar, event_id)
-    event = google_event(instance, calendar, _zone(http, calendar), max_attendees=_positive(http, "maxAttendees"))
+    instance = _find(sandbox.state, bearer, calendar, event_id)
+    event = google_event(
+        instance, calendar, read_time_zone(http, calendar), max_attendees=read_positive(http, "maxAttendees")
+    )
     if http.headers.get("if-none-match") == event["etag"]:
         return Response(status_code=304, headers={"ETag": event["etag"]})
     return _answer(http, event, {"ETag": event["etag"]})
@@ -90,78 +108,43 @@ async def get_event(
 
 @router.get("/calendars/{calendar_id}/events/{event_id}/instances")
 async def list_instances(
-    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld
+    calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
+    """List the occurrences of one series (events.instances)."""
     _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Instances")
     calendar = _calendar(bearer, calendar_id)
-    master = _find(world.state, bearer, calendar, event_id)
+    master = _find(sandbox.state, bearer, calendar, event_id)
     if not master.is_master or master.removed:
         raise errors.not_found()
-    deleted = _flag(http, "showDeleted")
-    low, high = _instant(http, "timeMin"), _instant(http, "timeMax")
-    found = [each for each in expanded(world.state, [master.copy], low, high) if deleted or not each.cancelled]
+    deleted = read_flag(http, "showDeleted")
+    low, high = read_instant(http, "timeMin"), read_instant(http, "timeMax")
+    found = [each for each in expand(sandbox.state, [master.copy], low, high) if deleted or not each.cancelled]
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
-    end = offset + _page_size(http, _DEFAULT_PAGE, _MAX_PAGE)
-    zone = _zone(http, calendar)
+    end = offset + read_page_size(http, EVENTS_ON_A_PAGE, MOST_EVENTS_ON_A_PAGE)
+    zone = read_time_zone(http, calendar)
     page = Page(found[offset:end], str(end) if end < len(found) else None, None, incremental=False)
     items = [google_event(each, calendar, zone) for each in page.items]
-    return _answer(http, _listing(calendar, zone, page, items, world.state, world.now()))
-
-
-def _list_query(http: Request) -> ListQuery:
-    given = http.query_params
-    sync_token = given.get("syncToken")
-    if sync_token is not None and (clash := [name for name in _NOT_WITH_SYNC_TOKEN if name in given]):
-        message = f"Sync token cannot be used with other query restrictions: {', '.join(clash)}."
-        raise errors.bad_request("badRequest", message, "syncToken")
-    if sync_token is not None and given.get("showDeleted", "").lower() == "false":
-        raise errors.bad_request("invalid", "Deleted items cannot be excluded.", "showDeleted")
-    query = ListQuery(
-        time_min=_instant(http, "timeMin"),
-        time_max=_instant(http, "timeMax"),
-        updated_min=_instant(http, "updatedMin"),
-        single_events=_flag(http, "singleEvents"),
-        show_deleted=_flag(http, "showDeleted"),
-        order_by=given.get("orderBy"),
-        event_types=frozenset(given.getlist("eventTypes")),
-        ical_uid=given.get("iCalUID"),
-        text=given.get("q"),
-        page_size=_page_size(http, _DEFAULT_PAGE, _MAX_PAGE),
-        page_token=given.get("pageToken"),
-        sync_token=sync_token,
-    )
-    _check(query)
-    return query
-
-
-def _check(query: ListQuery) -> None:
-    if query.order_by not in (None, "startTime", "updated"):
-        raise errors.bad_request("invalidParameter", "Invalid value for: orderBy", "orderBy")
-    if query.order_by == "startTime" and not query.single_events:
-        message = "The requested ordering is not available for the particular query."
-        raise errors.bad_request("badRequest", message, "orderBy")
-    if query.time_min and query.time_max and query.time_max <= query.time_min:
-        raise errors.bad_request("timeRangeEmpty", "The specified time range is empty.", "timeMax")
+    return _answer(http, _listing(calendar, zone, page, items, sandbox.state, sandbox.now()))
 
 
 def _find(state: State, bearer: Bearer, calendar: Calendar, event_id: str) -> Instance:
-    """By id: a meeting, a series, or an occurrence by series id and original start. Cancelled ones are found too."""
+    """Find by id a meeting, a series, or an occurrence; cancelled ones are found too."""
     for copy in copies_on(state, bearer.account.email, calendar.id):
         if copy.google_id == event_id and copy.occurrences is None:
-            return whole(state, copy)
+            return whole_meeting(state, copy)
         if event_id.startswith(copy.google_id + "_") and (instance := _occurrence(state, copy, event_id)):
             return instance
     raise errors.not_found()
 
 
-def _occurrence(state: State, copy: Copy, event_id: str) -> Instance | None:
+def _occurrence(state: State, copy: CalendarCopy, event_id: str) -> Instance | None:
     meeting = state.meetings[copy.meeting]
     for deviation in meeting.deviations.values():
-        instance = occurrence_from(meeting, copy, deviation.original_start)
+        instance = build_occurrence(meeting, copy, deviation.original_start)
         if google_event_id(instance) == event_id:
-            return occurrence_at(state, copy, deviation.original_start)
+            return find_occurrence(state, copy, deviation.original_start)
     instant = _suffix_instant(event_id.rpartition("_")[2], meeting.all_day, ZoneInfo(meeting.time_zone))
-    return occurrence_at(state, copy, instant) if instant else None
+    return find_occurrence(state, copy, instant) if instant else None
 
 
 def _suffix_instant(suffix: str, all_day: bool, zone: ZoneInfo) -> datetime | None:
@@ -181,7 +164,7 @@ def _listing(
         "etag": f'"p{state.change:016d}"',
         "summary": calendar.name,
         "description": "",
-        "updated": google_stamp(now),
+        "updated": google_timestamp(now),
         "timeZone": zone.key,
         "accessRole": calendar.access_role,
         "defaultReminders": [{"method": "popup", "minutes": 10}] if calendar.primary else [],
@@ -213,7 +196,7 @@ def _calendar_entry(calendar: Calendar) -> dict[str, Any]:
 def _answer(http: Request, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     fields = http.query_params.get("fields")
     try:
-        shown = apply_mask(parse_fields(fields), content) if fields else content
+        shown = apply_fields(parse_fields(fields), content) if fields else content
     except FieldsError as error:
         raise errors.bad_request("invalidParameter", f"Invalid field selection {fields}", "fields") from error
     return JSONResponse(shown, headers=headers)
@@ -226,45 +209,6 @@ def _need(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
 
 def _calendar(bearer: Bearer, calendar_id: str) -> Calendar:
     try:
-        return calendar_of(bearer.account, calendar_id)
-    except UnknownError as error:
+        return find_calendar(bearer.account, calendar_id)
+    except NotFoundError as error:
         raise errors.not_found() from error
-
-
-def _zone(http: Request, calendar: Calendar) -> ZoneInfo:
-    name = http.query_params.get("timeZone", calendar.time_zone)
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise errors.bad_request("invalid", "Invalid time zone definition.", "timeZone") from error
-
-
-def _instant(http: Request, name: str) -> datetime | None:
-    """RFC 3339 with a mandatory offset; fractions of a second are ignored."""
-    text = http.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise errors.bad_request("badRequest", "Bad Request", name) from error
-    if parsed.tzinfo is None or "T" not in text.upper():
-        raise errors.bad_request("badRequest", "Bad Request", name)
-    return parsed.replace(microsecond=0)
-
-
-def _flag(http: Request, name: str) -> bool:
-    return http.query_params.get(name, "false").lower() == "true"
-
-
-def _positive(http: Request, name: str) -> int | None:
-    text = http.query_params.get(name)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or int(text[:9]) == 0:
-        raise errors.bad_request("invalidParameter", f"Invalid value for: {name}", name)
-    return int(text[:9])
-
-
-def _page_size(http: Request, default: int, most: int) -> int:
-    return min(_positive(http, "maxResults") or default, most)

@@ -1,4 +1,7 @@
-"""One event in the shape of Google's Calendar API v3 (its discovery document, and recorded payloads)."""
+"""One event in the shape of Google's Calendar API v3.
+
+Sources: its discovery document, and recorded answers.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, local_date
-from sandbox.calendar.links import Placement, is_meet, place_link, with_link_text
-from sandbox.state import Answer, Calendar, Guest, Provider
+from sandbox.calendar import provider_ids
+from sandbox.calendar.instances import Instance, to_local
+from sandbox.calendar.join_links import Placement, is_google_meet, link_placement, with_link_text
+from sandbox.calendar.records import Calendar, Guest, Provider, ResponseStatus
 
 Json = dict[str, Any]
 
@@ -18,35 +21,43 @@ Json = dict[str, Any]
 def google_event(
     instance: Instance, calendar: Calendar, zone: ZoneInfo, *, details: bool = True, max_attendees: int | None = None
 ) -> Json:
-    """``zone`` is the response's. Without ``details`` a cancelled event is only what Google guarantees: its id, and for
-    an occurrence its series and original start."""
+    """Return an event as Google shows it; ``zone`` is that of the answer.
+
+    Without ``details`` a cancelled event is only what Google guarantees: its id, and for an occurrence its series and original
+    start.
+    """
     if instance.cancelled and not (details and _keeps_details(instance)):
         return _skeleton(instance, zone)
     if calendar.access_role == "freeBusyReader":
         return _skeleton(instance, zone) | _times(instance, zone) | {"visibility": "private"}
-    link = place_link(instance.meeting_url, instance.meeting.link_place, instance.meeting.origin, Provider.GOOGLE)
+    link = link_placement(instance.meeting_url, instance.meeting.link_place, instance.meeting.origin, Provider.GOOGLE)
     event = _skeleton(instance, zone) | _times(instance, zone) | _about(instance, calendar, link)
     return event | _conference(instance, link) | _people(instance, calendar, max_attendees)
 
 
 def google_event_id(instance: Instance) -> str:
+    """Return Google's id of a meeting, series or occurrence."""
     if instance.original_start is None:
         return instance.copy.google_id
     return _instance_id(instance, instance.original_start)
 
 
-def google_stamp(instant: datetime) -> str:
+def google_timestamp(instant: datetime) -> str:
+    """Return an instant as Google writes it: UTC, milliseconds, Z."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
-def zoned(instant: datetime, zone: ZoneInfo) -> str:
-    """RFC 3339, with Z for UTC as Google writes it."""
+def to_rfc3339(instant: datetime, zone: ZoneInfo) -> str:
+    """Return an instant in a zone as RFC 3339, with Z for UTC as Google writes it."""
     text = instant.astimezone(zone).isoformat(timespec="seconds")
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def _keeps_details(instance: Instance) -> bool:
-    """An organiser's cancelled events can be restored, so they keep their details; an occurrence's do not."""
+    """An organiser's cancelled event can be restored, so it keeps its details.
+
+    A cancelled occurrence does not.
+    """
     return (
         instance.is_organizer
         and not instance.copy.removed
@@ -81,16 +92,16 @@ def _times(instance: Instance, zone: ZoneInfo) -> Json:
 
 def _moment(instance: Instance, instant: datetime, zone: ZoneInfo) -> Json:
     if instance.meeting.all_day:
-        return {"date": local_date(instance.meeting, instant).strftime("%Y-%m-%d")}
-    return {"dateTime": zoned(instant, zone), "timeZone": instance.meeting.time_zone}
+        return {"date": to_local(instance.meeting, instant).strftime("%Y-%m-%d")}
+    return {"dateTime": to_rfc3339(instant, zone), "timeZone": instance.meeting.time_zone}
 
 
 def _about(instance: Instance, calendar: Calendar, link: Placement) -> Json:
     meeting = instance.meeting
     event: Json = {
         "htmlLink": f"https://www.google.com/calendar/event?eid={google_event_id(instance)}",
-        "created": google_stamp(meeting.created).rpartition(".")[0] + ".000Z",
-        "updated": google_stamp(instance.updated),
+        "created": google_timestamp(meeting.created).rpartition(".")[0] + ".000Z",
+        "updated": google_timestamp(instance.updated),
         "summary": instance.title,
         "creator": _person(meeting.organizer_email, meeting.organizer_name, calendar),
         "organizer": _person(meeting.organizer_email, meeting.organizer_name, calendar),
@@ -111,7 +122,7 @@ def _about(instance: Instance, calendar: Calendar, link: Placement) -> Json:
 def _conference(instance: Instance, link: Placement) -> Json:
     if link.conference is None:
         return {}
-    native = is_meet(link.conference)
+    native = is_google_meet(link.conference)
     request = {
         "requestId": instance.meeting.key,
         "conferenceSolutionKey": {"type": "hangoutsMeet" if native else "addOn"},
@@ -150,12 +161,12 @@ def _people(instance: Instance, calendar: Calendar, max_attendees: int | None) -
 
 
 def _with_organizer(instance: Instance) -> list[Guest]:
-    """Where there are guests Google lists the organiser among them."""
+    """If there are guests, Google lists the organiser among them."""
     email = instance.meeting.organizer_email
     guests = instance.guests
     if not guests or any(guest.email == email for guest in guests) or email.endswith("calendar.google.com"):
         return guests
-    return [Guest(email=email, name=instance.meeting.organizer_name, answer=Answer.ACCEPTED), *guests]
+    return [Guest(email=email, name=instance.meeting.organizer_name, answer=ResponseStatus.ACCEPTED), *guests]
 
 
 def _attendee(instance: Instance, guest: Guest, calendar: Calendar) -> Json:
@@ -171,11 +182,11 @@ def _attendee(instance: Instance, guest: Guest, calendar: Calendar) -> Json:
 
 
 def _person(email: str, name: str, calendar: Calendar) -> Json:
-    """`self` speaks of the calendar on which this copy stands, not of the account."""
+    """`self` refers to the calendar that this copy is on, not to the account."""
     person: Json = {"email": email, "displayName": name}
     return person | {"self": True} if email == calendar.id else person
 
 
 def _instance_id(instance: Instance, original_start: datetime) -> str:
-    local = local_date(instance.meeting, original_start).date()
-    return uids.google_instance_id(instance.copy.google_id, original_start, instance.meeting.all_day, local)
+    local = to_local(instance.meeting, original_start).date()
+    return provider_ids.google_instance_id(instance.copy.google_id, original_start, instance.meeting.all_day, local)

@@ -1,7 +1,6 @@
-"""events.list: what of a calendar is shown for which parameters, page by page, in full or since a sync token.
+"""events.list: which events a calendar shows, page by page, in full or since a sync token.
 
-Meaning of the parameters from the discovery document; of tokens from
-developers.google.com/workspace/calendar/api/guides/sync.
+The parameters are those of the discovery document; tokens follow developers.google.com/workspace/calendar/api/guides/sync.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.calendar.instances import Instance, copies_on, occurrence_at, occurrences, whole
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, find_occurrence, occurrences, whole_meeting
+from sandbox.calendar.records import Calendar, CalendarCopy
 from sandbox.google.errors import bad_request, full_sync_required
-from sandbox.state import Calendar, Copy, State
+from sandbox.state import State
 
 _EARLIEST = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Checked parameters. ``since`` is the change number of a sync token, None for a full listing."""
+    """The checked parameters of events.list."""
 
     time_min: datetime | None
     time_max: datetime | None
@@ -40,13 +41,15 @@ class ListQuery:
     sync_token: str | None
 
     def fingerprint(self) -> str:
-        """What must stay the same from page to page and from sync to sync."""
+        """Return a hash of what must stay the same from page to page and from sync to sync."""
         parts = (self.single_events, sorted(self.event_types))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """One page. Only the last one has a sync token; ``incremental``: it began with one."""
+
     items: Sequence[Instance]
     next_page_token: str | None
     next_sync_token: str | None
@@ -54,8 +57,10 @@ class Page:
 
 
 def list_page(state: State, account: str, calendar: Calendar, query: ListQuery, *, empty: bool = False) -> Page:
-    """One page. Raises 400 for a token that is none, 410 for one that no longer holds. ``empty``: a page without items
-    that has a next page, as Google may send."""
+    """Return one page. Raises 400 for a malformed token, 410 for one that is no longer valid.
+
+    ``empty``: a page without items that has a next page, as Google may send.
+    """
     since = _since(calendar, query)
     offset, taken_at = _page_start(calendar, query, state.change)
     found = _listed(state, copies_on(state, account, calendar.id), query, since)
@@ -67,7 +72,7 @@ def list_page(state: State, account: str, calendar: Calendar, query: ListQuery, 
     return Page(items, None, _sync_token(calendar, query, taken_at), since is not None)
 
 
-def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | None) -> list[Instance]:
+def _listed(state: State, copies: list[CalendarCopy], query: ListQuery, since: int | None) -> list[Instance]:
     if since is not None:
         return [each for each in _changed(state, copies, query, since) if _wanted(each, query)]
     shown = [each for copy in copies for each in _shown(state, copy, query) if _wanted(each, query)]
@@ -78,9 +83,9 @@ def _listed(state: State, copies: list[Copy], query: ListQuery, since: int | Non
     return shown
 
 
-def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
+def _shown(state: State, copy: CalendarCopy, query: ListQuery) -> Iterator[Instance]:
     """One copy's part of a full listing."""
-    base = whole(state, copy)
+    base = whole_meeting(state, copy)
     if not base.meeting.recurrence:
         if base.overlaps(query.time_min, query.time_max) and (query.show_deleted or not base.cancelled):
             yield base
@@ -92,18 +97,21 @@ def _shown(state: State, copy: Copy, query: ListQuery) -> Iterator[Instance]:
         yield from _series(state, copy, query, base)
 
 
-def _series(state: State, copy: Copy, query: ListQuery, master: Instance) -> Iterator[Instance]:
-    """A series and its deviations; cancelled ones are told even without showDeleted, as long as the series lives."""
+def _series(state: State, copy: CalendarCopy, query: ListQuery, master: Instance) -> Iterator[Instance]:
+    """A series and its changed occurrences.
+
+    Cancelled ones are shown even without showDeleted, as long as the series itself is not deleted.
+    """
     in_window = occurrences(state, copy, query.time_min, query.time_max)
     if in_window and copy.occurrences is None:
         yield master
     yield from (each for each in in_window if each.deviation is not None)
 
 
-def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> Iterator[Instance]:
-    """What changed after ``since``, wherever it lies in time, deletions included."""
+def _changed(state: State, copies: list[CalendarCopy], query: ListQuery, since: int) -> Iterator[Instance]:
+    """What changed after ``since``, at whatever time it takes place, deletions included."""
     for copy in copies:
-        base = whole(state, copy)
+        base = whole_meeting(state, copy)
         wholly = max(base.meeting.change, copy.change) > since
         deviations = [d for d in base.meeting.deviations.values() if d.change > since]
         if base.meeting.recurrence and query.single_events:
@@ -115,17 +123,17 @@ def _changed(state: State, copies: list[Copy], query: ListQuery, since: int) -> 
             yield from _at(state, copy, [d.original_start for d in deviations])
 
 
-def _changed_occurrences(state: State, copy: Copy, only: list[datetime] | None) -> Iterator[Instance]:
-    """A touched series brings all its occurrences, not clipped to the window of the first listing."""
+def _changed_occurrences(state: State, copy: CalendarCopy, only: list[datetime] | None) -> Iterator[Instance]:
+    """A changed series brings all its occurrences, also outside the first listing's window."""
     if only is None:
         yield from occurrences(state, copy, None, None)
     else:
         yield from _at(state, copy, only)
 
 
-def _at(state: State, copy: Copy, starts: list[datetime]) -> Iterator[Instance]:
+def _at(state: State, copy: CalendarCopy, starts: list[datetime]) -> Iterator[Instance]:
     for start in starts:
-        instance = occurrence_at(state, copy, start)
+        instance = find_occurrence(state, copy, start)
         if instance is not None:
             yield instance
 
@@ -166,7 +174,7 @@ def _page_start(calendar: Calendar, query: ListQuery, change: int) -> tuple[int,
 
 
 def _sync_token(calendar: Calendar, query: ListQuery, taken_at: int) -> str | None:
-    """None where Google gives none: an ordered or filtered listing cannot be continued."""
+    """None for an ordered or filtered listing: Google gives no token for one."""
     if query.order_by or query.updated_min or query.ical_uid or query.text:
         return None
     return _token("sync", calendar, query, at=_EARLIEST, change=taken_at)

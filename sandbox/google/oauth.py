@@ -1,27 +1,47 @@
-"""Google's login: authorization, token and revocation endpoints (developers.google.com/identity/protocols/oauth2)."""
+"""Google's login: authorization, token and revocation endpoints.
+
+Source: developers.google.com/identity/protocols/oauth2/web-server.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
-from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
+from sandbox.login.authorization_requests import AuthorizationPageError, AuthorizationRequest, redirect_with_error
+from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
+from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
-from sandbox.state import Grant, Provider
-from sandbox.world import CurrentWorld, World, base_url
+from sandbox.running import CurrentSandbox, Sandbox, base_url
 
 router = APIRouter(prefix="/google", tags=["Google login"])
 
 _CALENDAR = "https://www.googleapis.com/auth/calendar"
-_LOGIN = consent.Login(
+
+
+def _refusal(request: AuthorizationRequest, query: Mapping[str, str]) -> Response | None:
+    if query.get("response_type") != "code":
+        return redirect_with_error(request, "unsupported_response_type")
+    if not request.scopes:
+        raise AuthorizationPageError(400, "invalid_request", "Missing required parameter: scope")
+    if request.challenge and query.get("code_challenge_method") != "S256":
+        raise AuthorizationPageError(400, "invalid_request", "code_challenge_method must be S256")
+    return None
+
+
+_LOGIN = consent.ProviderLogin(
     provider=Provider.GOOGLE,
+    unknown_client=(401, "invalid_client", "The OAuth client was not found."),
+    refusal=_refusal,
     granular=True,
-    gives_refresh=lambda request, first: request.offline and (first or "consent" in request.prompts),
+    gives_refresh_token=lambda request, first: request.offline and (first or "consent" in request.prompts),
     cancel_extra={},
     scope_texts={
         f"{_CALENDAR}.events.readonly": "View events on all your calendars",
@@ -42,32 +62,29 @@ _DESCRIPTIONS = {
 
 
 @router.get("/o/oauth2/v2/auth")
-async def authorize(http: Request, world: CurrentWorld) -> Response:
-    request = _checked(world, dict(http.query_params))
-    return consent.begin(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+async def authorize(http: Request, sandbox: CurrentSandbox) -> Response:
+    """Ask the person for consent, on a page or automatically."""
+    return consent.begin(sandbox, _LOGIN, http)
 
 
 @router.post("/o/oauth2/v2/auth", include_in_schema=False)
-async def authorize_answered(http: Request, world: CurrentWorld) -> Response:
-    form = await http.form(max_files=0, max_fields=100)
-    http.scope["sandbox.carried"] = str(form.get("request", ""))
-    request = _checked(world, consent.original_query(http.scope["sandbox.carried"]))
-    return (
-        await consent.answered(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
-    )
+async def answer_consent_page(http: Request, sandbox: CurrentSandbox) -> Response:
+    """Go on from a posted consent page."""
+    return await consent.proceed(sandbox, _LOGIN, http)
 
 
 @router.post("/token")
-async def token(http: Request, world: CurrentWorld) -> Response:
+async def token(http: Request, sandbox: CurrentSandbox) -> Response:
+    """Exchange an authorization code or a refresh token for tokens."""
     form = await read_token_request(http)
-    if not _is_our_client(world, form):
+    if not _is_our_client(sandbox, form):
         return _oauth_error("invalid_client", "Unauthorized", 401)
     try:
         match form.grant_type:
             case "authorization_code":
-                return _exchange(world, form)
+                return _exchange(sandbox, form)
             case "refresh_token":
-                return _refresh(world, form)
+                return _refresh(sandbox, form)
     except TokenRefusedError as refused:
         mismatch = refused.refusal is Refusal.WRONG_REDIRECT
         return _oauth_error("redirect_uri_mismatch" if mismatch else "invalid_grant", _DESCRIPTIONS[refused.refusal])
@@ -75,25 +92,27 @@ async def token(http: Request, world: CurrentWorld) -> Response:
 
 
 @router.post("/revoke")
-async def revoke(http: Request, world: CurrentWorld, token: Annotated[str | None, Query()] = None) -> Response:
-    """Ends the whole grant of (user, client), whichever of its tokens is given."""
+async def revoke(http: Request, sandbox: CurrentSandbox, token: Annotated[str | None, Query()] = None) -> Response:
+    """Revoke the whole grant of an account to the client, given any of its tokens."""
     form = await http.form(max_files=0, max_fields=20)
     given = token or str(form.get("token", ""))
-    record = world.state.refresh_tokens.get(given) or world.state.access_tokens.get(given)
-    if record is None or record.grant not in world.state.grants:
+    record = sandbox.state.refresh_tokens.get(given) or sandbox.state.access_tokens.get(given)
+    if record is None or record.grant not in sandbox.state.grants:
         return _oauth_error("invalid_token", "Token expired or revoked")
-    grants.revoke_grant(world.state, record.grant)
+    grants.revoke_grant(sandbox.state, record.grant)
     return JSONResponse({})
 
 
 @router.get("/oauth2/v3/certs")
 async def certificates() -> dict[str, Any]:
+    """Return the keys that sign ID tokens."""
     return key_set()
 
 
 @router.get("/.well-known/openid-configuration")
-async def discovery(http: Request, world: CurrentWorld) -> dict[str, Any]:
-    base = f"{base_url(world, http)}/google"
+async def discovery(http: Request, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return the OpenID Connect discovery document."""
+    base = f"{base_url(sandbox, http)}/google"
     return {
         "issuer": GOOGLE_ISSUER,
         "authorization_endpoint": f"{base}/o/oauth2/v2/auth",
@@ -107,67 +126,43 @@ async def discovery(http: Request, world: CurrentWorld) -> dict[str, Any]:
     }
 
 
-def _checked(world: World, query: dict[str, str]) -> AuthorizationRequest | Response:
-    if query.get("client_id") != world.config.client_id:
-        raise consent.AuthorizeError(401, "invalid_client", "The OAuth client was not found.")
-    redirect_uri = consent.check_redirect_uri(world, query.get("redirect_uri"))
-    request = AuthorizationRequest(
-        client_id=world.config.client_id,
-        redirect_uri=redirect_uri,
-        scopes=tuple(dict.fromkeys(query.get("scope", "").split())),
-        state=query.get("state"),
-        nonce=query.get("nonce"),
-        challenge=query.get("code_challenge"),
-        login_hint=query.get("login_hint"),
-        prompts=frozenset(query.get("prompt", "").split()),
-        offline=query.get("access_type") == "offline",
-    )
-    if query.get("response_type") != "code":
-        return consent.error_redirect(request, "unsupported_response_type")
-    if not request.scopes:
-        raise consent.AuthorizeError(400, "invalid_request", "Missing required parameter: scope")
-    if request.challenge and query.get("code_challenge_method") != "S256":
-        raise consent.AuthorizeError(400, "invalid_request", "code_challenge_method must be S256")
-    return request
-
-
-def _exchange(world: World, form: TokenRequest) -> Response:
-    state, now = world.state, world.now()
+def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
+    state, now = sandbox.state, sandbox.now()
     redeemed = grants.redeem_code(state, now, form.code, form.client_id, form.redirect_uri, form.code_verifier)
-    answer = _tokens(world, redeemed.grant, redeemed.scopes, redeemed.nonce)
+    answer = _tokens(sandbox, redeemed.grant, redeemed.scopes, redeemed.nonce)
     if redeemed.offline:
         answer["refresh_token"] = grants.issue_refresh_token(state, now, redeemed.grant, redeemed.scopes, "1//0")
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _refresh(world: World, form: TokenRequest) -> Response:
-    """The refresh token stays as it is and is not sent again."""
-    grant, record = grants.redeem_refresh_token(world.state, form.refresh_token, form.client_id)
-    return JSONResponse(_tokens(world, grant, record.scopes, None), headers={"Cache-Control": "no-store"})
+def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
+    """Google keeps the refresh token as it is, and does not send it again."""
+    grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
+    return JSONResponse(_tokens(sandbox, grant, record.scopes, None), headers={"Cache-Control": "no-store"})
 
 
-def _tokens(world: World, grant: Grant, scopes: list[str], nonce: str | None) -> dict[str, Any]:
-    now = world.now()
+def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None) -> dict[str, Any]:
+    now = sandbox.now()
     answer: dict[str, Any] = {
-        "access_token": grants.issue_access_token(world.state, now, grant, scopes, "ya29.a0"),
+        "access_token": grants.issue_access_token(sandbox.state, now, grant, scopes, "ya29.a0"),
         "expires_in": int(grants.ACCESS_LIFETIME.total_seconds()) - 1,
         "scope": " ".join(_as_google_names(scope) for scope in scopes),
         "token_type": "Bearer",
     }
     if "openid" in scopes:
-        account = world.state.accounts[grant.account]
+        account = sandbox.state.accounts[grant.account]
         answer["id_token"] = google_id_token(account, grant.client_id, scopes, nonce, now)
     return answer
 
 
 def _as_google_names(scope: str) -> str:
-    """Google answers the short identity scopes with their long names."""
+    """Google grants the short identity scopes under their long names."""
     return f"https://www.googleapis.com/auth/userinfo.{scope}" if scope in ("email", "profile") else scope
 
 
-def _is_our_client(world: World, form: TokenRequest) -> bool:
-    secret_fits = secrets.compare_digest(form.client_secret.encode(), world.config.client_secret.encode())
-    return form.client_id == world.config.client_id and secret_fits
+def _is_our_client(sandbox: Sandbox, form: TokenRequest) -> bool:
+    secret_fits = secrets.compare_digest(form.client_secret.encode(), sandbox.config.client_secret.encode())
+    return form.client_id == sandbox.config.client_id and secret_fits
 
 
 def _oauth_error(code: str, description: str, status: int = 400) -> Response:

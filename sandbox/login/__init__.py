@@ -1,0 +1,1 @@
+"""What both providers' logins share: consent pages, grants, authorization codes and tokens."""

@@ -1,162 +1,182 @@
-"""The consent dance both logins share: choose an account, allow or cancel, go back with a code or an error."""
+"""The consent pages of both logins: choose an account, allow or cancel, go back.
+
+A page carries the query of the authorization request along in a hidden field, so the sandbox keeps no sessions. The query
+that comes back is checked again like a new one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
+from starlette.datastructures import FormData
 
+from sandbox.calendar.records import Account, Provider
 from sandbox.login import grants
-from sandbox.login.grants import AuthorizationRequest
+from sandbox.login.authorization_requests import (
+    AuthorizationPageError,
+    AuthorizationRequest,
+    read_authorization_request,
+    redirect_back,
+    redirect_with_error,
+)
+from sandbox.login.records import ConsentMode
 from sandbox.pages import render
-from sandbox.state import Account, ConsentMode, Provider
-from sandbox.world import World
+from sandbox.running import Sandbox
 
 IDENTITY_SCOPES = frozenset({"openid", "email", "profile", "offline_access"})
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """How one provider's consent differs. ``granular``: the user may untick scopes. ``gives_refresh`` decides from
-    (request, whether this is the first consent). ``cancel_extra``: what its access_denied carries beside."""
+class ProviderLogin:
+    """How one provider's login differs from the other's.
+
+    ``unknown_client``: status, code and text of the error page. ``refusal`` returns the answer to a request that the
+    provider refuses, or None. ``granular``: the user may untick single scopes. ``gives_refresh_token`` is asked with
+    the request and whether this is the first consent. ``cancel_extra``: what `access_denied` carries besides.
+    """
 
     provider: Provider
+    unknown_client: tuple[int, str, str]
+    refusal: Callable[[AuthorizationRequest, Mapping[str, str]], Response | None]
     granular: bool
-    gives_refresh: Callable[[AuthorizationRequest, bool], bool]
+    gives_refresh_token: Callable[[AuthorizationRequest, bool], bool]
     cancel_extra: dict[str, str]
     scope_texts: dict[str, str]
 
 
-class AuthorizeError(Exception):
-    """A request that must not be answered by a redirect: the page says why (RFC 6749 4.1.2.1)."""
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One visit to an authorization endpoint. ``query`` is the authorization request as text."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(code)
-        self.status, self.code, self.detail = status, code, detail
-
-
-def begin(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
-    """Answer an authorization request: at once in automatic mode or where `prompt=none`, else by a page."""
-    consent = world.state.consent
-    hinted = _hinted(world, login.provider, request.login_hint)
-    if consent.mode is ConsentMode.AUTO:
-        account = hinted or _hinted(world, login.provider, consent.account) or _only_account(world, login.provider)
-        if account is not None:
-            return _automatic(world, login, request, account)
-    if "none" in request.prompts:
-        return _silent(world, login, request, hinted)
-    if hinted is not None and "select_account" not in request.prompts:
-        return ask_scopes(world, login, request, hinted, http)
-    return ask_account(world, login, request, http)
+    sandbox: Sandbox
+    login: ProviderLogin
+    request: AuthorizationRequest
+    path: str
+    query: str
 
 
-async def answered(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
-    """Go on from a page: an account was chosen, or consent given or refused."""
+def begin(sandbox: Sandbox, login: ProviderLogin, http: Request) -> Response:
+    """Answer an authorization request: with a page, or at once.
+
+    At once if consent is automatic, or if the request has `prompt=none`.
+    """
+    visit = _visit(sandbox, login, http.url.path, str(http.url.query))
+    return visit if isinstance(visit, Response) else _begin(visit)
+
+
+async def proceed(sandbox: Sandbox, login: ProviderLogin, http: Request) -> Response:
+    """Answer a posted page: an account was chosen, or consent was given or refused."""
     form = await http.form(max_files=0, max_fields=100)
+    visit = _visit(sandbox, login, http.url.path, str(form.get("request", "")))
+    return visit if isinstance(visit, Response) else _proceed(visit, form)
+
+
+def _visit(sandbox: Sandbox, login: ProviderLogin, path: str, query: str) -> _Visit | Response:
+    values = dict(parse_qsl(query, keep_blank_values=True))
+    if values.get("client_id") != sandbox.config.client_id:
+        raise AuthorizationPageError(*login.unknown_client)
+    request = read_authorization_request(sandbox.config, values)
+    return login.refusal(request, values) or _Visit(sandbox, login, request, path, query)
+
+
+def _begin(visit: _Visit) -> Response:
+    consent, request = visit.sandbox.state.consent, visit.request
+    hinted = _account(visit, request.login_hint)
+    if consent.mode is ConsentMode.AUTO:
+        account = hinted or _account(visit, consent.account) or _only_account(visit)
+        if account is not None:
+            return _consent_automatically(visit, account)
+    if "none" in request.prompts:
+        return _answer_silently(visit, hinted)
+    if hinted is not None and "select_account" not in request.prompts:
+        return _ask_for_scopes(visit, hinted)
+    return _ask_for_account(visit)
+
+
+def _proceed(visit: _Visit, form: FormData) -> Response:
     if form.get("decision") == "cancel":
-        return error_redirect(request, "access_denied", login.cancel_extra)
-    account = _hinted(world, login.provider, str(form.get("account", "")))
+        return redirect_with_error(visit.request, "access_denied", visit.login.cancel_extra)
+    account = _account(visit, str(form.get("account", "")))
     if account is None:
-        return ask_account(world, login, request, http)
+        return _ask_for_account(visit)
     if form.get("decision") == "allow":
         ticked = {str(scope) for scope in form.getlist("scope")}
-        scopes = [s for s in request.scopes if s in IDENTITY_SCOPES or s in ticked or not login.granular]
-        return _allow(world, login, request, account, scopes)
-    return ask_scopes(world, login, request, account, http)
+        everything = not visit.login.granular
+        scopes = [s for s in visit.request.scopes if s in IDENTITY_SCOPES or s in ticked or everything]
+        return _allow(visit, account, scopes)
+    return _ask_for_scopes(visit, account)
 
 
-def ask_account(world: World, login: Login, request: AuthorizationRequest, http: Request) -> Response:
-    accounts = [each for each in world.state.accounts.values() if each.provider is login.provider]
-    return _page(http, login, request, accounts=accounts)
+def _ask_for_account(visit: _Visit) -> Response:
+    return _page(visit, accounts=_accounts(visit))
 
 
-def ask_scopes(world: World, login: Login, request: AuthorizationRequest, account: Account, http: Request) -> Response:
-    if "consent" not in request.prompts and _is_covered(world, request, account):
-        return _allow(world, login, request, account, list(request.scopes))
-    return _page(http, login, request, account=account)
+def _ask_for_scopes(visit: _Visit, account: Account) -> Response:
+    if "consent" not in visit.request.prompts and _is_covered(visit, account):
+        return _allow(visit, account, list(visit.request.scopes))
+    return _page(visit, account=account)
 
 
-def original_query(form_value: str) -> dict[str, str]:
-    """The authorization request which a page carries along; it is checked again like a fresh one."""
-    return dict(parse_qsl(form_value, keep_blank_values=True, max_num_fields=50))
-
-
-def error_redirect(request: AuthorizationRequest, error: str, extra: dict[str, str] | None = None) -> Response:
-    return _back(request, {"error": error, **(extra or {})})
-
-
-def check_redirect_uri(world: World, uri: str | None) -> str:
-    """Exactly a registered one; where none is registered, any http(s) address without a fragment."""
-    parts = urlsplit(uri or "")
-    allowed = world.config.redirect_uris
-    if not uri or parts.scheme not in ("http", "https") or not parts.netloc or parts.fragment:
-        raise AuthorizeError(400, "invalid_request", "redirect_uri is missing or no http(s) address")
-    if allowed and uri not in allowed:
-        raise AuthorizeError(400, "redirect_uri_mismatch", "redirect_uri is not registered for this client")
-    return uri
-
-
-def _automatic(world: World, login: Login, request: AuthorizationRequest, account: Account) -> Response:
-    consent = world.state.consent
+def _consent_automatically(visit: _Visit, account: Account) -> Response:
+    consent = visit.sandbox.state.consent
     if consent.error is not None:
-        extra = {"error_description": consent.error_description} if consent.error_description else login.cancel_extra
-        return error_redirect(request, consent.error, extra)
-    scopes = [scope for scope in request.scopes if scope not in consent.withhold]
-    return _allow(world, login, request, account, scopes)
+        description = consent.error_description
+        extra = {"error_description": description} if description else visit.login.cancel_extra
+        return redirect_with_error(visit.request, consent.error, extra)
+    return _allow(visit, account, [scope for scope in visit.request.scopes if scope not in consent.withhold])
 
 
-def _silent(world: World, login: Login, request: AuthorizationRequest, account: Account | None) -> Response:
-    if account is not None and _is_covered(world, request, account):
-        return _allow(world, login, request, account, list(request.scopes))
-    return error_redirect(request, "interaction_required")
+def _answer_silently(visit: _Visit, account: Account | None) -> Response:
+    """`prompt=none` shows no page (OpenID Connect Core section 3.1.2.1)."""
+    if account is not None and _is_covered(visit, account):
+        return _allow(visit, account, list(visit.request.scopes))
+    return redirect_with_error(visit.request, "interaction_required")
 
 
-def _allow(world: World, login: Login, request: AuthorizationRequest, account: Account, scopes: list[str]) -> Response:
-    first = grants.grant_of(world.state, account, request.client_id) is None
-    offline = login.gives_refresh(request, first)
-    code = grants.consent_to(world.state, world.now(), account, request, scopes, offline)
-    extra = {"scope": " ".join(scopes)} if login.provider is Provider.GOOGLE else {}
-    return _back(request, {"code": code, **extra})
+def _allow(visit: _Visit, account: Account, scopes: list[str]) -> Response:
+    sandbox, request = visit.sandbox, visit.request
+    first = grants.find_grant(sandbox.state, account, request.client_id) is None
+    offline = visit.login.gives_refresh_token(request, first)
+    code = grants.record_consent(sandbox.state, sandbox.now(), account, request, scopes, offline)
+    extra = {"scope": " ".join(scopes)} if visit.login.provider is Provider.GOOGLE else {}
+    return redirect_back(request, {"code": code, **extra})
 
 
-def _back(request: AuthorizationRequest, parameters: dict[str, str]) -> Response:
-    if request.state is not None:
-        parameters = {**parameters, "state": request.state}
-    joint = "&" if "?" in request.redirect_uri else "?"
-    return RedirectResponse(f"{request.redirect_uri}{joint}{urlencode(parameters)}", 303)
-
-
-def _page(http: Request, login: Login, request: AuthorizationRequest, **context: object) -> Response:
-    carried = str(http.url.query) if http.method == "GET" else str(http.scope["sandbox.carried"])
+def _page(visit: _Visit, **context: object) -> Response:
+    login = visit.login
     asked = [
         {"scope": scope, "text": login.scope_texts.get(scope.removeprefix("https://graph.microsoft.com/"), scope)}
-        for scope in request.scopes
+        for scope in visit.request.scopes
         if scope not in IDENTITY_SCOPES
     ]
     common = {
         "provider": login.provider.value,
         "granular": login.granular,
-        "carried": carried,
+        "query": visit.query,
         "asked": asked,
-        "action": http.url.path,
-        "client_id": request.client_id,
+        "action": visit.path,
+        "client_id": visit.request.client_id,
     }
     return render("consent.html", common | context)
 
 
-def _is_covered(world: World, request: AuthorizationRequest, account: Account) -> bool:
-    grant = grants.grant_of(world.state, account, request.client_id)
-    return grant is not None and set(request.scopes) <= set(grant.scopes)
+def _is_covered(visit: _Visit, account: Account) -> bool:
+    grant = grants.find_grant(visit.sandbox.state, account, visit.request.client_id)
+    return grant is not None and set(visit.request.scopes) <= set(grant.scopes)
 
 
-def _hinted(world: World, provider: Provider, email: str | None) -> Account | None:
-    account = world.state.accounts.get((email or "").casefold())
-    return account if account is not None and account.provider is provider else None
+def _account(visit: _Visit, email: str | None) -> Account | None:
+    return next((account for account in _accounts(visit) if account.email == (email or "").casefold()), None)
 
 
-def _only_account(world: World, provider: Provider) -> Account | None:
-    accounts = [account for account in world.state.accounts.values() if account.provider is provider]
+def _only_account(visit: _Visit) -> Account | None:
+    accounts = _accounts(visit)
     return accounts[0] if len(accounts) == 1 else None
+
+
+def _accounts(visit: _Visit) -> list[Account]:
+    return [each for each in visit.sandbox.state.accounts.values() if each.provider is visit.login.provider]

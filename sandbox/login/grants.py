@@ -1,4 +1,7 @@
-"""Consent, codes and tokens: what both logins share. A grant belongs to (account, client) and goes as a whole."""
+"""Consents, authorization codes and tokens, for both logins.
+
+A grant belongs to one account and one client, and is revoked as a whole.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sandbox.state import AccessToken, Account, Code, Grant, RefreshToken, State
+from sandbox.calendar.records import Account
+from sandbox.login.authorization_requests import AuthorizationRequest
+from sandbox.login.records import AccessToken, AuthorizationCode, Grant, RefreshToken
+from sandbox.state import State
 
 CODE_LIFETIME = timedelta(minutes=5)
 ACCESS_LIFETIME = timedelta(seconds=3600)
-# Google's limit of refresh tokens per account and client: the oldest goes silently.
+# Google's limit of refresh tokens per account and client. One more, and the oldest stops working without a warning
+# (developers.google.com/identity/protocols/oauth2#expiration).
 MAX_REFRESH_TOKENS = 100
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
 class Refusal(StrEnum):
-    """Why a token endpoint refuses; each provider has its own words for it."""
+    """Why a token endpoint refuses a code or a token; each provider has its own words for it."""
 
     CODE_UNKNOWN = "code_unknown"
     CODE_USED = "code_used"
@@ -34,53 +41,46 @@ class Refusal(StrEnum):
 
 
 class TokenRefusedError(Exception):
+    """A code or a refresh token that cannot be used."""
+
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """A checked authorization request of either provider."""
+class RedeemedCode:
+    """What a code was exchanged for. ``offline``: a refresh token goes with it."""
 
-    client_id: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    state: str | None
-    nonce: str | None
-    challenge: str | None
-    login_hint: str | None
-    prompts: frozenset[str]
-    offline: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Redeemed:
     grant: Grant
     scopes: list[str]
     nonce: str | None
     offline: bool
 
 
-def grant_of(state: State, account: Account, client_id: str) -> Grant | None:
+def find_grant(state: State, account: Account, client_id: str) -> Grant | None:
+    """Return the account's grant to this client, or None."""
     for grant in state.grants.values():
         if grant.account == account.email and grant.client_id == client_id:
             return grant
     return None
 
 
-def consent_to(
+def record_consent(
     state: State, now: datetime, account: Account, request: AuthorizationRequest, scopes: Iterable[str], offline: bool
 ) -> str:
-    """Record the consent and return a fresh authorization code. ``offline``: a refresh token goes with it."""
+    """Record a consent and return a new authorization code for it.
+
+    Scopes add up over several consents. ``offline``: the code also gives a refresh token.
+    """
     granted = list(dict.fromkeys(scopes))
-    grant = grant_of(state, account, request.client_id)
+    grant = find_grant(state, account, request.client_id)
     if grant is None:
         grant = Grant(id=f"grant_{secrets.token_hex(8)}", account=account.email, client_id=request.client_id, scopes=[])
         state.grants[grant.id] = grant
     grant.scopes = list(dict.fromkeys([*grant.scopes, *granted]))
     code = f"4/0A{secrets.token_urlsafe(48)}"
-    state.codes[code] = Code(
+    state.codes[code] = AuthorizationCode(
         grant=grant.id,
         client_id=request.client_id,
         redirect_uri=request.redirect_uri,
@@ -95,8 +95,11 @@ def consent_to(
 
 def redeem_code(
     state: State, now: datetime, code: str, client_id: str, redirect_uri: str, verifier: str | None
-) -> Redeemed:
-    """Use up a code. Raises `TokenRefusedError`. A wrong verifier uses it up too."""
+) -> RedeemedCode:
+    """Exchange an authorization code, once. Raises `TokenRefusedError`.
+
+    A failed attempt by the right client, such as with a wrong PKCE verifier, uses the code up too.
+    """
     record = state.codes.get(code)
     if record is None:
         raise TokenRefusedError(Refusal.CODE_UNKNOWN)
@@ -113,16 +116,18 @@ def redeem_code(
     grant = state.grants.get(record.grant)
     if grant is None:
         raise TokenRefusedError(Refusal.GRANT_GONE)
-    return Redeemed(grant, record.scopes, record.nonce, record.offline)
+    return RedeemedCode(grant, record.scopes, record.nonce, record.offline)
 
 
 def issue_access_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:
+    """Return a new access token that lives for an hour; ``prefix`` is the provider's."""
     token = prefix + secrets.token_urlsafe(48)
     state.access_tokens[token] = AccessToken(grant=grant.id, scopes=scopes, expires_at=now + ACCESS_LIFETIME)
     return token
 
 
 def issue_refresh_token(state: State, now: datetime, grant: Grant, scopes: list[str], prefix: str) -> str:
+    """Return a new refresh token; drop the grant's oldest one if there are more than a hundred."""
     token = prefix + secrets.token_urlsafe(48)
     state.refresh_tokens[token] = RefreshToken(grant=grant.id, scopes=scopes, issued_at=now)
     of_grant = [key for key, record in state.refresh_tokens.items() if record.grant == grant.id]
@@ -132,6 +137,7 @@ def issue_refresh_token(state: State, now: datetime, grant: Grant, scopes: list[
 
 
 def redeem_refresh_token(state: State, token: str, client_id: str) -> tuple[Grant, RefreshToken]:
+    """Return what a refresh token stands for. Raises `TokenRefusedError`."""
     record = state.refresh_tokens.get(token)
     grant = state.grants.get(record.grant) if record else None
     if record is None or grant is None:
@@ -142,20 +148,11 @@ def redeem_refresh_token(state: State, token: str, client_id: str) -> tuple[Gran
 
 
 def revoke_grant(state: State, grant_id: str) -> None:
-    """End the whole consent: every code and token of it is dead from now on."""
+    """Delete a grant with all its codes and tokens."""
     state.grants.pop(grant_id, None)
     for records in (state.codes, state.access_tokens, state.refresh_tokens):
         for key in [key for key, record in records.items() if record.grant == grant_id]:
             del records[key]
-
-
-def forget_expired(state: State, now: datetime) -> None:
-    """Keep what is expired for a day, so that "expired" and "unknown" can be told apart; then drop it."""
-    horizon = now - timedelta(days=1)
-    for code in [key for key, record in state.codes.items() if record.expires_at < horizon]:
-        del state.codes[code]
-    for token in [key for key, record in state.access_tokens.items() if record.expires_at < horizon]:
-        del state.access_tokens[token]
 
 
 def _check_verifier(challenge: str | None, verifier: str | None) -> None:

@@ -1,4 +1,4 @@
-"""ID tokens (OpenID Connect Core 2), signed RS256 with a key that lives as long as the process."""
+"""ID tokens (OpenID Connect Core section 2), signed RS256 with a key made at each start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from sandbox.calendar.records import Account
 from sandbox.login.grants import ACCESS_LIFETIME
-from sandbox.state import Account
 
 GOOGLE_ISSUER = "https://accounts.google.com"
 
@@ -22,10 +22,15 @@ def _key() -> RSAKey:
 
 
 def key_set() -> dict[str, Any]:
+    """Return the public key as a JWK set (RFC 7517)."""
     return {"keys": [_key().as_dict(private=False)]}
 
 
 def google_id_token(account: Account, client_id: str, scopes: list[str], nonce: str | None, now: datetime) -> str:
+    """Return Google's ID token.
+
+    Source: developers.google.com/identity/openid-connect/openid-connect#an-id-tokens-payload.
+    """
     claims: dict[str, Any] = {"iss": GOOGLE_ISSUER, "azp": client_id, "sub": account.subject}
     if "email" in scopes or any(scope.endswith("/userinfo.email") for scope in scopes):
         claims |= {"email": account.email, "email_verified": True}
@@ -35,11 +40,16 @@ def google_id_token(account: Account, client_id: str, scopes: list[str], nonce: 
 
 
 def microsoft_issuer(directory: str) -> str:
+    """Return the `iss` claim of one Microsoft directory."""
     return f"https://login.microsoftonline.com/{directory}/v2.0"
 
 
 def microsoft_id_token(account: Account, client_id: str, scopes: list[str], nonce: str | None, now: datetime) -> str:
-    """`sub` is pairwise (another for each client); `oid` and `tid` name the account for all."""
+    """Return Microsoft's ID token.
+
+    `sub` is pairwise, so it differs from client to client; `oid` and `tid` are the same for all clients
+    (learn.microsoft.com/entra/identity-platform/id-token-claims-reference).
+    """
     pairwise = hashlib.sha256(f"{account.subject}|{client_id}".encode()).hexdigest()[:43]
     claims: dict[str, Any] = {
         "iss": microsoft_issuer(account.directory),

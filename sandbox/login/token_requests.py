@@ -1,4 +1,4 @@
-"""What a token endpoint is sent (RFC 6749 4.1.3 and 6), client credentials in the body or by HTTP Basic (2.3.1)."""
+"""Requests to a token endpoint (RFC 6749 sections 4.1.3 and 6)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from fastapi import Request
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
+    """The form of a token request; what is missing is empty or None.
+
+    Its `repr` shows no secret.
+    """
+
     grant_type: str
     client_id: str
     client_secret: str
@@ -26,6 +31,10 @@ class TokenRequest:
 
 
 async def read_token_request(http: Request) -> TokenRequest:
+    """Read the form, with client credentials from it or from HTTP Basic.
+
+    Source: RFC 6749 section 2.3.1.
+    """
     form = await http.form(max_files=0, max_fields=50)
     values = {name: value for name, value in form.items() if isinstance(value, str)}
     basic_id, basic_secret = _basic(http.headers.get("authorization", ""))

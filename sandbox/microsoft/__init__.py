@@ -1,0 +1,1 @@
+"""Microsoft's login and the calendars of Microsoft Graph v1.0."""

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 
 class GraphError(Exception):
-    """An answer that is an error; `respond` makes it one."""
+    """An error to answer with; `respond` makes the answer."""
 
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(code)
@@ -19,6 +19,7 @@ class GraphError(Exception):
 
 
 def body(code: str, message: str) -> dict[str, Any]:
+    """Return the JSON of an error."""
     request_id = str(uuid.uuid4())
     inner = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
@@ -29,22 +30,27 @@ def body(code: str, message: str) -> dict[str, Any]:
 
 
 def unauthenticated(message: str) -> GraphError:
+    """Return the error for a missing, unknown or expired access token."""
     return GraphError(401, "InvalidAuthenticationToken", message, {"WWW-Authenticate": 'Bearer realm=""'})
 
 
 def access_denied() -> GraphError:
+    """Return the error for an access token without a calendar scope."""
     return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
 
 
 def not_found() -> GraphError:
+    """Return the error for an unknown calendar or event."""
     return GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 
 
 def bad_request(code: str, message: str) -> GraphError:
+    """Return the error for a wrong request."""
     return GraphError(400, code, message)
 
 
 async def respond(_: Request, error: Exception) -> Response:
+    """Answer with a `GraphError`."""
     if not isinstance(error, GraphError):
         raise error
     return JSONResponse(body(error.code, error.message), error.status, error.headers)

@@ -1,4 +1,7 @@
-"""One event in the shape of Microsoft Graph v1.0 (learn.microsoft.com/graph/api/resources/event)."""
+"""One event in the shape of Microsoft Graph v1.0.
+
+Source: learn.microsoft.com/graph/api/resources/event.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,30 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, local_date
-from sandbox.calendar.links import as_html, place_link, with_link_text
-from sandbox.state import Answer, Behaviour, Calendar, GraphUid, Guest, Provider
+from sandbox.calendar import provider_ids
+from sandbox.calendar.instances import Instance, to_local
+from sandbox.calendar.join_links import link_placement, to_html, with_link_text
+from sandbox.calendar.records import Calendar, Guest, Provider, ResponseStatus
+from sandbox.state import GraphUid, ProviderBehaviour
 
 Json = dict[str, Any]
 
 _ANSWERS = {
-    Answer.NEEDS_ACTION: "notResponded",
-    Answer.ACCEPTED: "accepted",
-    Answer.TENTATIVE: "tentativelyAccepted",
-    Answer.DECLINED: "declined",
+    ResponseStatus.NEEDS_ACTION: "notResponded",
+    ResponseStatus.ACCEPTED: "accepted",
+    ResponseStatus.TENTATIVE: "tentativelyAccepted",
+    ResponseStatus.DECLINED: "declined",
 }
 _SENSITIVITIES = {"private": "private", "confidential": "confidential"}
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the `Prefer` header asks for. ``zone_name`` is echoed as given, be it a Windows or an IANA name."""
+class Preferences:
+    """What the Prefer header asks for.
+
+    ``zone_name`` is repeated in the answer as it was given: a Windows or an IANA name.
+    """
 
     zone: ZoneInfo
     zone_name: str
@@ -36,54 +43,63 @@ class Wishes:
     text_body: bool
 
 
-def graph_event(instance: Instance, calendar: Calendar, wishes: Wishes, behaviour: Behaviour) -> Json:
+def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
+    """Return an event as Graph shows it."""
     change_key = base64.b64encode(instance.change.to_bytes(12, "big")).decode()
     return (
         {
             "@odata.etag": f'W/"{change_key}"',
-            "id": graph_id(instance, wishes),
-            "createdDateTime": _graph_stamp(instance.meeting.created),
-            "lastModifiedDateTime": _graph_stamp(instance.updated),
+            "id": graph_id(instance, preferences),
+            "createdDateTime": _graph_timestamp(instance.meeting.created),
+            "lastModifiedDateTime": _graph_timestamp(instance.updated),
             "changeKey": change_key,
             "categories": [],
             "transactionId": None,
         }
-        | _times(instance, wishes)
-        | _identity(instance, wishes, behaviour)
+        | _times(instance, preferences)
+        | _identity(instance, preferences, behaviour)
         | _about(instance)
-        | _content(instance, wishes)
+        | _content(instance, preferences)
         | _people(instance, calendar)
     )
 
 
-def graph_id(instance: Instance, wishes: Wishes) -> str:
-    return uids.graph_event_id(
-        instance.copy.graph_key, instance.copy.calendar, instance.original_start, wishes.immutable_ids
+def graph_id(instance: Instance, preferences: Preferences) -> str:
+    """Return Graph's id of a meeting, series or occurrence."""
+    return provider_ids.graph_event_id(
+        instance.copy.graph_key, instance.copy.calendar, instance.original_start, preferences.immutable_ids
     )
 
 
-def graph_ical_uid(instance: Instance, behaviour: Behaviour) -> str | None:
-    """A GOID; for an occurrence with its date inside, or as the series has it, or null: see `GraphUid`."""
+def graph_ical_uid(instance: Instance, behaviour: ProviderBehaviour) -> str | None:
+    """Return Graph's iCalUId: a GOID, or None.
+
+    For an occurrence it has the date inside or is that of the series: see `GraphUid`.
+    """
     if behaviour.graph_ical_uid is GraphUid.NULL:
         return None
     day: date | None = None
     if instance.original_start is not None and behaviour.graph_ical_uid is GraphUid.PER_OCCURRENCE:
-        day = local_date(instance.meeting, instance.original_start).date()
+        day = to_local(instance.meeting, instance.original_start).date()
     uid = instance.meeting.uid
-    return uids.goid_with_instance(uid, day) if uids.is_goid(uid) else uids.goid_for_foreign(uid, day)
+    return (
+        provider_ids.goid_with_instance(uid, day)
+        if provider_ids.is_goid(uid)
+        else provider_ids.goid_for_foreign(uid, day)
+    )
 
 
-def _graph_stamp(instant: datetime) -> str:
+def _graph_timestamp(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
 
 
-def _times(instance: Instance, wishes: Wishes) -> Json:
+def _times(instance: Instance, preferences: Preferences) -> Json:
     meeting = instance.meeting
     times: Json = {
         "originalStartTimeZone": meeting.time_zone,
         "originalEndTimeZone": meeting.time_zone,
-        "start": _moment(instance, instance.start, wishes),
-        "end": _moment(instance, instance.end, wishes),
+        "start": _moment(instance, instance.start, preferences),
+        "end": _moment(instance, instance.end, preferences),
         "isAllDay": meeting.all_day,
         "recurrence": None,
     }
@@ -94,26 +110,29 @@ def _times(instance: Instance, wishes: Wishes) -> Json:
     return times
 
 
-def _moment(instance: Instance, instant: datetime, wishes: Wishes) -> Json:
-    """Without an offset, seven digits of a second. An all-day event's midnights are the same in every zone."""
+def _moment(instance: Instance, instant: datetime, preferences: Preferences) -> Json:
+    """A local time without an offset, with seven digits of a second.
+
+    The midnights of an all-day event are the same in every zone.
+    """
     all_day = instance.meeting.all_day
-    local = local_date(instance.meeting, instant) if all_day else instant.astimezone(wishes.zone)
-    return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": wishes.zone_name}
+    local = to_local(instance.meeting, instant) if all_day else instant.astimezone(preferences.zone)
+    return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": preferences.zone_name}
 
 
-def _identity(instance: Instance, wishes: Wishes, behaviour: Behaviour) -> Json:
+def _identity(instance: Instance, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
     master = Instance(instance.meeting, instance.copy, instance.meeting.start, instance.meeting.end)
     of_series = instance.original_start is not None and instance.copy.occurrences is None
     return {
         "iCalUId": graph_ical_uid(instance, behaviour),
         "uid": graph_ical_uid(master, behaviour),
         "type": _event_type(instance),
-        "seriesMasterId": graph_id(master, wishes) if of_series else None,
+        "seriesMasterId": graph_id(master, preferences) if of_series else None,
     }
 
 
 def _event_type(instance: Instance) -> str:
-    """Somebody invited to one occurrence only has it as a single meeting."""
+    """A guest of a single occurrence has it as a single meeting."""
     if instance.is_master:
         return "seriesMaster"
     if instance.original_start is None or instance.copy.occurrences is not None:
@@ -142,16 +161,16 @@ def _about(instance: Instance) -> Json:
     }
 
 
-def _content(instance: Instance, wishes: Wishes) -> Json:
+def _content(instance: Instance, preferences: Preferences) -> Json:
     meeting = instance.meeting
-    link = place_link(instance.meeting_url, meeting.link_place, meeting.origin, Provider.MICROSOFT)
+    link = link_placement(instance.meeting_url, meeting.link_place, meeting.origin, Provider.MICROSOFT)
     text = with_link_text(instance.description, link.body or (link.conference and f"Join: {link.conference}"))
     place = instance.location or link.location or ""
     online = link.conference is not None
     location = {"displayName": place, "locationType": "default"} if place else {"displayName": ""}
     body = {"contentType": "text", "content": text}
-    if not wishes.text_body:
-        body = {"contentType": "html", "content": f"<html><head></head><body>{as_html(text)}</body></html>"}
+    if not preferences.text_body:
+        body = {"contentType": "html", "content": f"<html><head></head><body>{to_html(text)}</body></html>"}
     return {
         "bodyPreview": re.sub(r"\s+", " ", text)[:255],
         "body": body,
@@ -183,7 +202,7 @@ def _attendee(guest: Guest) -> Json:
     return {
         "type": kind,
         "status": {
-            "response": "none" if guest.answer is Answer.NEEDS_ACTION else _ANSWERS[guest.answer],
+            "response": "none" if guest.answer is ResponseStatus.NEEDS_ACTION else _ANSWERS[guest.answer],
             "time": _NO_TIME,
         },
         "emailAddress": {"name": guest.name or guest.email, "address": guest.email},
@@ -207,7 +226,7 @@ def _recurrence(instance: Instance) -> Json:
     meeting = instance.meeting
     rule = next((line for line in meeting.recurrence if line.startswith("RRULE")), "RRULE:FREQ=DAILY")
     parts = dict(part.partition("=")[::2] for part in rule.partition(":")[2].split(";"))
-    start = local_date(meeting, meeting.start)
+    start = to_local(meeting, meeting.start)
     days = [_DAYS[day[-2:]] for day in parts.get("BYDAY", "").split(",") if day[-2:] in _DAYS]
     pattern: Json = {
         "type": _PATTERNS[parts.get("FREQ", "DAILY")],

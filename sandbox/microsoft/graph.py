@@ -1,28 +1,36 @@
 """Microsoft Graph v1.0: the signed-in user, calendars, calendarView and single events.
 
-calendarView/delta and change-notification subscriptions would be modules of their own beside this one, fed by
+calendarView/delta and change notifications are not served. They would be modules beside this one, driven by
 `State.change`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, copies_on, expanded, occurrence_at, whole
-from sandbox.login.bearers import Bearer, BearerFault, read_bearer
+from sandbox.calendar import provider_ids
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, expand, find_occurrence, whole_meeting
+from sandbox.calendar.records import Account, Calendar, CalendarCopy, Provider
+from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors
-from sandbox.microsoft.events import Wishes, graph_event
-from sandbox.state import Account, Calendar, Copy, Provider
-from sandbox.world import CurrentWorld, World, base_url
+from sandbox.microsoft.events import Preferences, graph_event
+from sandbox.microsoft.query_options import (
+    preference_headers,
+    read_count,
+    read_preferences,
+    read_window_bound,
+    refuse_unserved_options,
+    select_properties,
+    sort_events,
+)
+from sandbox.running import CurrentSandbox, Sandbox, base_url
 
 router = APIRouter(prefix="/microsoft/v1.0", tags=["Microsoft Graph"])
 
@@ -32,30 +40,15 @@ _USER_SCOPES = frozenset({"User.Read", "User.ReadWrite", "User.Read.All"})
 _NOT_BASIC = ("body", "bodyPreview", "attachments", "extensions")
 _DEFAULT_PAGE, _MAX_PAGE = 10, 1000
 _FAULT_TEXTS = {
-    BearerFault.MISSING: "Access token is empty.",
-    BearerFault.UNKNOWN: "IDX14100: JWT is not well formed, there are no dots (.).",
-    BearerFault.EXPIRED: "Lifetime validation failed, the token is expired.",
-}
-_WINDOWS_ZONES = {
-    "UTC": "UTC",
-    "Greenwich Standard Time": "Atlantic/Reykjavik",
-    "GMT Standard Time": "Europe/London",
-    "W. Europe Standard Time": "Europe/Berlin",
-    "Romance Standard Time": "Europe/Paris",
-    "Central Europe Standard Time": "Europe/Budapest",
-    "India Standard Time": "Asia/Kolkata",
-    "Nepal Standard Time": "Asia/Kathmandu",
-    "Tokyo Standard Time": "Asia/Tokyo",
-    "Eastern Standard Time": "America/New_York",
-    "Central Standard Time": "America/Chicago",
-    "Mountain Standard Time": "America/Denver",
-    "Pacific Standard Time": "America/Los_Angeles",
+    BearerProblem.MISSING: "Access token is empty.",
+    BearerProblem.UNKNOWN: "IDX14100: JWT is not well formed, there are no dots (.).",
+    BearerProblem.EXPIRED: "Lifetime validation failed, the token is expired.",
 }
 
 
-def _bearer(http: Request, world: CurrentWorld) -> Bearer:
-    bearer = read_bearer(world.state, http.headers.get("authorization"), Provider.MICROSOFT, world.now())
-    if isinstance(bearer, BearerFault):
+def _bearer(http: Request, sandbox: CurrentSandbox) -> Bearer:
+    bearer = read_bearer(sandbox.state, http.headers.get("authorization"), Provider.MICROSOFT, sandbox.now())
+    if isinstance(bearer, BearerProblem):
         raise errors.unauthenticated(_FAULT_TEXTS[bearer])
     return bearer
 
@@ -64,7 +57,8 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 
 
 @router.get("/me")
-async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """Return the signed-in user (learn.microsoft.com/graph/api/user-get)."""
     if not _short_scopes(bearer) & _USER_SCOPES:
         raise errors.GraphError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
@@ -72,7 +66,7 @@ async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Respo
     account = bearer.account
     given, _, family = account.name.partition(" ")
     user: dict[str, Any] = {
-        "@odata.context": _context(world, http, "users/$entity"),
+        "@odata.context": _context(sandbox, http, "users/$entity"),
         "id": account.subject,
         "displayName": account.name,
         "givenName": given,
@@ -85,145 +79,149 @@ async def me(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Respo
         "officeLocation": None,
         "preferredLanguage": None,
     }
-    return JSONResponse(_selected(http, user, ("@odata.context",)))
+    return JSONResponse(select_properties(http, user, ("@odata.context",)))
 
 
 @router.get("/me/calendars")
-async def list_calendars(http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List the account's calendars (learn.microsoft.com/graph/api/user-list-calendars)."""
     _need_calendar(bearer)
     calendars = [_calendar_entry(bearer.account, calendar) for calendar in bearer.account.calendars]
-    return JSONResponse(_paged(http, world, "calendars", calendars, lambda entry: _selected(http, entry, ("id",))))
+    return JSONResponse(
+        _paged(http, sandbox, "calendars", calendars, lambda entry: select_properties(http, entry, ("id",)))
+    )
 
 
 @router.get("/me/calendarView")
 @router.get("/me/calendar/calendarView")
 @router.get("/me/calendars/{calendar_id}/calendarView")
 async def calendar_view(
-    http: Request, bearer: CurrentBearer, world: CurrentWorld, calendar_id: str | None = None
+    http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
+    """List events and occurrences in a window.
+
+    Source: learn.microsoft.com/graph/api/user-list-calendarview.
+    """
     _need_calendar(bearer)
     calendar = _calendar(bearer.account, calendar_id)
-    low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
+    low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
     if high < low:
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
-    _refuse_unserved(http)
-    copies = copies_on(world.state, bearer.account.email, calendar.id)
-    found = _ordered(http, [each for each in expanded(world.state, copies, low, high) if _is_there(world, each)])
-    wishes = _wishes(http)
-    page = _paged(http, world, "calendarView", found, lambda each: _shown(http, world, bearer, each, calendar, wishes))
-    return JSONResponse(page, headers=_applied(wishes))
+    refuse_unserved_options(http)
+    copies = copies_on(sandbox.state, bearer.account.email, calendar.id)
+    found = sort_events(http, [each for each in expand(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
+    preferences = read_preferences(http)
+    page = _paged(
+        http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
+    )
+    return JSONResponse(page, headers=preference_headers(preferences))
 
 
 @router.get("/me/events/{event_id}")
 @router.get("/me/calendar/events/{event_id}")
 @router.get("/me/calendars/{calendar_id}/events/{event_id}")
 async def get_event(
-    event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld, calendar_id: str | None = None
+    event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
+    """Return one event, occurrence or series master (learn.microsoft.com/graph/api/event-get)."""
     _need_calendar(bearer)
     calendars = bearer.account.calendars if calendar_id is None else [_calendar(bearer.account, calendar_id)]
-    wishes = _wishes(http)
-    instance, calendar = _find(world, bearer.account, calendars, event_id)
-    event = {"@odata.context": _context(world, http, "users('me')/events/$entity")}
-    event |= _shown(http, world, bearer, instance, calendar, wishes)
-    return JSONResponse(event, headers=_applied(wishes))
+    preferences = read_preferences(http)
+    instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
+    event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
+    event |= _shown(http, sandbox, bearer, instance, calendar, preferences)
+    return JSONResponse(event, headers=preference_headers(preferences))
 
 
 @router.get("/me/events/{event_id}/instances")
-async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, world: CurrentWorld) -> Response:
+async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List a series' occurrences in a window.
+
+    Source: learn.microsoft.com/graph/api/event-list-instances.
+    """
     _need_calendar(bearer)
-    master, calendar = _find(world, bearer.account, bearer.account.calendars, event_id)
+    master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
-    low, high = _window_bound(http, "startDateTime"), _window_bound(http, "endDateTime")
-    found = [each for each in expanded(world.state, [master.copy], low, high) if _is_there(world, each)]
-    wishes = _wishes(http)
-    page = _paged(http, world, "instances", found, lambda each: _shown(http, world, bearer, each, calendar, wishes))
-    return JSONResponse(page, headers=_applied(wishes))
+    low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
+    found = [each for each in expand(sandbox.state, [master.copy], low, high) if _is_there(sandbox, each)]
+    preferences = read_preferences(http)
+    page = _paged(
+        http, sandbox, "instances", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
+    )
+    return JSONResponse(page, headers=preference_headers(preferences))
 
 
-def _is_there(world: World, instance: Instance) -> bool:
-    """Outlook drops what an organiser deletes; a guest keeps it, marked as cancelled, until taking it off."""
+def _is_there(sandbox: Sandbox, instance: Instance) -> bool:
+    """Outlook deletes what its organiser cancels. A guest keeps it, marked, until removing it."""
     if instance.copy.removed:
         return False
     if not instance.cancelled:
         return True
-    return not instance.is_organizer and world.state.behaviour.attendee_notice
+    return not instance.is_organizer and sandbox.state.behaviour.attendee_notice
 
 
 def _shown(
-    http: Request, world: World, bearer: Bearer, instance: Instance, calendar: Calendar, wishes: Wishes
+    http: Request, sandbox: Sandbox, bearer: Bearer, instance: Instance, calendar: Calendar, preferences: Preferences
 ) -> dict[str, Any]:
-    event = graph_event(instance, calendar, wishes, world.state.behaviour)
+    event = graph_event(instance, calendar, preferences, sandbox.state.behaviour)
     if _short_scopes(bearer) & _CALENDAR_SCOPES == {_BASIC_SCOPE}:
         event = {name: value for name, value in event.items() if name not in _NOT_BASIC}
-    return _selected(http, event, ("@odata.etag", "id"))
+    return select_properties(http, event, ("@odata.etag", "id"))
 
 
-def _find(world: World, account: Account, calendars: Iterable[Calendar], event_id: str) -> tuple[Instance, Calendar]:
-    key = uids.graph_event_key(event_id)
+def _find(
+    sandbox: Sandbox, account: Account, calendars: Iterable[Calendar], event_id: str
+) -> tuple[Instance, Calendar]:
+    key = provider_ids.graph_event_key(event_id)
     if key is None:
         raise errors.bad_request("ErrorInvalidIdMalformed", "Id is malformed.")
-    instant = uids.graph_event_instant(event_id)
+    instant = provider_ids.graph_event_instant(event_id)
     for calendar in calendars:
-        for copy in copies_on(world.state, account.email, calendar.id):
+        for copy in copies_on(sandbox.state, account.email, calendar.id):
             if copy.graph_key != key.hex():
                 continue
-            instance = _instance(world, copy, instant)
-            if instance is not None and _is_there(world, instance) and _names(event_id, instance):
+            instance = _instance(sandbox, copy, instant)
+            if instance is not None and _is_there(sandbox, instance) and _names(event_id, instance):
                 return instance, calendar
     raise errors.not_found()
 
 
-def _instance(world: World, copy: Copy, instant: int | None) -> Instance | None:
+def _instance(sandbox: Sandbox, copy: CalendarCopy, instant: int | None) -> Instance | None:
     if instant is None:
-        return whole(world.state, copy) if copy.occurrences is None else None
+        return whole_meeting(sandbox.state, copy) if copy.occurrences is None else None
     try:
-        return occurrence_at(world.state, copy, datetime.fromtimestamp(instant, UTC))
+        return find_occurrence(sandbox.state, copy, datetime.fromtimestamp(instant, UTC))
     except (ValueError, OverflowError, OSError):
         return None
 
 
 def _names(event_id: str, instance: Instance) -> bool:
-    """An id that changes with the calendar names only what stands there now; ids are case-sensitive."""
+    """An id that is not immutable is valid only on its present calendar; letter case counts."""
     parts = (instance.copy.graph_key, instance.copy.calendar, instance.original_start)
-    return event_id in {uids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
+    return event_id in {provider_ids.graph_event_id(*parts, immutable=immutable) for immutable in (False, True)}
 
 
-def _ordered(http: Request, found: list[Instance]) -> list[Instance]:
-    order = http.query_params.get("$orderby", "start/dateTime")
-    name, _, direction = order.partition(" ")
-    keys = {
-        "start/dateTime": lambda each: each.start,
-        "end/dateTime": lambda each: each.end,
-        "subject": lambda each: each.title,
-        "lastModifiedDateTime": lambda each: each.updated,
-    }
-    if name not in keys or direction not in ("", "asc", "desc"):
-        raise errors.bad_request("ErrorInvalidUrlQuery", "The property cannot be ordered by here.")
-    return sorted(found, key=keys[name], reverse=direction == "desc")
-
-
-def _paged(http: Request, world: World, context: str, found: list[Any], show: Any) -> dict[str, Any]:
-    top, skip = _count(http, "$top", _DEFAULT_PAGE), _count(http, "$skip", 0)
+def _paged(http: Request, sandbox: Sandbox, context: str, found: list[Any], show: Any) -> dict[str, Any]:
+    top, skip = read_count(http, "$top", _DEFAULT_PAGE), read_count(http, "$skip", 0)
     if not 1 <= top <= _MAX_PAGE:
         raise errors.bad_request("ErrorInvalidParameter", f"$top must be between 1 and {_MAX_PAGE}.")
     shown = [] if http.scope.get("sandbox.empty_page") else found[skip : skip + top]
     page: dict[str, Any] = {
-        "@odata.context": _context(world, http, f"users('me')/{context}"),
+        "@odata.context": _context(sandbox, http, f"users('me')/{context}"),
         "value": [show(each) for each in shown],
     }
     end = skip + len(shown)
     if end < len(found):
         query = {**dict(http.query_params), "$skip": str(end)}
-        page["@odata.nextLink"] = f"{base_url(world, http)}{http.url.path}?{urlencode(query)}"
+        page["@odata.nextLink"] = f"{base_url(sandbox, http)}{http.url.path}?{urlencode(query)}"
     return page
 
 
 def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
     writable = calendar.access_role in ("owner", "writer")
     return {
-        "id": uids.graph_calendar_id(calendar.id),
+        "id": provider_ids.graph_calendar_id(calendar.id),
         "name": calendar.name,
         "color": "auto",
         "hexColor": "",
@@ -242,7 +240,7 @@ def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
 
 def _calendar(account: Account, calendar_id: str | None) -> Calendar:
     for calendar in account.calendars:
-        if calendar.primary if calendar_id is None else uids.graph_calendar_id(calendar.id) == calendar_id:
+        if calendar.primary if calendar_id is None else provider_ids.graph_calendar_id(calendar.id) == calendar_id:
             return calendar
     raise errors.not_found()
 
@@ -256,60 +254,5 @@ def _short_scopes(bearer: Bearer) -> frozenset[str]:
     return frozenset(scope.removeprefix("https://graph.microsoft.com/") for scope in bearer.scopes)
 
 
-def _window_bound(http: Request, name: str) -> datetime:
-    """Required; without an offset it is UTC."""
-    text = http.query_params.get(name)
-    if text is None:
-        message = f"This request requires a time window specified by the query string parameter {name}."
-        raise errors.bad_request("ErrorInvalidParameter", message)
-    try:
-        parsed = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    except ValueError as error:
-        raise errors.bad_request("ErrorInvalidParameter", f"The value of {name} is no date and time.") from error
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _refuse_unserved(http: Request) -> None:
-    unserved = [name for name in ("$filter", "$expand", "$search", "$count") if name in http.query_params]
-    if unserved:
-        raise errors.GraphError(501, "NotImplemented", f"The sandbox does not serve {', '.join(unserved)}.")
-
-
-def _wishes(http: Request) -> Wishes:
-    preferences = ",".join(http.headers.getlist("prefer"))
-    named = re.search(r'outlook\.timezone\s*=\s*"([^"]*)"', preferences, re.IGNORECASE)
-    zone_name = named[1] if named else "UTC"
-    try:
-        zone = ZoneInfo(_WINDOWS_ZONES.get(zone_name, zone_name))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        message = (
-            f"A valid TimeZone value must be specified. The following TimeZone value is not supported: {zone_name!r}."
-        )
-        raise errors.bad_request("TimeZoneNotSupportedException", message) from error
-    immutable = re.search(r'IdType\s*=\s*"?ImmutableId"?', preferences, re.IGNORECASE) is not None
-    text = re.search(r'outlook\.body-content-type\s*=\s*"text"', preferences, re.IGNORECASE) is not None
-    return Wishes(zone, zone_name, immutable, text)
-
-
-def _applied(wishes: Wishes) -> dict[str, str]:
-    immutable = ', IdType="ImmutableId"' if wishes.immutable_ids else ""
-    return {"Preference-Applied": f'outlook.timezone="{wishes.zone_name}"{immutable}'}
-
-
-def _selected(http: Request, item: dict[str, Any], always: tuple[str, ...]) -> dict[str, Any]:
-    select = http.query_params.get("$select")
-    if not select:
-        return item
-    wanted = {*always, *(name.strip() for name in select.split(","))}
-    return {name: value for name, value in item.items() if name in wanted}
-
-
-def _count(http: Request, name: str, default: int) -> int:
-    text = http.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise errors.bad_request("ErrorInvalidUrlQuery", f"The value of {name} is no count.")
-    return int(text)
-
-
-def _context(world: World, http: Request, fragment: str) -> str:
-    return f"{base_url(world, http)}/microsoft/v1.0/$metadata#{fragment}"
+def _context(sandbox: Sandbox, http: Request, fragment: str) -> str:
+    return f"{base_url(sandbox, http)}/microsoft/v1.0/$metadata#{fragment}"

@@ -1,28 +1,55 @@
-"""Microsoft's login, v2.0 endpoints (learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
+"""Microsoft's login: the v2.0 authorization and token endpoints.
+
+Source: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
+"""
 
 from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
-from sandbox.login.grants import AuthorizationRequest, Refusal, TokenRefusedError
+from sandbox.login.authorization_requests import AuthorizationRequest, redirect_with_error
+from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
+from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
-from sandbox.state import Grant, Provider
-from sandbox.world import CurrentWorld, World, base_url
+from sandbox.running import CurrentSandbox, Sandbox, base_url
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
-_LOGIN = consent.Login(
+
+
+def _problem(request: AuthorizationRequest, query: Mapping[str, str]) -> str | None:
+    if query.get("response_type") != "code":
+        return "AADSTS900144: only response_type=code is served here."
+    if query.get("response_mode", "query") != "query":
+        return "AADSTS70007: only response_mode=query is served here."
+    if not request.scopes:
+        return "AADSTS900144: The request body must contain the following parameter: 'scope'."
+    if request.challenge and query.get("code_challenge_method") != "S256":
+        return "AADSTS501491: code_challenge_method must be S256."
+    return None
+
+
+def _refusal(request: AuthorizationRequest, query: Mapping[str, str]) -> Response | None:
+    problem = _problem(request, query)
+    return redirect_with_error(request, "invalid_request", {"error_description": problem}) if problem else None
+
+
+_LOGIN = consent.ProviderLogin(
     provider=Provider.MICROSOFT,
+    unknown_client=(400, "AADSTS700016", "Application was not found in the directory."),
+    refusal=_refusal,
     granular=False,
-    gives_refresh=lambda request, first: "offline_access" in request.scopes,
+    gives_refresh_token=lambda request, first: "offline_access" in request.scopes,
     cancel_extra={
         "error_description": "AADSTS65004: User declined to consent to access the app.",
         "error_subcode": "cancel",
@@ -46,48 +73,47 @@ _REFUSALS = {
 
 
 @router.get("/oauth2/v2.0/authorize")
-async def authorize(tenant: str, http: Request, world: CurrentWorld) -> Response:
-    request = _checked(world, dict(http.query_params))
-    return consent.begin(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
+async def authorize(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Ask the person for consent, on a page or automatically."""
+    return consent.begin(sandbox, _LOGIN, http)
 
 
 @router.post("/oauth2/v2.0/authorize", include_in_schema=False)
-async def authorize_answered(tenant: str, http: Request, world: CurrentWorld) -> Response:
-    form = await http.form(max_files=0, max_fields=100)
-    http.scope["sandbox.carried"] = str(form.get("request", ""))
-    request = _checked(world, consent.original_query(http.scope["sandbox.carried"]))
-    return (
-        await consent.answered(world, _LOGIN, request, http) if isinstance(request, AuthorizationRequest) else request
-    )
+async def answer_consent_page(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Go on from a posted consent page."""
+    return await consent.proceed(sandbox, _LOGIN, http)
 
 
 @router.post("/oauth2/v2.0/token")
-async def token(tenant: str, http: Request, world: CurrentWorld) -> Response:
+async def token(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Exchange an authorization code or a refresh token for tokens."""
     form = await read_token_request(http)
-    if form.client_id != world.config.client_id:
+    if form.client_id != sandbox.config.client_id:
         detail = "Application was not found in the directory."
-        return _aad_error(world, "unauthorized_client", 700016, detail)
-    if not secrets.compare_digest(form.client_secret.encode(), world.config.client_secret.encode()):
-        return _aad_error(world, "invalid_client", 7000215, "Invalid client secret provided.", 401)
+        return _aad_error(sandbox, "unauthorized_client", 700016, detail)
+    if not secrets.compare_digest(form.client_secret.encode(), sandbox.config.client_secret.encode()):
+        return _aad_error(sandbox, "invalid_client", 7000215, "Invalid client secret provided.", 401)
     try:
         match form.grant_type:
             case "authorization_code":
-                return _exchange(world, form)
+                return _exchange(sandbox, form)
             case "refresh_token":
-                return _refresh(world, form)
+                return _refresh(sandbox, form)
     except TokenRefusedError as refused:
-        return _aad_error(world, "invalid_grant", *_REFUSALS[refused.refusal])
-    return _aad_error(world, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
+        return _aad_error(sandbox, "invalid_grant", *_REFUSALS[refused.refusal])
+    return _aad_error(sandbox, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
 
 
 @router.get("/discovery/v2.0/keys")
 async def keys(tenant: str) -> dict[str, Any]:
+    """Return the keys that sign ID tokens."""
     return key_set()
 
 
 @router.get("/v2.0/.well-known/openid-configuration")
-async def discovery(tenant: str, http: Request, world: CurrentWorld) -> dict[str, Any]:
-    base = f"{base_url(world, http)}/microsoft/{tenant}"
+async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> dict[str, Any]:
+    """Return the OpenID Connect discovery document; `common` names no single directory."""
+    base = f"{base_url(sandbox, http)}/microsoft/{tenant}"
     templated = tenant in ("common", "organizations", "consumers")
     return {
         "issuer": microsoft_issuer("{tenantid}" if templated else tenant),
@@ -101,61 +127,30 @@ async def discovery(tenant: str, http: Request, world: CurrentWorld) -> dict[str
     }
 
 
-def _checked(world: World, query: dict[str, str]) -> AuthorizationRequest | Response:
-    if query.get("client_id") != world.config.client_id:
-        raise consent.AuthorizeError(400, "AADSTS700016", "Application was not found in the directory.")
-    redirect_uri = consent.check_redirect_uri(world, query.get("redirect_uri"))
-    scopes = tuple(dict.fromkeys(query.get("scope", "").split()))
-    request = AuthorizationRequest(
-        client_id=world.config.client_id,
-        redirect_uri=redirect_uri,
-        scopes=scopes,
-        state=query.get("state"),
-        nonce=query.get("nonce"),
-        challenge=query.get("code_challenge"),
-        login_hint=query.get("login_hint"),
-        prompts=frozenset(query.get("prompt", "").split()),
-        offline="offline_access" in scopes,
-    )
-    problem = _problem(query, scopes)
-    if problem is not None:
-        return consent.error_redirect(request, "invalid_request", {"error_description": problem})
-    return request
-
-
-def _problem(query: dict[str, str], scopes: tuple[str, ...]) -> str | None:
-    if query.get("response_type") != "code":
-        return "AADSTS900144: only response_type=code is served here."
-    if query.get("response_mode", "query") != "query":
-        return "AADSTS70007: only response_mode=query is served here."
-    if not scopes:
-        return "AADSTS900144: The request body must contain the following parameter: 'scope'."
-    if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
-        return "AADSTS501491: code_challenge_method must be S256."
-    return None
-
-
-def _exchange(world: World, form: TokenRequest) -> Response:
+def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
     redeemed = grants.redeem_code(
-        world.state, world.now(), form.code, form.client_id, form.redirect_uri, form.code_verifier
+        sandbox.state, sandbox.now(), form.code, form.client_id, form.redirect_uri, form.code_verifier
     )
-    return _tokens(world, redeemed.grant, redeemed.scopes, redeemed.nonce)
+    return _tokens(sandbox, redeemed.grant, redeemed.scopes, redeemed.nonce)
 
 
-def _refresh(world: World, form: TokenRequest) -> Response:
-    """A new refresh token every time; the old one stays valid, as with the real one."""
-    grant, record = grants.redeem_refresh_token(world.state, form.refresh_token, form.client_id)
+def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
+    """A new refresh token comes every time, and the old one stays valid.
+
+    Source: v2-oauth2-auth-code-flow#refresh-the-access-token.
+    """
+    grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
-    return _tokens(world, grant, scopes, None)
+    return _tokens(sandbox, grant, scopes, None)
 
 
-def _tokens(world: World, grant: Grant, scopes: list[str], nonce: str | None) -> Response:
-    state, now = world.state, world.now()
+def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None) -> Response:
+    state, now = sandbox.state, sandbox.now()
     lifetime = int(grants.ACCESS_LIFETIME.total_seconds())
     answer: dict[str, Any] = {
         "token_type": "Bearer",
-        "scope": " ".join(_shown(world, scope) for scope in scopes if scope != "offline_access"),
+        "scope": " ".join(_shown(sandbox, scope) for scope in scopes if scope != "offline_access"),
         "expires_in": lifetime - 1,
         "ext_expires_in": lifetime - 1,
         "access_token": grants.issue_access_token(state, now, grant, scopes, "EwB"),
@@ -168,14 +163,14 @@ def _tokens(world: World, grant: Grant, scopes: list[str], nonce: str | None) ->
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _shown(world: World, scope: str) -> str:
-    """Entra has been seen to answer with short names and with full addresses; `Behaviour` chooses."""
-    full = world.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
+def _shown(sandbox: Sandbox, scope: str) -> str:
+    """Microsoft gives scopes by short names or full addresses; `ProviderBehaviour` chooses."""
+    full = sandbox.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
     return GRAPH_SCOPE_PREFIX + scope if full else scope
 
 
-def _aad_error(world: World, error: str, number: int, detail: str, status: int = 400) -> Response:
-    trace, correlation, stamp = str(uuid.uuid4()), str(uuid.uuid4()), f"{world.now():%Y-%m-%d %H:%M:%SZ}"
+def _aad_error(sandbox: Sandbox, error: str, number: int, detail: str, status: int = 400) -> Response:
+    trace, correlation, stamp = str(uuid.uuid4()), str(uuid.uuid4()), f"{sandbox.now():%Y-%m-%d %H:%M:%SZ}"
     description = f"AADSTS{number}: {detail} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
     answer = {
         "error": error,

@@ -1,6 +1,6 @@
 "use strict";
 
-// The page asks for everything once a second and redraws only the parts that changed, so that focus and forms stay put.
+// The page asks for everything once a second and redraws only the parts that changed, so that focus and forms stay.
 
 const STEPS = ["queued", "joining", "in_call", "recording", "finalizing", "completed"];
 const byId = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// `about` tells a screen reader which of many like buttons this is.
+// `about` tells a screen reader which of several buttons with the same label this is.
 function button(label, action, about) {
   return make("button", { type: "button", textContent: label, ariaLabel: `${label}: ${about}`, onclick: () => attempt(action) });
 }
@@ -51,7 +51,7 @@ async function attempt(action) {
   }
 }
 
-// Redraw a part only when its data changed, and never while somebody's focus would be lost without need.
+// Redraw a part only when its data changed, and give the focus back afterwards.
 function draw(id, data, render) {
   const key = JSON.stringify(data);
   if (drawn.get(id) === key) return;
@@ -237,7 +237,7 @@ async function refresh() {
   byId("now").textContent = clockFormat.format(now);
   byId("now").dateTime = state.clock.now;
   const ahead = Math.round(state.clock.offset_seconds);
-  byId("clock-note").textContent = state.clock.frozen ? "standing still" : ahead ? `${ahead > 0 ? "+" : "−"}${Math.abs(ahead)} s` : "real time";
+  byId("clock-note").textContent = state.clock.frozen ? "frozen" : ahead ? `${ahead > 0 ? "+" : "−"}${Math.abs(ahead)} s` : "real time";
   byId("freeze").setAttribute("aria-pressed", String(state.clock.frozen));
   drawPeopleChoices(state.accounts);
   const minute = Math.floor(now / 60000);

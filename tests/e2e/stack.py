@@ -1,4 +1,4 @@
-"""The development stack as a newcomer starts it: `meetbot dev` as a process of its own."""
+"""The development stack as a new user starts it: `meetbot dev` as a process of its own."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Stack:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """With which other commands, or a second worker, reach this stack."""
+        """Return the variables by which other commands or a second worker reach this stack."""
         return dict(json.loads((self.state / "dev.json").read_text())["environment"])
 
     def connect(self, email: str, provider: str = "google", customer_user_id: str | None = None) -> str:
-        """Through our own connect flow and the sandbox's consent, as a browser that says yes goes; answers the cu_ id."""
+        """Connect a calendar through the API and the sandbox's consent; return the `cu_` id."""
         self.sandbox.post("/control/consent", json={"mode": "auto"}).raise_for_status()
         answer = self.api.post(
             f"/v1/calendar/connect/{provider}",
@@ -86,7 +86,7 @@ def running_stack(state: Path, **environment: str) -> Iterator[Stack]:
 
 
 def stop(process: subprocess.Popen[str]) -> str:
-    """Ctrl-C, and what the command says on its way out."""
+    """Send Ctrl-C and return what the command still prints."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
@@ -99,7 +99,7 @@ def stop(process: subprocess.Popen[str]) -> str:
 
 
 def eventually(look: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
-    """Look until something is there. A bound, not an expectation: a slow machine only makes it later."""
+    """Poll until something is there. The bound is generous, for slow machines."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()

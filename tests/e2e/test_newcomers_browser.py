@@ -1,4 +1,4 @@
-"""The README's three steps by hand and eye: the console, the consent page, the sandbox's calendar, the Temporal UI."""
+"""The README's steps in a browser: console, consent page, the sandbox's calendar, Temporal UI."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_newcomer_connects_puts_a_meeting_in_and_watches_its_bot(stack: Stack,
     sandbox = page.context.new_page()
     sandbox.goto(printed_after(stack.output, "Sandbox calendar"))
     sandbox.get_by_label("Title").fill("Kick-off")
-    # Its bot is due a few seconds from now.
+    # The bot is due in a few seconds.
     sandbox.get_by_label("Starts in (minutes)").fill("1.7")
     sandbox.get_by_role("textbox", name="Others").fill("grace@acme.test")
     expect(sandbox.get_by_role("textbox", name="Link")).to_have_value(re.compile("^https://"))
@@ -51,13 +51,13 @@ def test_a_newcomer_connects_puts_a_meeting_in_and_watches_its_bot(stack: Stack,
     expect(sandbox.locator(".job", has_text="Kick-off")).to_have_count(1)
 
 
-def test_the_temporal_ui_tells_an_operator_what_a_calendar_is_doing(stack: Stack, page: Page) -> None:
+def test_the_temporal_ui_shows_what_a_calendar_is_doing(stack: Stack, page: Page) -> None:
     user = stack.connect("grace@acme.test", "microsoft", customer_user_id="grace")
     tenant = printed_after(stack.output, "Demo tenant")
     workflows = f"{printed_after(stack.output, 'Temporal UI')}/namespaces/default/workflows"
     page.goto(f"{workflows}/calendar-user%2F{tenant}%2F{user}")
     page.get_by_role("tab", name="User Metadata").click()
-    # Each text in a frame of its own: the summary, what a calendar's workflow is for, and how it is doing now.
+    # Each text is in a frame of its own: the summary, what the workflow is for, and its present state.
     summary, _, now = (page.locator("iframe").nth(place).content_frame.locator("body") for place in range(3))
     expect(summary).to_contain_text(f"microsoft calendar, user {user}")
     expect(now).to_contain_text("last sync")

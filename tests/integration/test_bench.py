@@ -1,4 +1,4 @@
-"""The benchmarks run, on tiny calendars; and what they count that does not depend on the machine holds."""
+"""The benchmarks run on tiny calendars, and their counts that do not depend on the machine hold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_sync_benchmark_measures_every_case_of_every_calendar(rig: Rig) -> N
 
 
 @pytest.mark.parametrize("provider", list(Provider))
-def test_an_unchanged_sync_takes_five_statements_however_many_events(rig: Rig, provider: Provider) -> None:
+def test_an_unchanged_sync_takes_five_statements_for_any_number_of_events(rig: Rig, provider: Provider) -> None:
     meter = Meter()
     meter.watch(rig.database)
     few, many = (measure_calendar(rig, meter, provider, events, ONCE) for events in (3, 60))
@@ -36,14 +36,14 @@ def test_an_unchanged_sync_takes_five_statements_however_many_events(rig: Rig, p
 
 
 @pytest.mark.parametrize("provider", list(Provider))
-def test_neither_a_first_sync_nor_a_change_takes_statements_per_event(rig: Rig, provider: Provider) -> None:
+def test_first_and_changed_syncs_take_no_statements_per_event(rig: Rig, provider: Provider) -> None:
     meter = Meter()
     meter.watch(rig.database)
     few, many = (measure_calendar(rig, meter, provider, events, ONCE) for events in (3, 60))
-    # Claims take one statement where there is any: three meetings may all lie beyond the horizon.
+    # Claims take one statement if there are any: three meetings may all lie beyond the horizon.
     assert many["first"]["statements"] <= few["first"]["statements"] + 1
     assert few["one_changed"]["statements"] == many["one_changed"]["statements"]
 
 
-def test_numbers_come_with_the_machine_they_were_seen_on() -> None:
+def test_results_name_the_machine_they_were_measured_on() -> None:
     assert set(machine()) == {"cores", "processor", "python", "yardstick_ms"}

@@ -31,7 +31,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def run_script(script: str, environment: Mapping[str, str], *, tools: Path) -> None:
-    """With only the directory of its tools and the system's on the path, as in its image."""
+    """Run a script with only its tools and the system's on the path, as in its image."""
     path = f"{tools}:/usr/local/bin:/usr/bin:/bin"
     subprocess.run(
         ["/bin/sh", DEPLOY / script], env={"PATH": path, **environment}, check=True, timeout=60, capture_output=True
@@ -108,7 +108,7 @@ def test_the_audit_log_names_the_key_and_shows_no_token(openbao: OwnOpenBao) -> 
     assert credentials.provisioner_token not in log
 
 
-def test_the_search_attributes_are_registered_in_a_new_namespace_and_again_without_harm(
+def test_search_attributes_are_registered_once_however_often_the_script_runs(
     temporal_address: str,
 ) -> None:
     environment = {
@@ -131,9 +131,9 @@ def test_the_search_attributes_are_registered_in_a_new_namespace_and_again_witho
         assert re.search(rf"\b{attribute}\s+Keyword\b", listed), listed
 
 
-def test_the_database_roles_are_neither_superusers_nor_above_row_level_security(tmp_path: Path) -> None:
+def test_the_database_roles_are_no_superusers_and_obey_row_level_security(tmp_path: Path) -> None:
     with running_postgres(tmp_path) as server:
-        _forget_the_roles_of_the_embedded_server(server)
+        _drop_the_embedded_servers_role(server)
         parts = psycopg.conninfo.conninfo_to_dict(server.admin_url)
         run_script(
             "postgres/roles.sh",
@@ -162,7 +162,7 @@ def test_the_database_roles_are_neither_superusers_nor_above_row_level_security(
     assert roles == [("meetbot", False, False, False, False), ("temporal", False, False, True, False)]
 
 
-def _forget_the_roles_of_the_embedded_server(server: PostgresServer) -> None:
+def _drop_the_embedded_servers_role(server: PostgresServer) -> None:
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE meetbot")
         connection.execute("DROP ROLE meetbot")

@@ -45,7 +45,7 @@ SERVE_ONE_PAGE = """
         def do_GET(self):
             if self.path == "/crash":
                 import os
-                print("the last words of this program", flush=True)
+                print("the last output of this program", flush=True)
                 os._exit(7)
             self.send_response(200)
             self.end_headers()
@@ -97,7 +97,7 @@ class Supervisor:
     state: Path
 
     def children(self) -> dict[str, psutil.Process]:
-        """Those that it wrote down; none before its first start."""
+        """The processes in its record; none before its first start."""
         record = self.state / "children.json"
         recorded = json.loads(record.read_text()) if record.exists() else []
         return {entry["name"]: psutil.Process(entry["pid"]) for entry in recorded}
@@ -113,7 +113,7 @@ class Supervisor:
         return self.running().get("supervisor") == self.process.pid
 
     def output(self) -> str:
-        """All it wrote, once it has ended."""
+        """Wait for its end and return all that it wrote."""
         return self.process.communicate(timeout=PATIENCE_SECONDS)[0]
 
 
@@ -186,7 +186,7 @@ def other_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_run(project: Path) -> FinishedRun:
-    """A stack that came up, got a row into its database, and was stopped by Ctrl-C."""
+    """A stack that started, got a row into its database, and was stopped by Ctrl-C."""
     with running_stack(project) as supervisor:
         children, running = supervisor.children(), supervisor.running()
         with psycopg.connect(running["environment"]["DATABASE_URL"]) as connection:
@@ -203,14 +203,14 @@ def second_run(project: Path, first_run: FinishedRun) -> Iterator[Supervisor]:
         yield supervisor
 
 
-def test_control_c_stops_every_child_and_ends_well(first_run: FinishedRun) -> None:
+def test_control_c_stops_every_child_and_exits_with_zero(first_run: FinishedRun) -> None:
     assert set(first_run.children) == {"postgres", "openbao", "temporal", "sandbox", "worker", "api"}
     assert first_run.exit_code == 0, first_run.output
     assert all_gone(first_run.children)
     assert "Everything has stopped." in first_run.output
 
 
-def test_it_says_what_there_is_to_see(first_run: FinishedRun) -> None:
+def test_the_addresses_and_the_demo_key_are_printed(first_run: FinishedRun) -> None:
     addresses = first_run.running["addresses"]
     for expected in (
         f"{addresses['public_url']}/docs",
@@ -244,7 +244,7 @@ def test_another_command_finds_the_running_stack(second_run: Supervisor) -> None
     assert environment["VAULT_TOKEN"] == second_run.running()["vault_tokens"]["provisioner_token"]
 
 
-def test_nobody_else_reads_the_files_with_secrets(second_run: Supervisor) -> None:
+def test_only_the_owner_can_read_files_with_secrets(second_run: Supervisor) -> None:
     assert second_run.state.stat().st_mode & 0o077 == 0
     for name in ("dev.json", "secrets.json", "openbao/root.json", "openbao/seal.key", "postgres/passwords.json"):
         assert (second_run.state / name).stat().st_mode & 0o077 == 0, name
@@ -267,19 +267,19 @@ def test_a_second_supervisor_in_the_same_directory_is_refused(project: Path, sec
     assert set(second_run.children()) == {"postgres", "openbao", "temporal", "sandbox", "worker", "api"}
 
 
-def test_other_ports_are_taken_where_the_usual_ones_are_in_use(other_project: Path, second_run: Supervisor) -> None:
+def test_other_ports_are_used_if_the_usual_ones_are_in_use(other_project: Path, second_run: Supervisor) -> None:
     with running_stack(other_project) as neighbour:
         ones, others = (stack.running()["addresses"].values() for stack in (second_run, neighbour))
         assert not set(ones) & set(others)
 
 
-def test_where_nothing_is_left_to_the_sandbox_none_is_started(other_project: Path) -> None:
+def test_no_sandbox_is_started_if_all_services_are_real(other_project: Path) -> None:
     accounts = ("MEETBOT_GOOGLE_CLIENT_ID", "MEETBOT_MICROSOFT_CLIENT_ID", "MEETBOT_BACKEND_API_KEY")
     with running_stack(other_project, **dict.fromkeys(accounts, "real")) as supervisor:
         assert set(supervisor.children()) == {"postgres", "openbao", "temporal", "worker", "api"}
 
 
-def test_a_crashed_child_is_named_with_its_last_words_and_stops_the_rest(other_project: Path) -> None:
+def test_a_crashed_child_is_named_with_its_output_and_stops_the_rest(other_project: Path) -> None:
     with running_stack(other_project) as supervisor:
         children = supervisor.children()
         sandbox = supervisor.running()["addresses"]["sandbox_url"]
@@ -288,18 +288,18 @@ def test_a_crashed_child_is_named_with_its_last_words_and_stops_the_rest(other_p
         output = supervisor.output()
         assert supervisor.process.returncode == 1
         assert "sandbox ended by itself with exit code 7" in output
-        assert "the last words of this program" in output
+        assert "the last output of this program" in output
         assert all_gone(children)
 
 
-def test_after_a_killed_supervisor_the_next_one_starts_and_nothing_of_the_first_is_left(
+def test_the_next_supervisor_removes_what_a_killed_one_left_behind(
     other_project: Path,
 ) -> None:
     with running_stack(other_project) as first:
         orphans = first.children()
         first.process.kill()
         first.process.wait()
-        assert load_running_environment(first.state) is None, "the description of a dead stack was believed"
+        assert load_running_environment(first.state) is None, "the record of a killed stack was taken for a running one"
         with running_stack(other_project) as second:
             assert all_gone(orphans)
             assert set(second.children()) == set(orphans)
@@ -332,7 +332,7 @@ def test_a_production_configuration_is_refused(project: Path) -> None:
     assert "MEETBOT_ENV" in finished.stderr or "must be set in production" in finished.stderr
 
 
-def test_the_applications_role_is_held_by_row_level_security(postgres_server: PostgresServer) -> None:
+def test_the_applications_role_cannot_bypass_row_level_security(postgres_server: PostgresServer) -> None:
     with psycopg.connect(postgres_server.url) as connection:
         role = connection.execute(
             "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
@@ -348,7 +348,7 @@ def test_the_database_asks_for_the_password(postgres_server: PostgresServer) -> 
         )
 
 
-def test_each_copied_database_starts_from_the_template_alone(postgres_server: PostgresServer) -> None:
+def test_each_copied_database_starts_with_only_the_template(postgres_server: PostgresServer) -> None:
     def upgrade(database_url: str) -> None:
         with psycopg.connect(database_url) as connection:
             connection.execute("CREATE TABLE rows (id int)")
@@ -406,7 +406,7 @@ def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
     assert not lock.is_held(tmp_path)
 
 
-def test_the_vault_of_the_stack_is_the_one_the_settings_understand(
+def test_the_settings_can_open_the_vault_of_the_stack(
     vault_service: VaultService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VAULT_ADDR", vault_service.address)

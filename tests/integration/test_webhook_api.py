@@ -28,7 +28,7 @@ from meetbot.tenants.create import create_tenant, issue_api_key
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.webhooks.outbound import Outbound
 from meetbot.webhooks.signing import verify_meetbot_signature
-from tests.rig import serving
+from tests.serving import serving
 from tests.stack import VaultService
 from tests.unit.webhooks.receiver import running_receiver
 

@@ -8,18 +8,18 @@ import pytest
 from sandbox.app import create_app
 from sandbox.config import SandboxConfig
 from tests.sandbox.driver import Driver
-from tests.sandbox.serving import served
+from tests.serving import serving
 
 
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
-    with served(create_app(SandboxConfig(seed=False, retry_seconds=(0.05,) * 5))) as url:
+    with serving(create_app(SandboxConfig(seed=False, retry_seconds=(0.05,) * 5))) as url:
         yield url
 
 
 @pytest.fixture
 def sandbox(sandbox_url: str) -> Iterator[Driver]:
-    """An empty sandbox whose clock stands at Monday 2026-01-05 08:00 UTC, with Ada on Google and Grace on Microsoft."""
+    """Ada on Google and Grace on Microsoft, no meetings, clock frozen at Monday 2026-01-05 08:00 UTC."""
     with httpx.Client(timeout=10, trust_env=False) as http:
         driver = Driver(sandbox_url, http)
         driver.control("POST", "/reset", {"seed": False})

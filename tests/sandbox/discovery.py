@@ -1,4 +1,4 @@
-"""Google's own machine-readable contract as a referee: does a document fit a schema of the discovery document?"""
+"""Check documents against the schemas in Google's own discovery document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _closed(schema: Any) -> Any:
-    """Discovery's schemas as JSON Schema that also refuses what Google does not have; annotations are left out."""
+    """A schema of the discovery document as JSON Schema that refuses unknown properties."""
     if not isinstance(schema, dict):
         return schema
     kept = {name: _closed(value) for name, value in schema.items() if name in ("type", "enum", "items", "pattern")}
@@ -32,5 +32,5 @@ def _closed(schema: Any) -> Any:
 
 
 def check(name: str, document: Any) -> None:
-    """Raises `jsonschema.ValidationError`."""
+    """Raise `jsonschema.ValidationError` if a document does not fit the schema of this name."""
     jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _schemas()}).validate(document)

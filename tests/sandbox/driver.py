@@ -1,4 +1,4 @@
-"""Drives a sandbox over real sockets, as an application and a person with a browser would."""
+"""Uses a sandbox over real sockets, as an application and a person with a browser do."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Driver:
         self.control("POST", "/accounts", {"email": email, "provider": provider, "time_zone": time_zone})
 
     def event(self, email: str, **body: Any) -> dict[str, Any]:
-        """Put a meeting on a calendar: tomorrow's noon of the frozen clock unless said."""
+        """Put a meeting on a calendar, by default an hour after the frozen clock."""
         body.setdefault("title", "Planning")
         if "start" not in body:
             body.setdefault("starts_in_minutes", 60)
@@ -63,7 +63,7 @@ class Driver:
         self.control("POST", "/consent", {"mode": "auto", **settings})
 
     def authorize(self, provider: str, email: str, scopes: Sequence[str] | None = None, **extra: str) -> dict[str, str]:
-        """The query of the redirect back to the application. Consent must be automatic."""
+        """Return the query of the redirect back to the client; consent must be automatic."""
         google = provider == "google"
         url = (
             f"{self.base}/google/o/oauth2/v2/auth" if google else f"{self.base}/microsoft/common/oauth2/v2.0/authorize"
@@ -95,7 +95,7 @@ class Driver:
         return self.token(provider, {"grant_type": "refresh_token", "refresh_token": refresh_token, **form})
 
     def connect(self, provider: str, email: str, scopes: Sequence[str] | None = None) -> dict[str, Any]:
-        """The whole dance; answers the token endpoint's document."""
+        """Log in and return the token endpoint's document."""
         self.auto_consent()
         pkce = new_pkce()
         sent = {"code_challenge": pkce.challenge, "code_challenge_method": "S256"}

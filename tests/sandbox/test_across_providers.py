@@ -1,4 +1,4 @@
-"""One meeting, two providers: the same occurrence must be recognisable from both sides."""
+"""One meeting at two providers: both must show the same occurrence."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_answer_from_outlook_is_seen_at_google(sandbox: Driver, tokens: tuple
     assert {a["email"]: a["responseStatus"] for a in here["attendees"]}[GRACE] == "accepted"
 
 
-def test_a_guest_of_one_occurrence_has_a_single_meeting_with_its_date_in_the_uid(
+def test_a_guest_of_one_occurrence_has_a_single_meeting_with_the_date_in_its_uid(
     sandbox: Driver, tokens: tuple[str, str]
 ) -> None:
     series = {"start": "2026-01-05T09:00:00Z", "recurrence": ["RRULE:FREQ=DAILY"]}
@@ -71,14 +71,14 @@ def test_a_guest_of_one_occurrence_has_a_single_meeting_with_its_date_in_the_uid
     assert bytes.fromhex(only["iCalUId"])[16:20] == bytes.fromhex("07EA0106")
 
 
-def test_an_account_made_later_finds_its_invitations(sandbox: Driver) -> None:
+def test_a_new_account_receives_its_earlier_invitations(sandbox: Driver) -> None:
     sandbox.event(ADA, attendees=["late@acme.test"])
     sandbox.account("late@acme.test", "microsoft")
     token = sandbox.connect("microsoft", "late@acme.test")["access_token"]
     assert len(sandbox.graph_view(token, *WEEK)) == 1
 
 
-def test_a_meeting_by_somebody_without_an_account(sandbox: Driver, tokens: tuple[str, str]) -> None:
+def test_a_meeting_can_be_organised_by_a_person_without_an_account(sandbox: Driver, tokens: tuple[str, str]) -> None:
     dana = {"email": "dana@elsewhere.test", "name": "Dana", "provider": "microsoft"}
     sandbox.event(ADA, organizer=dana, answer="tentative")
     (item,) = sandbox.google_events(tokens[0])["items"]

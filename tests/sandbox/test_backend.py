@@ -15,14 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.sandbox.driver import API_KEY, WEBHOOK_SECRET, Driver
-from tests.sandbox.serving import served
+from tests.serving import serving
 
 ALL_STATES = ["queued", "joining", "in_call", "recording", "finalizing", "completed"]
 
 
 @dataclass
 class Receiver:
-    """Takes webhooks. ``answers`` are the statuses it gives first; then 204."""
+    """Receives webhooks. ``answers`` are the statuses it gives first; then 204."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Receiver:
 def _serving() -> Iterator[Receiver]:
     receiver = Receiver()
     app = Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])
-    with served(app) as url:
+    with serving(app) as url:
         receiver.url = f"{url}/hook"
         yield receiver
 
@@ -97,7 +97,7 @@ def test_a_wrong_request_is_refused(sandbox: Driver, body: dict[str, Any]) -> No
     assert sandbox.job(**body).status_code == 422
 
 
-def test_a_job_waits_for_its_time_then_runs_to_its_end_on_the_sandbox_clock(sandbox: Driver) -> None:
+def test_a_job_waits_for_its_time_and_then_runs_to_its_end(sandbox: Driver) -> None:
     job_id = sandbox.job(joinAt="2026-01-05T08:00:10Z").json()["id"]
     seen = [sandbox.job_status(job_id)["status"]]
     for seconds in (10, 3, 3, 12, 3):
@@ -125,7 +125,7 @@ def test_a_job_that_has_not_joined_is_cancelled_and_stays_so(sandbox: Driver) ->
     assert sandbox.job_status(job_id)["status"] == "cancelled"
 
 
-def test_a_bot_inside_leaves_and_keeps_what_it_recorded(sandbox: Driver) -> None:
+def test_a_cancelled_bot_in_the_meeting_leaves_and_keeps_its_recording(sandbox: Driver) -> None:
     job_id = sandbox.job(joinAt="2026-01-05T08:00:00Z").json()["id"]
     _past(sandbox, 11)
     url, headers = f"{sandbox.base}/backend/api/v1/jobs/{job_id}", {"Authorization": f"Bearer {API_KEY}"}
@@ -144,25 +144,25 @@ def test_an_unknown_job_is_not_found(sandbox: Driver) -> None:
 def test_every_state_is_reported_in_order_then_the_end(sandbox: Driver, receiver: Receiver) -> None:
     sandbox.job("bot_a.1", joinAt="2026-01-05T08:00:00Z", webhooks=_hooks(receiver), metadata={"k": "v"})
     _past(sandbox, 60)
-    told = receiver.envelopes(7)
-    assert [each["data"]["status"] for each in told] == [*ALL_STATES, "completed"]
-    assert [each["event"] for each in told] == ["job.status_changed"] * 6 + ["job.finalized"]
-    assert {each["data"]["externalId"] for each in told} == {"bot_a.1"}
-    assert told[-1]["data"]["recordedSeconds"] == 12
-    assert told[-1]["data"]["metadata"] == {"k": "v"}
-    assert told[3]["emittedAt"] == "2026-01-05T08:00:06.000Z"
+    reports = receiver.envelopes(7)
+    assert [each["data"]["status"] for each in reports] == [*ALL_STATES, "completed"]
+    assert [each["event"] for each in reports] == ["job.status_changed"] * 6 + ["job.finalized"]
+    assert {each["data"]["externalId"] for each in reports} == {"bot_a.1"}
+    assert reports[-1]["data"]["recordedSeconds"] == 12
+    assert reports[-1]["data"]["metadata"] == {"k": "v"}
+    assert reports[3]["emittedAt"] == "2026-01-05T08:00:06.000Z"
 
 
 def test_a_failure_is_reported_with_its_code(sandbox: Driver, receiver: Receiver) -> None:
     job_id = sandbox.job(webhooks={"onFinalize": receiver.url}).json()["id"]
     sandbox.control("POST", f"/backend/jobs/{job_id}/fail", {"failure_code": "lobby_timeout"})
-    (told,) = receiver.envelopes(1)
-    assert (told["event"], told["data"]["status"]) == ("job.failed", "failed")
-    assert told["data"]["failure_code"] == "lobby_timeout"
+    (reports,) = receiver.envelopes(1)
+    assert (reports["event"], reports["data"]["status"]) == ("job.failed", "failed")
+    assert reports["data"]["failure_code"] == "lobby_timeout"
     assert sandbox.job_status(job_id)["failure_code"] == "lobby_timeout"
 
 
-def test_a_job_can_be_pushed_on_by_hand(sandbox: Driver) -> None:
+def test_a_job_can_be_advanced_by_hand(sandbox: Driver) -> None:
     job_id = sandbox.job().json()["id"]
     reached = [sandbox.control("POST", f"/backend/jobs/{job_id}/advance")["status"] for _ in range(6)]
     assert reached == [*ALL_STATES[1:], "completed"]
@@ -182,11 +182,11 @@ def test_reports_are_signed_over_the_raw_body(sandbox: Driver, receiver: Receive
 def test_a_refused_report_is_sent_again_under_the_same_id(sandbox: Driver, receiver: Receiver) -> None:
     receiver.answers = [500, 302]
     sandbox.job(webhooks={"onStatusChange": receiver.url})
-    told = receiver.envelopes(3)
+    reports = receiver.envelopes(3)
     sandbox.control("POST", "/backend/settle")
     (delivery,) = sandbox.control("GET", "/backend/deliveries")
-    assert [each["attempt"] for each in told] == [1, 2, 3]
-    assert len({each["deliveryId"] for each in told}) == 1
+    assert [each["attempt"] for each in reports] == [1, 2, 3]
+    assert len({each["deliveryId"] for each in reports}) == 1
     assert delivery["state"] == "delivered"
     assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 302, 204]
 

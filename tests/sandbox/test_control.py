@@ -40,7 +40,7 @@ def test_reset_brings_back_the_seed(sandbox: Driver) -> None:
     assert all(person["events"] for person in people)
 
 
-def test_an_account_goes_with_its_tokens(sandbox: Driver) -> None:
+def test_deleting_an_account_deletes_its_tokens(sandbox: Driver) -> None:
     token = sandbox.connect("google", ADA)["access_token"]
     sandbox.control("DELETE", f"/accounts/{ADA}")
     assert sandbox.google(token, "/calendars/primary/events").status_code == 401
@@ -80,7 +80,7 @@ def test_an_answer_can_be_for_one_occurrence(sandbox: Driver) -> None:
     assert answers == ["needsAction", "declined", "needsAction"]
 
 
-def test_a_series_moved_as_a_whole_forgets_the_deviations_it_no_longer_has(sandbox: Driver) -> None:
+def test_moving_a_series_drops_changes_of_occurrences_it_no_longer_has(sandbox: Driver) -> None:
     key = sandbox.event(ADA, start="2026-01-05T09:00:00Z", recurrence=["RRULE:FREQ=DAILY;COUNT=3"])["key"]
     sandbox.control("DELETE", f"/events/{key}", original_start="2026-01-06T09:00:00Z")
     sandbox.control("PATCH", f"/events/{key}", {"shift_minutes": 60})
@@ -88,13 +88,13 @@ def test_a_series_moved_as_a_whole_forgets_the_deviations_it_no_longer_has(sandb
     assert starts == [f"2026-01-0{day}T10:00:00Z" for day in (5, 6, 7)]
 
 
-def test_an_organiser_may_decline_the_own_meeting(sandbox: Driver) -> None:
+def test_an_organiser_may_decline_their_own_meeting(sandbox: Driver) -> None:
     key = sandbox.event(ADA)["key"]
     document = sandbox.control("POST", f"/events/{key}/respond", {"email": ADA, "answer": "declined"})
     assert document["attendees"][0]["answer"] == "declined"
 
 
-def test_many_events_at_once(sandbox: Driver) -> None:
+def test_many_events_can_be_created_at_once(sandbox: Driver) -> None:
     bodies = [{"title": str(number), "starts_in_minutes": number} for number in range(50)]
     keys = sandbox.control("POST", f"/accounts/{ADA}/events/bulk", bodies)["keys"]
     assert len(set(keys)) == 50
@@ -126,7 +126,7 @@ def test_an_occurrence_that_the_series_does_not_have_is_not_found(sandbox: Drive
     assert sandbox.http.delete(f"{sandbox.base}/control/events/{key}", params=params).status_code == 404
 
 
-def test_a_foreign_page_cannot_drive_the_sandbox(sandbox: Driver) -> None:
+def test_a_page_of_another_site_cannot_change_the_sandbox(sandbox: Driver) -> None:
     headers = {"Origin": "http://elsewhere.test"}
     answer = sandbox.http.post(f"{sandbox.base}/control/reset", json={}, headers=headers)
     assert answer.status_code == 403

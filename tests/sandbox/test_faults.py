@@ -21,7 +21,7 @@ def _fault(sandbox: Driver, action: dict[str, Any], **rule: Any) -> None:
     sandbox.control("POST", "/faults", {"action": action, **rule})
 
 
-def test_a_fault_acts_so_often_and_then_no_more(sandbox: Driver, token: str) -> None:
+def test_a_fault_acts_as_often_as_asked(sandbox: Driver, token: str) -> None:
     _fault(sandbox, {"status": 503}, times=2)
     assert [sandbox.google(token, EVENTS).status_code for _ in range(3)] == [503, 503, 200]
 
@@ -73,27 +73,27 @@ def test_an_empty_page_still_has_a_next_one(sandbox: Driver, token: str) -> None
     assert "nextSyncToken" in full
 
 
-def test_an_html_page_instead_of_json(sandbox: Driver, token: str) -> None:
+def test_a_fault_can_answer_with_html_instead_of_json(sandbox: Driver, token: str) -> None:
     _fault(sandbox, {"status": 502, "html": "<h1>Bad Gateway</h1>"})
     answer = sandbox.google(token, EVENTS)
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.text == "<h1>Bad Gateway</h1>"
 
 
-def test_a_dropped_connection(sandbox: Driver, token: str) -> None:
+def test_a_fault_can_drop_the_connection(sandbox: Driver, token: str) -> None:
     _fault(sandbox, {"drop": True}, times=1)
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         sandbox.google(token, EVENTS)
     assert sandbox.google(token, EVENTS).status_code == 200
 
 
-def test_a_truncated_answer(sandbox: Driver, token: str) -> None:
+def test_a_fault_can_truncate_the_answer(sandbox: Driver, token: str) -> None:
     _fault(sandbox, {"truncate": True}, times=1)
     with pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"):
         sandbox.google(token, EVENTS)
 
 
-def test_a_slow_answer(sandbox: Driver, token: str) -> None:
+def test_a_fault_can_delay_the_answer(sandbox: Driver, token: str) -> None:
     _fault(sandbox, {"delay_ms": 2000}, times=1)
     with pytest.raises(httpx.ReadTimeout):
         sandbox.http.get(f"{sandbox.base}/google/calendar/v3{EVENTS}", timeout=0.1)

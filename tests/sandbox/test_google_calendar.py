@@ -47,7 +47,7 @@ def test_events_need_a_calendar_scope(sandbox: Driver) -> None:
     assert _reason(sandbox.google(narrow, "/calendars/primary/events")) == (403, "insufficientPermissions")
 
 
-def test_the_window_holds_what_ends_after_its_start_and_starts_before_its_end(sandbox: Driver, token: str) -> None:
+def test_a_window_holds_events_that_end_after_its_start_and_start_before_its_end(sandbox: Driver, token: str) -> None:
     for title, start in [("ended", "07:00"), ("running", "07:45"), ("inside", "09:00"), ("at the end", "10:00")]:
         sandbox.event(ADA, title=title, start=f"2026-01-05T{start}:00Z", duration_minutes=30)
     sandbox.event(ADA, title="ends at the start", start="2026-01-05T07:30:00Z", duration_minutes=30)
@@ -78,7 +78,7 @@ def test_unknown_calendars_and_events_are_not_found(sandbox: Driver, token: str)
     assert _reason(sandbox.google(token, "/calendars/primary/events/nothere")) == (404, "notFound")
 
 
-def test_a_series_is_expanded_or_told_as_a_rule(sandbox: Driver, token: str) -> None:
+def test_a_series_is_expanded_or_given_as_a_rule(sandbox: Driver, token: str) -> None:
     sandbox.event(ADA, **DAILY)
     expanded = sandbox.google_events(token, singleEvents="true", **WEEK)
     folded = sandbox.google_events(token, **WEEK)
@@ -113,24 +113,24 @@ def test_a_moved_instance_keeps_its_original_start(sandbox: Driver, token: str) 
     assert sandbox.google(token, f"/calendars/primary/events/{moved['id']}").json()["start"] == moved["start"]
 
 
-def test_a_cancelled_instance_is_a_skeleton(sandbox: Driver, token: str) -> None:
+def test_a_cancelled_instance_has_only_its_ids_and_original_start(sandbox: Driver, token: str) -> None:
     key = sandbox.event(ADA, **DAILY)["key"]
     sandbox.control("DELETE", f"/events/{key}", original_start="2026-01-06T09:00:00Z")
-    silent = sandbox.google_events(token, singleEvents="true", **WEEK)
-    told = sandbox.google_events(token, singleEvents="true", showDeleted="true", **WEEK)
+    shown = sandbox.google_events(token, singleEvents="true", **WEEK)
+    listing = sandbox.google_events(token, singleEvents="true", showDeleted="true", **WEEK)
     folded = sandbox.google_events(token, **WEEK)
-    assert (len(silent["items"]), len(told["items"])) == (6, 7)
-    skeleton = told["items"][1]
+    assert (len(shown["items"]), len(listing["items"])) == (6, 7)
+    skeleton = listing["items"][1]
     assert set(skeleton) == {"kind", "etag", "id", "status", "recurringEventId", "originalStartTime"}
-    assert folded["items"][1] == skeleton, "a live series tells its cancelled instances even without showDeleted"
+    assert folded["items"][1] == skeleton, "cancelled instances of a series are listed even without showDeleted"
 
 
 def test_a_deleted_series_shows_its_instances_but_not_itself(sandbox: Driver, token: str) -> None:
     created = sandbox.event(ADA, **DAILY)
     sandbox.control("DELETE", f"/events/{created['key']}")
-    told = sandbox.google_events(token, singleEvents="true", showDeleted="true", **WEEK)
-    assert {item["status"] for item in told["items"]} == {"cancelled"}
-    assert created["copies"][0]["event_id"] not in _ids(told)
+    listing = sandbox.google_events(token, singleEvents="true", showDeleted="true", **WEEK)
+    assert {item["status"] for item in listing["items"]} == {"cancelled"}
+    assert created["copies"][0]["event_id"] not in _ids(listing)
     assert sandbox.google_events(token, singleEvents="true", **WEEK)["items"] == []
 
 
@@ -153,7 +153,7 @@ def test_a_restored_meeting_is_confirmed_again(sandbox: Driver, token: str) -> N
     assert (item["status"], item["sequence"]) == ("confirmed", 2)
 
 
-def test_self_speaks_of_the_calendar(sandbox: Driver, token: str) -> None:
+def test_self_refers_to_the_calendar(sandbox: Driver, token: str) -> None:
     sandbox.account(CARL)
     sandbox.event(ADA, attendees=[CARL, {"email": "room@acme.test", "resource": True}])
     carls = sandbox.connect("google", CARL)["access_token"]
@@ -223,7 +223,7 @@ def test_secondary_calendars_are_their_events_organiser(sandbox: Driver, token: 
     assert sandbox.google_events(token)["items"] == []
 
 
-def test_a_free_busy_calendar_tells_no_details(sandbox: Driver, token: str) -> None:
+def test_a_free_busy_calendar_shows_no_details(sandbox: Driver, token: str) -> None:
     body = {"name": "Boss", "access_role": "freeBusyReader"}
     calendar = sandbox.control("POST", f"/accounts/{ADA}/calendars", body)
     sandbox.event(ADA, title="Merger", calendar_id=calendar["id"])
@@ -232,7 +232,7 @@ def test_a_free_busy_calendar_tells_no_details(sandbox: Driver, token: str) -> N
     assert "summary" not in listing["items"][0]
 
 
-def test_an_event_moved_to_another_calendar_leaves_a_stub(sandbox: Driver, token: str) -> None:
+def test_an_event_moved_to_another_calendar_stays_as_cancelled_on_the_old_one(sandbox: Driver, token: str) -> None:
     calendar = sandbox.control("POST", f"/accounts/{ADA}/calendars", {"name": "Team"})
     key = sandbox.event(ADA)["key"]
     sandbox.control("POST", f"/events/{key}/move", {"email": ADA, "calendar_id": calendar["id"]})
@@ -264,7 +264,7 @@ def test_fields_cut_the_answer_and_the_page_token_too(sandbox: Driver, token: st
     assert set(kept) == {"items", "nextPageToken"}
 
 
-def test_event_types_filter(sandbox: Driver, token: str) -> None:
+def test_listings_can_be_filtered_by_event_type(sandbox: Driver, token: str) -> None:
     sandbox.event(ADA, title="focus", event_type="focusTime")
     sandbox.event(ADA, title="meeting")
     listing = sandbox.google_events(token, eventTypes="default")
@@ -280,7 +280,7 @@ def test_instances_lists_one_series(sandbox: Driver, token: str) -> None:
     assert {item["recurringEventId"] for item in listing["items"]} == {created["copies"][0]["event_id"]}
 
 
-def test_somebody_invited_to_one_occurrence_sees_only_that(sandbox: Driver, token: str) -> None:
+def test_a_guest_of_one_occurrence_sees_only_that_one(sandbox: Driver, token: str) -> None:
     sandbox.account(CARL)
     carls = sandbox.connect("google", CARL)["access_token"]
     key = sandbox.event(ADA, **DAILY)["key"]
@@ -306,7 +306,7 @@ def test_every_answer_fits_googles_own_schema(sandbox: Driver, token: str) -> No
     discovery.check("CalendarList", sandbox.google(token, "/users/me/calendarList").json())
 
 
-def test_the_schema_check_would_notice() -> None:
+def test_the_schema_check_refuses_wrong_documents() -> None:
     with pytest.raises(jsonschema.ValidationError):
         discovery.check("Event", {"attendees": [{"self": "yes"}]})
     with pytest.raises(jsonschema.ValidationError):

@@ -21,7 +21,7 @@ def _claims(sandbox: Driver, tokens: dict[str, Any]) -> dict[str, Any]:
     return dict(jwt.decode(tokens["id_token"], keys).claims)
 
 
-def test_the_dance_gives_tokens_and_a_signed_identity(sandbox: Driver) -> None:
+def test_the_login_gives_tokens_and_a_signed_identity(sandbox: Driver) -> None:
     sandbox.auto_consent()
     back = sandbox.authorize("google", ADA, nonce="the-nonce")
     tokens = sandbox.exchange("google", back["code"]).json()
@@ -166,7 +166,7 @@ def test_a_person_cancels(sandbox: Driver) -> None:
     assert answer.headers["location"] == f"{CALLBACK}?error=access_denied&state=s"
 
 
-def test_a_foreign_page_cannot_press_allow(sandbox: Driver) -> None:
+def test_a_page_of_another_site_cannot_give_consent(sandbox: Driver) -> None:
     query = f"client_id={CLIENT_ID}&redirect_uri={CALLBACK}&response_type=code&scope=openid"
     form = {"request": query, "account": ADA, "decision": "allow"}
     headers = {"Origin": "http://elsewhere.test"}

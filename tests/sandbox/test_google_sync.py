@@ -40,13 +40,13 @@ def test_pages_add_up_and_only_the_last_has_a_sync_token(sandbox: Driver, token:
     assert [item["summary"] for item in items] == ["0", "1", "2", "3", "4"]
 
 
-def test_nothing_changed_means_nothing_told(sandbox: Driver, token: str) -> None:
+def test_a_sync_without_changes_is_empty(sandbox: Driver, token: str) -> None:
     sandbox.event(ADA)
     _, since = _sync(sandbox, token)
     assert _sync(sandbox, token, since)[0] == []
 
 
-def test_a_delta_tells_new_changed_and_deleted(sandbox: Driver, token: str) -> None:
+def test_a_sync_lists_new_changed_and_deleted_events(sandbox: Driver, token: str) -> None:
     kept, gone = sandbox.event(ADA, title="kept")["key"], sandbox.event(ADA, title="gone")["key"]
     sandbox.event(ADA, title="untouched")
     _, since = _sync(sandbox, token)
@@ -68,7 +68,7 @@ def test_a_change_during_the_traversal_is_not_lost(sandbox: Driver, token: str) 
     assert _brief(items) == [("confirmed", "changed meanwhile")]
 
 
-def test_a_deleted_occurrence_brings_the_master_and_a_skeleton(sandbox: Driver, token: str) -> None:
+def test_a_deleted_occurrence_is_listed_with_its_master(sandbox: Driver, token: str) -> None:
     key = sandbox.event(ADA, **DAILY)["key"]
     _, since = _sync(sandbox, token)
     sandbox.control("DELETE", f"/events/{key}", original_start="2026-01-08T09:00:00Z")
@@ -77,7 +77,7 @@ def test_a_deleted_occurrence_brings_the_master_and_a_skeleton(sandbox: Driver, 
     assert (skeleton["status"], skeleton["recurringEventId"]) == ("cancelled", master["id"])
 
 
-def test_a_deleted_series_is_one_skeleton(sandbox: Driver, token: str) -> None:
+def test_a_deleted_series_is_listed_once_and_without_details(sandbox: Driver, token: str) -> None:
     created = sandbox.event(ADA, **DAILY)
     _, since = _sync(sandbox, token)
     sandbox.control("DELETE", f"/events/{created['key']}")
@@ -85,7 +85,7 @@ def test_a_deleted_series_is_one_skeleton(sandbox: Driver, token: str) -> None:
     assert (set(skeleton), skeleton["id"]) == ({"kind", "etag", "id", "status"}, created["copies"][0]["event_id"])
 
 
-def test_this_and_following_truncates_and_starts_a_series_with_another_uid(sandbox: Driver, token: str) -> None:
+def test_this_and_following_ends_the_series_and_starts_one_with_another_uid(sandbox: Driver, token: str) -> None:
     created = sandbox.event(ADA, **DAILY)
     _, since = _sync(sandbox, token)
     at = "2026-01-08T09:00:00Z"
@@ -97,7 +97,7 @@ def test_this_and_following_truncates_and_starts_a_series_with_another_uid(sandb
     assert new["start"]["dateTime"] == "2026-01-08T10:00:00Z"
 
 
-def test_a_touched_series_is_not_clipped_to_the_window(sandbox: Driver, token: str) -> None:
+def test_a_changed_series_is_not_cut_to_the_window(sandbox: Driver, token: str) -> None:
     key = sandbox.event(ADA, **DAILY)["key"]
     window = {"timeMin": "2026-01-05T00:00:00Z", "timeMax": "2026-01-12T00:00:00Z"}
     first, since = _sync(sandbox, token, singleEvents="true", **window)
@@ -131,13 +131,13 @@ def test_a_malformed_sync_token_answers_400(sandbox: Driver, token: str) -> None
 
 
 @pytest.mark.parametrize("name", ["timeMin", "timeMax", "updatedMin"])
-def test_a_sync_token_goes_with_no_window(sandbox: Driver, token: str, name: str) -> None:
+def test_a_sync_token_cannot_be_combined_with_a_window(sandbox: Driver, token: str, name: str) -> None:
     _, since = _sync(sandbox, token)
     params = {"syncToken": since, name: "2026-01-05T00:00:00Z"}
     assert sandbox.google(token, "/calendars/primary/events", **params).status_code == 400
 
 
-def test_a_sync_token_belongs_to_its_parameters(sandbox: Driver, token: str) -> None:
+def test_a_sync_token_is_invalid_with_other_parameters(sandbox: Driver, token: str) -> None:
     _, since = _sync(sandbox, token)
     answer = sandbox.google(token, "/calendars/primary/events", syncToken=since, singleEvents="true")
     assert answer.status_code == 410

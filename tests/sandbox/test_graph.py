@@ -127,7 +127,7 @@ def test_ids_are_case_sensitive_and_checked(sandbox: Driver, token: str) -> None
     assert _error(sandbox.graph(token, "/me/events/nonsense")) == (400, "ErrorInvalidIdMalformed")
 
 
-def test_an_organisers_cancellation_marks_the_guests_copy_and_drops_the_own(sandbox: Driver, token: str) -> None:
+def test_a_cancelled_meeting_stays_marked_for_guests_and_goes_for_the_organiser(sandbox: Driver, token: str) -> None:
     sandbox.account("heidi@acme.test", "microsoft")
     heidis = sandbox.connect("microsoft", "heidi@acme.test")["access_token"]
     created = sandbox.event(GRACE, title="Review", attendees=["heidi@acme.test"])
@@ -141,7 +141,7 @@ def test_an_organisers_cancellation_marks_the_guests_copy_and_drops_the_own(sand
     )
 
 
-def test_a_cancelled_occurrence_is_silent_for_its_organiser(sandbox: Driver, token: str) -> None:
+def test_an_organiser_no_longer_sees_a_cancelled_occurrence(sandbox: Driver, token: str) -> None:
     key = sandbox.event(GRACE, **DAILY)["key"]
     sandbox.control("DELETE", f"/events/{key}", original_start="2026-01-06T09:00:00Z")
     assert len(sandbox.graph_view(token, *WEEK)) == 6
@@ -189,7 +189,9 @@ def test_an_all_day_event_runs_from_midnight_to_midnight(sandbox: Driver, token:
 
 
 @pytest.mark.parametrize(("mode", "distinct"), [("per_occurrence", 7), ("per_series", 1), ("null", 1)])
-def test_ical_uids_are_as_contradictory_as_the_evidence(sandbox: Driver, token: str, mode: str, distinct: int) -> None:
+def test_ical_uids_of_occurrences_follow_the_chosen_behaviour(
+    sandbox: Driver, token: str, mode: str, distinct: int
+) -> None:
     sandbox.control("POST", "/behaviour", {"graph_ical_uid": mode})
     sandbox.event(GRACE, **DAILY)
     uids = {event["iCalUId"] for event in sandbox.graph_view(token, *WEEK)}
@@ -198,6 +200,6 @@ def test_ical_uids_are_as_contradictory_as_the_evidence(sandbox: Driver, token: 
         assert f"{CLASS_ID}07EA0106" in {uid[:40] for uid in uids}, "2026-01-06 stands in bytes 16 to 19"
 
 
-def test_what_is_not_served_says_so(sandbox: Driver, token: str) -> None:
+def test_unsupported_query_options_are_refused(sandbox: Driver, token: str) -> None:
     query = {"startDateTime": WEEK[0], "endDateTime": WEEK[1], "$filter": "isAllDay eq true"}
     assert _error(sandbox.graph(token, "/me/calendarView", **query)) == (501, "NotImplemented")

@@ -9,7 +9,7 @@ GRACE = "grace@acme.test"
 VIEW = {"startDateTime": "2026-01-05T00:00:00", "endDateTime": "2026-01-06T00:00:00"}
 
 
-def test_the_dance_names_the_account_by_oid_and_tid(sandbox: Driver) -> None:
+def test_the_login_names_the_account_by_oid_and_tid(sandbox: Driver) -> None:
     sandbox.auto_consent()
     code = sandbox.authorize("microsoft", GRACE, nonce="n-1")["code"]
     tokens = sandbox.exchange("microsoft", code).json()
@@ -51,7 +51,7 @@ def test_a_wrong_verifier_is_refused(sandbox: Driver) -> None:
     assert (answer.status_code, answer.json()["error_codes"]) == (400, [501481])
 
 
-def test_wrong_credentials_are_the_operators_business(sandbox: Driver) -> None:
+def test_wrong_client_credentials_are_told_apart_from_a_bad_grant(sandbox: Driver) -> None:
     secret = sandbox.token("microsoft", {"grant_type": "refresh_token", "client_secret": "wrong"})
     client = sandbox.token("microsoft", {"grant_type": "refresh_token", "client_id": "someone"})
     assert (secret.status_code, secret.json()["error"], secret.json()["error_codes"]) == (
@@ -74,13 +74,13 @@ def test_a_google_token_opens_nothing_at_microsoft(sandbox: Driver) -> None:
     assert sandbox.graph(token, "/me/calendarView", **VIEW).status_code == 401
 
 
-def test_cancelling_comes_back_with_its_subcode(sandbox: Driver) -> None:
+def test_cancelling_returns_microsofts_subcode(sandbox: Driver) -> None:
     sandbox.auto_consent(error="access_denied")
     back = sandbox.authorize("microsoft", GRACE)
     assert (back["error"], back["error_subcode"], back["state"]) == ("access_denied", "cancel", "the-state")
 
 
-def test_the_need_for_an_admin_can_be_played(sandbox: Driver) -> None:
+def test_the_need_for_an_admins_consent_can_be_simulated(sandbox: Driver) -> None:
     sandbox.auto_consent(error="consent_required", error_description="AADSTS90094: An administrator must consent.")
     back = sandbox.authorize("microsoft", GRACE)
     assert back["error_description"].startswith("AADSTS90094")

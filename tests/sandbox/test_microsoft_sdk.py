@@ -1,4 +1,4 @@
-"""Honesty: Microsoft's own SDK reads the sandbox's calendars."""
+"""Microsoft's own SDK reads the sandbox's calendars."""
 
 from __future__ import annotations
 

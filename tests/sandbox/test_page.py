@@ -1,4 +1,4 @@
-"""What a newcomer does on the sandbox's page, in a real browser."""
+"""What a new user does on the sandbox's page, in a real browser."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
+from sandbox.calendar.errors import RecurrenceError
 from sandbox.calendar.recurrence import (
-    RecurrenceError,
     check_recurrence,
     ended_before,
     is_original_start,
@@ -77,6 +77,6 @@ def test_ending_a_series_replaces_count_and_until() -> None:
         ["RRULE:" + "X" * 2000],
     ],
 )
-def test_what_cannot_be_expanded_is_refused(lines: list[str]) -> None:
+def test_lines_that_cannot_be_expanded_are_refused(lines: list[str]) -> None:
     with pytest.raises(RecurrenceError):
         check_recurrence(lines, START, "UTC")

@@ -1,4 +1,4 @@
-"""Honesty: clients written by others, for the real providers, work against the sandbox."""
+"""Clients that others wrote for the real providers work against the sandbox."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class _Auth(AbstractAuth):
         return self._token
 
 
-def test_gcal_sync_keeps_its_store_in_step(sandbox: Driver) -> None:
-    """It refuses a listing whose last page has no sync token, and starts over after 410."""
+def test_gcal_sync_keeps_its_store_up_to_date(sandbox: Driver) -> None:
+    """The library refuses a last page without a sync token, and starts over after 410."""
     token = sandbox.connect("google", ADA)["access_token"]
     key = sandbox.event(ADA, title="first", start="2026-01-05T09:00:00Z", recurrence=["RRULE:FREQ=DAILY;COUNT=3"])[
         "key"

@@ -1,4 +1,4 @@
-"""The compose file cannot be run everywhere, so what can be checked without Docker is checked here."""
+"""Checks of the compose file that need no Docker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_file_follows_the_compose_specification(compose: dict[str, Any], spe
     jsonschema.validate(compose, specification)
 
 
-def test_the_schema_would_notice_a_mistake(compose: dict[str, Any], specification: dict[str, Any]) -> None:
+def test_the_schema_refuses_a_misspelt_key(compose: dict[str, Any], specification: dict[str, Any]) -> None:
     broken = json.loads(json.dumps(compose))
     broken["services"]["temporal"]["heathcheck"] = broken["services"]["temporal"].pop("healthcheck")
     with pytest.raises(jsonschema.ValidationError):
@@ -76,7 +76,7 @@ def test_the_versions_are_those_the_tests_run_against(compose: dict[str, Any]) -
     assert postgres.split()[-1].split(".")[0] == pinned["postgresql"].split(".")[0]
 
 
-def test_what_stays_up_says_whether_it_is_healthy_and_what_ends_is_tried_again(
+def test_servers_have_health_checks_and_one_time_jobs_are_retried(
     compose: dict[str, Any],
 ) -> None:
     for name, service in compose["services"].items():
@@ -129,7 +129,7 @@ def test_the_state_of_every_server_is_on_a_volume(compose: dict[str, Any]) -> No
     assert 'path                   = "/openbao/file"' in (ROOT / "deploy/openbao/openbao.hcl").read_text()
 
 
-def test_the_dynamic_configuration_is_mounted_where_temporal_looks_and_enables_fairness(
+def test_temporal_finds_a_dynamic_configuration_that_enables_fairness(
     compose: dict[str, Any],
 ) -> None:
     temporal = compose["services"]["temporal"]
@@ -139,7 +139,7 @@ def test_the_dynamic_configuration_is_mounted_where_temporal_looks_and_enables_f
     assert dynamic["matching.enableFairness"] == [{"value": True}]
 
 
-def test_everybody_registers_the_same_search_attributes() -> None:
+def test_code_script_and_development_stack_have_the_same_search_attributes() -> None:
     used = [key.name for key in meetbot.temporal.search_attributes.SEARCH_ATTRIBUTES]
     script = (ROOT / "deploy" / "temporal" / "namespace.sh").read_text()
     registered = re.search(r"for attribute in (.+); do", script)

@@ -1,4 +1,7 @@
-"""One running sandbox: state, clock, faults, memory of requests. It lives in one event loop, so it needs no locks."""
+"""One running sandbox: configuration, state, clock, fault rules and request log.
+
+It lives in one event loop, so it needs no locks.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sandbox import clock
-from sandbox.calendar.seed import seeded
+from sandbox.calendar.sample_data import add_sample_data
 from sandbox.config import SandboxConfig
 from sandbox.faults import ActiveFault
 from sandbox.request_log import LoggedRequest
@@ -22,49 +25,55 @@ from sandbox.state import State
 _MAX_LOG = 10_000
 
 
-class World:
-    """``wake`` is set when a webhook may have become due; ``delivering`` is held while webhooks are sent."""
+class Sandbox:
+    """Everything that belongs to one running sandbox.
+
+    ``reports_due`` is set when a report may have become due. ``delivery_lock`` is held while reports are sent.
+    """
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.state = _load(config)
         self.faults: list[ActiveFault] = []
         self.log: deque[LoggedRequest] = deque(maxlen=_MAX_LOG)
-        self.wake = asyncio.Event()
-        self.delivering = asyncio.Lock()
+        self.reports_due = asyncio.Event()
+        self.delivery_lock = asyncio.Lock()
 
     def now(self) -> datetime:
+        """Return the sandbox's time, UTC."""
         return clock.read(self.state.clock)
 
     def reset(self, *, seed: bool) -> None:
-        self.state = seeded(State()) if seed else State()
+        """Forget everything, and begin with the sample data (``seed``) or empty."""
+        self.state = add_sample_data(State()) if seed else State()
         self.faults.clear()
         self.log.clear()
 
     def save(self) -> None:
-        """Write the state file, whole or not at all. Nothing where none is configured."""
+        """Write the state file in one step; do nothing if none is configured."""
         if self.config.state_file is not None:
             _write_atomically(self.config.state_file, self.state.model_dump_json().encode())
 
 
-def world_of(request: Request) -> World:
-    world = request.app.state.world
-    assert isinstance(world, World)  # noqa: S101 - tells the type checker what create_app has put there
-    return world
+def sandbox_of(request: Request) -> Sandbox:
+    """Return the sandbox that serves a request."""
+    sandbox = request.app.state.sandbox
+    assert isinstance(sandbox, Sandbox)  # noqa: S101 - for the type checker: create_app has put it there
+    return sandbox
 
 
-CurrentWorld = Annotated[World, Depends(world_of)]
+CurrentSandbox = Annotated[Sandbox, Depends(sandbox_of)]
 
 
-def base_url(world: World, request: Request) -> str:
-    """Where the caller reaches us, without a slash at the end."""
-    return (world.config.public_url or str(request.base_url)).rstrip("/")
+def base_url(sandbox: Sandbox, request: Request) -> str:
+    """Return the address under which the caller reaches the sandbox, without a final slash."""
+    return (sandbox.config.public_url or str(request.base_url)).rstrip("/")
 
 
 def _load(config: SandboxConfig) -> State:
     if config.state_file is not None and config.state_file.exists():
         return State.model_validate_json(config.state_file.read_bytes())
-    return seeded(State()) if config.seed else State()
+    return add_sample_data(State()) if config.seed else State()
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

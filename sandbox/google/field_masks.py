@@ -15,11 +15,11 @@ Mask = dict[str, "Mask"]
 
 
 class FieldsError(ValueError):
-    pass
+    """A `fields` parameter that cannot be read."""
 
 
 def parse_fields(text: str) -> Mask:
-    """What is wanted: names to what is wanted of them; an empty mask means everything."""
+    """Return what is wanted, as names and what is wanted of each; empty means everything."""
     tokens = _TOKEN.findall(text)
     if len(text) > _MAX_LENGTH or "".join(tokens) != text.replace(" ", ""):
         raise FieldsError("Invalid field selection")
@@ -29,13 +29,14 @@ def parse_fields(text: str) -> Mask:
     return mask
 
 
-def apply_mask(mask: Mask, value: Any) -> Any:
+def apply_fields(mask: Mask, value: Any) -> Any:
+    """Cut a document down to what is wanted."""
     if not mask or "*" in mask:
         return value
     if isinstance(value, list):
-        return [apply_mask(mask, item) for item in value]
+        return [apply_fields(mask, item) for item in value]
     if isinstance(value, dict):
-        return {name: apply_mask(mask[name], inner) for name, inner in value.items() if name in mask}
+        return {name: apply_fields(mask[name], inner) for name, inner in value.items() if name in mask}
     return value
 
 

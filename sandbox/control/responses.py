@@ -1,21 +1,25 @@
-"""What the control API says about meetings and people."""
+"""What the control API returns about meetings, people and bot jobs."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.calendar import uids
-from sandbox.calendar.instances import Instance, copies_on, expanded, whole
+from sandbox.backend.jobs import job_document
+from sandbox.backend.records import Job
+from sandbox.calendar import provider_ids
+from sandbox.calendar.copies import copies_on
+from sandbox.calendar.instances import Instance, expand, whole_meeting
+from sandbox.calendar.records import Account, CalendarCopy, Deviation, Meeting, Provider
 from sandbox.google.events import google_event_id
 from sandbox.microsoft.events import graph_ical_uid
-from sandbox.state import Account, Copy, Deviation, Meeting, Provider, State
+from sandbox.state import State
 
 _AHEAD, _BACK, _MOST = timedelta(days=7), timedelta(hours=12), 40
 
 
 def event_document(state: State, meeting: Meeting) -> dict[str, Any]:
-    """A meeting with its id on every calendar. ``key`` is what the control API calls it."""
+    """Return a meeting with its id on every calendar. ``key`` is its name in the control API."""
     copies = [copy for copy in state.copies.values() if copy.meeting == meeting.key]
     return {
         "key": meeting.key,
@@ -37,6 +41,7 @@ def event_document(state: State, meeting: Meeting) -> dict[str, Any]:
 
 
 def account_document(state: State, account: Account) -> dict[str, Any]:
+    """Return a person with calendars and granted scopes."""
     grants = [grant for grant in state.grants.values() if grant.account == account.email]
     return {
         "email": account.email,
@@ -49,7 +54,7 @@ def account_document(state: State, account: Account) -> dict[str, Any]:
         "calendars": [
             {
                 "id": calendar.id,
-                "graph_id": uids.graph_calendar_id(calendar.id),
+                "graph_id": provider_ids.graph_calendar_id(calendar.id),
                 "name": calendar.name,
                 "primary": calendar.primary,
                 "time_zone": calendar.time_zone,
@@ -60,12 +65,17 @@ def account_document(state: State, account: Account) -> dict[str, Any]:
     }
 
 
+def job_document_with_steps(job: Job) -> dict[str, Any]:
+    """Return a bot job as the backend's API shows it, and its steps so far."""
+    return job_document(job) | {"steps": [step.model_dump(mode="json") for step in job.steps]}
+
+
 def agenda(state: State, account: Account, now: datetime) -> list[dict[str, Any]]:
-    """What the account's calendars show from half a day back to a week ahead."""
+    """Return what a person's calendars show, from half a day back to a week ahead; at most 40."""
     copies = [copy for calendar in account.calendars for copy in copies_on(state, account.email, calendar.id)]
     found = [
         each
-        for each in expanded(state, copies, now - _BACK, now + _AHEAD)
+        for each in expand(state, copies, now - _BACK, now + _AHEAD)
         if not each.copy.removed and not each.copy.uninvited
     ]
     found.sort(key=lambda each: (each.start, each.title))
@@ -91,9 +101,9 @@ def _agenda_entry(account: Account, instance: Instance) -> dict[str, Any]:
     }
 
 
-def _copy_document(state: State, copy: Copy) -> dict[str, Any]:
+def _copy_document(state: State, copy: CalendarCopy) -> dict[str, Any]:
     account = state.accounts[copy.account]
-    instance = whole(state, copy)
+    instance = whole_meeting(state, copy)
     document: dict[str, Any] = {
         "account": copy.account,
         "calendar_id": copy.calendar,
@@ -103,7 +113,7 @@ def _copy_document(state: State, copy: Copy) -> dict[str, Any]:
     if account.provider is Provider.GOOGLE:
         return document | {"event_id": google_event_id(instance), "ical_uid": instance.meeting.uid}
     changing, immutable = (
-        uids.graph_event_id(copy.graph_key, copy.calendar, None, immutable=fixed) for fixed in (False, True)
+        provider_ids.graph_event_id(copy.graph_key, copy.calendar, None, immutable=fixed) for fixed in (False, True)
     )
     ical_uid = graph_ical_uid(instance, state.behaviour)
     return document | {"event_id": changing, "immutable_id": immutable, "ical_uid": ical_uid}

@@ -1,45 +1,28 @@
-"""What the control API takes for events, and how it becomes a meeting's fields."""
+"""Request bodies for events, and the fields of a meeting that they become."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from sandbox.calendar.links import LinkPlatform, plausible_link
-from sandbox.state import Account, Answer, Calendar, Guest, LinkPlace, Meeting, Provider
-
-
-def _known_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("not an IANA time zone") from error
+from sandbox.calendar.join_links import LinkPlatform, made_up_link
+from sandbox.calendar.records import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
+from sandbox.control.field_types import Email, Line, LongText, Minutes, ZoneName
 
 
 def _guest_from_address(value: object) -> object:
     return {"email": value} if isinstance(value, str) else value
 
 
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,190}$", to_lower=True)]
-Line = Annotated[str, StringConstraints(max_length=1000)]
-LongText = Annotated[str, StringConstraints(max_length=20_000)]
-ZoneName = Annotated[str, AfterValidator(_known_zone)]
-Minutes = Annotated[float, Field(ge=-525_600, le=525_600)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class GuestBody(_Body):
-    """An address alone stands for a guest who has not answered."""
+class GuestBody(BaseModel, extra="forbid"):
+    """A guest. An address alone means a guest who has not answered."""
 
     email: Email
     name: Line | None = None
-    answer: Answer = Answer.NEEDS_ACTION
+    answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
     resource: bool = False
     optional: bool = False
 
@@ -47,23 +30,29 @@ class GuestBody(_Body):
 Guests = Annotated[list[Annotated[GuestBody, BeforeValidator(_guest_from_address)]], Field(max_length=500)]
 
 
-class OrganizerBody(_Body):
-    """Somebody else organises: usually a person without an account here. `provider` decides the shape of the UID."""
+class OrganizerBody(BaseModel, extra="forbid"):
+    """Another organiser, usually without an account here.
+
+    `provider` decides the shape of the UID.
+    """
 
     email: Email
     name: Line | None = None
     provider: Provider = Provider.GOOGLE
 
 
-class EventChange(_Body):
-    """Only what is given changes. `shift_minutes` moves start and end; `platform` makes up a fresh link."""
+class EventChange(BaseModel, extra="forbid"):
+    """What a meeting, a series or one occurrence can change; what is missing stays.
+
+    `shift_minutes` moves start and end; `platform` makes up a new link.
+    """
 
     title: Line | None = None
     description: LongText | None = None
     location: Line | None = None
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None
-    starts_in_minutes: Minutes | None = Field(default=None, description="Start so long after the sandbox's now.")
+    starts_in_minutes: Minutes | None = Field(default=None, description="Minutes from the sandbox's present time.")
     duration_minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
     shift_minutes: Minutes | None = None
     platform: LinkPlatform | None = None
@@ -72,14 +61,14 @@ class EventChange(_Body):
 
 
 class SeriesChange(EventChange):
-    """What only a meeting or a series as a whole can change."""
+    """What only a meeting or a series as a whole can change, besides the rest."""
 
     all_day: bool | None = None
     time_zone: ZoneName | None = None
     recurrence: Annotated[list[Line], Field(max_length=50)] | None = Field(
         default=None, description="Lines such as `RRULE:FREQ=WEEKLY;BYDAY=MO`, `EXDATE:20260105T090000Z`."
     )
-    link_place: LinkPlace | None = None
+    link_place: LinkPosition | None = None
     link_pending: bool | None = None
     visibility: Line | None = Field(default=None, pattern="^(default|public|private|confidential)$")
     free: bool | None = None
@@ -92,21 +81,25 @@ class SeriesChange(EventChange):
 
 
 class NewEvent(SeriesChange):
-    """`start` or `starts_in_minutes` is needed; 30 minutes long unless said. With an `organizer` the calendar's owner is
-    a guest with `answer`, unless `listed` is false (invited through a group)."""
+    """A meeting to create. `start` or `starts_in_minutes` is required.
+
+    It lasts 30 minutes by default. With an `organizer` the calendar's owner is a guest with `answer`, unless `listed` is false,
+    as when invited through a group.
+    """
 
     calendar_id: Line | None = None
     uid: Line | None = None
     organizer: OrganizerBody | None = None
-    answer: Answer = Answer.NEEDS_ACTION
+    answer: ResponseStatus = ResponseStatus.NEEDS_ACTION
     listed: bool = True
 
 
-class BadEventError(ValueError):
-    """The body cannot become a meeting."""
+class InvalidEventError(ValueError):
+    """A body that cannot become a meeting."""
 
 
-def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
+def fields_of_new_meeting(body: NewEvent, account: Account, calendar: Calendar, now: datetime) -> dict[str, Any]:
+    """Return the fields of the meeting to create. Raises `InvalidEventError`."""
     fields = _plain_fields(body) | _link_fields(body)
     fields.setdefault("title", "Meeting")
     fields["time_zone"] = body.time_zone or calendar.time_zone
@@ -114,7 +107,7 @@ def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now
         now + timedelta(minutes=body.starts_in_minutes) if body.starts_in_minutes is not None else None
     )
     if start is None:
-        raise BadEventError("start or starts_in_minutes is needed")
+        raise InvalidEventError("start or starts_in_minutes is needed")
     end = body.end or start + timedelta(minutes=body.duration_minutes or 30)
     fields |= _checked_times(start, end, all_day=bool(body.all_day), zone=fields["time_zone"])
     fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees or []]
@@ -123,16 +116,20 @@ def new_meeting_fields(body: NewEvent, account: Account, calendar: Calendar, now
     return fields | _organizer_fields(body, account, fields["guests"])
 
 
-def changed_fields(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
-    """``start`` and ``end`` are the present ones."""
+def fields_of_change(body: EventChange, start: datetime, end: datetime, now: datetime) -> dict[str, Any]:
+    """Return the changed fields of a meeting or an occurrence.
+
+    ``start`` and ``end`` are the present ones. Raises `InvalidEventError`.
+    """
     fields = _plain_fields(body) | _link_fields(body)
     if body.attendees is not None:
         fields["guests"] = [Guest(**guest.model_dump()) for guest in body.attendees]
     return fields | _changed_times(body, start, end, now)
 
 
-def series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
-    fields = changed_fields(body, meeting.start, meeting.end, now)
+def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[str, Any]:
+    """Return the changed fields of a whole meeting or series. Raises `InvalidEventError`."""
+    fields = fields_of_change(body, meeting.start, meeting.end, now)
     all_day = meeting.all_day if body.all_day is None else body.all_day
     if all_day:
         start, end = fields.get("start", meeting.start), fields.get("end", meeting.end)
@@ -141,7 +138,7 @@ def series_fields(body: SeriesChange, meeting: Meeting, now: datetime) -> dict[s
 
 
 def _plain_fields(body: EventChange) -> dict[str, Any]:
-    """What is carried over under its own name."""
+    """The fields that have the same name in a meeting."""
     own = set(Meeting.model_fields) - {"start", "end", "guests", "meeting_url", "uid"}
     given = body.model_dump(exclude_unset=True, exclude_none=True)
     return {name: value for name, value in given.items() if name in own}
@@ -149,7 +146,7 @@ def _plain_fields(body: EventChange) -> dict[str, Any]:
 
 def _link_fields(body: EventChange) -> dict[str, Any]:
     if body.platform is not None:
-        return {"meeting_url": body.meeting_url or plausible_link(body.platform)}
+        return {"meeting_url": body.meeting_url or made_up_link(body.platform)}
     return {"meeting_url": body.meeting_url or None} if "meeting_url" in body.model_fields_set else {}
 
 
@@ -180,14 +177,14 @@ def _changed_times(body: EventChange, start: datetime, end: datetime, now: datet
 
 
 def _checked_times(start: datetime, end: datetime, *, all_day: bool, zone: str) -> dict[str, datetime]:
-    """Whole seconds, as both providers keep them; an all-day event runs from midnight to midnight."""
+    """Whole seconds, as both providers keep them; all-day events run from midnight to midnight."""
     if all_day:
         local_start, local_end = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
         start = local_start.replace(hour=0, minute=0, second=0)
         end = local_end.replace(hour=0, minute=0, second=0)
         end = end if end > start else start + timedelta(days=1)
     if end < start:
-        raise BadEventError("the event ends before it starts")
+        raise InvalidEventError("the event ends before it starts")
     return {"start": _whole_second(start), "end": _whole_second(end)}
 
 

@@ -1,32 +1,19 @@
-"""What a fresh sandbox holds: three people of two companies, and a few meetings ahead of them."""
+"""What a new sandbox holds: three people of two companies, and a few meetings."""
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 from sandbox import clock
-from sandbox.calendar import meetings, uids
-from sandbox.calendar.links import LinkPlatform, plausible_link
-from sandbox.state import Account, Answer, Calendar, Guest, Provider, State
+from sandbox.calendar import meetings
+from sandbox.calendar.accounts import new_account
+from sandbox.calendar.join_links import LinkPlatform, made_up_link
+from sandbox.calendar.records import Account, Guest, Provider, ResponseStatus
+from sandbox.state import State
 
 
-def new_account(email: str, name: str, provider: Provider, time_zone: str = "UTC") -> Account:
-    """A person with one calendar."""
-    email = email.casefold()
-    microsoft = provider is Provider.MICROSOFT
-    calendar = Calendar(id=email, name="Calendar" if microsoft else email, time_zone=time_zone, primary=True)
-    return Account(
-        email=email,
-        name=name,
-        provider=provider,
-        subject=str(uuid.uuid4()) if microsoft else uids.new_google_subject(),
-        directory=uids.directory_of(email) if microsoft else "",
-        calendars=[calendar],
-    )
-
-
-def seeded(state: State) -> State:
+def add_sample_data(state: State) -> State:
+    """Add the sample people and meetings to an empty state, and return it."""
     now = clock.read(state.clock)
     ada = new_account("ada@acme.test", "Ada Lovelace", Provider.GOOGLE)
     grace = new_account("grace@acme.test", "Grace Hopper", Provider.MICROSOFT)
@@ -44,8 +31,8 @@ def seeded(state: State) -> State:
         start.replace(hour=9) + timedelta(days=1),
         15,
         recurrence=["RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"],
-        guests=[_guest(grace, Answer.ACCEPTED)],
-        meeting_url=plausible_link(LinkPlatform.GOOGLE_MEET),
+        guests=[_guest(grace, ResponseStatus.ACCEPTED)],
+        meeting_url=made_up_link(LinkPlatform.GOOGLE_MEET),
     )
     put(
         ada,
@@ -53,16 +40,16 @@ def seeded(state: State) -> State:
         start + timedelta(hours=2),
         45,
         description="Agenda: what we built, what comes next.",
-        guests=[_guest(carl, Answer.ACCEPTED), _guest(grace)],
-        meeting_url=plausible_link(LinkPlatform.ZOOM),
+        guests=[_guest(carl, ResponseStatus.ACCEPTED), _guest(grace)],
+        meeting_url=made_up_link(LinkPlatform.ZOOM),
     )
     put(
         grace,
         "1:1 Ada / Grace",
         start + timedelta(days=1, hours=3),
         30,
-        guests=[_guest(ada, Answer.ACCEPTED)],
-        meeting_url=plausible_link(LinkPlatform.MICROSOFT_TEAMS),
+        guests=[_guest(ada, ResponseStatus.ACCEPTED)],
+        meeting_url=made_up_link(LinkPlatform.MICROSOFT_TEAMS),
     )
     put(carl, "Dentist", start + timedelta(days=1, hours=5), 60, visibility="private")
     midnight = start.replace(hour=0) + timedelta(days=3)
@@ -70,7 +57,7 @@ def seeded(state: State) -> State:
     return state
 
 
-def _guest(account: Account, answer: Answer = Answer.NEEDS_ACTION) -> Guest:
+def _guest(account: Account, answer: ResponseStatus = ResponseStatus.NEEDS_ACTION) -> Guest:
     return Guest(email=account.email, name=account.name, answer=answer)
 
 

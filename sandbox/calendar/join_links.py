@@ -1,4 +1,4 @@
-"""Join links: plausible ones to prefill, and where each provider shows a link."""
+"""Join links: made-up ones, and where each provider shows a link."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
-from sandbox.state import LinkPlace, Provider
+from sandbox.calendar.records import LinkPosition, Provider
 
 
 class LinkPlatform(StrEnum):
+    """Platforms for which a link can be made up."""
+
     GOOGLE_MEET = "google_meet"
     MICROSOFT_TEAMS = "microsoft_teams"
     ZOOM = "zoom"
     WEBEX = "webex"
 
 
-def plausible_link(platform: LinkPlatform) -> str:
-    """A link of the right shape which leads nowhere."""
+def made_up_link(platform: LinkPlatform) -> str:
+    """Return a link that has the right shape and leads nowhere."""
     match platform:
         case LinkPlatform.GOOGLE_MEET:
             return f"https://meet.google.com/{_letters(3)}-{_letters(4)}-{_letters(3)}"
@@ -41,22 +43,25 @@ def plausible_link(platform: LinkPlatform) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What a viewer of one provider sees of a link: a structured conference, a location, text added to the body."""
+    """Where a user of one provider sees a link: conference, location, or text in the body."""
 
     conference: str | None = None
     location: str | None = None
     body: str | None = None
 
 
-def place_link(url: str | None, place: LinkPlace, origin: Provider, viewer: Provider) -> Placement:
-    """``origin`` made the meeting. A structured conference is lost between providers: guests get it as text."""
+def link_placement(url: str | None, place: LinkPosition, origin: Provider, viewer: Provider) -> Placement:
+    """Return where the users of ``viewer`` see a link in a meeting made at ``origin``.
+
+    A structured conference is lost between providers: guests at the other one get it as text.
+    """
     if url is None:
         return Placement()
-    if place is LinkPlace.LOCATION:
+    if place is LinkPosition.LOCATION:
         return Placement(location=url)
-    if place is LinkPlace.DESCRIPTION:
+    if place is LinkPosition.DESCRIPTION:
         return Placement(body=url)
-    if place is LinkPlace.AUTO and not _has_native_conference(url, origin):
+    if place is LinkPosition.AUTO and not _has_native_conference(url, origin):
         return Placement(location=url)
     if viewer is origin:
         return Placement(conference=url, location="Microsoft Teams Meeting" if _is_teams(url) else None)
@@ -64,15 +69,17 @@ def place_link(url: str | None, place: LinkPlace, origin: Provider, viewer: Prov
 
 
 def with_link_text(description: str, body: str | None) -> str:
+    """Return a description with the text about the link added."""
     return "\n\n".join(part for part in (description, body) if part)
 
 
-def as_html(text: str) -> str:
-    """The body as Outlook stores it: escaped, addresses made anchors."""
+def to_html(text: str) -> str:
+    """Return text as Outlook stores it: escaped, with addresses as anchors."""
     return "<br>\r\n".join(" ".join(_anchor(word) for word in line.split(" ")) for line in text.split("\n"))
 
 
-def is_meet(url: str) -> bool:
+def is_google_meet(url: str) -> bool:
+    """Return whether the link is one of Google Meet."""
     return urlsplit(url).hostname == "meet.google.com"
 
 
@@ -81,7 +88,7 @@ def _is_teams(url: str) -> bool:
 
 
 def _has_native_conference(url: str, origin: Provider) -> bool:
-    return is_meet(url) if origin is Provider.GOOGLE else _is_teams(url)
+    return is_google_meet(url) if origin is Provider.GOOGLE else _is_teams(url)
 
 
 def _anchor(word: str) -> str:

@@ -1,0 +1,71 @@
+"""Consents, codes and tokens, as the sandbox keeps them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+
+class Grant(BaseModel, extra="forbid"):
+    """One user's consent to one client; it is revoked as a whole."""
+
+    id: str
+    account: str
+    client_id: str
+    scopes: list[str]
+
+
+class AuthorizationCode(BaseModel, extra="forbid"):
+    """An authorization code.
+
+    ``challenge`` is PKCE's. ``offline``: the code also gives a refresh token.
+    """
+
+    grant: str
+    client_id: str
+    redirect_uri: str
+    scopes: list[str]
+    challenge: str | None
+    nonce: str | None
+    offline: bool
+    expires_at: datetime
+    used: bool = False
+
+
+class AccessToken(BaseModel, extra="forbid"):
+    """What an access token allows, and until when."""
+
+    grant: str
+    scopes: list[str]
+    expires_at: datetime
+
+
+class RefreshToken(BaseModel, extra="forbid"):
+    """What a refresh token allows."""
+
+    grant: str
+    scopes: list[str]
+    issued_at: datetime
+
+
+class ConsentMode(StrEnum):
+    """Whether a person is asked on a page or the sandbox answers for them."""
+
+    ASK = "ask"
+    AUTO = "auto"
+
+
+class ConsentSettings(BaseModel, extra="forbid"):
+    """How consent is given.
+
+    ``auto`` answers without a page: for the account in `login_hint`, else for ``account``. ``withhold`` names scopes that the
+    user unticks. ``error`` makes the answer an error instead.
+    """
+
+    mode: ConsentMode = ConsentMode.ASK
+    account: str | None = None
+    withhold: list[str] = []
+    error: str | None = None
+    error_description: str | None = None
