@@ -5,11 +5,10 @@ Nothing here puts a URL, a token or a body into an error; a failure says who, wh
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 import httpx
 
 from meetbot.domain.event import Provider
+from meetbot.domain.retry_after import retry_after
 from meetbot.errors import RetryLater
 from meetbot.providers.wire_json import parse_object
 
@@ -26,7 +26,7 @@ _CONNECT_SECONDS = 3.0
 _READ_SECONDS = 15.0
 _WRITE_SECONDS = 10.0
 _POOL_SECONDS = 10.0
-_LONGEST_RETRY_AFTER = timedelta(days=1)
+_LONGEST_WAIT = timedelta(days=1)
 
 
 class AnswerTooLarge(RetryLater):
@@ -163,17 +163,6 @@ def error_object(answer: Answer) -> dict[str, Any]:
     return parse_object(answer.body) or {}
 
 
-def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
-    """The wish in a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), at most a day; None without one."""
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return min(timedelta(seconds=int(value[:9])), _LONGEST_RETRY_AFTER)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(moment - now, timedelta(0)), _LONGEST_RETRY_AFTER)
+def requested_wait(answer: Answer, now: datetime) -> timedelta | None:
+    """Return the wait that the answer's ``Retry-After`` header asks for, at most a day; None if it states none."""
+    return retry_after(answer.headers.get("Retry-After"), now=now, at_most=_LONGEST_WAIT)

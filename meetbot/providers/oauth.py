@@ -19,7 +19,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
+from meetbot.providers.http import Answer, Deadline, error_object, json_object, requested_wait, send
 from meetbot.providers.refusals import describe, safe_code, wants_administrator
 
 TOKEN_SECONDS = 20.0
@@ -135,7 +135,7 @@ def token_refusal(answer: Answer, provider: Provider, now: datetime) -> Provider
     error = safe_code(body.get("error"))
     detail = describe(provider, answer, error)
     if answer.status == 429 or answer.status >= 500:
-        return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
+        return RetryLater("login_unavailable", detail, retry_after=requested_wait(answer, now))
     if error in _OPERATOR_ERRORS:
         return OperatorRequired(
             error, detail, next_step="Check the OAuth client: its id, secret and expiry, redirect address, scopes."
@@ -143,7 +143,7 @@ def token_refusal(answer: Answer, provider: Provider, now: datetime) -> Provider
     if error in _RECONNECT_ERRORS:
         return _reconnect(error, detail, body)
     # Unknown words, HTML, temporarily_unavailable, …: nobody is disconnected for what we do not understand.
-    return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
+    return RetryLater("login_unavailable", detail, retry_after=requested_wait(answer, now))
 
 
 def _reconnect(error: str, detail: str, body: Mapping[str, Any]) -> ReconnectRequired:

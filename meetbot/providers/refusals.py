@@ -7,7 +7,7 @@ from datetime import datetime
 
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, ProviderError, ResourceGone, RetryLater
-from meetbot.providers.http import Answer, retry_after
+from meetbot.providers.http import Answer, requested_wait
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _TRANSIENT_CLIENT_STATUSES = frozenset({408, 421, 425})
@@ -36,7 +36,7 @@ def describe(provider: Provider, answer: Answer, reason: str) -> str:
 
 
 def throttled(provider: Provider, answer: Answer, reason: str, now: datetime) -> RetryLater:
-    return RetryLater("rate_limited", describe(provider, answer, reason), retry_after=retry_after(answer.headers, now))
+    return RetryLater("rate_limited", describe(provider, answer, reason), retry_after=requested_wait(answer, now))
 
 
 def refusal_by_status(provider: Provider, answer: Answer, reason: str, now: datetime) -> ProviderError:
@@ -50,9 +50,9 @@ def refusal_by_status(provider: Provider, answer: Answer, reason: str, now: date
         return throttled(provider, answer, reason, now)
     if status == 403:
         # Without a reason it may be anything, an outage included: nobody is disconnected for it.
-        return RetryLater("forbidden", detail, retry_after=retry_after(answer.headers, now))
+        return RetryLater("forbidden", detail, retry_after=requested_wait(answer, now))
     if status >= 500 or status in _TRANSIENT_CLIENT_STATUSES:
-        return RetryLater("provider_unavailable", detail, retry_after=retry_after(answer.headers, now))
+        return RetryLater("provider_unavailable", detail, retry_after=requested_wait(answer, now))
     if status >= 400:
         return OperatorRequired("request_refused", detail, next_step="Report this; the request itself is refused.")
     return RetryLater("unexpected_status", detail)
