@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from meetbot.providers.text import exact
+from meetbot.providers.storable_text import exact
 
 UID_LIMIT = 1024
 

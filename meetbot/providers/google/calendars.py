@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from meetbot.providers.listing import MAX_CALENDARS, PRIMARY, CalendarRef
-from meetbot.providers.text import ID_LIMIT, exact, same_address
+from meetbot.providers.storable_text import ID_LIMIT, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 2500

@@ -12,10 +12,9 @@ from typing import Any
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.domain.own_response import CalendarOwner, own_answer
 from meetbot.providers.base import RawEvent
+from meetbot.providers.event_fields import entries_of, mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import normalise_ical_uid
-from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import answer, entries_of, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address
 from meetbot.providers.times import parse_day, parse_instant
 
 _NO_MEETING_TYPES = ("focusTime", "outOfOffice", "workingLocation", "birthday")
@@ -80,7 +79,7 @@ def _attendee(entry: Mapping[str, Any], owner: CalendarOwner) -> Attendee:
     return Attendee(
         email,
         clean(entry.get("displayName"), NAME_LIMIT) or None,
-        answer(_RESPONSES, entry.get("responseStatus")),
+        response(_RESPONSES, entry.get("responseStatus")),
         entry.get("resource") is True,
         entry.get("organizer") is True,
         owner.is_listed_as(email, marked=entry.get("self") is True),
@@ -105,7 +104,7 @@ def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer
 
 def _has_calendar_declined(raw: RawEvent) -> bool:
     return any(
-        entry.get("self") is True and answer(_RESPONSES, entry.get("responseStatus")) is Response.DECLINED
+        entry.get("self") is True and response(_RESPONSES, entry.get("responseStatus")) is Response.DECLINED
         for entry in entries_of(raw.get("attendees"))
     )
 

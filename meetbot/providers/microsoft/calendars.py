@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from meetbot.providers.event_fields import mapping
 from meetbot.providers.listing import MAX_CALENDARS, PRIMARY, CalendarRef
-from meetbot.providers.people import mapping
-from meetbot.providers.text import ID_LIMIT, address, exact, same_address
+from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 500

@@ -12,10 +12,9 @@ from typing import Any
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.domain.own_response import CalendarOwner, own_answer
 from meetbot.providers.base import RawEvent
+from meetbot.providers.event_fields import mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
-from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import answer, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
 from meetbot.providers.times import find_zone, parse_day, parse_instant
 
 _IN_SERIES = ("occurrence", "exception")
@@ -125,7 +124,7 @@ def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: Calen
     return Attendee(
         email,
         clean(person.get("name"), NAME_LIMIT) or None,
-        answer(_RESPONSES, mapping(entry.get("status")).get("response")),
+        response(_RESPONSES, mapping(entry.get("status")).get("response")),
         entry.get("type") == "resource",
         organizes,
         # The owner may organise under another of the mailbox's addresses.
@@ -147,7 +146,7 @@ def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer
     """The owner's own answer: declined where ``responseStatus`` or the list says so, else the former. An organiser comes;
     appointments of one's own carry ``none``. The list of an attendee's copy often lags behind ``responseStatus``."""
     status = mapping(raw.get("responseStatus")).get("response")
-    said = answer(_RESPONSES, status) if isinstance(status, str) else None
+    said = response(_RESPONSES, status) if isinstance(status, str) else None
     listed = own_answer(attendees, has_calendar_declined=lambda: False)
     if Response.DECLINED in (said, listed):
         return Response.DECLINED

@@ -20,7 +20,7 @@ from meetbot.domain.event import (
     Response,
     Visibility,
 )
-from meetbot.providers import join_link
+from meetbot.providers import event_fields
 from meetbot.providers.google.events import normalise_google
 from tests.unit.providers.scripted import google_event
 
@@ -438,7 +438,7 @@ def test_the_link_finder_is_asked_with_the_raw_event(monkeypatch: pytest.MonkeyP
         asked.append((provider, raw))
         return link
 
-    monkeypatch.setattr(join_link, "find_meeting_link", find)
+    monkeypatch.setattr(event_fields, "find_meeting_link", find)
     raw = google_event()
     assert normalised(raw).link == link
     assert asked == [(Provider.GOOGLE, raw)]
@@ -446,7 +446,7 @@ def test_the_link_finder_is_asked_with_the_raw_event(monkeypatch: pytest.MonkeyP
 
 def test_a_link_that_cannot_be_stored_is_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     link = MeetingLink(Platform.ZOOM, "https://zoom.us/j/1\x002", None, None, "location")
-    monkeypatch.setattr(join_link, "find_meeting_link", lambda provider, raw: link)
+    monkeypatch.setattr(event_fields, "find_meeting_link", lambda provider, raw: link)
     assert normalised(google_event()).link is None
 
 

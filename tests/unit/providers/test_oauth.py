@@ -18,7 +18,8 @@ from meetbot.providers.base import TokenGrant
 from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE, GoogleAddresses, GoogleCalendar
 from meetbot.providers.http import Answer
 from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
-from meetbot.providers.oauth import code_challenge_s256, new_code_verifier, token_refusal, url_with_query
+from meetbot.providers.oauth import code_challenge_s256, new_code_verifier, url_with_query
+from meetbot.providers.token_endpoint import token_error
 from tests.unit.providers.scripted import (
     GOOGLE_CLIENT,
     MICROSOFT_CLIENT,
@@ -349,7 +350,7 @@ def test_an_answer_without_a_usable_access_token_is_malformed(access_token: obje
 
 def refusal(status: int, **body: Any) -> ProviderError:
     response = reply(body, status)
-    return token_refusal(Answer(status, response.headers, response.content), Provider.MICROSOFT, NOW)
+    return token_error(Answer(status, response.headers, response.content), Provider.MICROSOFT, NOW)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from meetbot.errors import (
     ResourceGone,
     RetryLater,
 )
-from meetbot.providers.google.errors import google_refusal
+from meetbot.providers.google.errors import google_error as error_of_google
 from meetbot.providers.http import Answer
-from meetbot.providers.microsoft.errors import microsoft_refusal
+from meetbot.providers.microsoft.errors import microsoft_error
 from tests.unit.providers.scripted import NOW, google_error, graph_error, reply
 
 
@@ -27,11 +27,11 @@ def answer(response: httpx.Response) -> Answer:
 
 
 def from_google(response: httpx.Response) -> ProviderError:
-    return google_refusal(answer(response), NOW)
+    return error_of_google(answer(response), NOW)
 
 
 def from_graph(response: httpx.Response) -> ProviderError:
-    return microsoft_refusal(answer(response), NOW)
+    return microsoft_error(answer(response), NOW)
 
 
 @pytest.mark.parametrize(
