@@ -14,7 +14,7 @@ import msgspec
 from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
-from meetbot.providers.base import Listing, OAuthClient, RawEvent
+from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.google.calendars import (
     EVENT_FIELDS,
     PAGE_SIZE,
@@ -28,7 +28,6 @@ from meetbot.providers.http import Answer, Deadline, bearer, error_object, ident
 from meetbot.providers.id_token import Claims
 from meetbot.providers.listing import (
     LISTING_SECONDS,
-    CalendarRef,
     Page,
     Source,
     item_list,

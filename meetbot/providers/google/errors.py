@@ -1,4 +1,4 @@
-"""Google Calendar's error answers, told apart by status and ``reason``, never by message.
+"""Google Calendar's error answers, told apart by their status and ``reason``, never by message.
 
 Source: developers.google.com/workspace/calendar/api/guides/errors and …/guides/quota.
 """
@@ -64,7 +64,7 @@ def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:
 
 
 def _reasons(body: dict[str, Any]) -> Iterator[str]:
-    """Both places where Google puts a reason: the Calendar API's ``errors`` and the front end's ``details``."""
+    """The reasons, from both places where Google puts them: the API's ``errors`` and the front end's ``details``."""
     error = body.get("error")
     if not isinstance(error, dict):
         return

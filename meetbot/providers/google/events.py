@@ -1,4 +1,4 @@
-"""Google Calendar's event JSON, turned into `Event`. Pure; takes anything, raises nothing.
+"""Google Calendar's event JSON, turned into `Event`. Pure. Takes values of any type and raises nothing.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference/events.
 """
@@ -29,9 +29,9 @@ _RESPONSES = {
 
 
 def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
-    """The event, or None for a series master and for what has no usable id.
+    """Return the event, or None for the master of a series and for what has no usable id.
 
-    A deleted event arrives as little more than its id; it becomes a cancelled event without start or title.
+    A deleted event comes as little more than its id; it becomes a cancelled event without start or title.
     An all-day event starts and ends at midnight UTC of its dates.
     """
     event_id = exact(raw.get("id"), ID_LIMIT)
@@ -97,7 +97,10 @@ def _organizer(value: object, owner: CalendarOwner) -> Attendee | None:
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The owner's own answer. Who organises without being listed is coming; who is neither was invited as a group."""
+    """The calendar owner's own response; an organiser who is not listed as an attendee counts as accepted.
+
+    None for an owner who is neither: they were invited as members of a group.
+    """
     said = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
     return Response.ACCEPTED if said is None and is_organizer else said
 

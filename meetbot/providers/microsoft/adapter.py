@@ -14,12 +14,11 @@ import msgspec
 from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
-from meetbot.providers.base import Listing, OAuthClient, RawEvent
+from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send
 from meetbot.providers.id_token import Claims
 from meetbot.providers.listing import (
     LISTING_SECONDS,
-    CalendarRef,
     Page,
     Source,
     item_list,

@@ -1,4 +1,4 @@
-"""Microsoft Graph's error answers, told apart by status and ``error.code``, never by message.
+"""Microsoft Graph's error answers, told apart by their status and ``error.code``, never by message.
 
 Source: learn.microsoft.com/graph/errors and /graph/throttling.
 """
@@ -45,7 +45,7 @@ def _forbidden(code: str, detail: str) -> ProviderError | None:
     if code == "Authorization_RequestDenied":
         return ReconnectRequired("scope_missing", detail, next_step="Connect again and accept the calendar permission.")
     if code in ("ErrorAccessDenied", "AccessDenied"):
-        # Outlook says this for a blocked application as well as for a lacking permission. A lacking permission also
+        # Outlook answers so for a blocked application as well as for a missing permission. A missing permission also
         # shows in the scopes of the next refresh, so this alone disconnects nobody.
         return OperatorRequired(
             "access_denied",
