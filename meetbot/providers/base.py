@@ -113,11 +113,18 @@ class CalendarProvider(Protocol):
     def exchange_code(
         self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
     ) -> TokenGrant:
-        """Exchange the authorization code of a callback for tokens. Raises `ReconnectRequired` for a refused code."""
+        """Exchange the authorization code of a callback for tokens.
+
+        Raises `ReconnectRequired` for a refused code or ID token.
+        """
         ...
 
     def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = ...) -> TokenGrant:
-        """Return a new access token; a new refresh token with it must be stored before the access token is used."""
+        """Return a new access token.
+
+        If a new refresh token comes with it, store that before using the access token. Raises `ReconnectRequired` if the
+        grant has ended.
+        """
         ...
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
@@ -131,15 +138,21 @@ class CalendarProvider(Protocol):
     def list_events(
         self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
     ) -> Listing:
-        """List the occurrences in a window on the user's own calendars; `granted` are the scopes of the token."""
+        """List the occurrences in a window on the user's own calendars.
+
+        `granted` are the scopes of the access token; the window is in UTC.
+        """
         ...
 
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """Return one occurrence as the provider holds it now. Raises `ResourceGone` if there is none."""
+        """Return one occurrence as the provider has it now. Raises `ResourceGone` if it is gone."""
         ...
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
-        """Return the event of the provider's JSON, or None for what is no single occurrence with a usable id."""
+        """Return the event of the provider's JSON, or None.
+
+        None for the master of a series, and for what has no usable id.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The errors of an HTTP status, and codes that are safe to repeat: what both providers' error answers have in common.
+"""What the error answers of both providers have in common.
 
 `google.errors` and `microsoft.errors` read what only the one provider says, and fall back to this.
 """
@@ -22,7 +22,7 @@ _LONGEST_DESCRIPTION = 4096
 
 
 def safe_code(value: object) -> str:
-    """Return a provider's machine-readable code, or "unstated" for what looks like prose or data."""
+    """Return a machine-readable code, or "unstated" for what looks like prose or data."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else "unstated"
 
 
@@ -39,7 +39,7 @@ def wants_administrator(description: object, numbers: object = None) -> bool:
 
 
 def error_detail(provider: Provider, answer: Answer, reason: str) -> str:
-    """Return the text of an error for operators: who answered, with which status, and the reason."""
+    """Return an error's text for operators: the provider, the status and the reason."""
     return f"{provider}: status {answer.status}, {reason}"
 
 

@@ -1,4 +1,4 @@
-"""Parts of an event that are read alike at both providers: words, people and the meeting link.
+"""Parts of an event that both providers share: words, people and the meeting link.
 
 Pure. Takes values of any type and raises nothing.
 """
@@ -33,7 +33,7 @@ def entries_of(value: object) -> list[Mapping[str, Any]]:
 
 
 def word(table: Mapping[str, T], value: object, otherwise: T) -> T:
-    """Return what a provider's word stands for; `otherwise` for null, unknown words and wrong types."""
+    """Return what a provider's word stands for, or `otherwise` if it is unknown or no text."""
     return table.get(value, otherwise) if isinstance(value, str) else otherwise
 
 
@@ -60,7 +60,7 @@ def read_attendees(value: object, read: Callable[[Mapping[str, Any]], Attendee])
 
 
 def storable_link(provider: Provider, raw: RawEvent) -> MeetingLink | None:
-    """Return the meeting link of an event, or None if it has none that can be stored without a change."""
+    """Return an event's meeting link, or None if it has none that can be stored unchanged."""
     link = find_meeting_link(provider, raw)
     if link is None or exact(link.url, _LONGEST_URL) is None:
         return None

@@ -153,7 +153,7 @@ def _timed_out(provider: Provider) -> RetryLater:
 
 
 def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
-    """Return the answer's JSON object. Raises `RetryLater` for HTML, broken JSON and anything that is no object."""
+    """Return the answer's JSON object. Raises `RetryLater` for anything else."""
     parsed = parse_object(answer.body)
     if parsed is None:
         raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without a JSON object")
@@ -169,10 +169,13 @@ def identified_object(answer: Answer, provider: Provider) -> dict[str, Any]:
 
 
 def error_object(answer: Answer) -> dict[str, Any]:
-    """Return the JSON object of an error answer; empty for the HTML or nothing that front ends send."""
+    """Return the JSON object of an error answer, or an empty one for anything else.
+
+    Front ends of the providers send HTML or nothing.
+    """
     return parse_object(answer.body) or {}
 
 
 def requested_wait(answer: Answer, now: datetime) -> timedelta | None:
-    """Return the wait that the answer's ``Retry-After`` header asks for, at most a day; None if it states none."""
+    """Return the wait that ``Retry-After`` asks for, at most a day; None if it states none."""
     return retry_after(answer.headers.get("Retry-After"), now=now, at_most=_LONGEST_WAIT)

@@ -60,7 +60,7 @@ def read_id_token(token: object, check: IdTokenCheck, *, nonce: str | None) -> C
 
 
 def read_refreshed_id_token(token: object, check: IdTokenCheck) -> Claims:
-    """Return the claims of a refresh's ID token, or none if there is no token that passes the checks.
+    """Return the claims of a refresh's ID token; none if it is missing or fails a check.
 
     They only tell whether the account's address has changed. The account behind a refresh token cannot change, so a
     doubtful token disconnects nobody.

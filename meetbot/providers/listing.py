@@ -205,7 +205,10 @@ def item_list(items: object, provider: Provider) -> list[object]:
 
 
 def next_cursor(cursor: object, provider: Provider) -> str | None:
-    """Return what leads to the next page; None on the last one. Raises `RetryLater` for an unusable one."""
+    """Return what leads to the next page; None on the last one.
+
+    Raises `RetryLater` if it is neither missing nor usable.
+    """
     if cursor is None or cursor == "":
         return None
     if not isinstance(cursor, str) or len(cursor) > _LONGEST_CURSOR:

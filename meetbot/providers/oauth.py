@@ -1,4 +1,4 @@
-"""The OAuth 2.0 half of both providers: PKCE, the consent page, and the exchange and refresh of tokens.
+"""The OAuth 2.0 half of both providers: PKCE, consent page, exchange and refresh.
 
 What differs between the two is data: `OAuthEndpoint`. Sources: RFC 6749, RFC 7636, RFC 9700;
 developers.google.com/identity/protocols/oauth2; learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
@@ -85,7 +85,7 @@ class OAuthProvider:
         nonce: str,
         login_hint: str | None,
     ) -> str:
-        """Return the address of the provider's consent page. See `CalendarProvider.authorization_url`."""
+        """Return the address of the consent page. See `CalendarProvider.authorization_url`."""
         query = {
             "response_type": "code",
             "client_id": client.client_id,

@@ -15,7 +15,10 @@ from meetbot.settings import Settings
 
 
 def build_providers(settings: Settings, http: httpx.Client | None = None) -> Mapping[Provider, CalendarProvider]:
-    """Build both providers on one shared HTTP client: `http`, or a new one. Once per process; thread-safe."""
+    """Build both providers on one shared HTTP client: `http`, or a new one.
+
+    Once per process; they are safe to use from many threads.
+    """
     http = http or build_http_client()
     google = GoogleAddresses(
         authorize_url=settings.google_authorize_url,

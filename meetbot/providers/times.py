@@ -52,7 +52,7 @@ def parse_day(value: object) -> datetime | None:
 
 
 def find_zone(name: object) -> tzinfo | None:
-    """Return the time zone of an IANA or Windows name; None for custom, unknown and missing ones."""
+    """Return the time zone of an IANA or Windows name; None for any other value."""
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_ZONE:
         return None
     if name.lower() in _UTC_NAMES:

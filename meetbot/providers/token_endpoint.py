@@ -115,7 +115,10 @@ def post_form(
 
 
 def token_error(answer: Answer, provider: Provider, now: datetime) -> ProviderError:
-    """Return the error of a refused token request, told by its ``error`` field (RFC 6749 5.2 and the vendors' own)."""
+    """Return the error of a refused token request, told by its ``error`` field.
+
+    The codes are those of RFC 6749 5.2 and the vendors' own.
+    """
     body = error_object(answer)
     error = safe_code(body.get("error"))
     detail = error_detail(provider, answer, error)

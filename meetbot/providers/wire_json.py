@@ -26,7 +26,9 @@ class RawItem(NamedTuple):
 
 
 class Head(msgspec.Struct):
-    """The fields that tell two versions of an event apart; subclasses give them the provider's names.
+    """The fields that tell two versions of an event apart, under the provider's names.
+
+    Subclasses name them.
 
     They may be of any type, so that one odd event does not make the whole page unreadable.
     """
@@ -39,14 +41,14 @@ _Page = TypeVar("_Page", bound=msgspec.Struct)
 
 
 class PageReader(Generic[_Page]):
-    """A reader of pages of the shape `page`, whose items are `msgspec.Raw` with the fields of `head`."""
+    """A reader of pages of the shape `page`, whose items are raw JSON with the fields of `head`."""
 
     def __init__(self, page: type[_Page], head: type[Head]) -> None:
         self._page = msgspec.json.Decoder(page)
         self._head = msgspec.json.Decoder(head)
 
     def page(self, body: bytes) -> _Page | None:
-        """Return the page, or None for anything else: HTML, broken JSON, something in place of a list."""
+        """Return the page, or None for anything else."""
         try:
             return self._page.decode(body)
         except (msgspec.DecodeError, RecursionError):

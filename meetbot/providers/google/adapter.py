@@ -88,7 +88,10 @@ class GoogleCalendar(OAuthProvider):
         self._api = addresses.api_url.rstrip("/")
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """End the account's whole grant to this client, other connections of the same account included."""
+        """End the account's whole grant to this client.
+
+        This also ends other connections of the same account.
+        """
         answer = post_form(self._http, self._revoke_url, {"token": refresh_token}, provider=Provider.GOOGLE)
         if answer.ok or (answer.status == 400 and error_object(answer).get("error") == "invalid_token"):
             return
@@ -135,7 +138,10 @@ class GoogleCalendar(OAuthProvider):
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """Return the occurrence as it is now. A deleted one may also come with the ``status`` cancelled."""
+        """Return the occurrence as it is now.
+
+        Raises `ResourceGone` for one that was deleted, or returns it with the ``status`` cancelled.
+        """
         path = f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, [("fields", EVENT_FIELDS)], Deadline(timeout_seconds))
         return identified_object(answer, Provider.GOOGLE)
@@ -209,7 +215,7 @@ def _endpoint(addresses: GoogleAddresses) -> OAuthEndpoint:
     is_google = urlsplit(addresses.authorize_url).hostname == _LOGIN_HOST
 
     def is_issuer(claims: Claims) -> bool:
-        """Google's own name for itself; with another address configured, whatever that one calls itself."""
+        """Whether Google issued the token; with another address configured, any issuer is right."""
         return claims.get("iss") in _ISSUERS if is_google else bool(claims.get("iss"))
 
     return OAuthEndpoint(

@@ -1,4 +1,4 @@
-"""Google Calendar's error answers, told apart by their status and ``reason``, never by message.
+"""Google Calendar's error answers, told apart by status and ``reason``, never by message.
 
 Source: developers.google.com/workspace/calendar/api/guides/errors and …/guides/quota.
 """

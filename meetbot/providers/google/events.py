@@ -1,4 +1,6 @@
-"""Google Calendar's event JSON, turned into `Event`. Pure. Takes values of any type and raises nothing.
+"""Google Calendar's event JSON, turned into `Event`.
+
+Pure. Takes values of any type and raises nothing.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference/events.
 """

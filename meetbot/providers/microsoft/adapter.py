@@ -1,4 +1,4 @@
-"""Microsoft: OAuth with Entra ID and the calendar of Microsoft Graph, behind `CalendarProvider`."""
+"""Microsoft: OAuth with Entra ID and Microsoft Graph, behind `CalendarProvider`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class MicrosoftCalendar(OAuthProvider):
         self._graph = addresses.graph_url.rstrip("/")
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """Do nothing: Microsoft cannot revoke the token of one application. The caller forgets the token."""
+        """Do nothing, since Microsoft cannot revoke the token of one application."""
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         """Return the scopes that must still be granted.
@@ -122,7 +122,7 @@ class MicrosoftCalendar(OAuthProvider):
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """Return the occurrence as it is now. Its id finds it in any calendar, so `calendar_id` is not needed."""
+        """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
         path = f"/me/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
         return identified_object(answer, Provider.MICROSOFT)
@@ -197,7 +197,7 @@ def _endpoint(addresses: MicrosoftAddresses) -> OAuthEndpoint:
     host = urlsplit(addresses.login_url).hostname
 
     def is_issuer(claims: Claims) -> bool:
-        """Entra's name for itself holds the directory; with another address configured, whatever that one says."""
+        """Whether Entra issued it for its directory; with another address configured, any issuer is right."""
         if host in _LOGIN_HOSTS:
             return bool(claims.get("iss") == f"https://{host}/{claims.get('tid')}/v2.0")
         return bool(claims.get("iss"))

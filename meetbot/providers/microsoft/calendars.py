@@ -1,4 +1,4 @@
-"""The queries sent to Microsoft Graph, which calendars are a user's own, and which links may be followed. Pure.
+"""The queries sent to Microsoft Graph, and which calendars and links to follow. Pure.
 
 Source: learn.microsoft.com/graph/api/calendar-list-calendarview, /graph/api/resources/calendar, /graph/paging.
 """
@@ -50,7 +50,9 @@ def calendar_list_query() -> list[tuple[str, str]]:
 
 
 def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
-    """Return the default calendar and those that its owner owns and edits, the same ones at every sync.
+    """Return the default calendar and those that its owner owns and edits.
+
+    They are the same ones at every sync.
 
     At most `MAX_CALENDARS`. Left out are calendars of other people, and holidays and birthdays, which nobody can edit.
     An empty ``path_id`` means the default calendar, whose id is not known.
@@ -77,7 +79,7 @@ def _owner(entry: Mapping[str, Any]) -> str | None:
 
 
 def is_under(base_url: str, link: str) -> bool:
-    """Return whether a link from an answer may be sent the token: same server, and below the same path."""
+    """Return whether a link may be sent the token: on the same server, below the same path."""
     try:
         base, target = urlsplit(base_url), urlsplit(link)
         same_server = (base.scheme, base.hostname, _port(base.port, base.scheme)) == (

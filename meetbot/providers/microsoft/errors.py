@@ -1,4 +1,4 @@
-"""Microsoft Graph's error answers, told apart by their status and ``error.code``, never by message.
+"""Microsoft Graph's error answers, told apart by status and code, never by message.
 
 Source: learn.microsoft.com/graph/errors and /graph/throttling.
 """

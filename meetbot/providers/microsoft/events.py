@@ -1,4 +1,6 @@
-"""Microsoft Graph's event JSON, turned into `Event`. Pure. Takes values of any type and raises nothing.
+"""Microsoft Graph's event JSON, turned into `Event`.
+
+Pure. Takes values of any type and raises nothing.
 
 Source: learn.microsoft.com/graph/api/resources/event.
 """

@@ -10,8 +10,8 @@ import pytest
 from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link, unwrap
 from meetbot.links.lookup import Lookup
-from meetbot.links.unwrap import Lost
-from meetbot.links.urls import Url, parse
+from meetbot.links.unwrap import NoTarget
+from meetbot.links.urls import Url, parse_url
 
 _MOST = 3_100
 _ZOOM = "https://us02web.zoom.us/j/81234567890"
@@ -25,9 +25,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counted(text: str) -> Url | None:
         texts.append(text)
-        return parse(text)
+        return parse_url(text)
 
-    monkeypatch.setattr(unwrap, "parse", counted)
+    monkeypatch.setattr(unwrap, "parse_url", counted)
     return texts
 
 
@@ -64,8 +64,8 @@ def test_an_address_is_taken_apart_once_however_often_it_stands_there(parsed: li
 
 def test_a_long_address_full_of_escapes_costs_more_than_a_short_one() -> None:
     lookup = Lookup()
-    looked_up = (lookup.address(f"https://zoom.us/{number}/" + "%25" * 2_600).target for number in range(50))
-    assert Lost.NOT_LOOKED_UP in set(looked_up)
+    looked_up = (lookup.find(f"https://zoom.us/{number}/" + "%25" * 2_600).target for number in range(50))
+    assert NoTarget.NOT_LOOKED_UP in set(looked_up)
 
 
 def test_hundreds_of_rewritten_pages_before_a_link_do_not_hide_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
-from meetbot.links.passcodes import stated_passcode
+from meetbot.links.passcodes import passcode_in_text
 
 _LINK = "https://us02web.zoom.us/j/81234567890"
 
@@ -30,7 +30,7 @@ def _passcode(**event: Any) -> str | None:
     ],
 )
 def test_a_passcode_in_words_is_read_in_many_languages(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}", "81234567890") == "s3cr#t"
+    assert passcode_in_text(f"{_LINK}\n{words}", "81234567890") == "s3cr#t"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_passcode_in_words_is_read_in_many_languages(words: str) -> None:
     ],
 )
 def test_a_passcode_of_something_else_is_not_taken(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
+    assert passcode_in_text(text, "81234567890") is None
 
 
 def test_a_passcode_in_words_leaves_the_address_as_it_is() -> None:
@@ -133,14 +133,14 @@ def test_a_passcode_above_the_link_is_read(text: str) -> None:
     ],
 )
 def test_words_about_something_else_are_no_passcode(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
+    assert passcode_in_text(text, "81234567890") is None
 
 
 def test_of_two_meetings_each_has_its_own_passcode() -> None:
     other = "https://us02web.zoom.us/j/81234567891"
     text = f"{other}\nPasscode: 111111\n\n{_LINK}\nPasscode: 222222"
-    assert stated_passcode(text, "81234567890") == "222222"
-    assert stated_passcode(text, "81234567891") == "111111"
+    assert passcode_in_text(text, "81234567890") == "222222"
+    assert passcode_in_text(text, "81234567891") == "111111"
 
 
 _RECORDING = "https://zoom.us/rec/share/abcDEF.xyz"
@@ -158,12 +158,12 @@ _RECORDING = "https://zoom.us/rec/share/abcDEF.xyz"
     ],
 )
 def test_the_passcode_of_a_recording_is_not_the_meetings(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
+    assert passcode_in_text(text, "81234567890") is None
 
 
 def test_the_passcode_of_a_recording_above_does_not_hide_the_meetings() -> None:
     text = f"Recording: {_RECORDING}\nPasscode: REC123\n\n{_LINK}\nPasscode: 445566"
-    assert stated_passcode(text, "81234567890") == "445566"
+    assert passcode_in_text(text, "81234567890") == "445566"
 
 
 @pytest.mark.parametrize("value", ["Pm8JpXsE3aR (76957793 from phones)", "MrhdbYKUqPd", "MtxBaNqP", "12345678"])
@@ -184,7 +184,7 @@ def test_a_cell_of_its_own_may_hold_a_password_without_digits_or_with_that_for_p
     ],
 )  # fmt: skip
 def test_words_that_are_no_code_are_no_passcode(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}", "81234567890") is None
+    assert passcode_in_text(f"{_LINK}\n{words}", "81234567890") is None
 
 
 @pytest.mark.parametrize(
@@ -196,17 +196,17 @@ def test_words_that_are_no_code_are_no_passcode(words: str) -> None:
     ],
 )  # fmt: skip
 def test_a_passcode_is_read_however_people_set_it_off(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") == "123456"
+    assert passcode_in_text(f"{_LINK}\n{words}\n", "81234567890") == "123456"
 
 
 @pytest.mark.parametrize("word", ["hello", "Willkommen", "GEHEIM"])
 def test_a_word_alone_behind_the_colon_is_a_passcode(word: str) -> None:
-    assert stated_passcode(f"{_LINK}\nPasscode: {word}\n", "81234567890") == word
+    assert passcode_in_text(f"{_LINK}\nPasscode: {word}\n", "81234567890") == word
 
 
 @pytest.mark.parametrize("words", ["Passcode: hello everybody", "Passcode is hello", "Passcode:\nhello"])
 def test_a_word_that_may_be_prose_is_no_passcode(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") is None
+    assert passcode_in_text(f"{_LINK}\n{words}\n", "81234567890") is None
 
 
 @pytest.mark.parametrize("words", ["Passcode: 884422", "<p>See you</p><p>Passcode: <b>884422</b></p>"])
@@ -231,4 +231,4 @@ def test_a_passcode_in_another_field_that_may_be_of_something_else_is_not_taken(
 
 def test_the_host_that_a_gateway_hints_at_is_no_other_meeting() -> None:
     wrapped = "https://eu.protection.sophos.com/?d=zoom.us&u=aHR0cHM6Ly96b29tLnVzL2ovODEyMzQ1Njc4OTA"
-    assert stated_passcode(f"{_LINK}\n{wrapped}\nPasscode: 123456", "81234567890") == "123456"
+    assert passcode_in_text(f"{_LINK}\n{wrapped}\nPasscode: 123456", "81234567890") == "123456"

@@ -56,7 +56,7 @@ def test_the_shown_part_of_a_link_is_no_other_meeting() -> None:
     assert found(event) == (WEBEX_ID, "Xp2mVrJ7s43")
 
 
-@pytest.mark.parametrize("rest", [",Berlin", ";Room 5", ",https://meet.google.com/abc-defg-hij", ", Berlin"])
+@pytest.mark.parametrize("rest", [",Berlin", ";JoinLink 5", ",https://meet.google.com/abc-defg-hij", ", Berlin"])
 def test_the_rest_of_a_list_is_no_part_of_the_passcode(rest: str) -> None:
     assert found(place(f"{ZOOM}?pwd=Rk9hTY0.1{rest}")) == ("98765432109", "Rk9hTY0.1")
 

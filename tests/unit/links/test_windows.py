@@ -7,7 +7,7 @@ import pytest
 from meetbot.domain.event import MeetingLink, Provider
 from meetbot.links import find_meeting_link
 from meetbot.links.lookup import Lookup
-from meetbot.links.windows import surroundings
+from meetbot.links.windows import link_windows
 
 _URL = "https://zoom.us/j/98765432101?pwd=AbCdEfGh1234"
 _PAGE = "https://whereby.com/pricing"
@@ -74,11 +74,11 @@ def test_a_link_is_found_anywhere_in_a_megabyte_of_a_thread(share: float) -> Non
 
 @pytest.mark.parametrize("junk", ["zoom.us/j/x ", "<a href=zoom.us/j/x>", "zoom.us/j/ü ", "zoom.us/j/" + "x" * 20_000])
 def test_of_long_text_only_so_much_is_read(junk: str) -> None:
-    assert sum(map(len, surroundings(junk * (1_000_000 // len(junk)), Lookup()))) <= 130_000
+    assert sum(map(len, link_windows(junk * (1_000_000 // len(junk)), Lookup()))) <= 130_000
 
 
 def test_the_end_of_a_long_text_is_read_when_there_are_more_places_than_are_read() -> None:
-    assert list(surroundings("zoom.us/j/1 " * 100_000 + " last", Lookup()))[-1].endswith("last")
+    assert list(link_windows("zoom.us/j/1 " * 100_000 + " last", Lookup()))[-1].endswith("last")
 
 
 def test_an_address_inside_another_one_is_not_cut_out_of_it() -> None:

@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 import pytest
 
-from meetbot.links.unwrap import Lost, follow
+from meetbot.links.unwrap import NoTarget, unwrap
 from meetbot.links.urls import Url
 
 _ZOOM = "https://zoom.us/j/987654321"
 
 
 def _target(text: str) -> str:
-    target = follow(text)
+    target = unwrap(text)
     assert isinstance(target, Url)
     return f"{target.scheme}://{target.host}{target.path}" + (f"?{target.query}" if target.query else "")
 
@@ -80,7 +80,7 @@ def test_six_layers_are_the_most() -> None:
     text = _ZOOM
     for layers in range(1, 8):
         text = "https://www.google.com/url?q=" + quote(text, safe="")
-        assert (follow(text) is Lost.OPAQUE) == (layers > 5)
+        assert (unwrap(text) is NoTarget.OPAQUE) == (layers > 5)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_six_layers_are_the_most() -> None:
     ],
 )
 def test_what_cannot_be_read_is_opaque(text: str) -> None:
-    assert follow(text) is Lost.OPAQUE
+    assert unwrap(text) is NoTarget.OPAQUE
 
 
 @pytest.mark.parametrize(
     "inner", ["javascript:alert(1)", "//user@zoom.us/j/1", "https://zoom.us\\@example.com", "tel:1"]
 )
 def test_what_a_gateway_hides_is_judged_like_any_address(inner: str) -> None:
-    assert follow("https://www.google.com/url?q=" + quote(inner, safe="")) is Lost.NOT_AN_ADDRESS
+    assert unwrap("https://www.google.com/url?q=" + quote(inner, safe="")) is NoTarget.NOT_AN_ADDRESS
 
 
 def test_a_gateways_name_must_end_on_a_dot_boundary() -> None:
