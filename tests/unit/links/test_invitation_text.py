@@ -41,7 +41,7 @@ def place(name: str) -> dict[str, Any]:
         text("(https://acme.zoom.us/j/987654321...)"),
     ],
 )
-def test_a_link_of_which_only_the_beginning_is_shown_is_no_link(event: dict[str, Any]) -> None:
+def test_a_link_that_is_shown_in_part_is_no_link(event: dict[str, Any]) -> None:
     assert found(event) is None
 
 
@@ -88,5 +88,5 @@ def test_a_passcode_may_be_stated_in_other_languages(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["see email", "will be sent", "siehe E-Mail", "tbd"])
-def test_where_to_find_a_passcode_is_no_passcode(words: str) -> None:
+def test_words_that_say_how_to_get_a_passcode_are_no_passcode(words: str) -> None:
     assert found(text(f"{ZOOM}\nPasscode: {words}")) == ("98765432109", None)

@@ -35,7 +35,7 @@ from meetbot.links.urls import decodings, parse_url, to_ascii
         "https://zoom.us/" + "a" * 9_000,
     ],
 )
-def test_is_no_address(text: str) -> None:
+def test_text_that_is_no_address_is_refused(text: str) -> None:
     assert parse_url(text) is None
 
 
@@ -71,7 +71,7 @@ def test_a_scheme_has_one_usual_port(scheme: str, port: int, usual: bool) -> Non
     assert url.has_usual_port() is usual
 
 
-def test_the_first_of_two_values_counts_and_an_entitys_rest_is_no_name() -> None:
+def test_the_first_of_two_values_counts_and_amp_is_part_of_no_name() -> None:
     url = parse_url("https://zoom.us/j/1?pwd=a&amp;tk=b&pwd=c")
     assert url
     assert url.parameters() == {"pwd": "a", "tk": "b"}
@@ -97,5 +97,5 @@ def test_a_scheme_written_twice_is_one(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["https://https://https://zoom.us/j/1", "https://ftp://zoom.us/j/1", "https://x@https://zoom.us"]
 )
-def test_a_scheme_written_otherwise_within_is_none(text: str) -> None:
+def test_another_scheme_within_makes_it_no_address(text: str) -> None:
     assert parse_url(text) is None

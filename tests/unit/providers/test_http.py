@@ -97,7 +97,7 @@ def _gzipped(body: bytes) -> httpx.Response:
     return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body())
 
 
-def test_an_answer_that_drips_ends_with_the_deadline() -> None:
+def test_an_answer_that_comes_too_slowly_ends_with_the_deadline() -> None:
     clock = Clock()
     sent: list[int] = []
 
