@@ -1,4 +1,4 @@
-"""What mail programs show of a link, lists of places, and passcodes in the words of other languages."""
+"""Invitations: links shown in part, links in lists, and passcodes in other languages."""
 
 from __future__ import annotations
 

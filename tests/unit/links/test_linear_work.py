@@ -1,4 +1,4 @@
-"""The work that a text causes grows no faster than its length, whatever it holds.
+"""The work for a text grows no faster than its length, for any text.
 
 Two measures, neither of them a clock: the calls that Python makes, counted; and, since what a regular expression does
 inside cannot be counted, a form of our expressions in which a search cannot begin the same long run again and again.

@@ -1,4 +1,4 @@
-"""Of one event only so many addresses are taken apart, and no invitation comes near to that."""
+"""The limit on the addresses of one event that are taken apart, which no real invitation reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passcodes that an invitation puts in words."""
+"""Passcodes that an invitation states in words."""
 
 from __future__ import annotations
 

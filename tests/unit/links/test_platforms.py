@@ -1,4 +1,4 @@
-"""The table of platforms is data that a newcomer extends; what it says must hold together."""
+"""The table of platforms is data that anybody may extend, so its rows are checked against each other."""
 
 from __future__ import annotations
 

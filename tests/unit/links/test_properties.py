@@ -1,4 +1,4 @@
-"""Whatever an event holds: no exception, and nothing but an https address on a host of the table."""
+"""For any event: no exception, and no link but an https address on a trusted host."""
 
 from __future__ import annotations
 

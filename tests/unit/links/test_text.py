@@ -1,4 +1,4 @@
-"""Text made readable, and no more of it read than is good."""
+"""Text made readable, and the parts of it that are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long texts: a link is found wherever it stands, and never in pieces."""
+"""Long texts: a link is found at any place, and always whole."""
 
 from __future__ import annotations
 

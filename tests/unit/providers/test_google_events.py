@@ -1,4 +1,4 @@
-"""A Google event becomes an `Event`, whatever is missing, odd or hostile in it."""
+"""A Google event becomes an `Event`, with any part of it missing, odd or hostile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests end, stay small, and carry nothing of one person to another."""
+"""Requests are bounded in time and size, and keep nothing of one user for another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instants from whatever the providers write."""
+"""Instants from the times that providers write."""
 
 from __future__ import annotations
 
