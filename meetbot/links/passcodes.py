@@ -199,7 +199,7 @@ _SHORTEST, _SHORTEST_IN_SENTENCE = 3, 4
 _DIGIT = re.compile(rb"[0-9]")
 _MIXED_CASE = re.compile(rb"(?=.{6})[^a-z]*[a-z].*[A-Z]")
 _NO_PASSCODE = re.compile(
-    # an address, a phone number, a label, a time, "1st", or a passcode that is blotted out
+    # an address, a phone number, a label, a time, "1st", or a passcode that is hidden
     rb"(?i)[<+]|.*://|www\.|.*@.*\.|[^:]*:$|[0-9]{1,2}[:.][0-9]{2}(?![0-9])|[0-9]{4}-[0-9]{2}-[0-9]{2}$|[0-9]+(?:st|nd|rd|th)$"
     rb"|.*(?:\*\*\*|xxx)"
 )

@@ -22,7 +22,7 @@ _HOST = re.compile(r"((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{
 _MAX_AUTHORITY = 260
 _PORT_FIRST = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
 
-# What may stand unescape in a path segment or a parameter's value, by RFC 3986, and escapes already there.
+# What may stand unescaped in a path segment or a parameter's value, by RFC 3986, and escapes already there.
 _KEPT_AS_IS = "!$'()*+,;:@/?~-._%=&"
 _NOTHING_TO_ESCAPE = re.compile(r"[A-Za-z0-9!$'()*+,;:@/?~._%=&-]*")
 

@@ -70,7 +70,7 @@ def read_refreshed_id_token(token: object, check: IdTokenCheck) -> Claims:
     try:
         return read_id_token(token, check, nonce=None)
     except ReconnectRequired as refusal:
-        log.warning("oauth.id_token_ignored", provider=check.provider.value, code=refusal.code)
+        log.warning("id_token.ignored", provider=check.provider.value, code=refusal.code)
         return {}
 
 

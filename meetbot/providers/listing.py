@@ -116,7 +116,7 @@ def _is_gone(source: Source, calendar: CalendarRef) -> bool:
     except AccessTokenRejected:
         raise
     except ProviderError as failure:
-        log.warning("calendar.not_confirmed_gone", provider=source.provider.value, code=failure.code)
+        log.warning("calendar.not_confirmed", provider=source.provider.value, code=failure.code)
         return False
 
 
