@@ -1,4 +1,4 @@
-"""How fast links are found: typical events per second on one core, and the worst a megabyte of hostile text can do.
+"""Measure how fast links are found in typical events, and in a megabyte of hostile text.
 
 Prints JSON: `events_per_second`, `worst_ms`, and for each hostile shape the worst of its milliseconds in a megabyte, in
 the longest text that is read whole, and in every field at once. CPU time, best of three.
@@ -13,7 +13,7 @@ from typing import Any
 
 from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
-from meetbot.links.text import WHOLE
+from meetbot.links.text import READ_WHOLE
 
 _MEGABYTE = 1_000_000
 _ROUNDS = 3
@@ -197,8 +197,8 @@ def _find_all(events: list[_Event]) -> None:
 
 
 def _worst_ms(text: str) -> float:
-    events: list[_Event] = [(provider, _everywhere(text[:WHOLE])) for provider in Provider]
-    for body in (text, text[:WHOLE]):
+    events: list[_Event] = [(provider, _everywhere(text[:READ_WHOLE])) for provider in Provider]
+    for body in (text, text[:READ_WHOLE]):
         events += [
             (Provider.GOOGLE, {"description": body}),
             (Provider.MICROSOFT, {"body": {"contentType": "html", "content": body}}),
@@ -212,6 +212,7 @@ def _milliseconds(event: _Event) -> float:
 
 
 def main() -> None:
+    """Print the figures as JSON."""
     typical = _typical()
     hostile = {name: _worst_ms(text) for name, text in _hostile().items()}
     result = {

@@ -14,7 +14,7 @@ from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
-from meetbot.providers.oauth import TOKEN_SECONDS
+from meetbot.providers.token_endpoint import TOKEN_SECONDS
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.storage.refresh_tokens import store_rotated

@@ -1,4 +1,4 @@
-"""From a provider's event to the link a guest bot opens: `find_meeting_link`. See docs/links.md."""
+"""Find the meeting link of a calendar event: `find_meeting_link`. Pure; see docs/links.md."""
 
 from meetbot.links.finder import find_meeting_link
 

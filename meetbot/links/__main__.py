@@ -1,4 +1,4 @@
-"""`python -m meetbot.links`: the same as `meetbot links`, from standard input to standard output."""
+"""Run `meetbot links` as `python -m meetbot.links`, from standard input to standard output."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`meetbot links`: JSON lines of events in, JSON lines of meeting links out."""
+"""The command `meetbot links`: JSON lines of events in, JSON lines of meeting links out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from meetbot.links.finder import find_meeting_link
 
 _MAX_LINE = 32_000_000
 
-
-_NONE: Mapping[str, str | None] = {"platform": Platform.NONE, "url": None, "meeting_id": None, "passcode": None}
+_NO_LINK: Mapping[str, str | None] = {"platform": Platform.NONE, "url": None, "meeting_id": None, "passcode": None}
 
 
 class _Unusable(Exception):
-    """A line that is no event of a provider; the text is a code."""
+    """A line that holds no event of a provider; the message is a code."""
 
 
 def _complain(text: str) -> None:
@@ -29,17 +28,17 @@ def _complain(text: str) -> None:
 def run(
     lines: Iterable[bytes | str], write: Callable[[str], object], complain: Callable[[str], object] = _complain
 ) -> int:
-    """Writes one line of `{"platform", "url", "meeting_id", "passcode"}` for each line of `{"provider", "event"}`, in order.
+    """Write one line of JSON for each line of events, in order, and return the exit code 0.
 
-    An event without a link has the platform `none` and nulls. So has a line that cannot be used; `complain` (standard
-    error) is told its number and why: `line_too_long`, `malformed_json`, `unknown_provider` or `no_event`. Returns the
-    exit code, which is 0.
+    A line `{"provider", "event"}` becomes `{"platform", "url", "meeting_id", "passcode"}`. For an event without a link
+    the platform is `none` and the rest null, and so it is for a line that cannot be used; `complain` (standard error)
+    gets the number of such a line and a code: `line_too_long`, `malformed_json`, `unknown_provider` or `no_event`.
     """
     for number, line in enumerate(lines, start=1):
         try:
             answer = _answer(line)
         except _Unusable as reason:
-            answer = _NONE
+            answer = _NO_LINK
             complain(f"line {number}: {reason}\n")
         write(json.dumps(answer, separators=(",", ":")) + "\n")
     return 0
@@ -49,7 +48,7 @@ def _answer(line: bytes | str) -> Mapping[str, str | None]:
     if len(line) > _MAX_LINE:
         raise _Unusable("line_too_long")
     try:
-        request = _parsed(line)
+        request = _read_json(line)
     except (ValueError, RecursionError):
         raise _Unusable("malformed_json") from None
     if not isinstance(request, Mapping) or request.get("provider") not in tuple(Provider):
@@ -57,12 +56,14 @@ def _answer(line: bytes | str) -> Mapping[str, str | None]:
     event = request.get("event")
     if not isinstance(event, Mapping):
         raise _Unusable("no_event")
-    return _found(Provider(request["provider"]), event)
+    return _find(Provider(request["provider"]), event)
 
 
-def _parsed(line: bytes | str) -> Any:
-    """orjson is fast and strict; the standard library takes what providers' own libraries may write (lone surrogates).
-    A byte that is no UTF-8 costs only its own character, and a byte order mark nothing."""
+def _read_json(line: bytes | str) -> Any:
+    """The JSON of a line, also with lone surrogates, a byte order mark, or bytes that are no UTF-8.
+
+    orjson is fast but refuses these; the standard library reads them. A byte that is no UTF-8 becomes U+FFFD.
+    """
     try:
         return orjson.loads(line)
     except (ValueError, RecursionError):
@@ -70,8 +71,8 @@ def _parsed(line: bytes | str) -> Any:
         return json.loads(text.removeprefix("\N{BYTE ORDER MARK}"))
 
 
-def _found(provider: Provider, event: Mapping[str, Any]) -> Mapping[str, str | None]:
+def _find(provider: Provider, event: Mapping[str, Any]) -> Mapping[str, str | None]:
     link = find_meeting_link(provider, event)
     if link is None:
-        return _NONE
+        return _NO_LINK
     return {"platform": link.platform, "url": link.url, "meeting_id": link.meeting_id, "passcode": link.passcode}

@@ -1,4 +1,4 @@
-"""The fields of a provider's event in which a meeting link may stand, in the order in which they are believed."""
+"""The fields of a provider's event that may hold a meeting link, the most reliable first."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from typing import Any
 
 from meetbot.domain.event import Provider
 
-# Google lists a telephone number for each of many countries beside the one video entry point.
+# Beside the one video entry point Google lists a telephone number for each of many countries.
 _MAX_ENTRIES = 250
 _MAX_PLACES = 10
 _MAX_SHORT = 4_000
 _MAX_LONG = 8_000_000
 _MAX_PASSCODE = 128
 
-# The names Google's EntryPoint has for what a guest types in; `meetingCode` says which meeting, not how to get in.
+# The names in Google's EntryPoint for what a guest types in. `meetingCode` is not among them: it names the meeting.
 _PASSCODE_NAMES = ("passcode", "password", "pin", "accessCode")
 
 
-class Form(Enum):
+class FieldKind(Enum):
+    """What a field holds: an address alone, plain text, or HTML."""
+
     ADDRESS = auto()
     TEXT = auto()
     HTML = auto()
@@ -29,58 +31,64 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One place to look: `source` is the provider's name for it, `passcode` what the provider states beside the link."""
+    """One field: its name at the provider, its text, and the passcode stated beside it."""
 
     source: str
     text: str
-    form: Form
+    kind: FieldKind
     passcode: str | None = None
 
 
-def fields(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Field]:
-    """The fields of a Google Calendar v3 or Microsoft Graph v1.0 event resource; what is of another type is no field."""
+def link_fields(provider: Provider, raw: Mapping[str, Any]) -> Iterator[Field]:
+    """Yield the fields of a Google Calendar v3 or Microsoft Graph v1.0 event resource.
+
+    Missing fields and those of a wrong type are left out.
+    """
     return _google(raw) if provider == Provider.GOOGLE else _microsoft(raw)
 
 
 def _google(raw: Mapping[str, Any]) -> Iterator[Field]:
     entries = _entries(_mapping(raw.get("conferenceData")).get("entryPoints"))
     for entry in islice((entry for entry in entries if entry.get("entryPointType") == "video"), _MAX_PLACES):
-        yield from _short("conferenceData", entry.get("uri"), Form.ADDRESS, _passcode(entry))
-    yield from _short("hangoutLink", raw.get("hangoutLink"), Form.ADDRESS)
+        yield from _short("conferenceData", entry.get("uri"), FieldKind.ADDRESS, _passcode(entry))
+    yield from _short("hangoutLink", raw.get("hangoutLink"), FieldKind.ADDRESS)
     yield from _short("location", raw.get("location"))
-    yield from _long("description", raw.get("description"), Form.TEXT)
+    yield from _long("description", raw.get("description"), FieldKind.TEXT)
     yield from _short("summary", raw.get("summary"))
 
 
 def _microsoft(raw: Mapping[str, Any]) -> Iterator[Field]:
-    yield from _short("onlineMeeting.joinUrl", _mapping(raw.get("onlineMeeting")).get("joinUrl"), Form.ADDRESS)
-    yield from _short("onlineMeetingUrl", raw.get("onlineMeetingUrl"), Form.ADDRESS)
+    yield from _short("onlineMeeting.joinUrl", _mapping(raw.get("onlineMeeting")).get("joinUrl"), FieldKind.ADDRESS)
+    yield from _short("onlineMeetingUrl", raw.get("onlineMeetingUrl"), FieldKind.ADDRESS)
     yield from _location("location", raw.get("location"))
     for location in islice(_entries(raw.get("locations")), _MAX_PLACES):
         yield from _location("locations", location)
     body = _mapping(raw.get("body"))
     is_html = str(body.get("contentType")).lower() == "html"
-    yield from _long("body", body.get("content"), Form.HTML if is_html else Form.TEXT)
+    yield from _long("body", body.get("content"), FieldKind.HTML if is_html else FieldKind.TEXT)
     yield from _short("subject", raw.get("subject"))
 
 
 def _location(source: str, location: Any) -> Iterator[Field]:
     yield from _short(source, _mapping(location).get("displayName"))
-    yield from _short(source, _mapping(location).get("locationUri"), Form.ADDRESS)
+    yield from _short(source, _mapping(location).get("locationUri"), FieldKind.ADDRESS)
 
 
-def _short(source: str, value: Any, form: Form = Form.TEXT, passcode: str | None = None) -> Iterator[Field]:
+def _short(source: str, value: Any, kind: FieldKind = FieldKind.TEXT, passcode: str | None = None) -> Iterator[Field]:
     if isinstance(value, str) and value:
-        yield Field(source, _whole_words(value, _MAX_SHORT), form, passcode)
+        yield Field(source, _whole_words(value, _MAX_SHORT), kind, passcode)
 
 
-def _long(source: str, value: Any, form: Form) -> Iterator[Field]:
+def _long(source: str, value: Any, kind: FieldKind) -> Iterator[Field]:
     if isinstance(value, str) and value:
-        yield Field(source, _whole_words(value, _MAX_LONG), form)
+        yield Field(source, _whole_words(value, _MAX_LONG), kind)
 
 
 def _whole_words(text: str, size: int) -> str:
-    """The beginning of a text that is too long. A word that was cut could be the link of another meeting."""
+    """The beginning of a text that is too long, without the word that the cut goes through.
+
+    Half a word could be the link of another meeting.
+    """
     if len(text) <= size:
         return text
     beginning = text[: size + 1].rsplit(maxsplit=1)

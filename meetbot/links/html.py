@@ -1,8 +1,8 @@
-"""Turns HTML into plain text in which every link to a meeting stands as an address.
+"""Turn HTML into plain text in which every link to a meeting is written out as an address.
 
-The parser (lexbor) follows the HTML standard. Some inputs cost it time quadratic in their depth or in the attributes of
-one tag, so the markup is flattened first: every element but links becomes `<br>` or `<wbr>`, which hold nothing. What
-is left takes it linear time, so that the markup is never cut.
+The parser (lexbor) follows the HTML standard. Deep nesting, and hundreds of attributes in one tag, cost it quadratic
+time. So the markup is flattened first: every element but links becomes `<br>` or `<wbr>`, which hold nothing. The rest
+takes linear time, so the markup need not be cut.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import re
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from meetbot.links.lookup import Lookup
-from meetbot.links.matching import is_trusted
-from meetbot.links.prefilter import LABEL
-from meetbot.links.unwrap import Lost
+from meetbot.links.matching import is_trusted_host
+from meetbot.links.prefilter import KNOWN_LABEL
+from meetbot.links.unwrap import NoTarget
 from meetbot.links.urls import looks_like_address
 
-# Separates blocks in the text: no line break of the source, which may be a soft one.
+# Separates blocks in the text. Not a line break, since the source has those within a paragraph too.
 _BLOCK_BREAK = "\x1f"
 
-# What is left of a link to elsewhere, or to who knows where.
-TRACE = "\x1e"
+# Stands in place of a link that leads to another site, or whose target only its gateway knows.
+DROPPED_LINK = "\x1e"
 
-# Stand around the text of a link that leads elsewhere, until that text is cut out.
-_ELSEWHERE, _BACK = "\x1c", "\x1d"
+# Stand around the text of a link to another site, until that text is cut out.
+_DROP_FROM, _DROP_TO = "\x1c", "\x1d"
 
 _MAX_TAG, _MAX_TAG_SEPARATORS = 2_000, 250
 
-# What it takes to put an address into the tree, in the units of the lookup.
+# The cost of writing an address into the tree, in the units of the lookup.
 _COST_OF_A_LINK = 1
 
 _LOOKS_LIKE_HTML = re.compile(
@@ -48,24 +48,25 @@ _INLINE = frozenset(
 
 
 def looks_like_html(text: str) -> bool:
+    """Return whether a text holds a tag or comment that mail programs write."""
     return "<" in text and _LOOKS_LIKE_HTML.search(text) is not None
 
 
-def as_text(markup: str, lookup: Lookup) -> str:
-    """The visible text of `markup`, each link that leads to a meeting as `<address>` before its own text.
+def html_to_text(markup: str, lookup: Lookup) -> str:
+    """Return the visible text of HTML, with `<address>` before the text of each meeting link.
 
-    The text of a link that leads to another site is left out: an address shown there is not where it leads. So is that
-    of links which there are too many of to look up.
+    The text of a link to another site is left out, because an address shown there is not the one it leads to; so is
+    the text of a link that is not looked up because there are too many.
     """
     tree = LexborHTMLParser(_flattened(markup))
     tree.strip_tags(["script", "style"])
     for link in tree.css("a[href], area[href]"):
         href = (link.attributes.get("href") or "").translate(_REMOVED_FROM_LINKS).strip()
-        if not LABEL.search(href.encode("utf-8", "ignore")):
-            _leave_out_text(link, href)
+        if not KNOWN_LABEL.search(href.encode("utf-8", "ignore")):
+            _drop_text(link, href)
         else:
-            _spell_out(link, href, lookup)
-    return _without_elsewhere(tree.root.text(deep=True, separator="")) if tree.root else ""
+            _write_out(link, href, lookup)
+    return _without_dropped_text(tree.root.text(deep=True, separator="")) if tree.root else ""
 
 
 def _flattened(markup: str) -> str:
@@ -81,7 +82,7 @@ def _flat_tag(tag: re.Match[str]) -> str:
 
 
 def _without_endless_tags(markup: str) -> str:
-    """Drops tags with hundreds of attributes. A tag goes on to the next `>`, or further, but never ends before it."""
+    """The markup without tags that have hundreds of attributes. No tag ends before the next `>`."""
     if len(markup) <= _MAX_TAG:
         return markup
     pieces = markup.split(">")
@@ -98,28 +99,28 @@ def _without_endless_tag(piece: str) -> str:
     return piece[: -len(tag)]
 
 
-def _spell_out(link: LexborNode, href: str, lookup: Lookup) -> None:
-    found = lookup.for_markup(href)
+def _write_out(link: LexborNode, href: str, lookup: Lookup) -> None:
+    found = lookup.find_in_markup(href)
     lookup.charge(_COST_OF_A_LINK)
-    if found.room:
-        link.insert_before(f" <{found.room.url}> ")
-    elif found.target is Lost.OPAQUE:
-        link.insert_before(TRACE)
-    elif isinstance(found.target, Lost) or not is_trusted(found.target.host):
-        _leave_out_text(link, href)
+    if found.link:
+        link.insert_before(f" <{found.link.url}> ")
+    elif found.target is NoTarget.OPAQUE:
+        link.insert_before(DROPPED_LINK)
+    elif isinstance(found.target, NoTarget) or not is_trusted_host(found.target.host):
+        _drop_text(link, href)
 
 
-def _leave_out_text(link: LexborNode, href: str) -> None:
+def _drop_text(link: LexborNode, href: str) -> None:
     if looks_like_address(href):
-        link.insert_before(_ELSEWHERE)
-        link.insert_after(_BACK)
+        link.insert_before(_DROP_FROM)
+        link.insert_after(_DROP_TO)
 
 
-def _without_elsewhere(text: str) -> str:
-    first, *others = text.split(_ELSEWHERE)
-    return first + "".join(TRACE + _after_link(other) for other in others)
+def _without_dropped_text(text: str) -> str:
+    first, *others = text.split(_DROP_FROM)
+    return first + "".join(DROPPED_LINK + _after_link(other) for other in others)
 
 
 def _after_link(text: str) -> str:
-    _, back, rest = text.partition(_BACK)
+    _, back, rest = text.partition(_DROP_TO)
     return rest if back else text

@@ -1,68 +1,73 @@
-"""Looks up what addresses lead to, each once, and of one event no more of them than any invitation holds.
+"""Look up where an address leads and which join link that is, within a budget per event.
 
-Whoever sends an invitation chooses its addresses. Taking one apart costs most of the time that an event takes, so all
-parts of the search draw on one budget.
+The sender of an invitation chooses its addresses, and taking them apart costs most of the time that an event takes. So
+each is looked up once, and no more of them than any invitation holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meetbot.links.matching import Room, match
-from meetbot.links.unwrap import Lost, follow
+from meetbot.links.matching import JoinLink, match
+from meetbot.links.unwrap import NoTarget, unwrap
 from meetbot.links.urls import Url
 
-# A unit is an address of usual length taken apart once, some ten microseconds. A hundred Teams links, rewritten and all
-# different, take a third of the budget.
+# One unit is an address of usual length taken apart once, some ten microseconds. A hundred Teams links, rewritten and
+# all different, take a third of the budget.
 _BUDGET = 3_000
 _CHARACTERS_IN_A_UNIT = 256
 _ESCAPES_IN_A_UNIT = 8
 
-# What finds and prepares the text leaves this to the reading of it.
+# Finding and preparing the text may not use this part of the budget, which is kept for reading it.
 _FOR_READING = _BUDGET // 2
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Where an address finally leads, and the room there."""
+class LookupResult:
+    """The address that a text finally leads to, and the join link that this is, if it is one."""
 
-    target: Url | Lost
-    room: Room | None
+    target: Url | NoTarget
+    link: JoinLink | None
 
 
-_NOT_LOOKED_UP = Found(Lost.NOT_LOOKED_UP, None)
+_NOT_LOOKED_UP = LookupResult(NoTarget.NOT_LOOKED_UP, None)
 
 
 class Lookup:
-    """The addresses of one event."""
+    """The addresses of one event that were looked up, and the budget that is left.
+
+    ``is_complete`` becomes False as soon as an address is not looked up for lack of budget.
+    """
 
     __slots__ = ("_known", "_left", "is_complete")
 
     def __init__(self) -> None:
-        # False once there are too many addresses to look all of them up.
         self.is_complete = True
         self._left = _BUDGET
-        self._known: dict[str, Found] = {}
+        self._known: dict[str, LookupResult] = {}
 
-    def address(self, text: str) -> Found:
+    def find(self, text: str) -> LookupResult:
+        """Return what an address leads to; `NOT_LOOKED_UP` if the budget is used up."""
         found = self._known.get(text)
         if found is None:
-            target = follow(text, self._pays)
-            found = Found(target, None if isinstance(target, Lost) else match(target))
+            target = unwrap(text, self._pays)
+            found = LookupResult(target, None if isinstance(target, NoTarget) else match(target))
             self._known[text] = found
         return found
 
-    def may_prepare(self) -> bool:
+    def can_prepare(self) -> bool:
+        """Return whether the part of the budget that is not kept for reading is left."""
         return self._left > _FOR_READING
 
-    def for_markup(self, text: str) -> Found:
-        """The address of a link in markup, as long as there are not too many."""
-        if self.may_prepare():
-            return self.address(text)
+    def find_in_markup(self, text: str) -> LookupResult:
+        """Return what the address of a link in HTML leads to, as long as `can_prepare`."""
+        if self.can_prepare():
+            return self.find(text)
         self.is_complete = False
         return _NOT_LOOKED_UP
 
     def charge(self, units: int) -> None:
+        """Take units off the budget, for other work than taking an address apart."""
         self._left -= units
 
     def _pays(self, text: str) -> bool:

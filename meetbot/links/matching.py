@@ -1,4 +1,4 @@
-"""Decides whether an address is a join link, and puts it into the form a guest opens."""
+"""Decide whether an address is a join link of a trusted host, as a guest opens it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from meetbot.domain.event import Platform
 from meetbot.links.platforms import PLATFORMS, Capture, LinkRule, Shape
-from meetbot.links.urls import Url, decoded, decodings, in_ascii
+from meetbot.links.urls import Url, decoded, decodings, to_ascii
 
-# A parameter's value ends where something begins that cannot stand in one: text that was glued to the link.
+# A parameter's value ends at the first character that cannot stand in one: from there on it is text behind the link.
 _VALUE = re.compile(r"[\x21-\x7e]{1,4096}")
+# Zoom's secret for hosts, in a link whose ampersands are escaped.
 _ESCAPED_SECRET = re.compile(r"(?i)%(?:25)*26zak%")
 _ESCAPED_SPACES = ("%20", "%09", "%0a", "%0d", "%c2%a0")
 _AROUND_A_SEGMENT = " \t\r\n<>\"'"
@@ -20,25 +21,29 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A place to meet. ``key`` is the same for every link to it; ``parameters`` counts what a guest needs and the link
-    carries, and ``whole`` those that have the form which the platform itself gives them; ``is_full`` says that no other
-    link to it can carry more; ``may_be_stated``, that an invitation may put the passcode in words."""
+class JoinLink:
+    """A link to a meeting, as a guest opens it.
+
+    ``key`` is the same for all links to one meeting. ``parameter_count`` is how many of the parameters that a guest
+    needs the link has, ``well_formed_count`` how many of these have the form that the platform gives them.
+    ``is_complete``: no other link to the meeting can have more. ``passcode_in_text``: the invitation may state the
+    passcode in words.
+    """
 
     platform: Platform
     url: str
     meeting_id: str
     passcode: str | None
     key: tuple[str, ...]
-    parameters: int
-    whole: int
-    is_full: bool
-    may_be_stated: bool
+    parameter_count: int
+    well_formed_count: int
+    is_complete: bool
+    passcode_in_text: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a shape matched: the path to open, escaped, and the captured values, plain and as escaped."""
+class _Match:
+    """What matched a shape: the path to open, escaped, and the captured values, plain and escaped."""
 
     path: str
     values: dict[str, str]
@@ -46,32 +51,37 @@ class _Found:
     parameter: tuple[str, str] | None
 
 
-def is_trusted(host: str) -> bool:
-    """Whether the host belongs to a platform, whatever page of it an address names."""
-    return bool(PLATFORMS.of(host))
+def is_trusted_host(host: str) -> bool:
+    """Return whether `platforms.toml` lists the host: by exact name, or as under a listed one.
+
+    Trust in the host alone does not make an address a join link: `match` also asks for a known path.
+    """
+    return bool(PLATFORMS.for_host(host))
 
 
-def match(url: Url) -> Room | None:
-    """The room behind `url`, or None where it is none: another host, another page, an unusual port."""
-    rules = PLATFORMS.of(url.host)
-    if not rules or not url.has_usual_port():
+def match(url: Url) -> JoinLink | None:
+    """Return the join link that an address is, or None if it is none.
+
+    It is none if the host is not trusted, if its path is that of another page, or if the port is unusual.
+    """
+    if not is_trusted_host(url.host) or not url.has_usual_port():
         return None
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
     words = [decoded(segment).lower() for segment in segments]
     parameters = url.parameters()
-    for rule in rules:
-        if scheme in rule.schemes and not (words and words[0] in rule.not_ids):
+    for rule in PLATFORMS.for_host(url.host):
+        if scheme in rule.schemes and not (words and words[0] in rule.reserved):
             for shape in rule.shapes.get(len(segments), ()):
                 found = _match_shape(shape, segments, words, parameters)
                 if found:
-                    return _room(rule, url.host, _in_lower_case(found) if rule.lower_case else found, parameters)
+                    return _join_link(rule, url.host, _in_lower_case(found) if rule.lower_case else found, parameters)
     return None
 
 
 def _match_shape(
     shape: Shape, segments: Sequence[str], words: Sequence[str], parameters: Mapping[str, str]
-) -> _Found | None:
+) -> _Match | None:
     values: dict[str, str] = {}
     escaped: dict[str, str] = {}
     path = ""
@@ -85,11 +95,11 @@ def _match_shape(
         else:
             path += "/" + escaped[expected.name]
     if shape.parameter is None:
-        return _Found(path or "/", values, escaped, None)
+        return _Match(path or "/", values, escaped, None)
     name, capture = shape.parameter
     if not _capture(capture, parameters.get(name, ""), values, escaped):
         return None
-    return _Found(path or "/", values, escaped, (shape.parameter_name, escaped[capture.name]))
+    return _Match(path or "/", values, escaped, (shape.parameter_name, escaped[capture.name]))
 
 
 def _capture(capture: Capture, text: str, values: dict[str, str], escaped: dict[str, str]) -> bool:
@@ -97,13 +107,13 @@ def _capture(capture: Capture, text: str, values: dict[str, str], escaped: dict[
         value = plain.strip(_AROUND_A_SEGMENT)
         if capture.kind.fullmatch(value):
             values[capture.name] = value
-            escaped[capture.name] = in_ascii(value if value != plain else written)
+            escaped[capture.name] = to_ascii(value if value != plain else written)
             return True
     return False
 
 
-def _in_lower_case(found: _Found) -> _Found:
-    return _Found(
+def _in_lower_case(found: _Match) -> _Match:
+    return _Match(
         found.path.lower(),
         {name: value.lower() for name, value in found.values.items()},
         {name: value.lower() for name, value in found.escaped.items()},
@@ -111,30 +121,32 @@ def _in_lower_case(found: _Found) -> _Found:
     )
 
 
-def _room(rule: LinkRule, host: str, found: _Found, parameters: Mapping[str, str]) -> Room:
+def _join_link(rule: LinkRule, host: str, found: _Match, parameters: Mapping[str, str]) -> JoinLink:
     kept = _kept(rule, parameters)
     meeting_id = _meeting_id(rule, found, kept)
     query = "&".join(f"{name}={value}" for name, value in _query(rule, found, kept, parameters))
-    path = _filled(rule.join, found.escaped) if rule.join else found.path
-    return Room(
+    path = _filled(rule.join_path, found.escaped) if rule.join_path else found.path
+    return JoinLink(
         platform=rule.platform,
         url=f"https://{host}{path}" + (f"?{query}" if query else ""),
         meeting_id=meeting_id,
         passcode=found.values.get("passcode")
         or (decoded(kept[rule.passcode]) if rule.passcode and rule.passcode in kept else None),
         key=_key(rule, host, found, meeting_id),
-        parameters=len(kept) + ("passcode" in found.values),
-        whole=sum(form.fullmatch(kept.get(name, "")) is not None for name, form in rule.whole.items()),
-        is_full=rule.full is None or rule.full in kept or rule.full in found.values,
-        may_be_stated=rule.stated,
+        parameter_count=len(kept) + ("passcode" in found.values),
+        well_formed_count=sum(
+            kind.fullmatch(kept.get(name, "")) is not None for name, kind in rule.value_kinds.items()
+        ),
+        is_complete=rule.complete_with is None or rule.complete_with in kept or rule.complete_with in found.values,
+        passcode_in_text=rule.passcode_in_text,
     )
 
 
 def _query(
-    rule: LinkRule, found: _Found, kept: Mapping[str, str], parameters: Mapping[str, str]
+    rule: LinkRule, found: _Match, kept: Mapping[str, str], parameters: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """The parameters of the link to open, in the order in which they were found."""
-    needed = found.parameter if found.parameter and not rule.join else None
+    """The parameters of the link to open, in the order in which they stood."""
+    needed = found.parameter if found.parameter and not rule.join_path else None
     for name in parameters:
         if name in kept:
             yield rule.keep[name], kept[name]
@@ -143,7 +155,7 @@ def _query(
 
 
 def _kept(rule: LinkRule, parameters: Mapping[str, str]) -> dict[str, str]:
-    """What a guest needs of the parameters, escaped."""
+    """The parameters that a guest needs, escaped."""
     kept: dict[str, str] = {}
     for name in rule.keep:
         value = parameters.get(name, "")
@@ -155,7 +167,7 @@ def _kept(rule: LinkRule, parameters: Mapping[str, str]) -> dict[str, str]:
 
 def _usable(value: str) -> str:
     found = _VALUE.match(value)
-    return in_ascii(_without_spaces_at_the_end(_ESCAPED_SECRET.split(found[0], 1)[0])) if found else ""
+    return to_ascii(_without_spaces_at_the_end(_ESCAPED_SECRET.split(found[0], 1)[0])) if found else ""
 
 
 def _without_spaces_at_the_end(value: str) -> str:
@@ -166,14 +178,14 @@ def _without_spaces_at_the_end(value: str) -> str:
 
 
 def _usable_json(value: str) -> str:
-    """Teams' `context` is an object; one that was cut off or escaped once too often is mended or dropped."""
+    """Teams' `context`, a JSON object: once too often escaped it is mended, cut off it is dropped."""
     for written, plain in decodings(value, rounds=3):
         if plain.startswith("{") and plain.endswith("}"):
-            return in_ascii(written)
+            return to_ascii(written)
     return ""
 
 
-def _meeting_id(rule: LinkRule, found: _Found, kept: Mapping[str, str]) -> str:
+def _meeting_id(rule: LinkRule, found: _Match, kept: Mapping[str, str]) -> str:
     if rule.id_from and rule.id_from in kept:
         return kept[rule.id_from]
     return found.values.get("id") or _filled(rule.id_template, found.values)
@@ -183,6 +195,6 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda place: values.get(place[1], ""), template)
 
 
-def _key(rule: LinkRule, host: str, found: _Found, meeting_id: str) -> tuple[str, ...]:
-    """A Teams channel holds many meetings under one thread: the message that opened it tells them apart."""
+def _key(rule: LinkRule, host: str, found: _Match, meeting_id: str) -> tuple[str, ...]:
+    """The key of the meeting. A Teams channel has many meetings in one thread, told apart by their first message."""
     return rule.platform, rule.realm or host, meeting_id, found.values.get("message", "0")

@@ -1,6 +1,6 @@
-"""Reads `platforms.toml`, the table of platforms and gateways, into the form that matching works on.
+"""The table of trusted platforms and known gateways, read from `platforms.toml`.
 
-The table is part of the package: a fault in it is ours, and stops the import with the reason.
+The table is part of the package, so a mistake in it stops the import and says why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A place in a shape that takes any value of a kind."""
+    """A part of a shape that stands for any value of a kind."""
 
     name: str
     kind: re.Pattern[str]
@@ -29,7 +29,10 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One form of a join link: its path, segment by segment, and the parameter it needs (name in lower case)."""
+    """One form of a join link: the segments of its path, and the parameter it needs, if any.
+
+    ``parameter`` has the name in lower case, ``parameter_name`` is its usual spelling.
+    """
 
     segments: tuple[str | Capture, ...]
     parameter: tuple[str, Capture] | None
@@ -38,10 +41,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class LinkRule:
-    """One `[[platform.link]]` together with its platform.
+    """One `[[platform.link]]` of the table together with its platform.
 
-    ``shapes`` are by their number of segments; ``keep`` maps lower-case parameter names to their usual spelling, and
-    ``whole`` to the form that the platform itself gives their values.
+    ``shapes`` are by their number of segments. ``keep`` maps the parameters' names in lower case to their usual
+    spelling, ``value_kinds`` maps them to the form that the platform gives their values.
     """
 
     platform: Platform
@@ -49,36 +52,40 @@ class LinkRule:
     schemes: frozenset[str]
     shapes: Mapping[int, tuple[Shape, ...]]
     keep: Mapping[str, str]
-    whole: Mapping[str, re.Pattern[str]]
+    value_kinds: Mapping[str, re.Pattern[str]]
     passcode: str | None
-    full: str | None
+    complete_with: str | None
     id_template: str
     id_from: str | None
-    join: str | None
-    stated: bool
+    join_path: str | None
+    passcode_in_text: bool
     lower_case: bool
-    not_ids: frozenset[str]
+    reserved: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One `[[gateway]]`: how to read the original address out of a rewritten one."""
+    """One `[[gateway]]` of the table: how to read the original address out of a rewritten one."""
 
     path: str
     decode: str
     names: tuple[str, ...]
-    hint: str | None
+    host_hint: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class HostMap(Generic[T]):
-    """Finds what is known of a host: by its exact name, or by a name it stands under, on a dot boundary only."""
+    """Values by host: for an exact name, or for a name and all hosts under it.
+
+    A host is under another only on a dot boundary: acme.zoom.us is under zoom.us, evilzoom.us is not.
+    """
 
     exact: Mapping[str, tuple[T, ...]]
     under: Mapping[str, tuple[T, ...]]
     excluded: frozenset[str]
 
-    def of(self, host: str) -> tuple[T, ...]:
+    def for_host(self, host: str) -> tuple[T, ...]:
+        """Return the values that hold for a host, which is in lower case; none for an unknown host."""
         if host in self.excluded:
             return ()
         found = self.exact.get(host, ())
@@ -89,10 +96,12 @@ class HostMap(Generic[T]):
         return found
 
     def names(self) -> Iterator[str]:
+        """Yield the names of all hosts in the table."""
         yield from self.exact
         yield from self.under
 
     def items(self) -> Iterator[tuple[str, tuple[T, ...]]]:
+        """Yield the name of each host in the table with its values."""
         yield from self.exact.items()
         yield from self.under.items()
 
@@ -134,7 +143,10 @@ def _lower(name: str | None) -> str | None:
 
 
 def platform_named(name: str) -> Platform:
-    """Platforms are part of the public contract, so a row alone does not make a new one."""
+    """Return the platform of that name, which must be a member of `Platform`.
+
+    Platforms are part of the public contract, so a row in the table alone makes no new one. Raises ValueError.
+    """
     try:
         return Platform(name)
     except ValueError:
@@ -151,15 +163,15 @@ def _link_rule(platform: Mapping[str, Any], link: Mapping[str, Any], kinds: Mapp
         schemes=frozenset(link.get("schemes", ["https"])),
         shapes=_by_length([_shape(path, kinds) for path in link["paths"]]),
         keep={name.lower(): name for name in link.get("keep", [])},
-        whole={name.lower(): kinds[kind] for name, kind in link.get("whole", {}).items()},
+        value_kinds={name.lower(): kinds[kind] for name, kind in link.get("value_kinds", {}).items()},
         passcode=passcode,
-        full=_lower(link.get("full")) or passcode,
-        id_template=link.get("id", ""),
+        complete_with=_lower(link.get("complete_with")) or passcode,
+        id_template=link.get("id_template", ""),
         id_from=_lower(link.get("id_from")),
-        join=link.get("join"),
-        stated=link.get("stated", False),
+        join_path=link.get("join_path"),
+        passcode_in_text=link.get("passcode_in_text", False),
         lower_case=link.get("lower_case", False),
-        not_ids=frozenset(link.get("not_ids", [])),
+        reserved=frozenset(link.get("reserved", [])),
     )
 
 
@@ -177,13 +189,12 @@ def _platform_map(table: Mapping[str, Any]) -> HostMap[LinkRule]:
     return _host_map(rows, [host for platform in table["platform"] for host in platform.get("not_hosts", [])])
 
 
+def _gateway(row: Mapping[str, Any]) -> Gateway:
+    return Gateway(row.get("path", ""), row["decode"], tuple(row.get("names", ())), row.get("host_hint"))
+
+
 def _gateway_map(table: Mapping[str, Any]) -> HostMap[Gateway]:
-    return _host_map(
-        [
-            (row["hosts"], Gateway(row.get("path", ""), row["decode"], tuple(row.get("names", ())), row.get("hint")))
-            for row in table["gateway"]
-        ]
-    )
+    return _host_map([(row["hosts"], _gateway(row)) for row in table["gateway"]])
 
 
 _TABLE = _read()

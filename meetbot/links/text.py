@@ -1,4 +1,4 @@
-"""Makes text that calendars, mail programs and people have handled readable again."""
+"""Make text readable again after calendars, mail programs and gateways have changed it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from meetbot.links.lookup import Lookup
 from meetbot.links.platforms import PLATFORMS
-from meetbot.links.prefilter import LABEL
-from meetbot.links.windows import surroundings
+from meetbot.links.prefilter import KNOWN_LABEL
+from meetbot.links.windows import link_windows
 
-# Text up to this many characters is read whole; of longer text, the surroundings of what may be links.
-WHOLE = 64_000
+# Text up to this many characters is read whole; of longer text, the windows around what may be links.
+READ_WHOLE = 64_000
 
-# Words disguised by entities, invisible characters or soft line breaks are looked for in text up to this length.
+# Text up to this length is read if entities, invisible characters or soft line breaks may hide a link in it.
 _SMALL = 16_000
 _DISGUISES = ("&#", "&period;", "=\n", "=\r")
 
@@ -29,12 +29,12 @@ _SOFT_BREAK = re.compile(r"(?<=\S)=\r?\n(?=\S)")
 _QUOTED = re.compile(r"=([2-7][0-9A-F])")
 _QUOTED_SPACE = re.compile(r"=20(?=\r?\n)|=C2=A0")
 
-# A line of text and those that soft breaks tie to it.
+# A line of text with the lines that quoted-printable's soft line breaks tie to it.
 _TIED_LINES = re.compile(r"(?:[^\n]*=\r?\n(?=\S))*+[^\n]*\n?")
 _PARAMETERS = {name for _, rules in PLATFORMS.items() for rule in rules for name in rule.keep}
 _WHOLE_NAMES = [name for name in sorted(_PARAMETERS) if sum(other.startswith(name) for other in _PARAMETERS) == 1]
-# What quoted-printable never holds: an equals sign as it is, an escaped letter or digit, or a soft break where the
-# value of a parameter or attribute begins.
+# Never in quoted-printable: an unescaped equals sign, an escaped letter or digit, or a soft line break at the beginning
+# of the value of a parameter or attribute.
 _NEVER_QUOTED = re.compile(
     r"=(?![2-7A-F][0-9A-F]|0[9AD]|\r?\n|$)|=(?:3[0-9]|[46][1-9A-F]|[57][0-9A])"
     r"|(?<!=3D)=\r?\n[\"']|(?i:[?&](?:" + "|".join(_WHOLE_NAMES) + r"))=\r?\n(?!=3D)"
@@ -50,16 +50,19 @@ _WRITTEN_LINE_BREAK = re.compile(r"\\[nNr]")
 _NUMBER_IN_GROUPS = re.compile(r"(/j/[0-9]{2,4})[ -]([0-9]{3,4})[ -]([0-9]{3,4})(?![0-9])")
 
 
-def worth_reading(text: str, lookup: Lookup) -> Iterator[str]:
-    """The parts of `text` that may hold a link: all of it, the surroundings of what may be links, or nothing."""
-    if len(text) > WHOLE:
-        yield from surroundings(text, lookup)
-    elif LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
+def readable_parts(text: str, lookup: Lookup) -> Iterator[str]:
+    """Yield the parts of a text that may hold a link.
+
+    All of it, nothing, or, of a long text, the windows around possible links.
+    """
+    if len(text) > READ_WHOLE:
+        yield from link_windows(text, lookup)
+    elif KNOWN_LABEL.search(text.encode("utf-8", "ignore")) or _is_disguised(text):
         yield text
 
 
-def repaired(text: str) -> str:
-    """`text` without lone surrogates and invisible characters, with quoted-printable undone and soft breaks mended."""
+def repair(text: str) -> str:
+    """Return `text` without lone surrogates, invisible characters and quoted-printable."""
     if not text.isascii():
         text = text.encode("utf-8", "ignore").decode("utf-8")
         text = _UNICODE_SPACE.sub(" ", _INVISIBLE.sub("", text))
@@ -68,8 +71,11 @@ def repaired(text: str) -> str:
     return _without_quoted_printable(text)
 
 
-def unescaped(text: str) -> str:
-    """Plain text with its entities undone, as often as they were applied, and every address in one piece."""
+def unescape(text: str) -> str:
+    """Return plain text with its entities decoded and every address in one piece.
+
+    Entities are decoded up to three times, as some programs encode them again.
+    """
     for _ in range(_ENTITY_ROUNDS):
         if "&" not in text:
             break
@@ -97,8 +103,11 @@ def _in_one_line(text: str) -> str:
 
 
 def _without_quoted_printable(text: str) -> str:
-    """Undone where soft breaks, quoted spaces or attributes, or more than one escaped equals sign show that it was left
-    in (one could be chance), and only in lines that could be quoted-printable."""
+    """The text with quoted-printable decoded in the lines that may be quoted-printable.
+
+    Only if there is evidence of it: soft line breaks, quoted spaces or attributes, or more than one escaped equals
+    sign (a single one could be chance).
+    """
     has_soft_break = "=\n" in text or "=\r" in text
     if not has_soft_break and "=3D" not in text:
         return text

@@ -1,4 +1,4 @@
-"""Reads the original address out of one that a mail gateway, a chat or a launcher page put in its place.
+"""Read the original address out of one that a mail gateway or launcher page rewrote.
 
 Nothing is fetched. Sources: Microsoft Defender "Safe Links", Proofpoint "URL Defense" (its published decoder describes
 the three editions), and the vendors' own pages for the rest; `platforms.toml` lists the hosts.
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from meetbot.links.platforms import GATEWAYS, Gateway
-from meetbot.links.urls import Url, decoded, parse
+from meetbot.links.urls import Url, decoded, parse_url
 
-# Gateways do stand in line (Trend Micro around Safe Links around Google); more than this is no mail's history.
+# One gateway does wrap another (Trend Micro around Safe Links around Google), but no real mail passes through more.
 _MAX_LAYERS = 6
 
 _ENCODED_SCHEME = re.compile(r"(?i)[a-z]{4,8}%(?:25)*3a")
@@ -26,13 +26,17 @@ _PROOFPOINT_3 = re.compile(r"/v3/__(.+?)__;([A-Za-z0-9_=-]*)!", re.DOTALL)
 _PROOFPOINT_3_TOKEN = re.compile(r"\*\*[A-Za-z0-9_-]|\*")
 _ONE_SLASH = re.compile(r"(?i)^(https?|msteams|zoommtg):/(?=[^/])")
 
-# The letter after `**` says how many characters the run has: A is 2, B is 3, and so on.
+# The letter after `**` is the length of a run of replaced characters: A is 2, B is 3, and so on.
 _RUN_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _RUN_LENGTH = {letter: place + 2 for place, letter in enumerate(_RUN_LETTERS)}
 
 
-class Lost(Enum):
-    """Why an address leads to no other."""
+class NoTarget(Enum):
+    """Why it is not known which address a text leads to.
+
+    NOT_AN_ADDRESS: it is none, or one that two programs could read differently. OPAQUE: only its gateway knows.
+    NOT_LOOKED_UP: too many others were looked up before.
+    """
 
     NOT_AN_ADDRESS = auto()
     OPAQUE = auto()
@@ -40,7 +44,9 @@ class Lost(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rewritten:
+class _WrappedUrl:
+    """An address of a gateway."""
+
     url: Url
     gateway: Gateway
 
@@ -49,33 +55,38 @@ def _always(_: str) -> bool:
     return True
 
 
-def follow(text: str, may_read: Callable[[str], bool] = _always) -> Url | Lost:
-    """The address that `text` finally stands for, through at most six gateways; `may_read` is asked before each."""
+def unwrap(text: str, may_read: Callable[[str], bool] = _always) -> Url | NoTarget:
+    """Return the address that a text finally leads to, or why it is not known.
+
+    At most six gateways are undone, one inside the other.
+
+    `may_read` is asked before each address is taken apart; once it says no, the answer is `NOT_LOOKED_UP`.
+    """
     for _ in range(_MAX_LAYERS):
         if not may_read(text):
-            return Lost.NOT_LOOKED_UP
-        url = parse(text)
+            return NoTarget.NOT_LOOKED_UP
+        url = parse_url(text)
         if url is None:
-            return Lost.NOT_AN_ADDRESS
+            return NoTarget.NOT_AN_ADDRESS
         gateway = _gateway(url)
         if gateway is None:
             return url
-        original = _DECODERS[gateway.decode](_Rewritten(url, gateway))
+        original = _DECODERS[gateway.decode](_WrappedUrl(url, gateway))
         if not original:
-            return Lost.OPAQUE
+            return NoTarget.OPAQUE
         text = _tidied(original)
-    return Lost.OPAQUE
+    return NoTarget.OPAQUE
 
 
 def _gateway(url: Url) -> Gateway | None:
-    for gateway in GATEWAYS.of(url.host):
+    for gateway in GATEWAYS.for_host(url.host):
         if url.path.startswith(gateway.path) and (gateway.decode != "hash" or url.fragment.startswith("/")):
             return gateway
     return None
 
 
 def _tidied(text: str) -> str:
-    """The original as an address: decoded as often as it was escaped, without what a mail program glued to it."""
+    """The original address, decoded as often as it was escaped, without text or punctuation behind it."""
     for _ in range(3):
         if not _ENCODED_SCHEME.match(text):
             break
@@ -84,40 +95,40 @@ def _tidied(text: str) -> str:
     return text.rstrip(_PUNCTUATION if "(" in text else _PUNCTUATION + ")")
 
 
-def _from_parameter(rewritten: _Rewritten) -> str:
-    parameters = rewritten.url.parameters()
-    for name in rewritten.gateway.names:
+def _from_parameter(wrapped: _WrappedUrl) -> str:
+    parameters = wrapped.url.parameters()
+    for name in wrapped.gateway.names:
         if name in parameters:
-            return _on_host(rewritten.url, decoded(parameters[name]))
+            return _on_host(wrapped.url, decoded(parameters[name]))
     return ""
 
 
-def _from_hash(rewritten: _Rewritten) -> str:
-    return _on_host(rewritten.url, rewritten.url.fragment)
+def _from_hash(wrapped: _WrappedUrl) -> str:
+    return _on_host(wrapped.url, wrapped.url.fragment)
 
 
 def _on_host(url: Url, original: str) -> str:
-    """Launcher pages name the original by its path alone."""
+    """The original with its host, which is the launcher page's own if the original is a path alone."""
     return f"https://{url.host}{original}" if original.startswith("/") and not original.startswith("//") else original
 
 
-def _from_last_segment(rewritten: _Rewritten) -> str:
-    return decoded(rewritten.url.path.rstrip("/").rpartition("/")[2])
+def _from_last_segment(wrapped: _WrappedUrl) -> str:
+    return decoded(wrapped.url.path.rstrip("/").rpartition("/")[2])
 
 
-def _from_base64(rewritten: _Rewritten) -> str:
-    parameters = rewritten.url.parameters()
-    values = [parameters[name] for name in rewritten.gateway.names if name in parameters]
+def _from_base64(wrapped: _WrappedUrl) -> str:
+    parameters = wrapped.url.parameters()
+    values = [parameters[name] for name in wrapped.gateway.names if name in parameters]
     return _base64_text(decoded(values[0])) if values else ""
 
 
-def _from_proofpoint_2(rewritten: _Rewritten) -> str:
-    value = rewritten.url.parameters().get(rewritten.gateway.names[0], "")
+def _from_proofpoint_2(wrapped: _WrappedUrl) -> str:
+    value = wrapped.url.parameters().get(wrapped.gateway.names[0], "")
     return decoded(value.replace("-", "%").replace("_", "/"))
 
 
-def _from_proofpoint_3(rewritten: _Rewritten) -> str:
-    url = rewritten.url
+def _from_proofpoint_3(wrapped: _WrappedUrl) -> str:
+    url = wrapped.url
     whole = url.path + (f"?{url.query}" if url.query else "") + (f"#{url.fragment}" if url.fragment else "")
     found = _PROOFPOINT_3.match(whole)
     if not found:
@@ -126,7 +137,7 @@ def _from_proofpoint_3(rewritten: _Rewritten) -> str:
 
 
 def _restored(text: str, replaced: str) -> str:
-    """Puts back the characters that `*` (one) and `**X` (a run) stand for, taking them from `replaced` in order."""
+    """The text with the characters that `*` (one) and `**X` (a run) stand for, taken from `replaced` in order."""
     place = 0
 
     def original(token: re.Match[str]) -> str:
@@ -139,12 +150,12 @@ def _restored(text: str, replaced: str) -> str:
     return _PROOFPOINT_3_TOKEN.sub(original, text)
 
 
-def _nowhere(_: _Rewritten) -> str:
+def _unreadable(_: _WrappedUrl) -> str:
     return ""
 
 
 def _base64_text(text: str) -> str:
-    """Text from base64 in either alphabet, padded or not; empty where it is none."""
+    """The text of base64 in either alphabet, padded or not; empty if it is none."""
     plain = text.rstrip("=").replace("+", "-").replace("/", "_")
     try:
         return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8")
@@ -152,12 +163,12 @@ def _base64_text(text: str) -> str:
         return ""
 
 
-_DECODERS: Mapping[str, Callable[[_Rewritten], str]] = {
+_DECODERS: Mapping[str, Callable[[_WrappedUrl], str]] = {
     "parameter": _from_parameter,
     "hash": _from_hash,
     "last_segment": _from_last_segment,
     "base64": _from_base64,
     "proofpoint_2": _from_proofpoint_2,
     "proofpoint_3": _from_proofpoint_3,
-    "opaque": _nowhere,
+    "opaque": _unreadable,
 }

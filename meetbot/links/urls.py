@@ -1,7 +1,7 @@
-"""Takes a web address apart as strictly as trust in its host demands.
+"""Take a web address apart, strictly enough to trust its host.
 
-An address that two programs could read differently (userinfo, backslashes, a host that is not plain ASCII, an unusual
-port) is no address here. WHATWG URL and RFC 3986 disagree on just these, which is what look-alike links live on.
+An address that two programs could read differently is refused: with userinfo, a backslash, or a host that is not plain
+ASCII. WHATWG URL and RFC 3986 disagree on these, which look-alike links exploit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _NOTHING_TO_ESCAPE = re.compile(r"[A-Za-z0-9!$'()*+,;:@/?~._%=&-]*")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An address with a host that can be compared. ``path``, ``query`` and ``fragment`` are as written."""
+    """An address, taken apart.
+
+    ``scheme`` and ``host`` are in lower case, the rest is as it was written.
+    """
 
     scheme: str
     host: str
@@ -39,10 +42,14 @@ class Url:
     fragment: str
 
     def segments(self) -> list[str]:
+        """Return the segments of the path that are not empty."""
         return [segment for segment in self.path.split("/") if segment]
 
     def parameters(self) -> dict[str, str]:
-        """Lower-case names with the raw value each has first; those without a value are left out."""
+        """Return the first value of each parameter, as written, by its name in lower case.
+
+        Parameters without a value are left out.
+        """
         found: dict[str, str] = {}
         for pair in self.query.split("&", _MAX_PARAMETERS)[:_MAX_PARAMETERS]:
             name, _, value = pair.partition("=")
@@ -51,18 +58,21 @@ class Url:
         return found
 
     def has_usual_port(self) -> bool:
-        """Whether a browser opens this on the port that the scheme stands for."""
+        """Return whether a browser opens the address on the usual port of its scheme."""
         return self.port in (None, 80 if self.scheme == "http" else 443)
 
 
-def parse(text: str) -> Url | None:
-    """The address in `text`, with or without scheme, or None where it is none or could be read in two ways."""
-    url = _parsed(text)
+def parse_url(text: str) -> Url | None:
+    """Return the address that `text` is, with or without a scheme.
+
+    None if it is none, or if two programs could read it differently.
+    """
+    url = _parse(text)
     twice = None if url else _SCHEME_TWICE.match(text)
-    return _parsed(text[twice.end() :]) if twice else url
+    return _parse(text[twice.end() :]) if twice else url
 
 
-def _parsed(text: str) -> Url | None:
+def _parse(text: str) -> Url | None:
     if len(text) > MAX_LENGTH or "\\" in text or not text.isprintable():
         return None
     scheme, rest = _split_scheme(text.strip())
@@ -83,24 +93,28 @@ def _parsed(text: str) -> Url | None:
 
 
 def looks_like_address(text: str) -> bool:
-    """Whether a browser would leave for another site on this: with a web or app scheme, or from the root of a host."""
+    """Return whether a link with this address leads to another site or into an app."""
     found = _SCHEME.match(text)
     if found:
         return found[1].lower() in {"http", "https", *APP_SCHEMES}
     return text.startswith(("//", "\\\\", "/\\", "\\/"))
 
 
-def in_ascii(text: str) -> str:
-    """`text` with everything escaped that may not stand in a path segment or parameter; escapes stay as they are."""
+def to_ascii(text: str) -> str:
+    """Return `text` with all characters escaped that no path segment or parameter may hold.
+
+    Escapes in it stay as they are.
+    """
     return text if _NOTHING_TO_ESCAPE.fullmatch(text) else quote(text, safe=_KEPT_AS_IS)
 
 
 def decoded(text: str) -> str:
+    """Return `text` with its percent-escapes decoded once."""
     return unquote(text) if "%" in text else text
 
 
 def decodings(text: str, rounds: int = 2) -> Iterator[tuple[str, str]]:
-    """`text` and its decoded form, then the same once more for text that was escaped twice, and so on."""
+    """Yield a text with its decoded form, then that form with its own, and so on."""
     for _ in range(rounds):
         plain = decoded(text)
         yield text, plain
@@ -120,6 +134,6 @@ def _split_scheme(text: str) -> tuple[str | None, str]:
 
 
 def _with_app_host(scheme: str, rest: str) -> str:
-    """``msteams:/l/…``, ``msteams:l/…`` and ``msteams://l/…`` name no host."""
+    """The rest of an app's address with its host, which ``msteams:/l/…`` and ``msteams://l/…`` leave out."""
     first = rest.partition("/")[0]
     return rest if "." in first or ":" in first or "@" in first else f"{APP_HOSTS[scheme]}/{rest}"

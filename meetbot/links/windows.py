@@ -1,7 +1,7 @@
-"""Of a long text, the surroundings of what may be join links.
+"""Cut windows around possible join links out of a long text, of which only these are read.
 
-Finding them takes one pass of google-re2 over the bytes. No cut goes through an address, nor through what says that an
-address is not to be believed: the tag of the link, comment or script in which it stands.
+Finding them takes one pass of google-re2 over the bytes. A window never begins or ends within an address. Nor does it
+begin within a link, comment or script: their tags tell that an address in them is not to be believed.
 """
 
 from __future__ import annotations
@@ -12,43 +12,47 @@ from collections.abc import Iterator
 
 from meetbot.links.candidates import candidates
 from meetbot.links.lookup import Lookup
-from meetbot.links.prefilter import LINK
+from meetbot.links.prefilter import LINK_START
 
 _BEFORE, _AFTER = 2_000, 6_000
-# How far a cut moves to where nothing is in the midst: the longest address or tag that is believed.
+# How far the edge of a window may move so as not to cut an address or tag: the longest that is accepted.
 _REACH = 8_192
 
-# What is read: the first places, and the last, since a long thread has the invitation it began with at its end.
+# Bytes of windows that are read, from the beginning and from the end: a mail thread ends with its first mail, which is
+# often the invitation.
 _READ_FIRST, _READ_LAST = 64_000, 12_000
 
 _BREAK = re.compile(rb"[\x00-\x20<>\"]")
 _BREAKS = (b" ", b"\n", b"<", b">", b'"')
 _ELEMENTS = ((b"<a", b"</a"), (b"<!--", b"-->"), (b"<script", b"</script"), (b"<style", b"</style"))
 
-# Words of this length are looked at before they are read; what has an entity, a soft break or a word alone on the next
-# line may be more than it looks like.
+# A word up to this length is looked up before a window is cut around it. Not so a word with an entity, a soft line
+# break, or a word alone on the next line: only the readable text shows what that is.
 _LONGEST_CHECKED = 300
-# What it takes to cut the addresses out of a word, in units of the lookup.
+# The cost of cutting the addresses out of a word, in units of the lookup.
 _COST_OF_A_WORD = 2
 _CHARACTERS_IN_A_UNIT = 16
 _MORE_TO_COME = re.compile(rb"&#|=3D|=$")
 _LONE_WORD = re.compile(rb"\r?\n[ \t]?(?:> ?){0,5}(?!http)[^\x00-\x20<>\"]{1,1000}(?:[\r\n<>]|$)")
 
-_Place = tuple[int, int]
+_Window = tuple[int, int]
 
 
-def surroundings(text: str, lookup: Lookup) -> Iterator[str]:
-    """The parts of `text` around what may be links, in order, as many as are good to read."""
+def link_windows(text: str, lookup: Lookup) -> Iterator[str]:
+    """Yield the windows around what may be join links in a long text, in order.
+
+    Not all of them, if together they are longer than what is read.
+    """
     data = text.encode("utf-8", "ignore")
-    for start, end in _joined(_chosen(list(_places(data, lookup)))):
+    for start, end in _joined(_chosen(list(_windows(data, lookup)))):
         yield data[start:end].decode("utf-8", "ignore")
 
 
-def _places(data: bytes, lookup: Lookup) -> Iterator[_Place]:
-    """Stretches around what may be links, in order, none overlapping."""
+def _windows(data: bytes, lookup: Lookup) -> Iterator[_Window]:
+    """The windows around what may be join links, in order, none overlapping."""
     lower = data.lower()
     end = position = 0
-    while found := LINK.search(data, position):
+    while found := LINK_START.search(data, position):
         position = found.end()
         word_end = _end_of_another_page(data, found.start(), found.end(), lookup)
         if word_end:
@@ -61,8 +65,8 @@ def _places(data: bytes, lookup: Lookup) -> Iterator[_Place]:
 
 
 def _end_of_another_page(data: bytes, link: int, link_end: int, lookup: Lookup) -> int:
-    """Where the word ends in which something begins like a join link and is none, as far as that word shows; else 0."""
-    if not lookup.may_prepare():
+    """The end of a word that begins like a join link and surely is none; 0 for any other word."""
+    if not lookup.can_prepare():
         return 0
     start = max(data.rfind(mark, max(0, link - _BEFORE), link) for mark in _BREAKS) + 1
     after = _BREAK.search(data, link_end, link_end + _LONGEST_CHECKED)
@@ -73,12 +77,12 @@ def _end_of_another_page(data: bytes, link: int, link_end: int, lookup: Lookup) 
         return 0
     lookup.charge(_COST_OF_A_WORD + len(word) // _CHARACTERS_IN_A_UNIT)
     text = html.unescape(word.decode("utf-8", "ignore"))
-    readings = (reading for versions in candidates(text) for version in versions for reading in version.readings)
-    return 0 if any(lookup.address(reading).room for reading in readings) else after.start()
+    readings = (reading for variants in candidates(text) for variant in variants for reading in variant.readings)
+    return 0 if any(lookup.find(reading).link for reading in readings) else after.start()
 
 
 def _start(data: bytes, previous_end: int, link: int) -> int | None:
-    """Where to begin to read before a link; None where it stands deep in a word that is longer than any address."""
+    """Where the window of a link begins; None if the link is deep in a word that is longer than any address."""
     near = link - _BEFORE
     far = near - _REACH
     if far <= previous_end:
@@ -94,7 +98,7 @@ def _start(data: bytes, previous_end: int, link: int) -> int | None:
 
 
 def _open_at(data: bytes, far: int, near: int, opener: bytes, closer: bytes) -> int | None:
-    """Where the element begins that is open at `near`."""
+    """Where an element begins that is still open at `near`; None if there is none."""
     start = data.rfind(opener, far, near)
     return start if start > 0 and data.find(closer, start, near) < 0 else None
 
@@ -111,16 +115,16 @@ def _end(data: bytes, link_end: int) -> int:
     return found.start() if found else near
 
 
-def _chosen(places: list[_Place]) -> list[_Place]:
-    first = _up_to(_READ_FIRST, places)
-    last = _up_to(_READ_LAST, places[: len(first) - 1 : -1] if first else [])
+def _chosen(windows: list[_Window]) -> list[_Window]:
+    first = _up_to(_READ_FIRST, windows)
+    last = _up_to(_READ_LAST, windows[: len(first) - 1 : -1] if first else [])
     return first + last[::-1]
 
 
-def _up_to(size: int, places: list[_Place]) -> list[_Place]:
-    """As many of the places as have the size together, and no more than one over it."""
-    chosen: list[_Place] = []
-    for start, end in places:
+def _up_to(size: int, windows: list[_Window]) -> list[_Window]:
+    """The first of the windows that together reach the size."""
+    chosen: list[_Window] = []
+    for start, end in windows:
         if size <= 0:
             break
         chosen.append((start, end))
@@ -128,10 +132,10 @@ def _up_to(size: int, places: list[_Place]) -> list[_Place]:
     return chosen
 
 
-def _joined(places: list[_Place]) -> Iterator[_Place]:
-    """The places, those that touch as one."""
+def _joined(windows: list[_Window]) -> Iterator[_Window]:
+    """The windows, with those that touch made one."""
     start = end = 0
-    for next_start, next_end in places:
+    for next_start, next_end in windows:
         if next_start != end and end > start:
             yield start, end
         if next_start != end:

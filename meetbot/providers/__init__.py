@@ -1,0 +1,1 @@
+"""Google Calendar and Microsoft Graph, behind one interface (`base.CalendarProvider`)."""

@@ -1,4 +1,4 @@
-"""What every calendar provider does for us. `google` and `microsoft` are the two that exist."""
+"""The interface of a calendar provider; `google` and `microsoft` implement it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from meetbot.domain.event import Event, Provider
 
 RawEvent = Mapping[str, Any]
 
+PRIMARY = "primary"
+"""Our id for an account's own calendar, at both providers.
+
+It stays when the account's address changes, and is the same whether or not the list of calendars may be read. Google
+takes it as an alias in its paths.
+"""
+
+MAX_CALENDARS = 25
+
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A registered OAuth client of ours (or, later, of a tenant)."""
+    """A registered OAuth client, ours or a tenant's. Its text form leaves the secret out."""
 
     provider: Provider
     client_id: str
@@ -26,9 +35,12 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What a token endpoint answered. ``expires_at`` is UTC. ``subject``, ``email`` and ``directory_id`` come from the
-    ID token and are None on a refresh without one. ``refresh_token`` is None where the provider kept the old one.
-    ``scopes`` is empty where the answer did not repeat them: they are as granted before."""
+    """The tokens that a provider granted, and the account that granted them.
+
+    ``expires_at`` is UTC. ``subject``, ``email`` and ``directory_id`` come from the ID token and are None on a refresh
+    without one. ``refresh_token`` is None if the provider kept the old one. ``scopes`` is empty if a refresh did not
+    repeat them: they are as granted before. Its text form holds no token.
+    """
 
     access_token: str
     expires_at: datetime
@@ -43,8 +55,16 @@ class TokenGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarRef:
+    """A calendar to read: the id we know it by, and the one that stands in the provider's paths."""
+
+    id: str
+    path_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """``body`` is the provider's JSON object, byte for byte as it stood in the listing."""
+    """One event of a listing; ``body`` is the provider's JSON object, byte for byte."""
 
     calendar_id: str
     id: str
@@ -53,9 +73,12 @@ class ListedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All events of a window. Only `complete_calendars` were read to their last page: absence from one of these means
-    gone; a calendar in `failed_calendars` says nothing about what it does not show. A calendar in neither is not one of
-    the owner's calendars, or no longer."""
+    """All events of a window, and which calendars they were read from.
+
+    An event that is missing from one of ``complete_calendars``, which were read to their last page, is gone. One that
+    is missing from ``failed_calendars`` may still be there. A calendar in neither set is not one of the user's
+    calendars, or no longer.
+    """
 
     events: Sequence[ListedEvent]
     complete_calendars: frozenset[str]
@@ -63,7 +86,10 @@ class Listing:
 
 
 class CalendarProvider(Protocol):
-    """One provider's OAuth and calendar calls. All are blocking, bounded by timeouts, and raise `ProviderError`s."""
+    """One provider's OAuth and calendar calls.
+
+    All that ask the provider block, are bounded by timeouts, and raise `ProviderError`s.
+    """
 
     name: Provider
 
@@ -76,28 +102,57 @@ class CalendarProvider(Protocol):
         code_challenge: str,
         nonce: str,
         login_hint: str | None,
-    ) -> str: ...
+    ) -> str:
+        """Return the address of the provider's consent page.
+
+        ``state``, ``nonce`` and ``code_challenge`` bind the later callback to this request (RFC 9700, RFC 7636).
+        ``login_hint`` is the address of the account to offer, if it is known.
+        """
+        ...
 
     def exchange_code(
         self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
-    ) -> TokenGrant: ...
+    ) -> TokenGrant:
+        """Exchange the authorization code of a callback for tokens.
 
-    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = ...) -> TokenGrant: ...
+        Raises `ReconnectRequired` for a refused code or ID token.
+        """
+        ...
 
-    def revoke(self, client: OAuthClient, refresh_token: str) -> None: ...
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = ...) -> TokenGrant:
+        """Return a new access token.
 
-    def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]: ...
+        If a new refresh token comes with it, store that before using the access token. Raises `ReconnectRequired` if the
+        grant has ended.
+        """
+        ...
+
+    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
+        """End the grant behind a refresh token at the provider, if the provider can."""
+        ...
+
+    def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
+        """Return the scopes that the service needs and the user has not granted."""
+        ...
 
     def list_events(
         self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
-    ) -> Listing: ...
+    ) -> Listing:
+        """List the occurrences in a window on the user's own calendars.
+
+        `granted` are the scopes of the access token; the window is in UTC.
+        """
+        ...
 
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """One occurrence as the provider holds it now. Raises `ResourceGone` where there is none."""
+        """Return one occurrence as the provider has it now. Raises `ResourceGone` if it is gone."""
         ...
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
-        """The event, or None for what is no event (a bare skeleton that names nothing we could hold)."""
+        """Return the event of the provider's JSON, or None.
+
+        None for the master of a series, and for what has no usable id.
+        """
         ...

@@ -1,15 +1,14 @@
-"""Requests to the providers: bounded in time and size, and quiet about what they carried.
+"""HTTP requests to the providers, bounded in time and size.
 
-Nothing here puts a URL, a token or a body into an error; a failure says who, what kind, and the status.
+No URL, token or body gets into an error: it holds the provider, the kind of failure and the status.
 """
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 import httpx
 
 from meetbot.domain.event import Provider
+from meetbot.domain.retry_after import retry_after
 from meetbot.errors import RetryLater
 from meetbot.providers.wire_json import parse_object
 
@@ -26,15 +26,15 @@ _CONNECT_SECONDS = 3.0
 _READ_SECONDS = 15.0
 _WRITE_SECONDS = 10.0
 _POOL_SECONDS = 10.0
-_LONGEST_RETRY_AFTER = timedelta(days=1)
+_LONGEST_WAIT = timedelta(days=1)
 
 
 class AnswerTooLarge(RetryLater):
-    """The body went over the limit and was not read to its end. Ask for less at a time."""
+    """The answer was longer than the limit and was not read to its end. Ask for less at a time."""
 
 
 class Deadline:
-    """A point in time after which waiting ends. ``clock`` is a monotonic clock in seconds."""
+    """A point in time at which waiting ends. ``clock`` is a monotonic clock in seconds."""
 
     __slots__ = ("_clock", "_end")
 
@@ -43,23 +43,29 @@ class Deadline:
         self._end = clock() + seconds
 
     def remaining(self) -> float:
-        """Seconds left, never below zero."""
+        """Return the seconds left, never below zero."""
         return max(0.0, self._end - self._clock())
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """A whole HTTP answer."""
+
     status: int
     headers: httpx.Headers
     body: bytes
 
     @property
     def ok(self) -> bool:
+        """Whether the status is one of success."""
         return 200 <= self.status < 300
 
 
 class _PhaseTimeouts(dict[str, float | None]):
-    """httpx's timeout table. The transport asks it at the start of each phase, which gets what the deadline leaves."""
+    """The table of timeouts that httpx's transport reads at the start of each phase of a request.
+
+    Each phase gets its own limit, or what is left until the deadline if that is less.
+    """
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__(connect=_CONNECT_SECONDS, read=_READ_SECONDS, write=_WRITE_SECONDS, pool=_POOL_SECONDS)
@@ -67,18 +73,19 @@ class _PhaseTimeouts(dict[str, float | None]):
 
     def get(self, key: str, default: Any = None) -> Any:
         limit = super().get(key, default)
-        # Zero would mean "do not block" to a socket, which is another error than a timeout.
+        # Never zero: that makes a socket non-blocking, which fails with another error than a timeout.
         return None if limit is None else max(0.001, min(limit, self._deadline.remaining()))
 
 
 def bearer(access_token: str) -> dict[str, str]:
+    """Return the header that carries an access token."""
     return {"Authorization": f"Bearer {access_token}"}
 
 
 def build_http_client() -> httpx.Client:
-    """The one client for all provider calls of a process; safe to use from many threads.
+    """Build the one client for all provider calls of a process; safe to use from many threads.
 
-    It keeps no cookies: a login page's cookie set for one person must not travel with the next person's request.
+    It keeps no cookies: one set during one user's request must not be sent with another user's.
     """
     return httpx.Client(
         trust_env=False,
@@ -102,11 +109,14 @@ def send(
     form: Mapping[str, str] | None = None,
     limit: int = ANSWER_LIMIT_BYTES,
 ) -> Answer:
-    """One request and its whole answer, whatever the status. Raises `RetryLater` (`AnswerTooLarge` among them)."""
+    """Send one request and return the whole answer, whatever its status.
+
+    Raises `RetryLater` if there is no such answer before the deadline, and `AnswerTooLarge` over `limit` bytes.
+    """
     try:
         request = http.build_request(
             method,
-            # Made here because httpx reads an address given as text twice, letter by letter.
+            # As an object because httpx parses an address that is given as text twice.
             httpx.URL(f"{url}?{urlencode(params)}" if params else url),
             headers={"Accept": "application/json", **(headers or {})},
             data=form,
@@ -121,7 +131,7 @@ def send(
         failure = _timed_out(provider)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
         failure = RetryLater("provider_unreachable", f"{provider}: {type(error).__name__}")
-    # Raised here, not above, so that it does not carry the original, whose request holds the token.
+    # Raised outside the handlers: the original error, which would be its context, holds the request and the token.
     raise failure
 
 
@@ -143,7 +153,7 @@ def _timed_out(provider: Provider) -> RetryLater:
 
 
 def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
-    """The answer's JSON object. Raises `RetryLater` for HTML, broken JSON and anything that is no object."""
+    """Return the answer's JSON object. Raises `RetryLater` for anything else."""
     parsed = parse_object(answer.body)
     if parsed is None:
         raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without a JSON object")
@@ -151,7 +161,7 @@ def json_object(answer: Answer, provider: Provider) -> dict[str, Any]:
 
 
 def identified_object(answer: Answer, provider: Provider) -> dict[str, Any]:
-    """The answer's JSON object with an ``id``. Raises `RetryLater` for any other: what names nothing says nothing."""
+    """Return the answer's JSON object, which has an ``id``. Raises `RetryLater` for any other."""
     parsed = json_object(answer, provider)
     if not isinstance(parsed.get("id"), str):
         raise RetryLater("malformed_answer", f"{provider}: status {answer.status} without an id")
@@ -159,21 +169,13 @@ def identified_object(answer: Answer, provider: Provider) -> dict[str, Any]:
 
 
 def error_object(answer: Answer) -> dict[str, Any]:
-    """The JSON object of an error answer; empty for the HTML or nothing that front ends send."""
+    """Return the JSON object of an error answer, or an empty one for anything else.
+
+    Front ends of the providers send HTML or nothing.
+    """
     return parse_object(answer.body) or {}
 
 
-def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
-    """The wish in a ``Retry-After`` header (RFC 9110 10.2.3: seconds or a date), at most a day; None without one."""
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return min(timedelta(seconds=int(value[:9])), _LONGEST_RETRY_AFTER)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(moment - now, timedelta(0)), _LONGEST_RETRY_AFTER)
+def requested_wait(answer: Answer, now: datetime) -> timedelta | None:
+    """Return the wait that ``Retry-After`` asks for, at most a day; None if it states none."""
+    return retry_after(answer.headers.get("Retry-After"), now=now, at_most=_LONGEST_WAIT)

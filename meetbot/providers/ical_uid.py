@@ -1,4 +1,4 @@
-"""iCalendar UIDs, brought to the one form that every copy of a meeting shares.
+"""iCalendar UIDs, brought to the one form that every copy of a meeting shares. Pure.
 
 Outlook writes a UID as a hexadecimal Global Object ID ([MS-OXOCAL] 2.2.1.27): 16 fixed bytes, 4 bytes instance date
 (year high, year low, month, day; zero for the series), 8 bytes creation time, 8 reserved, 4 bytes little-endian length,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from meetbot.providers.text import exact
+from meetbot.providers.storable_text import exact
 
 UID_LIMIT = 1024
 
@@ -22,9 +22,10 @@ _FOREIGN_MARK = b"vCal-Uid\x01\x00\x00\x00"
 
 
 def normalise_ical_uid(raw: object) -> str | None:
-    """The UID to compare meetings by: a foreign UID unwrapped, a Global Object ID cleaned, anything else as it is.
+    """Return the UID to compare meetings by.
 
-    None where there is none, or where it is too long or cannot be stored: such an event is merged with no other.
+    A foreign UID is unwrapped, a Global Object ID cleaned, anything else stays as it is. None if there is no UID, or
+    one that is too long or cannot be stored: such an event is merged with no other.
     """
     uid = exact(raw.strip(), UID_LIMIT) if isinstance(raw, str) else None
     if uid is None:
@@ -39,7 +40,10 @@ def normalise_ical_uid(raw: object) -> str | None:
 
 
 def instance_date_in_goid(raw: object) -> date | None:
-    """The date of the one occurrence that a Global Object ID names; None for a series, a single event, another UID."""
+    """Return the date of the one occurrence that a Global Object ID names.
+
+    None for a series, for a single event, and for another kind of UID.
+    """
     goid = _goid_bytes(raw.strip()) if isinstance(raw, str) else None
     if goid is None:
         return None

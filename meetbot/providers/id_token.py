@@ -1,7 +1,7 @@
 """Claims of an ID token that came straight from the token endpoint over TLS.
 
-Such a token needs no signature check (OpenID Connect Core 1.0, 3.1.3.7, item 6); who it is for, until when, and which
-login it answers are still checked.
+Such a token needs no signature check (OpenID Connect Core 1.0, 3.1.3.7, item 6). For whom it was issued, until when it
+is valid, and which login it answers are still checked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,54 +28,49 @@ _CLOCK_SKEW = timedelta(seconds=60)
 log = structlog.get_logger(__name__)
 
 
-def read_id_token(
-    token: object,
-    *,
-    provider: Provider,
-    client_id: str,
-    nonce: str | None,
-    now: datetime,
-    issuer_is_right: Callable[[Claims], bool],
-) -> Claims:
-    """The claims. ``nonce`` is None on a refresh, which has none to check.
+@dataclass(frozen=True, slots=True)
+class IdTokenCheck:
+    """What the claims of an ID token must agree with: issuer, OAuth client and time."""
 
-    Raises `ReconnectRequired` (``id_token_refused``), naming the check that failed.
+    provider: Provider
+    client_id: str
+    now: datetime
+    is_issuer: Callable[[Claims], bool]
+
+
+def read_id_token(token: object, check: IdTokenCheck, *, nonce: str | None) -> Claims:
+    """Return the claims of an ID token after checking them.
+
+    ``nonce`` is None on a refresh, which has none to check. Raises `ReconnectRequired` (``id_token_refused``), which
+    names the checks that failed.
     """
     claims = _decode(token)
     if claims is None:
-        raise _refused(provider, "unreadable")
+        raise _refused(check.provider, "unreadable")
     checks = {
-        "aud": _is_for(claims, client_id),
-        "exp": _is_unexpired(claims, now),
+        "aud": _is_for(claims, check.client_id),
+        "exp": _is_unexpired(claims, check.now),
         "nonce": nonce is None or _equal(claims.get("nonce"), nonce),
-        "iss": issuer_is_right(claims),
+        "iss": check.is_issuer(claims),
     }
     failed = [name for name, holds in checks.items() if not holds]
     if failed:
-        raise _refused(provider, ", ".join(failed))
+        raise _refused(check.provider, ", ".join(failed))
     return claims
 
 
-def read_refreshed_id_token(
-    token: object,
-    *,
-    provider: Provider,
-    client_id: str,
-    now: datetime,
-    issuer_is_right: Callable[[Claims], bool],
-) -> Claims:
-    """The claims of a refresh's ID token, for news of the address; empty where there is none that holds.
+def read_refreshed_id_token(token: object, check: IdTokenCheck) -> Claims:
+    """Return the claims of a refresh's ID token; none if it is missing or fails a check.
 
-    Nothing hangs on it: the account behind a refresh token cannot change, so a doubtful token must not disconnect it.
+    They only tell whether the account's address has changed. The account behind a refresh token cannot change, so a
+    doubtful token disconnects nobody.
     """
     if token is None:
         return {}
     try:
-        return read_id_token(
-            token, provider=provider, client_id=client_id, nonce=None, now=now, issuer_is_right=issuer_is_right
-        )
+        return read_id_token(token, check, nonce=None)
     except ReconnectRequired as refusal:
-        log.warning("refreshed_id_token_ignored", provider=provider.value, code=refusal.code)
+        log.warning("id_token.ignored", provider=check.provider.value, code=refusal.code)
         return {}
 
 

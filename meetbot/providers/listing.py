@@ -1,7 +1,8 @@
-"""Reading a user's calendars page by page, with an end to everything.
+"""Read a user's calendars page by page, bounded in time, bytes, pages and events.
 
-A listing has one time budget. The primary calendar comes first and its failure is the listing's; another calendar's
-failure only keeps that calendar out of `Listing.complete_calendars`, so that nothing is concluded from its absence.
+One deadline holds for the whole listing. The primary calendar comes first, and its failure is that of the listing.
+The failure of another calendar only keeps that one out of `Listing.complete_calendars`: its missing events are not
+taken for deleted ones.
 """
 
 from __future__ import annotations
@@ -14,16 +15,11 @@ import structlog
 
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, ProviderError, ResourceGone, RetryLater
-from meetbot.providers.base import ListedEvent, Listing
+from meetbot.providers.base import PRIMARY, CalendarRef, ListedEvent, Listing
 from meetbot.providers.http import Answer, AnswerTooLarge, Deadline
 from meetbot.providers.times import parse_instant
 from meetbot.providers.wire_json import RawItem
 
-PRIMARY = "primary"
-"""Our id for an account's own calendar, at both providers: it stays when the account's address changes, and it is the
-same whether or not we may see the list of calendars. Google takes it as an alias in its paths."""
-
-MAX_CALENDARS = 25
 MAX_CALENDAR_LIST_PAGES = 20
 MAX_PAGES = 40
 MAX_EVENTS = 20_000
@@ -37,17 +33,12 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class CalendarRef:
-    """A calendar to read: the id we know it by, and the one that stands in the provider's paths."""
-
-    id: str
-    path_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """One page. ``next`` is what fetches the following one; ``size`` is in bytes; ``readable`` is False where the
-    provider withholds the details, not ``intact`` where something on the page named no event."""
+    """One page of a calendar's events.
+
+    ``next`` is what fetches the following page, None on the last one; ``size`` is in bytes. ``readable`` is False if
+    the provider withholds the details, ``intact`` is False if something on the page was no event with an id.
+    """
 
     items: Sequence[RawItem]
     next: str | None
@@ -58,8 +49,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How one provider's calendars are read. ``fetch(calendar, next, page_size)`` raises `ProviderError`s;
-    ``is_gone(calendar)`` asks the provider once more about a calendar that answered 404."""
+    """How one provider's calendars are read.
+
+    ``fetch(calendar, next, page_size)`` returns a page and raises `ProviderError`s; ``is_gone(calendar)`` asks the
+    provider once more about a calendar that answered 404.
+    """
 
     provider: Provider
     fetch: Callable[[CalendarRef, str | None, int], Page]
@@ -69,7 +63,7 @@ class Source:
 
 @dataclass(slots=True)
 class _Allowance:
-    """What one whole listing may still use, over all of its calendars."""
+    """The time and bytes that a listing may still use, for all of its calendars together."""
 
     deadline: Deadline
     bytes_left: int
@@ -77,7 +71,7 @@ class _Allowance:
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read of one calendar: to its last page, or as far as it went and, if something broke, why."""
+    """The events that were read of one calendar, whether those are all, and what went wrong, if anything."""
 
     events: dict[str, RawItem] = field(default_factory=dict)
     complete: bool = False
@@ -85,9 +79,9 @@ class _Reading:
 
 
 def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: Deadline) -> Listing:
-    """All events of the calendars; ``calendars`` has the primary one first.
+    """Return all events of the calendars; ``calendars`` has the primary one first.
 
-    Raises the `ProviderError` of the primary calendar, and `AccessTokenRejected` whichever calendar met it.
+    Raises the `ProviderError` of the primary calendar, and an `AccessTokenRejected` of any calendar.
     """
     events: list[ListedEvent] = []
     complete: set[str] = set()
@@ -95,7 +89,7 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
     allowance = _Allowance(deadline, MAX_BYTES)
     throttled = False
     for calendar in calendars:
-        # Once throttled, going on would only be throttled again: the others say nothing until the next sync.
+        # After one throttled request the next would be throttled too: the other calendars wait for the next sync.
         reading = _Reading() if throttled else _read_calendar(source, calendar, allowance)
         if reading.failure is not None:
             throttled = reading.failure.code == "rate_limited"
@@ -106,23 +100,23 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
 
 
 def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, failure: ProviderError) -> _Reading:
-    """What a failure leaves of a calendar: nothing certain, or, where it is gone for sure, certainly no events."""
+    """What is known of a calendar after a failure: what was read so far, or that it is gone and has no events."""
     if calendar.id == PRIMARY or isinstance(failure, AccessTokenRejected):
         raise failure
-    log.warning("calendar_not_listed", provider=source.provider.value, code=failure.code)
+    log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
         return _Reading(complete=True)
     return reading
 
 
 def _is_gone(source: Source, calendar: CalendarRef) -> bool:
-    """A 404 right after the calendar was listed is a contradiction; only a second witness cancels what it held."""
+    """Ask once more about a calendar that answered 404 although it was just listed, before its events are dropped."""
     try:
         return source.is_gone(calendar)
     except AccessTokenRejected:
         raise
     except ProviderError as failure:
-        log.warning("calendar_not_confirmed", provider=source.provider.value, code=failure.code)
+        log.warning("calendar.not_confirmed", provider=source.provider.value, code=failure.code)
         return False
 
 
@@ -141,7 +135,7 @@ def _read_calendar(source: Source, calendar: CalendarRef, allowance: _Allowance)
 def _read_pages(
     source: Source, calendar: CalendarRef, page_size: int, reading: _Reading, allowance: _Allowance
 ) -> None:
-    """Fill ``reading``, complete only when the last page was read within all limits."""
+    """Fill ``reading``; it is complete only if the last page was read within all limits."""
     cursor: str | None = None
     seen: set[str] = set()
     intact = True
@@ -158,17 +152,17 @@ def _read_pages(
         intact = intact and page.intact
         cursor = page.next
         if cursor is None:
-            # What could not be made out may be the very event that seems to be missing.
+            # An item that was not readable may be the very event that seems to be missing.
             reading.complete = intact
             return
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")
         seen.add(cursor)
-    log.warning("calendar_cut_short", provider=source.provider.value, events=len(reading.events))
+    log.warning("calendar.cut_short", provider=source.provider.value, events=len(reading.events))
 
 
 def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:
-    """An event can come twice when the calendar changes between two pages: the newest version stays."""
+    """Add the items. An event comes twice if the calendar changes between two pages: the newest version stays."""
     for item in items:
         earlier = events.get(item.id)
         if earlier is None or not _is_older(item, earlier):
@@ -183,9 +177,10 @@ def _is_older(one: RawItem, other: RawItem) -> bool:
 def read_calendar_list(
     fetch: Callable[[str | None], tuple[list[object], str | None]], provider: Provider
 ) -> list[Mapping[str, Any]]:
-    """All entries of a list of calendars. ``fetch`` answers one page's items and what leads to the next.
+    """Return all entries of a list of calendars.
 
-    Raises `RetryLater` where the list has no end: reading only its front would make the rest look deleted.
+    ``fetch`` returns one page's items and what leads to the next page. Raises `RetryLater` if the list does not end:
+    with only its beginning, the other calendars would look deleted.
     """
     entries: list[Mapping[str, Any]] = []
     cursor: str | None = None
@@ -198,17 +193,22 @@ def read_calendar_list(
 
 
 def malformed_list(answer: Answer, provider: Provider) -> RetryLater:
+    """Return the error of an answer that is no page of events."""
     return RetryLater("malformed_answer", f"{provider}: status {answer.status} without a list of events")
 
 
 def item_list(items: object, provider: Provider) -> list[object]:
+    """Return the items of a page. Raises `RetryLater` for anything but a list."""
     if not isinstance(items, list):
         raise RetryLater("malformed_answer", f"{provider}: a list answer without a list")
     return items
 
 
 def next_cursor(cursor: object, provider: Provider) -> str | None:
-    """What leads to the next page; None on the last one."""
+    """Return what leads to the next page; None on the last one.
+
+    Raises `RetryLater` if it is neither missing nor usable.
+    """
     if cursor is None or cursor == "":
         return None
     if not isinstance(cursor, str) or len(cursor) > _LONGEST_CURSOR:

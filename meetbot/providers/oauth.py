@@ -1,188 +1,153 @@
-"""The OAuth 2.0 parts that Google and Microsoft share: PKCE, authorization URLs, token requests and their refusals.
+"""The OAuth 2.0 half of both providers: PKCE, consent page, exchange and refresh.
 
-Sources: RFC 6749, RFC 7636, RFC 9700; developers.google.com/identity/protocols/oauth2;
-learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
+What differs between the two is data: `OAuthEndpoint`. Sources: RFC 6749, RFC 7636, RFC 9700;
+developers.google.com/identity/protocols/oauth2; learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 import httpx
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from meetbot.domain.event import Provider
-from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.providers.http import Answer, Deadline, error_object, json_object, retry_after, send
-from meetbot.providers.refusals import describe, safe_code, wants_administrator
-
-TOKEN_SECONDS = 20.0
-_TOKEN_ANSWER_LIMIT = 1024 * 1024
-_LONGEST_TOKEN = 32 * 1024
-_ASSUMED_LIFETIME = timedelta(minutes=5)  # RFC 6749 4.2.2: expires_in is only recommended
-_LONGEST_LIFETIME = timedelta(days=1)
-
-_RECONNECT_ERRORS = frozenset(
-    {
-        "access_denied",
-        "admin_policy_enforced",
-        "consent_required",
-        "interaction_required",
-        "invalid_grant",
-        "login_required",
-    }
-)
-_OPERATOR_ERRORS = frozenset(
-    {
-        "deleted_client",
-        "disabled_client",
-        "invalid_client",
-        "invalid_request",
-        "invalid_resource",
-        "invalid_scope",
-        "org_internal",
-        "redirect_uri_mismatch",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "unsupported_response_type",
-    }
-)
-_ASK_ADMIN = "Ask the directory's administrator to approve this application, then connect again."
+from meetbot.providers.base import OAuthClient, TokenGrant
+from meetbot.providers.id_token import Claims, IdTokenCheck, read_id_token, read_refreshed_id_token
+from meetbot.providers.token_endpoint import TOKEN_SECONDS, TokenAnswer, request_token
 
 
-def new_code_verifier() -> str:
-    """A fresh PKCE verifier: 256 random bits in 43 characters (RFC 7636 4.1)."""
-    return _base64url(secrets.token_bytes(32))
+class Account(NamedTuple):
+    """The account that an ID token names, as far as it does.
 
+    ``subject`` is the provider's lasting id of the account, never its address, which can change.
+    """
 
-def code_challenge_s256(verifier: str) -> str:
-    """The S256 challenge for a verifier (RFC 7636 4.2)."""
-    return str(create_s256_code_challenge(verifier))
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
-
-
-def url_with_query(base: str, query: Mapping[str, str]) -> str:
-    return str(add_params_to_uri(base, list(query.items())))
+    subject: str | None
+    email: str | None
+    directory_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """A successful token answer, checked. ``scopes`` is None where it names none, which means as asked for (RFC 6749 5.1)."""
+class OAuthEndpoint:
+    """Everything in which one provider's OAuth differs from the other's.
 
-    access_token: str
-    expires_at: datetime
-    refresh_token: str | None
-    scopes: frozenset[str] | None
-    id_token: object
-
-    def granted(self, asked: frozenset[str]) -> frozenset[str]:
-        return asked if self.scopes is None else self.scopes
-
-    def __repr__(self) -> str:
-        return f"TokenAnswer(expires_at={self.expires_at.isoformat()})"
-
-
-def request_token(
-    http: httpx.Client,
-    url: str,
-    form: Mapping[str, str],
-    *,
-    provider: Provider,
-    now: datetime,
-    timeout_seconds: float = TOKEN_SECONDS,
-) -> TokenAnswer:
-    """Ask a token endpoint. ``now`` is taken before the request, so that ``expires_at`` is never too late.
-
-    Raises `ReconnectRequired`, `OperatorRequired` or `RetryLater`.
+    ``consent_parameters`` are added to the address of the consent page, ``token_parameters`` to the form of every
+    token request. ``is_issuer`` tells whether the claims of an ID token name the right issuer.
     """
-    answer = post_form(http, url, form, provider=provider, timeout_seconds=timeout_seconds)
-    if not answer.ok:
-        raise token_refusal(answer, provider, now)
-    return _token_answer(json_object(answer, provider), provider, now)
+
+    provider: Provider
+    authorize_url: str
+    token_url: str
+    scopes: tuple[str, ...]
+    is_issuer: Callable[[Claims], bool]
+    account: Callable[[Claims], Account]
+    consent_parameters: Mapping[str, str] = field(default_factory=dict)
+    token_parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-def post_form(
-    http: httpx.Client,
-    url: str,
-    form: Mapping[str, str],
-    *,
-    provider: Provider,
-    timeout_seconds: float = TOKEN_SECONDS,
-) -> Answer:
-    return send(
-        http,
-        "POST",
-        url,
-        provider=provider,
-        deadline=Deadline(timeout_seconds),
-        form=form,
-        limit=_TOKEN_ANSWER_LIMIT,
-    )
+def new_code_verifier() -> str:
+    """Return a fresh PKCE verifier: 256 random bits in 43 characters (RFC 7636 4.1)."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii").rstrip("=")
 
 
-def token_refusal(answer: Answer, provider: Provider, now: datetime) -> ProviderError:
-    """The error behind a refused token request, by the ``error`` field alone (RFC 6749 5.2 and the vendors' own)."""
-    body = error_object(answer)
-    error = safe_code(body.get("error"))
-    detail = describe(provider, answer, error)
-    if answer.status == 429 or answer.status >= 500:
-        return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
-    if error in _OPERATOR_ERRORS:
-        return OperatorRequired(
-            error, detail, next_step="Check the OAuth client: its id, secret and expiry, redirect address, scopes."
+def code_challenge_s256(verifier: str) -> str:
+    """Return the S256 challenge for a verifier (RFC 7636 4.2)."""
+    return str(create_s256_code_challenge(verifier))
+
+
+def url_with_query(base: str, query: Mapping[str, str]) -> str:
+    """Return the address with these parameters added to the ones it has."""
+    return str(add_params_to_uri(base, list(query.items())))
+
+
+class OAuthProvider:
+    """The OAuth methods of `CalendarProvider`. Safe to use from many threads."""
+
+    def __init__(self, endpoint: OAuthEndpoint, http: httpx.Client, now: Callable[[], datetime]) -> None:
+        self._endpoint = endpoint
+        self._http = http
+        self._now = now
+
+    def authorization_url(
+        self,
+        client: OAuthClient,
+        *,
+        redirect_uri: str,
+        state: str,
+        code_challenge: str,
+        nonce: str,
+        login_hint: str | None,
+    ) -> str:
+        """Return the address of the consent page. See `CalendarProvider.authorization_url`."""
+        query = {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(self._endpoint.scopes),
+            **self._endpoint.consent_parameters,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": code_challenge,
+            "code_challenge_method": "S256",
+        }
+        if login_hint:
+            query["login_hint"] = login_hint
+        return url_with_query(self._endpoint.authorize_url, query)
+
+    def exchange_code(
+        self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
+    ) -> TokenGrant:
+        """Exchange an authorization code for tokens. See `CalendarProvider.exchange_code`."""
+        now = self._now()
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": code_verifier,
+            "redirect_uri": redirect_uri,
+        }
+        answer = self._request_token(client, now, form, TOKEN_SECONDS)
+        claims = read_id_token(answer.id_token, self._check(client, now), nonce=nonce)
+        return self._grant(answer, claims, asked=frozenset(self._endpoint.scopes))
+
+    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
+        """Return a new access token. See `CalendarProvider.refresh`."""
+        now = self._now()
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        answer = self._request_token(client, now, form, timeout_seconds)
+        claims = read_refreshed_id_token(answer.id_token, self._check(client, now))
+        return self._grant(answer, claims, asked=frozenset())
+
+    def _check(self, client: OAuthClient, now: datetime) -> IdTokenCheck:
+        return IdTokenCheck(self._endpoint.provider, client.client_id, now, self._endpoint.is_issuer)
+
+    def _request_token(
+        self, client: OAuthClient, now: datetime, form: Mapping[str, str], timeout_seconds: float
+    ) -> TokenAnswer:
+        credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
+        return request_token(
+            self._http,
+            self._endpoint.token_url,
+            {**credentials, **self._endpoint.token_parameters, **form},
+            provider=self._endpoint.provider,
+            now=now,
+            timeout_seconds=timeout_seconds,
         )
-    if error in _RECONNECT_ERRORS:
-        return _reconnect(error, detail, body)
-    # Unknown words, HTML, temporarily_unavailable, …: nobody is disconnected for what we do not understand.
-    return RetryLater("login_unavailable", detail, retry_after=retry_after(answer.headers, now))
 
-
-def _reconnect(error: str, detail: str, body: Mapping[str, Any]) -> ReconnectRequired:
-    if wants_administrator(body.get("error_description"), body.get("error_codes")):
-        return ReconnectRequired("admin_consent_required", detail, next_step=_ASK_ADMIN)
-    if error == "admin_policy_enforced":
-        return ReconnectRequired(error, detail, next_step=_ASK_ADMIN)
-    return ReconnectRequired(error, detail, next_step="Connect the calendar again.")
-
-
-def _token_answer(body: Mapping[str, Any], provider: Provider, now: datetime) -> TokenAnswer:
-    access_token = _token(body.get("access_token"))
-    if access_token is None:
-        raise RetryLater("malformed_answer", f"{provider}: a token answer without a usable access token")
-    return TokenAnswer(
-        access_token=access_token,
-        expires_at=now + _lifetime(body.get("expires_in")),
-        refresh_token=_token(body.get("refresh_token")),
-        scopes=_scopes(body["scope"]) if "scope" in body else None,
-        id_token=body.get("id_token"),
-    )
-
-
-def _scopes(scope: object) -> frozenset[str]:
-    """What was granted as far as it was said: an empty text, null or nonsense grants nothing."""
-    return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
-
-
-def _token(value: object) -> str | None:
-    """A token that fits into a header; RFC 6749 A.12 allows visible ASCII and the space."""
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TOKEN:
-        return None
-    return value if value.isascii() and value.isprintable() else None
-
-
-def _lifetime(expires_in: object) -> timedelta:
-    """Seconds as a number, or as a text, which older endpoints send."""
-    if isinstance(expires_in, str) and expires_in.isascii() and expires_in.isdigit():
-        expires_in = int(expires_in[:9])
-    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:
-        return _ASSUMED_LIFETIME
-    return timedelta(seconds=min(float(expires_in), _LONGEST_LIFETIME.total_seconds()))
+    def _grant(self, answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> TokenGrant:
+        account = self._endpoint.account(claims)
+        return TokenGrant(
+            access_token=answer.access_token,
+            expires_at=answer.expires_at,
+            refresh_token=answer.refresh_token,
+            scopes=answer.granted(asked),
+            subject=account.subject,
+            email=account.email,
+            directory_id=account.directory_id,
+        )

@@ -1,4 +1,4 @@
-"""The providers of this process, built from its settings."""
+"""The calendar providers and OAuth clients of this process, built from its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from meetbot.settings import Settings
 
 
 def build_providers(settings: Settings, http: httpx.Client | None = None) -> Mapping[Provider, CalendarProvider]:
-    """Both providers on one shared client (``http``, or one of their own). Build once per process; thread-safe."""
+    """Build both providers on one shared HTTP client: `http`, or a new one.
+
+    Once per process; they are safe to use from many threads.
+    """
     http = http or build_http_client()
     google = GoogleAddresses(
         authorize_url=settings.google_authorize_url,
@@ -35,7 +38,7 @@ def build_providers(settings: Settings, http: httpx.Client | None = None) -> Map
 
 
 def oauth_client(settings: Settings, provider: Provider) -> OAuthClient | None:
-    """Our OAuth client at a provider, or None where its id or secret is not configured."""
+    """Return our OAuth client at a provider, or None if its id or secret is not configured."""
     if provider is Provider.GOOGLE:
         client_id, secret = settings.google_client_id, settings.google_client_secret
     else:

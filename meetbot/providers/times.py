@@ -1,4 +1,4 @@
-"""Instants as providers write them, turned into aware UTC datetimes or None.
+"""Times as providers write them, turned into timezone-aware UTC datetimes or None. Pure.
 
 Google: RFC 3339 with an offset, or a date. Microsoft: no offset, seven fractional digits, and a zone beside it that is
 an IANA name, a Windows name, or ``tzone://Microsoft/…``; years 0001 and 9999 stand for "none".
@@ -20,7 +20,11 @@ _UTC_NAMES = frozenset({"utc", "etc/utc", "gmt", "z", "tzone://microsoft/utc"})
 
 
 def parse_instant(value: object, zone_name: object = None) -> datetime | None:
-    """The instant of an ISO 8601 text. One without an offset is read in ``zone_name``; without either there is none."""
+    """Return the instant of an ISO 8601 text, in UTC.
+
+    A text without an offset is read in the zone `zone_name`. None for a text with neither, for dates before 1970 or
+    after 2200, and for anything that is no such text.
+    """
     if not isinstance(value, str) or len(value) > _LONGEST or "T" not in value:
         return None
     try:
@@ -34,7 +38,10 @@ def parse_instant(value: object, zone_name: object = None) -> datetime | None:
 
 
 def parse_day(value: object) -> datetime | None:
-    """Midnight UTC of a ``YYYY-MM-DD`` text. All-day events have no instant; this one is the same for every reader."""
+    """Return midnight UTC of a ``YYYY-MM-DD`` text, or None for anything else.
+
+    An all-day event has no instant of its own; this one is the same for every reader.
+    """
     if not isinstance(value, str) or len(value) != len("2026-01-01") or value[7] != "-":
         return None
     try:
@@ -45,7 +52,7 @@ def parse_day(value: object) -> datetime | None:
 
 
 def find_zone(name: object) -> tzinfo | None:
-    """The zone of an IANA or Windows name; None for custom, unknown and absent ones."""
+    """Return the time zone of an IANA or Windows name; None for any other value."""
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_ZONE:
         return None
     if name.lower() in _UTC_NAMES:
@@ -62,7 +69,10 @@ def _load_zone(name: str) -> ZoneInfo | None:
 
 
 def to_wire(moment: datetime, *, up: bool = False) -> str:
-    """RFC 3339 in UTC with whole seconds, rounded down, or ``up``. Raises ValueError for a naive datetime."""
+    """Return the instant as RFC 3339 in UTC with whole seconds, rounded down, or `up`.
+
+    Raises ValueError for a naive datetime.
+    """
     if moment.tzinfo is None:
         raise ValueError("an instant needs a time zone")
     if up and moment.microsecond:

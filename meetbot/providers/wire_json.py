@@ -1,7 +1,7 @@
-"""JSON as providers send it.
+"""JSON as providers send it: pages of events, and single objects. Pure.
 
-The events of a listing stay the bytes they came as: nearly all of them are as they were at the last sync, which a digest
-tells for a fraction of what it costs to build their objects.
+The events of a page stay bytes. Nearly all of them are as they were at the last sync, and a digest of the bytes tells
+so for a fraction of what it costs to build their objects.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REPLACEMENT = "\ufffd"
 
 
 class RawItem(NamedTuple):
-    """One object of a list: its id, its last change as the provider words it, and its own piece of the answer."""
+    """One object of a list: its id, its last change as the provider writes it, and its bytes."""
 
     id: str
     updated: object
@@ -26,7 +26,12 @@ class RawItem(NamedTuple):
 
 
 class Head(msgspec.Struct):
-    """What tells two versions of an event apart. Subclasses rename. Of any type: what is odd is only left out."""
+    """The fields that tell two versions of an event apart, under the provider's names.
+
+    Subclasses name them.
+
+    They may be of any type, so that one odd event does not make the whole page unreadable.
+    """
 
     id: Any = None
     updated: Any = None
@@ -36,14 +41,14 @@ _Page = TypeVar("_Page", bound=msgspec.Struct)
 
 
 class PageReader(Generic[_Page]):
-    """Reads pages of the shape ``_Page``, whose items are `msgspec.Raw`, and items that begin like ``head``."""
+    """A reader of pages of the shape `page`, whose items are raw JSON with the fields of `head`."""
 
     def __init__(self, page: type[_Page], head: type[Head]) -> None:
         self._page = msgspec.json.Decoder(page)
         self._head = msgspec.json.Decoder(head)
 
     def page(self, body: bytes) -> _Page | None:
-        """None for what is no such page: HTML, broken JSON, a list that is none."""
+        """Return the page, or None for anything else."""
         try:
             return self._page.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -55,7 +60,7 @@ class PageReader(Generic[_Page]):
             return None
 
     def items(self, bodies: list[msgspec.Raw]) -> list[RawItem]:
-        """The objects among them that have an id."""
+        """Return the items that are objects with an id."""
         return [item for body in bodies if (item := self._item(body)) is not None]
 
     def _item(self, body: msgspec.Raw) -> RawItem | None:
@@ -67,7 +72,7 @@ class PageReader(Generic[_Page]):
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object, or None for anything else."""
+    """Return the JSON object, or None for anything else."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -84,7 +89,10 @@ def _parsed_leniently(body: bytes) -> object:
 
 
 def _repaired(body: bytes) -> bytes | None:
-    """One title with half an emoji (a lone surrogate) must not hide a whole calendar; strict readers refuse those."""
+    """The JSON object without lone surrogates, which strict readers refuse; None if it is still none.
+
+    One title with half an emoji must not hide a whole calendar.
+    """
     if body.lstrip()[:1] != b"{":
         return None
     try:

@@ -14,7 +14,7 @@ import msgspec
 from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
-from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
+from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.google.calendars import (
     EVENT_FIELDS,
     PAGE_SIZE,
@@ -22,13 +22,12 @@ from meetbot.providers.google.calendars import (
     event_list_query,
     own_calendars,
 )
-from meetbot.providers.google.errors import google_refusal
+from meetbot.providers.google.errors import google_error
 from meetbot.providers.google.events import normalise_google
 from meetbot.providers.http import Answer, Deadline, bearer, error_object, identified_object, json_object, send
-from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
+from meetbot.providers.id_token import Claims
 from meetbot.providers.listing import (
     LISTING_SECONDS,
-    CalendarRef,
     Page,
     Source,
     item_list,
@@ -37,8 +36,9 @@ from meetbot.providers.listing import (
     read_calendar_list,
     read_calendars,
 )
-from meetbot.providers.oauth import TOKEN_SECONDS, TokenAnswer, post_form, request_token, token_refusal, url_with_query
-from meetbot.providers.text import ID_LIMIT, address, exact
+from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
+from meetbot.providers.storable_text import ID_LIMIT, address, exact
+from meetbot.providers.token_endpoint import post_form, token_error
 from meetbot.providers.wire_json import Head, PageReader
 
 EVENTS_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
@@ -69,7 +69,7 @@ _PAGES = PageReader(_EventsPage, Head)
 
 @dataclass(frozen=True, slots=True)
 class GoogleAddresses:
-    """Where Google is. Each replaces exactly one default of the settings."""
+    """The addresses of Google's endpoints. Each replaces exactly one default of the settings."""
 
     authorize_url: str
     token_url: str
@@ -77,92 +77,31 @@ class GoogleAddresses:
     api_url: str
 
 
-class GoogleCalendar:
-    """One for the process; safe to use from many threads."""
+class GoogleCalendar(OAuthProvider):
+    """`CalendarProvider` for Google. One for the process; safe to use from many threads."""
 
     name = Provider.GOOGLE
 
     def __init__(self, addresses: GoogleAddresses, http: httpx.Client, now: Callable[[], datetime] = utc_now) -> None:
-        self._addresses = addresses
+        super().__init__(_endpoint(addresses), http, now)
+        self._revoke_url = addresses.revoke_url
         self._api = addresses.api_url.rstrip("/")
-        self._http = http
-        self._now = now
-
-    def authorization_url(
-        self,
-        client: OAuthClient,
-        *,
-        redirect_uri: str,
-        state: str,
-        code_challenge: str,
-        nonce: str,
-        login_hint: str | None,
-    ) -> str:
-        """The consent page. ``prompt=consent`` because Google gives a refresh token only with a fresh consent."""
-        query = {
-            "response_type": "code",
-            "client_id": client.client_id,
-            "redirect_uri": redirect_uri,
-            "scope": " ".join(REQUESTED_SCOPES),
-            "access_type": "offline",
-            "prompt": "consent",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": code_challenge,
-            "code_challenge_method": "S256",
-        }
-        if login_hint:
-            query["login_hint"] = login_hint
-        return url_with_query(self._addresses.authorize_url, query)
-
-    def exchange_code(
-        self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
-    ) -> TokenGrant:
-        """Trade the code for tokens. ``subject`` is the account's ``sub``, never its address, which can change."""
-        now = self._now()
-        answer = self._request_token(
-            client,
-            now,
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "code_verifier": code_verifier,
-                "redirect_uri": redirect_uri,
-            },
-        )
-        claims = read_id_token(
-            answer.id_token,
-            provider=Provider.GOOGLE,
-            client_id=client.client_id,
-            nonce=nonce,
-            now=now,
-            issuer_is_right=self._issuer_is_right,
-        )
-        return _grant(answer, claims, asked=frozenset(REQUESTED_SCOPES))
-
-    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
-        """A new access token. Empty ``scopes`` mean unchanged; ``refresh_token`` is None unless Google replaced it."""
-        now = self._now()
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        answer = self._request_token(client, now, form, timeout_seconds=timeout_seconds)
-        claims = read_refreshed_id_token(
-            answer.id_token,
-            provider=Provider.GOOGLE,
-            client_id=client.client_id,
-            now=now,
-            issuer_is_right=self._issuer_is_right,
-        )
-        return _grant(answer, claims, asked=frozenset())
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """End the account's whole grant to this client, other connections of the same account included."""
-        answer = post_form(self._http, self._addresses.revoke_url, {"token": refresh_token}, provider=Provider.GOOGLE)
+        """End the account's whole grant to this client.
+
+        This also ends other connections of the same account.
+        """
+        answer = post_form(self._http, self._revoke_url, {"token": refresh_token}, provider=Provider.GOOGLE)
         if answer.ok or (answer.status == 400 and error_object(answer).get("error") == "invalid_token"):
             return
-        raise token_refusal(answer, Provider.GOOGLE, self._now())
+        raise token_error(answer, Provider.GOOGLE, self._now())
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
-        """What must still be granted; a person can untick any scope but ``openid``. Broader scopes count."""
+        """Return the scopes that must still be granted; broader scopes count.
+
+        On Google's consent page a person can untick any scope but ``openid``.
+        """
         missing = set()
         if "openid" not in granted:
             missing.add("openid")
@@ -173,8 +112,10 @@ class GoogleCalendar:
     def list_events(
         self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
     ) -> Listing:
-        """Occurrences of the person's own calendars (`own_calendars`), or of the primary one alone where the list of
-        calendars may not be read. A calendar in neither set of the answer is none of theirs (any more)."""
+        """List the occurrences of the user's own calendars (`own_calendars`).
+
+        If the list of calendars may not be read, those of the primary calendar alone.
+        """
         deadline = Deadline(LISTING_SECONDS)
         calendars = self._calendars(access_token, granted, deadline)
 
@@ -197,12 +138,16 @@ class GoogleCalendar:
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """The occurrence as it is now. A deleted one may also answer with ``status`` cancelled."""
+        """Return the occurrence as it is now.
+
+        Raises `ResourceGone` for one that was deleted, or returns it with the ``status`` cancelled.
+        """
         path = f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, [("fields", EVENT_FIELDS)], Deadline(timeout_seconds))
         return identified_object(answer, Provider.GOOGLE)
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+        """Return the event of Google's JSON. See `normalise_google`."""
         return normalise_google(calendar_id, raw, owner_email=owner_email)
 
     def _calendars(self, access_token: str, granted: frozenset[str], deadline: Deadline) -> list[CalendarRef]:
@@ -240,27 +185,8 @@ class GoogleCalendar:
             params=query,
         )
         if not answer.ok:
-            raise google_refusal(answer, self._now())
+            raise google_error(answer, self._now())
         return answer
-
-    def _request_token(
-        self, client: OAuthClient, now: datetime, form: dict[str, str], *, timeout_seconds: float = TOKEN_SECONDS
-    ) -> TokenAnswer:
-        credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
-        return request_token(
-            self._http,
-            self._addresses.token_url,
-            {**credentials, **form},
-            provider=Provider.GOOGLE,
-            now=now,
-            timeout_seconds=timeout_seconds,
-        )
-
-    def _issuer_is_right(self, claims: Claims) -> bool:
-        """Google's own name for itself; with another address configured, whatever that one calls itself."""
-        if urlsplit(self._addresses.authorize_url).hostname == _LOGIN_HOST:
-            return claims.get("iss") in _ISSUERS
-        return bool(claims.get("iss"))
 
 
 def _page(answer: Answer) -> Page:
@@ -279,18 +205,30 @@ def _page(answer: Answer) -> Page:
 
 
 def _items(body: dict[str, Any]) -> list[object]:
-    """Google leaves ``items`` out of a page without any, but never all of the page's other fields."""
+    """The items of a page. Google leaves ``items`` out if there are none, but never all of the page's other fields."""
     if "items" not in body and not body.keys() & {"accessRole", "nextPageToken", "kind"}:
         raise RetryLater("malformed_answer", f"{Provider.GOOGLE}: a list answer without items")
     return item_list(body.get("items", []), Provider.GOOGLE)
 
 
-def _grant(answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> TokenGrant:
-    return TokenGrant(
-        access_token=answer.access_token,
-        expires_at=answer.expires_at,
-        refresh_token=answer.refresh_token,
-        scopes=answer.granted(asked),
-        subject=exact(claims.get("sub"), ID_LIMIT),
-        email=address(claims.get("email")),
+def _endpoint(addresses: GoogleAddresses) -> OAuthEndpoint:
+    is_google = urlsplit(addresses.authorize_url).hostname == _LOGIN_HOST
+
+    def is_issuer(claims: Claims) -> bool:
+        """Whether Google issued the token; with another address configured, any issuer is right."""
+        return claims.get("iss") in _ISSUERS if is_google else bool(claims.get("iss"))
+
+    return OAuthEndpoint(
+        provider=Provider.GOOGLE,
+        authorize_url=addresses.authorize_url,
+        token_url=addresses.token_url,
+        scopes=REQUESTED_SCOPES,
+        is_issuer=is_issuer,
+        account=_account,
+        # Google gives a refresh token only for offline access, and only with a fresh consent.
+        consent_parameters={"access_type": "offline", "prompt": "consent"},
     )
+
+
+def _account(claims: Claims) -> Account:
+    return Account(subject=exact(claims.get("sub"), ID_LIMIT), email=address(claims.get("email")))

@@ -1,4 +1,4 @@
-"""What is asked of the Google Calendar API, and which of a person's calendars are theirs. Pure.
+"""The queries sent to the Google Calendar API, and which calendars are a user's own. Pure.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference.
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from meetbot.providers.listing import MAX_CALENDARS, PRIMARY, CalendarRef
-from meetbot.providers.text import ID_LIMIT, exact, same_address
+from meetbot.providers.base import MAX_CALENDARS, PRIMARY, CalendarRef
+from meetbot.providers.storable_text import ID_LIMIT, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 2500
@@ -28,8 +28,8 @@ EVENT_FIELDS = (
 _LIST_FIELDS = f"accessRole,nextPageToken,items({EVENT_FIELDS})"
 _CALENDAR_LIST_FIELDS = "nextPageToken,items(id,primary,accessRole,dataOwner,hidden,deleted)"
 
-# Focus time and absences are listed, to be skipped with a reason. Birthdays and working locations fill every day and
-# can never be meetings. An event's type never changes, so leaving a type out makes no event look deleted.
+# Focus time and absences are listed, so that they can be skipped with a reason. Birthdays and working locations fill
+# every day and can never be meetings. An event's type never changes, so leaving a type out makes no event look deleted.
 _LISTED_TYPES = ("default", "fromGmail", "focusTime", "outOfOffice")
 
 _OWN_CALENDARS_DOMAIN = "@group.calendar.google.com"
@@ -38,7 +38,7 @@ _OWN_CALENDARS_DOMAIN = "@group.calendar.google.com"
 def event_list_query(
     window_start: datetime, window_end: datetime, page_token: str | None, page_size: int
 ) -> list[tuple[str, str]]:
-    """Occurrences, deleted ones included, that end after ``window_start`` and start before ``window_end``."""
+    """Return the query for all occurrences, deleted ones included, that overlap the window."""
     query = [
         ("singleEvents", "true"),
         ("showDeleted", "true"),
@@ -54,6 +54,7 @@ def event_list_query(
 
 
 def calendar_list_query(page_token: str | None) -> list[tuple[str, str]]:
+    """Return the query for a page of the calendars that the user may edit and share."""
     query = [
         ("minAccessRole", "owner"),
         ("maxResults", str(CALENDAR_LIST_PAGE_SIZE)),
@@ -65,11 +66,11 @@ def calendar_list_query(page_token: str | None) -> list[tuple[str, str]]:
 
 
 def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
-    """The account's calendar and those it made itself, at most `MAX_CALENDARS`, the same ones at every sync.
+    """Return the account's calendar and those it made itself, the same ones at every sync.
 
-    Left out: calendars that somebody else shares, even with the role ``owner`` (an assistant has it on their manager's
-    calendar), rooms, holidays and birthdays, and hidden ones. ``selected`` is only a tick in the web page's margin and
-    changes nothing.
+    At most `MAX_CALENDARS`. Left out are calendars that another person shares, even with the role ``owner`` (an
+    assistant has it on a manager's calendar), rooms, holidays and birthdays, and hidden ones. ``selected`` is only a
+    tick in the margin of Google's web page and changes nothing.
     """
     listed = list(entries)
     account = next((entry.get("id") for entry in listed if entry.get("primary") is True), None)

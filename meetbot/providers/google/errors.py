@@ -11,8 +11,8 @@ from typing import Any
 
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired
+from meetbot.providers.errors import error_detail, error_for_status, rate_limited, safe_code
 from meetbot.providers.http import Answer, error_object
-from meetbot.providers.refusals import describe, refusal_by_status, safe_code, throttled
 
 _RATE_REASONS = frozenset(
     {
@@ -28,17 +28,17 @@ _SCOPE_REASONS = frozenset({"insufficientPermissions", "insufficientScopes", "AC
 _API_OFF_REASONS = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 
 
-def google_refusal(answer: Answer, now: datetime) -> ProviderError:
-    """The error that an answer outside 2xx stands for."""
+def google_error(answer: Answer, now: datetime) -> ProviderError:
+    """Return the error that an answer outside 2xx stands for."""
     reasons = tuple(_reasons(error_object(answer)))
     first = reasons[0] if reasons else "unstated"
     if answer.status in (403, 429):
         if not _RATE_REASONS.isdisjoint(reasons):
-            return throttled(Provider.GOOGLE, answer, first, now)
-        known = _forbidden(frozenset(reasons), describe(Provider.GOOGLE, answer, first))
+            return rate_limited(Provider.GOOGLE, answer, first, now)
+        known = _forbidden(frozenset(reasons), error_detail(Provider.GOOGLE, answer, first))
         if known is not None:
             return known
-    return refusal_by_status(Provider.GOOGLE, answer, first, now)
+    return error_for_status(Provider.GOOGLE, answer, first, now)
 
 
 def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:
@@ -64,7 +64,7 @@ def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:
 
 
 def _reasons(body: dict[str, Any]) -> Iterator[str]:
-    """Both places where Google puts a reason: the Calendar API's ``errors`` and the front end's ``details``."""
+    """The reasons, from both places where Google puts them: the API's ``errors`` and the front end's ``details``."""
     error = body.get("error")
     if not isinstance(error, dict):
         return

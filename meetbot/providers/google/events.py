@@ -1,4 +1,6 @@
-"""Google Calendar's event JSON, turned into `Event`. Pure; takes anything, raises nothing.
+"""Google Calendar's event JSON, turned into `Event`.
+
+Pure. Takes values of any type and raises nothing.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference/events.
 """
@@ -12,10 +14,9 @@ from typing import Any
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.domain.own_response import CalendarOwner, own_answer
 from meetbot.providers.base import RawEvent
+from meetbot.providers.event_fields import entries_of, mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import normalise_ical_uid
-from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import answer, entries_of, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address
 from meetbot.providers.times import parse_day, parse_instant
 
 _NO_MEETING_TYPES = ("focusTime", "outOfOffice", "workingLocation", "birthday")
@@ -30,9 +31,9 @@ _RESPONSES = {
 
 
 def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
-    """The event, or None for a series master and for what has no usable id.
+    """Return the event, or None for the master of a series and for what has no usable id.
 
-    A deleted event arrives as little more than its id; it becomes a cancelled event without start or title.
+    A deleted event comes as little more than its id; it becomes a cancelled event without start or title.
     An all-day event starts and ends at midnight UTC of its dates.
     """
     event_id = exact(raw.get("id"), ID_LIMIT)
@@ -80,7 +81,7 @@ def _attendee(entry: Mapping[str, Any], owner: CalendarOwner) -> Attendee:
     return Attendee(
         email,
         clean(entry.get("displayName"), NAME_LIMIT) or None,
-        answer(_RESPONSES, entry.get("responseStatus")),
+        response(_RESPONSES, entry.get("responseStatus")),
         entry.get("resource") is True,
         entry.get("organizer") is True,
         owner.is_listed_as(email, marked=entry.get("self") is True),
@@ -98,14 +99,17 @@ def _organizer(value: object, owner: CalendarOwner) -> Attendee | None:
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The owner's own answer. Who organises without being listed is coming; who is neither was invited as a group."""
+    """The calendar owner's own response; an organiser who is not listed as an attendee counts as accepted.
+
+    None for an owner who is neither: they were invited as members of a group.
+    """
     said = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
     return Response.ACCEPTED if said is None and is_organizer else said
 
 
 def _has_calendar_declined(raw: RawEvent) -> bool:
     return any(
-        entry.get("self") is True and answer(_RESPONSES, entry.get("responseStatus")) is Response.DECLINED
+        entry.get("self") is True and response(_RESPONSES, entry.get("responseStatus")) is Response.DECLINED
         for entry in entries_of(raw.get("attendees"))
     )
 

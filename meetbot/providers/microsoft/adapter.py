@@ -1,4 +1,4 @@
-"""Microsoft: OAuth with Entra ID and the calendar of Microsoft Graph, behind `CalendarProvider`."""
+"""Microsoft: OAuth with Entra ID and Microsoft Graph, behind `CalendarProvider`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import msgspec
 from meetbot.clock import utc_now
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
-from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
+from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send
-from meetbot.providers.id_token import Claims, read_id_token, read_refreshed_id_token
+from meetbot.providers.id_token import Claims
 from meetbot.providers.listing import (
     LISTING_SECONDS,
-    CalendarRef,
     Page,
     Source,
     item_list,
@@ -37,10 +36,10 @@ from meetbot.providers.microsoft.calendars import (
     own_calendars,
     view_query,
 )
-from meetbot.providers.microsoft.errors import microsoft_refusal
+from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
-from meetbot.providers.oauth import TOKEN_SECONDS, TokenAnswer, request_token, url_with_query
-from meetbot.providers.text import ID_LIMIT, address, exact
+from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
+from meetbot.providers.storable_text import ID_LIMIT, address, exact
 from meetbot.providers.wire_json import Head, PageReader
 
 CALENDARS_SCOPE = "Calendars.Read"
@@ -64,109 +63,45 @@ _PAGES = PageReader(_EventsPage, _EventHead)
 
 @dataclass(frozen=True, slots=True)
 class MicrosoftAddresses:
-    """Where Microsoft is. ``directory`` is ``common``, ``organizations``, ``consumers`` or one directory's id."""
+    """The addresses of Microsoft's endpoints.
+
+    ``directory`` is ``common``, ``organizations``, ``consumers`` or the id of one directory.
+    """
 
     login_url: str
     directory: str
     graph_url: str
 
 
-class MicrosoftCalendar:
-    """One for the process; safe to use from many threads."""
+class MicrosoftCalendar(OAuthProvider):
+    """`CalendarProvider` for Microsoft. One for the process; safe to use from many threads.
+
+    A refresh also returns a new refresh token. The old one stays valid, so two refreshes at once both succeed.
+    """
 
     name = Provider.MICROSOFT
 
     def __init__(
         self, addresses: MicrosoftAddresses, http: httpx.Client, now: Callable[[], datetime] = utc_now
     ) -> None:
-        self._oauth = f"{addresses.login_url.rstrip('/')}/{quote(addresses.directory, safe='')}/oauth2/v2.0"
-        self._login_host = urlsplit(addresses.login_url).hostname
+        super().__init__(_endpoint(addresses), http, now)
         self._graph = addresses.graph_url.rstrip("/")
-        self._http = http
-        self._now = now
-
-    def authorization_url(
-        self,
-        client: OAuthClient,
-        *,
-        redirect_uri: str,
-        state: str,
-        code_challenge: str,
-        nonce: str,
-        login_hint: str | None,
-    ) -> str:
-        """The sign-in page. ``prompt=select_account`` so that nobody connects the account they happen to be in."""
-        query = {
-            "response_type": "code",
-            "response_mode": "query",
-            "client_id": client.client_id,
-            "redirect_uri": redirect_uri,
-            "scope": " ".join(REQUESTED_SCOPES),
-            "prompt": "select_account",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": code_challenge,
-            "code_challenge_method": "S256",
-        }
-        if login_hint:
-            query["login_hint"] = login_hint
-        return url_with_query(f"{self._oauth}/authorize", query)
-
-    def exchange_code(
-        self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
-    ) -> TokenGrant:
-        """Trade the code for tokens. ``subject`` is directory and object id, never an address, which can change."""
-        now = self._now()
-        answer = self._request_token(
-            client,
-            now,
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "code_verifier": code_verifier,
-                "redirect_uri": redirect_uri,
-            },
-        )
-        claims = read_id_token(
-            answer.id_token,
-            provider=Provider.MICROSOFT,
-            client_id=client.client_id,
-            nonce=nonce,
-            now=now,
-            issuer_is_right=self._issuer_is_right,
-        )
-        return _grant(answer, claims, asked=frozenset(REQUESTED_SCOPES))
-
-    def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> TokenGrant:
-        """A new access token, and a new refresh token to store before the access token is used.
-
-        Empty ``scopes`` mean unchanged. The old refresh token stays valid, so two refreshes at once both succeed.
-        """
-        now = self._now()
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        answer = self._request_token(client, now, form, timeout_seconds=timeout_seconds)
-        claims = read_refreshed_id_token(
-            answer.id_token,
-            provider=Provider.MICROSOFT,
-            client_id=client.client_id,
-            now=now,
-            issuer_is_right=self._issuer_is_right,
-        )
-        return _grant(answer, claims, asked=frozenset())
 
     def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """Nothing: Microsoft has no revocation of one application's token. Forgetting the token is what remains."""
+        """Do nothing, since Microsoft cannot revoke the token of one application."""
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
-        """What must still be granted. Graph's scopes are compared without case and without their resource prefix."""
+        """Return the scopes that must still be granted.
+
+        Graph's scopes are compared without letter case and without the address of the resource before them.
+        """
         names = {scope.rsplit("/", 1)[-1].lower() for scope in granted}
         return frozenset({CALENDARS_SCOPE}) if names.isdisjoint(_READS_EVENTS) else frozenset()
 
     def list_events(
         self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
     ) -> Listing:
-        """Occurrences of the person's own calendars (`own_calendars`). A calendar in neither set of the answer is none
-        of theirs (any more)."""
+        """List the occurrences of the user's own calendars (`own_calendars`)."""
         deadline = Deadline(LISTING_SECONDS)
         calendars = self._calendars(access_token, deadline)
 
@@ -187,12 +122,13 @@ class MicrosoftCalendar:
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """The occurrence as it is now; its id finds it in whichever calendar it lies."""
+        """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
         path = f"/me/events/{quote(provider_event_id, safe='')}"
         answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
         return identified_object(answer, Provider.MICROSOFT)
 
     def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+        """Return the event of Graph's JSON. See `normalise_microsoft`."""
         return normalise_microsoft(calendar_id, raw, owner_email=owner_email)
 
     def _calendars(self, access_token: str, deadline: Deadline) -> list[CalendarRef]:
@@ -212,7 +148,7 @@ class MicrosoftCalendar:
         return False
 
     def _follow(self, access_token: str, link: str, deadline: Deadline) -> Answer:
-        """Read what ``@odata.nextLink`` points to, unless that would hand the token to somebody else."""
+        """Read the page that ``@odata.nextLink`` leads to, unless another server would receive the token."""
         if not is_under(self._graph, link):
             raise RetryLater("foreign_link", f"{Provider.MICROSOFT}: a next page outside of Graph")
         return self._fetch(access_token, link, None, deadline)
@@ -231,31 +167,8 @@ class MicrosoftCalendar:
             params=query,
         )
         if not answer.ok:
-            raise microsoft_refusal(answer, self._now())
+            raise microsoft_error(answer, self._now())
         return answer
-
-    def _request_token(
-        self, client: OAuthClient, now: datetime, form: dict[str, str], *, timeout_seconds: float = TOKEN_SECONDS
-    ) -> TokenAnswer:
-        common = {
-            "client_id": client.client_id,
-            "client_secret": client.client_secret,
-            "scope": " ".join(REQUESTED_SCOPES),
-        }
-        return request_token(
-            self._http,
-            f"{self._oauth}/token",
-            {**common, **form},
-            provider=Provider.MICROSOFT,
-            now=now,
-            timeout_seconds=timeout_seconds,
-        )
-
-    def _issuer_is_right(self, claims: Claims) -> bool:
-        """Entra's name for itself holds the directory; with another address configured, whatever that one says."""
-        if self._login_host in _LOGIN_HOSTS:
-            return bool(claims.get("iss") == f"https://{self._login_host}/{claims.get('tid')}/v2.0")
-        return bool(claims.get("iss"))
 
 
 def _view_path(calendar: CalendarRef) -> str:
@@ -279,14 +192,33 @@ def _items(answer: Answer) -> tuple[list[object], str | None]:
     return items, next_cursor(body.get("@odata.nextLink"), Provider.MICROSOFT)
 
 
-def _grant(answer: TokenAnswer, claims: Claims, *, asked: frozenset[str]) -> TokenGrant:
+def _endpoint(addresses: MicrosoftAddresses) -> OAuthEndpoint:
+    oauth = f"{addresses.login_url.rstrip('/')}/{quote(addresses.directory, safe='')}/oauth2/v2.0"
+    host = urlsplit(addresses.login_url).hostname
+
+    def is_issuer(claims: Claims) -> bool:
+        """Whether Entra issued it for its directory; with another address configured, any issuer is right."""
+        if host in _LOGIN_HOSTS:
+            return bool(claims.get("iss") == f"https://{host}/{claims.get('tid')}/v2.0")
+        return bool(claims.get("iss"))
+
+    return OAuthEndpoint(
+        provider=Provider.MICROSOFT,
+        authorize_url=f"{oauth}/authorize",
+        token_url=f"{oauth}/token",
+        scopes=REQUESTED_SCOPES,
+        is_issuer=is_issuer,
+        account=_account,
+        # The user chooses the account, so that nobody connects the one they happen to be signed in to.
+        consent_parameters={"response_mode": "query", "prompt": "select_account"},
+        token_parameters={"scope": " ".join(REQUESTED_SCOPES)},
+    )
+
+
+def _account(claims: Claims) -> Account:
     directory_id = exact(claims.get("tid"), ID_LIMIT)
     object_id = exact(claims.get("oid"), ID_LIMIT)
-    return TokenGrant(
-        access_token=answer.access_token,
-        expires_at=answer.expires_at,
-        refresh_token=answer.refresh_token,
-        scopes=answer.granted(asked),
+    return Account(
         subject=f"{directory_id}:{object_id}" if directory_id and object_id else exact(claims.get("sub"), ID_LIMIT),
         email=address(claims.get("email")) or address(claims.get("preferred_username")),
         directory_id=directory_id,

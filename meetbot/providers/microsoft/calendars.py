@@ -1,4 +1,4 @@
-"""What is asked of Microsoft Graph, which of a person's calendars are theirs, and which links may be followed. Pure.
+"""The queries sent to Microsoft Graph, and which calendars and links to follow. Pure.
 
 Source: learn.microsoft.com/graph/api/calendar-list-calendarview, /graph/api/resources/calendar, /graph/paging.
 """
@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from meetbot.providers.listing import MAX_CALENDARS, PRIMARY, CalendarRef
-from meetbot.providers.people import mapping
-from meetbot.providers.text import ID_LIMIT, address, exact, same_address
+from meetbot.providers.base import MAX_CALENDARS, PRIMARY, CalendarRef
+from meetbot.providers.event_fields import mapping
+from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 500
 CALENDAR_LIST_PAGE_SIZE = 100
 
 PREFER = {"Prefer": 'outlook.timezone="UTC", IdType="ImmutableId"'}
-"""Times in UTC, and ids that stay when an event moves to another folder. Wanted on every request."""
+"""The header of every request: times in UTC, and ids that stay when an event moves to another folder."""
 
 EVENT_FIELDS = (
     "id,iCalUId,type,seriesMasterId,originalStart,originalStartTimeZone,subject,body,start,end,isAllDay,isCancelled,"
@@ -30,7 +30,7 @@ _CALENDAR_FIELDS = "id,isDefaultCalendar,canEdit,owner"
 
 
 def view_query(window_start: datetime, window_end: datetime, page_size: int) -> list[tuple[str, str]]:
-    """Occurrences that overlap the window; moments are UTC."""
+    """Return the query for all occurrences that overlap the window."""
     return [
         ("startDateTime", to_wire(window_start)),
         ("endDateTime", to_wire(window_end, up=True)),
@@ -40,18 +40,22 @@ def view_query(window_start: datetime, window_end: datetime, page_size: int) -> 
 
 
 def event_query() -> list[tuple[str, str]]:
+    """Return the query for one event."""
     return [("$select", EVENT_FIELDS)]
 
 
 def calendar_list_query() -> list[tuple[str, str]]:
+    """Return the query for the list of calendars."""
     return [("$select", _CALENDAR_FIELDS), ("$top", str(CALENDAR_LIST_PAGE_SIZE))]
 
 
 def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
-    """The default calendar and those the same person owns and edits, at most `MAX_CALENDARS`, the same at every sync.
+    """Return the default calendar and those that its owner owns and edits.
 
-    Left out: calendars of others, and the holidays and birthdays that nobody can edit. An empty ``path_id`` means the
-    default calendar without its id.
+    They are the same ones at every sync.
+
+    At most `MAX_CALENDARS`. Left out are calendars of other people, and holidays and birthdays, which nobody can edit.
+    An empty ``path_id`` means the default calendar, whose id is not known.
     """
     listed = list(entries)
     default = next((entry for entry in listed if entry.get("isDefaultCalendar") is True), None)
@@ -75,7 +79,7 @@ def _owner(entry: Mapping[str, Any]) -> str | None:
 
 
 def is_under(base_url: str, link: str) -> bool:
-    """Whether a link from an answer leads to the same server and below the same path, so that it may see the token."""
+    """Return whether a link may be sent the token: on the same server, below the same path."""
     try:
         base, target = urlsplit(base_url), urlsplit(link)
         same_server = (base.scheme, base.hostname, _port(base.port, base.scheme)) == (
@@ -95,6 +99,6 @@ def _port(port: int | None, scheme: str) -> int | None:
 
 
 def _climbs(path: str) -> bool:
-    """Whether a path could leave its prefix: dot segments and backslashes, also when escaped (once or twice)."""
+    """Whether a path could leave its prefix: by dot segments or backslashes, also if escaped once or twice."""
     decoded = unquote(unquote(path)).replace("\\", "/")
     return any(segment in (".", "..") for segment in decoded.split("/")) or "\\" in unquote(unquote(path))

@@ -1,4 +1,4 @@
-"""Microsoft Graph's error answers, told apart by status and ``error.code``, never by message.
+"""Microsoft Graph's error answers, told apart by status and code, never by message.
 
 Source: learn.microsoft.com/graph/errors and /graph/throttling.
 """
@@ -9,8 +9,8 @@ from datetime import datetime
 
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, ResourceGone
+from meetbot.providers.errors import error_detail, error_for_status, rate_limited, safe_code
 from meetbot.providers.http import Answer, error_object
-from meetbot.providers.refusals import describe, refusal_by_status, safe_code, throttled
 
 _THROTTLE_CODES = frozenset(
     {"ApplicationThrottled", "MailboxConcurrency", "TooManyRequests", "ErrorServerBusy", "activityLimitReached"}
@@ -19,13 +19,13 @@ _NO_MAILBOX_CODES = frozenset({"MailboxNotEnabledForRESTAPI", "MailboxNotSupport
 _GONE_CODES = frozenset({"ErrorItemNotFound", "ErrorInvalidIdMalformed", "ErrorInvalidMailboxItemId"})
 
 
-def microsoft_refusal(answer: Answer, now: datetime) -> ProviderError:
-    """The error that an answer outside 2xx stands for."""
+def microsoft_error(answer: Answer, now: datetime) -> ProviderError:
+    """Return the error that an answer outside 2xx stands for."""
     error = error_object(answer).get("error")
     code = safe_code(error.get("code")) if isinstance(error, dict) else "unstated"
-    detail = describe(Provider.MICROSOFT, answer, code)
+    detail = error_detail(Provider.MICROSOFT, answer, code)
     if code in _THROTTLE_CODES:
-        return throttled(Provider.MICROSOFT, answer, code, now)
+        return rate_limited(Provider.MICROSOFT, answer, code, now)
     if code in _NO_MAILBOX_CODES:
         return ReconnectRequired(
             "mailbox_unsupported",
@@ -38,14 +38,14 @@ def microsoft_refusal(answer: Answer, now: datetime) -> ProviderError:
         known = _forbidden(code, detail)
         if known is not None:
             return known
-    return refusal_by_status(Provider.MICROSOFT, answer, code, now)
+    return error_for_status(Provider.MICROSOFT, answer, code, now)
 
 
 def _forbidden(code: str, detail: str) -> ProviderError | None:
     if code == "Authorization_RequestDenied":
         return ReconnectRequired("scope_missing", detail, next_step="Connect again and accept the calendar permission.")
     if code in ("ErrorAccessDenied", "AccessDenied"):
-        # Outlook says this for a blocked application as well as for a lacking permission. A lacking permission also
+        # Outlook answers so for a blocked application as well as for a missing permission. A missing permission also
         # shows in the scopes of the next refresh, so this alone disconnects nobody.
         return OperatorRequired(
             "access_denied",

@@ -1,4 +1,6 @@
-"""Microsoft Graph's event JSON, turned into `Event`. Pure; takes anything, raises nothing.
+"""Microsoft Graph's event JSON, turned into `Event`.
+
+Pure. Takes values of any type and raises nothing.
 
 Source: learn.microsoft.com/graph/api/resources/event.
 """
@@ -12,10 +14,9 @@ from typing import Any
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.domain.own_response import CalendarOwner, own_answer
 from meetbot.providers.base import RawEvent
+from meetbot.providers.event_fields import mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
-from meetbot.providers.join_link import storable_link
-from meetbot.providers.people import answer, mapping, read_attendees, word
-from meetbot.providers.text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
 from meetbot.providers.times import find_zone, parse_day, parse_instant
 
 _IN_SERIES = ("occurrence", "exception")
@@ -36,10 +37,10 @@ _RESPONSES = {
 
 
 def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
-    """The event, or None for a series master and for what has no usable id.
+    """Return the event, or None for the master of a series and for what has no usable id.
 
-    A cancelled meeting stays on an attendee's calendar with ``isCancelled``; the "Canceled:" in its subject is
-    translated by Outlook and says nothing here. An all-day event starts and ends at midnight UTC of its dates.
+    A cancelled meeting stays on an attendee's calendar with ``isCancelled``. The "Canceled:" in its subject is ignored:
+    Outlook translates it. An all-day event starts and ends at midnight UTC of its dates.
     """
     event_id = exact(raw.get("id"), ID_LIMIT)
     if event_id is None or raw.get("type") == "seriesMaster":
@@ -78,7 +79,7 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
 def _moment(value: object, *, all_day: bool) -> datetime | None:
     time = mapping(value)
     if all_day and isinstance(time.get("dateTime"), str):
-        # Graph writes the date's midnight whatever zone it names or is asked for; only the date is meant.
+        # Graph writes midnight of the date, in whatever zone stands beside it; only the date is meant.
         return parse_day(time["dateTime"][: len("2026-01-01")])
     return parse_instant(time.get("dateTime"), time.get("timeZone"))
 
@@ -92,7 +93,7 @@ def _is_in_series(raw: RawEvent) -> bool:
 
 
 def _original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """Where in its series an occurrence stood before anybody moved it; None outside a series."""
+    """When an occurrence of a series would start if nobody had moved it; None outside a series."""
     if not _is_in_series(raw):
         return _start_of_single_invitation(raw, start)
     if raw.get("isAllDay") is True:
@@ -110,8 +111,11 @@ def _original_day(raw: RawEvent) -> datetime | None:
 
 
 def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """Somebody invited to one occurrence of a series holds a single event, but its Global Object ID names the
-    occurrence's date. With ``start`` on that date (in some zone) they meet the occurrence's others under one key."""
+    """The original start in the copy of an attendee who was invited to one occurrence of a series only.
+
+    Graph shows that copy as a single event, but its Global Object ID names the date of the occurrence. If `start` is
+    on that date in some time zone, it is the original start, and the copy gets the same meeting key as the others.
+    """
     day = instance_date_in_goid(raw.get("iCalUId"))
     if day is None or start is None or abs((start.date() - day).days) > 1:
         return None
@@ -125,10 +129,10 @@ def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: Calen
     return Attendee(
         email,
         clean(person.get("name"), NAME_LIMIT) or None,
-        answer(_RESPONSES, mapping(entry.get("status")).get("response")),
+        response(_RESPONSES, mapping(entry.get("status")).get("response")),
         entry.get("type") == "resource",
         organizes,
-        # The owner may organise under another of the mailbox's addresses.
+        # The calendar's owner may organise under another address of the same mailbox.
         owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self),
     )
 
@@ -144,10 +148,13 @@ def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The owner's own answer: declined where ``responseStatus`` or the list says so, else the former. An organiser comes;
-    appointments of one's own carry ``none``. The list of an attendee's copy often lags behind ``responseStatus``."""
+    """The calendar owner's own response: declined if ``responseStatus`` or the list of attendees says so.
+
+    Otherwise an organiser counts as accepted (appointments of one's own carry ``none``), and ``responseStatus`` goes
+    before the list, which often lags behind it in an attendee's copy.
+    """
     status = mapping(raw.get("responseStatus")).get("response")
-    said = answer(_RESPONSES, status) if isinstance(status, str) else None
+    said = response(_RESPONSES, status) if isinstance(status, str) else None
     listed = own_answer(attendees, has_calendar_declined=lambda: False)
     if Response.DECLINED in (said, listed):
         return Response.DECLINED

@@ -31,14 +31,14 @@ def _first(text: str) -> str:
         ("//zoom.us/j/1", "//zoom.us/j/1"),
     ],
 )
-def test_an_address_ends_where_the_sentence_goes_on(text: str, address: str) -> None:
+def test_an_address_ends_before_the_rest_of_the_sentence(text: str, address: str) -> None:
     assert _first(text) == address
 
 
 @pytest.mark.parametrize(
     "text", ["jane@zoom.us/x", "https//zoom.us/j/1", "ftp://zoom.us/j/1", "x.zoom.us", "a\\zoom.us/j/1"]
 )
-def test_is_no_address(text: str) -> None:
+def test_text_that_is_no_address_is_refused(text: str) -> None:
     assert not [reading for readings in _readings(text) for reading in readings if "/j/1" in reading]
 
 
@@ -58,7 +58,7 @@ def test_an_address_in_the_midst_of_a_very_long_word_is_found() -> None:
 
 
 @pytest.mark.parametrize("size", range(7_960, 8_020, 3))
-def test_an_address_in_a_very_long_word_is_whole_wherever_it_stands(size: int) -> None:
+def test_an_address_in_a_very_long_word_is_whole_at_any_position(size: int) -> None:
     word = "zoom.us/x," + "x" * size + ",https://zoom.us/j/987654321?pwd=abc," + "y" * size
     assert any("https://zoom.us/j/987654321?pwd=abc" in readings for readings in _readings(word))
 

@@ -64,7 +64,7 @@ def test_lone_surrogates_in_the_input_are_read() -> None:
     assert _answers(line)[0]["meeting_id"] == "Grö"
 
 
-def test_a_byte_that_is_no_utf8_spoils_nothing_but_itself() -> None:
+def test_a_byte_that_is_no_utf8_costs_only_itself() -> None:
     title = _GOOD.replace('{"location"', '{"summary": "caf?", "location"').encode().replace(b"?", b"\xe9", 1)
     assert b"\xe9" in title
     assert _answers(title)[0]["meeting_id"] == "987654321"

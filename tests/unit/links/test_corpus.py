@@ -29,7 +29,7 @@ def test_the_command_line_answers_as_a_person_would(case: dict[str, Any]) -> Non
     assert json.loads(answers[0]) == case["expected"]
 
 
-def test_the_corpus_is_wide() -> None:
+def test_the_corpus_has_all_files_and_a_thousand_cases() -> None:
     sizes = {file.stem: len(file.read_text(encoding="utf-8").splitlines()) for file in _CORPUS.glob("*.jsonl")}
     assert set(sizes) == {"core", "hard", "lookalikes", "none", "robustness"}
     assert sum(sizes.values()) >= 1_000

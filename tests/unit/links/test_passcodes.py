@@ -1,4 +1,4 @@
-"""Passcodes that an invitation puts in words."""
+"""Passcodes that an invitation states in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from meetbot.domain.event import Provider
 from meetbot.links import find_meeting_link
-from meetbot.links.passcodes import stated_passcode
+from meetbot.links.passcodes import passcode_in_text
 
 _LINK = "https://us02web.zoom.us/j/81234567890"
 
@@ -30,39 +30,24 @@ def _passcode(**event: Any) -> str | None:
     ],
 )
 def test_a_passcode_in_words_is_read_in_many_languages(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}", "81234567890") == "s3cr#t"
+    assert passcode_in_text(f"{_LINK}\n{words}", "81234567890") == "s3cr#t"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"Passcode: 123456 opens the door. {_LINK}",
-        f"{_LINK} or https://us02web.zoom.us/j/81234567891 Passcode: 123456",
-        f"{_LINK} or https://teams.microsoft.com/meet/2391234567890 Passcode: abc",
-        f"{_LINK} and https://example.com/?pwd=abc",
-        f"{_LINK} Phone passcode: 123456",
-        f"{_LINK} {'x' * 2_000} Passcode: 123456",
-    ],
-)
-def test_a_passcode_of_something_else_is_not_taken(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
-
-
-def test_a_passcode_in_words_leaves_the_address_as_it_is() -> None:
+def test_a_passcode_in_words_does_not_change_the_url() -> None:
     link = find_meeting_link(Provider.GOOGLE, {"description": f"{_LINK}\nPasscode: 123456"})
     assert link
     assert (link.url, link.passcode) == (_LINK, "123456")
 
 
-def test_the_passcode_in_the_address_goes_before_the_one_in_words() -> None:
+def test_the_passcode_in_the_url_goes_before_the_one_in_words() -> None:
     assert _passcode(description=f"{_LINK}?pwd=abc.1\nPasscode: 123456") == "abc.1"
 
 
-def test_the_words_of_a_later_field_count_where_it_names_the_same_meeting() -> None:
+def test_a_passcode_in_a_later_field_with_the_same_link_is_read() -> None:
     assert _passcode(location=_LINK, description=f"<p>{_LINK}</p><p>Passcode: <b>123456</b></p>") == "123456"
 
 
-def test_words_are_read_only_where_the_platform_needs_them() -> None:
+def test_a_passcode_in_words_is_read_only_for_platforms_that_state_it() -> None:
     assert _passcode(description="https://meet.google.com/abc-defg-hij\nPasscode: 123456") is None
 
 
@@ -84,16 +69,16 @@ _WEBEX = "https://acme.webex.com/acme/j.php?MTID=mf0e1d2c3b4a5968778695a4b3c2d1e
         ("https://bluejeans.com/123456789", "Meeting ID: 123 456 789\nParticipant Passcode: 1234", "1234"),
     ],
 )
-def test_the_words_of_other_platforms_invitations_are_read(link: str, words: str, passcode: str) -> None:
+def test_the_invitations_of_other_platforms_are_read(link: str, words: str, passcode: str) -> None:
     assert _passcode(description=f"{link}\n\n{words}") == passcode
 
 
-def test_a_cell_of_its_own_holds_the_password() -> None:
+def test_a_passcode_in_a_table_cell_is_read() -> None:
     html = f'<a href="{_WEBEX}">Join</a><table><tr><td>Meeting password:</td><td>pUw3Bm2Gx7X</td></tr></table>'
     assert _passcode(description=html) == "pUw3Bm2Gx7X"
 
 
-def test_words_in_a_field_without_a_link_count_where_it_names_the_same_meeting() -> None:
+def test_a_passcode_in_a_field_that_names_the_meeting_by_its_id_is_read() -> None:
     words = "Meeting ID: 812 3456 7890\nPasscode: 123456"
     assert _passcode(location=_LINK, description=words) == "123456"
     assert (
@@ -118,6 +103,12 @@ def test_a_passcode_above_the_link_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        f"Passcode: 123456 opens the door. {_LINK}",
+        f"{_LINK} or https://us02web.zoom.us/j/81234567891 Passcode: 123456",
+        f"{_LINK} or https://teams.microsoft.com/meet/2391234567890 Passcode: abc",
+        f"{_LINK} and https://example.com/?pwd=abc",
+        f"{_LINK} Phone passcode: 123456",
+        f"{_LINK} {'x' * 2_000} Passcode: 123456",
         f"https://us02web.zoom.us/j/81234567891\nPasscode: 123456\n{_LINK}",
         f"{_LINK}\nSecond meeting\nMeeting ID: 812 3456 7891\nPasscode: 123456",
         f"Meeting ID: 812 3456 7891\nPasscode: 123456\n{_LINK}",
@@ -133,14 +124,14 @@ def test_a_passcode_above_the_link_is_read(text: str) -> None:
     ],
 )
 def test_words_about_something_else_are_no_passcode(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
+    assert passcode_in_text(text, "81234567890") is None
 
 
 def test_of_two_meetings_each_has_its_own_passcode() -> None:
     other = "https://us02web.zoom.us/j/81234567891"
     text = f"{other}\nPasscode: 111111\n\n{_LINK}\nPasscode: 222222"
-    assert stated_passcode(text, "81234567890") == "222222"
-    assert stated_passcode(text, "81234567891") == "111111"
+    assert passcode_in_text(text, "81234567890") == "222222"
+    assert passcode_in_text(text, "81234567891") == "111111"
 
 
 _RECORDING = "https://zoom.us/rec/share/abcDEF.xyz"
@@ -158,16 +149,16 @@ _RECORDING = "https://zoom.us/rec/share/abcDEF.xyz"
     ],
 )
 def test_the_passcode_of_a_recording_is_not_the_meetings(text: str) -> None:
-    assert stated_passcode(text, "81234567890") is None
+    assert passcode_in_text(text, "81234567890") is None
 
 
 def test_the_passcode_of_a_recording_above_does_not_hide_the_meetings() -> None:
     text = f"Recording: {_RECORDING}\nPasscode: REC123\n\n{_LINK}\nPasscode: 445566"
-    assert stated_passcode(text, "81234567890") == "445566"
+    assert passcode_in_text(text, "81234567890") == "445566"
 
 
 @pytest.mark.parametrize("value", ["Pm8JpXsE3aR (76957793 from phones)", "MrhdbYKUqPd", "MtxBaNqP", "12345678"])
-def test_a_cell_of_its_own_may_hold_a_password_without_digits_or_with_that_for_phones(value: str) -> None:
+def test_a_passcode_in_a_table_cell_may_lack_digits_or_name_one_for_phones(value: str) -> None:
     html = f'<a href="{_WEBEX}">Join</a><table><tr><td>Meeting password:</td><td>{value}</td></tr></table>'
     assert _passcode(description=html) == value.partition(" ")[0]
 
@@ -183,8 +174,8 @@ def test_a_cell_of_its_own_may_hold_a_password_without_digits_or_with_that_for_p
         "Password: 24h before by mail",
     ],
 )  # fmt: skip
-def test_words_that_are_no_code_are_no_passcode(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}", "81234567890") is None
+def test_a_value_that_is_no_code_is_no_passcode(words: str) -> None:
+    assert passcode_in_text(f"{_LINK}\n{words}", "81234567890") is None
 
 
 @pytest.mark.parametrize(
@@ -195,22 +186,22 @@ def test_words_that_are_no_code_are_no_passcode(words: str) -> None:
         "Passcode: 123 456", "Passcode: “123456”", "Join with passcode: 123456, please", "_Passcode_: _123456_",
     ],
 )  # fmt: skip
-def test_a_passcode_is_read_however_people_set_it_off(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") == "123456"
+def test_a_passcode_is_read_with_any_punctuation_around_it(words: str) -> None:
+    assert passcode_in_text(f"{_LINK}\n{words}\n", "81234567890") == "123456"
 
 
 @pytest.mark.parametrize("word", ["hello", "Willkommen", "GEHEIM"])
 def test_a_word_alone_behind_the_colon_is_a_passcode(word: str) -> None:
-    assert stated_passcode(f"{_LINK}\nPasscode: {word}\n", "81234567890") == word
+    assert passcode_in_text(f"{_LINK}\nPasscode: {word}\n", "81234567890") == word
 
 
 @pytest.mark.parametrize("words", ["Passcode: hello everybody", "Passcode is hello", "Passcode:\nhello"])
 def test_a_word_that_may_be_prose_is_no_passcode(words: str) -> None:
-    assert stated_passcode(f"{_LINK}\n{words}\n", "81234567890") is None
+    assert passcode_in_text(f"{_LINK}\n{words}\n", "81234567890") is None
 
 
 @pytest.mark.parametrize("words", ["Passcode: 884422", "<p>See you</p><p>Passcode: <b>884422</b></p>"])
-def test_a_passcode_in_a_field_that_names_no_meeting_is_that_of_the_only_one(words: str) -> None:
+def test_a_passcode_without_a_meeting_is_that_of_the_only_meeting(words: str) -> None:
     assert _passcode(location=_LINK, description=words) == "884422"
 
 
@@ -225,10 +216,10 @@ def test_a_passcode_in_a_field_that_names_no_meeting_is_that_of_the_only_one(wor
         {"description": "The guests may say Passcode: 884422 opens the door"},
     ],
 )
-def test_a_passcode_in_another_field_that_may_be_of_something_else_is_not_taken(event: dict[str, str]) -> None:
+def test_a_passcode_in_another_field_that_may_be_of_another_thing_is_not_taken(event: dict[str, str]) -> None:
     assert _passcode(location=_LINK, **event) is None
 
 
-def test_the_host_that_a_gateway_hints_at_is_no_other_meeting() -> None:
+def test_the_host_that_a_gateway_names_in_clear_is_no_other_meeting() -> None:
     wrapped = "https://eu.protection.sophos.com/?d=zoom.us&u=aHR0cHM6Ly96b29tLnVzL2ovODEyMzQ1Njc4OTA"
-    assert stated_passcode(f"{_LINK}\n{wrapped}\nPasscode: 123456", "81234567890") == "123456"
+    assert passcode_in_text(f"{_LINK}\n{wrapped}\nPasscode: 123456", "81234567890") == "123456"

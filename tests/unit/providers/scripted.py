@@ -33,7 +33,7 @@ def reply(body: object = None, status: int = 200, headers: Mapping[str, str] | N
 
 
 class Script:
-    """Replies per path, in order; the last one of a path repeats. Raises for a path that nobody wrote."""
+    """Replies per path, in order; the last one of a path repeats. Other paths raise."""
 
     def __init__(self, replies: Mapping[str, Reply | Sequence[Reply]]) -> None:
         self._replies = {

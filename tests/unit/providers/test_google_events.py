@@ -1,4 +1,4 @@
-"""A Google event becomes an `Event`, whatever is missing, odd or hostile in it."""
+"""A Google event becomes an `Event`, with any part of it missing, odd or hostile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from meetbot.domain.event import (
     Response,
     Visibility,
 )
-from meetbot.providers import join_link
+from meetbot.providers import event_fields
 from meetbot.providers.google.events import normalise_google
 from tests.unit.providers.scripted import google_event
 
@@ -37,7 +37,7 @@ def attendee(email: str, answer: str = "accepted", **flags: Any) -> dict[str, An
     return {"email": email, "responseStatus": answer, **flags}
 
 
-def test_a_plain_meeting_is_carried_over_whole() -> None:
+def test_a_plain_meeting_is_read_whole() -> None:
     event = normalised(
         google_event(
             "e1",
@@ -122,7 +122,7 @@ def test_occurrences_of_a_series_share_the_uid_and_differ_in_original_start() ->
     assert days[0].original_start != days[1].original_start
 
 
-def test_two_occurrences_in_one_slot_stay_two() -> None:
+def test_two_occurrences_with_one_start_stay_two() -> None:
     stays = normalised(
         google_event("a", recurringEventId="s", originalStartTime={"dateTime": "2026-03-12T10:00:00+01:00"})
     )
@@ -196,7 +196,7 @@ def test_a_missing_or_broken_end_is_none(end: object) -> None:
     assert normalised(google_event(end=end)).end is None
 
 
-def test_an_end_before_the_start_is_carried_over_for_the_rules_to_judge() -> None:
+def test_an_end_before_the_start_is_read_as_it_is() -> None:
     event = normalised(google_event(end={"dateTime": "2026-03-11T09:00:00Z"}))
     assert event.start is not None
     assert event.end is not None
@@ -217,7 +217,7 @@ def test_an_end_before_the_start_is_carried_over_for_the_rules_to_judge() -> Non
         (None, Response.NEEDS_ACTION),
     ],
 )
-def test_the_owners_answer_is_the_one_marked_self(answer: str | None, response: Response) -> None:
+def test_the_owners_response_is_the_one_marked_self(answer: str | None, response: Response) -> None:
     event = normalised(
         google_event(
             organizer={"email": "bob@acme.example"},
@@ -228,7 +228,7 @@ def test_the_owners_answer_is_the_one_marked_self(answer: str | None, response: 
     assert not event.is_organizer
 
 
-def test_the_owner_is_found_by_address_where_nobody_is_marked_self() -> None:
+def test_the_owner_is_found_by_address_if_no_entry_is_marked_self() -> None:
     event = normalised(
         google_event(organizer={"email": "bob@acme.example"}, attendees=[attendee("Ann@ACME.example", "declined")])
     )
@@ -242,7 +242,7 @@ def test_an_organiser_alone_counts_as_accepted() -> None:
     assert event.owner_response is Response.ACCEPTED
 
 
-def test_an_owner_invited_through_a_group_has_no_answer() -> None:
+def test_an_owner_invited_through_a_group_has_no_response() -> None:
     event = normalised(
         google_event(organizer={"email": "bob@acme.example"}, attendees=[attendee("everybody@acme.example")])
     )
@@ -263,7 +263,7 @@ def answer_on(calendar_id: str, *attendees: dict[str, Any], **fields: Any) -> Re
 
 @pytest.mark.parametrize("calendar_id", ["primary", TEAM])
 @pytest.mark.parametrize("turned", [False, True])
-def test_what_a_secondary_calendar_answers_hides_no_answer_of_the_owner(calendar_id: str, turned: bool) -> None:
+def test_the_response_of_a_secondary_calendar_is_not_the_owners(calendar_id: str, turned: bool) -> None:
     both = [attendee(TEAM, "accepted", self=True), attendee(OWNER, "declined")]
     assert answer_on(calendar_id, *(reversed(both) if turned else both)) is Response.DECLINED
     both = [attendee(TEAM, "declined", self=True), attendee(OWNER, "accepted")]
@@ -271,7 +271,7 @@ def test_what_a_secondary_calendar_answers_hides_no_answer_of_the_owner(calendar
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_on_a_colleagues_calendar_the_owner_answers_for_themself(turned: bool) -> None:
+def test_on_a_colleagues_calendar_the_owners_own_entry_counts(turned: bool) -> None:
     both = [attendee(BOB, "accepted", self=True), attendee(OWNER, "declined")]
     assert answer_on(BOB, *(reversed(both) if turned else both)) is Response.DECLINED
     both = [attendee(BOB, "declined", self=True), attendee(OWNER, "tentative")]
@@ -282,7 +282,7 @@ def test_on_a_colleagues_calendar_the_owner_answers_for_themself(turned: bool) -
 @pytest.mark.parametrize(
     ("answer", "response"), [("accepted", None), ("tentative", None), ("declined", Response.DECLINED)]
 )
-def test_where_the_owner_is_not_listed_the_calendar_speaks_only_to_decline(
+def test_the_calendar_may_only_decline_for_an_owner_who_is_not_listed(
     calendar_id: str, marked: str, answer: str, response: Response | None
 ) -> None:
     assert answer_on(calendar_id, attendee(marked, answer, self=True)) is response
@@ -297,7 +297,7 @@ def test_a_colleague_is_not_the_owner_of_what_stands_on_their_calendar() -> None
     assert event.owner_response is None
 
 
-def test_what_the_owners_secondary_calendar_organises_the_owner_does() -> None:
+def test_the_owner_organises_what_their_secondary_calendar_organises() -> None:
     event = normalise_google(TEAM, google_event(organizer={"email": TEAM, "self": True}), owner_email=OWNER)
     assert event is not None
     assert (event.is_organizer, event.owner_response) == (True, Response.ACCEPTED)
@@ -318,7 +318,7 @@ def test_the_owner_is_the_same_person_under_every_spelling(address: str) -> None
         ("tentative", "needsAction", Response.TENTATIVE),
     ],
 )
-def test_of_several_answers_of_the_owner_the_weightiest_counts(
+def test_of_several_responses_of_the_owner_the_strongest_counts(
     one: str, other: str, counts: Response, turned: bool
 ) -> None:
     both = [attendee(OWNER, one), attendee("ann+work@acme.example", other)]
@@ -334,11 +334,11 @@ def test_an_organiser_who_declines_has_declined() -> None:
     assert answer_on("primary", declined, organizer={"email": OWNER, "self": True}) is Response.DECLINED
 
 
-def test_a_declined_answer_counts_however_it_is_capitalised() -> None:
+def test_a_declined_response_counts_in_any_letter_case() -> None:
     assert answer_on("primary", attendee(OWNER, "Declined")) is Response.DECLINED
 
 
-def test_the_owners_answer_is_found_behind_the_cut_of_a_long_list() -> None:
+def test_the_owners_response_is_found_at_the_end_of_a_long_list() -> None:
     crowd = [attendee(f"p{number}@acme.example") for number in range(1500)]
     repeated = [attendee("ann+1@acme.example", "accepted"), *crowd, attendee(OWNER, "declined"), attendee(OWNER)]
     assert answer_on("primary", *crowd, attendee(OWNER, "declined")) is Response.DECLINED
@@ -380,7 +380,7 @@ def test_a_guest_list_is_cut_at_a_thousand_and_says_so() -> None:
         ("a@cust\x00omer.com", "cust\ufffdomer.com"),
     ],
 )
-def test_of_an_address_that_cannot_be_kept_the_domain_is(address: str, domain: str) -> None:
+def test_the_domain_of_an_address_that_cannot_be_stored_is_kept(address: str, domain: str) -> None:
     event = normalised(google_event(attendees=[attendee(address)], organizer={"email": address}))
     assert event.organizer is not None
     for email in (event.attendees[0].email, event.organizer.email):
@@ -389,7 +389,7 @@ def test_of_an_address_that_cannot_be_kept_the_domain_is(address: str, domain: s
         assert email.endswith(domain)
 
 
-def test_an_overlong_address_is_neither_cut_into_somebody_elses_nor_taken_for_another() -> None:
+def test_an_overlong_address_becomes_no_other_persons() -> None:
     people = [attendee("ann" + "x" * 330 + tail + "@acme.example") for tail in "ab"]
     event = normalised(google_event(attendees=people))
     assert len({person.email for person in event.attendees}) == 2
@@ -397,7 +397,7 @@ def test_an_overlong_address_is_neither_cut_into_somebody_elses_nor_taken_for_an
 
 
 @pytest.mark.parametrize("address", ["x" * 400, "x" * 400 + "@", "a\x00b", "", 5, None])
-def test_what_is_too_long_for_an_address_and_has_no_domain_is_none(address: object) -> None:
+def test_an_overlong_address_without_a_domain_is_none(address: object) -> None:
     event = normalised(google_event(attendees=[{"email": address}]))
     assert event.attendees[0].email is None
 
@@ -426,7 +426,7 @@ def test_every_other_type_may_be_a_meeting(kind: object) -> None:
         ("new", Visibility.DEFAULT),
     ],
 )
-def test_visibility_is_carried_over(word: str | None, visibility: Visibility) -> None:
+def test_visibility_is_read(word: str | None, visibility: Visibility) -> None:
     assert normalised(google_event(visibility=word)).visibility is visibility
 
 
@@ -438,7 +438,7 @@ def test_the_link_finder_is_asked_with_the_raw_event(monkeypatch: pytest.MonkeyP
         asked.append((provider, raw))
         return link
 
-    monkeypatch.setattr(join_link, "find_meeting_link", find)
+    monkeypatch.setattr(event_fields, "find_meeting_link", find)
     raw = google_event()
     assert normalised(raw).link == link
     assert asked == [(Provider.GOOGLE, raw)]
@@ -446,7 +446,7 @@ def test_the_link_finder_is_asked_with_the_raw_event(monkeypatch: pytest.MonkeyP
 
 def test_a_link_that_cannot_be_stored_is_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     link = MeetingLink(Platform.ZOOM, "https://zoom.us/j/1\x002", None, None, "location")
-    monkeypatch.setattr(join_link, "find_meeting_link", lambda provider, raw: link)
+    monkeypatch.setattr(event_fields, "find_meeting_link", lambda provider, raw: link)
     assert normalised(google_event()).link is None
 
 

@@ -102,7 +102,7 @@ def test_a_later_skeleton_replaces_the_event_it_deletes() -> None:
     assert [orjson.loads(event.body)["status"] for event in listed.events] == ["cancelled"]
 
 
-def test_things_that_are_no_events_are_passed_over() -> None:
+def test_items_that_are_no_events_are_left_out() -> None:
     body = {"accessRole": "owner", "items": [None, "x", {"status": "confirmed"}, google_event("e1")]}
     assert ids(list_events(Script({PRIMARY: reply(body)}), EVENTS_ONLY)) == [("primary", "e1")]
 
@@ -127,7 +127,7 @@ def endless(request: httpx.Request) -> httpx.Response:
     return page(google_event(f"e{number}"), following=str(number + 1))
 
 
-def test_a_page_with_something_that_names_no_event_says_nothing_about_what_it_does_not_show() -> None:
+def test_a_page_with_an_unreadable_item_makes_the_calendar_incomplete() -> None:
     listed = list_events(Script({PRIMARY: page(google_event("e1"), {"kind": "nonsense"})}), EVENTS_ONLY)
     assert [event.id for event in listed.events] == ["e1"]
     assert (set(listed.complete_calendars), set(listed.failed_calendars)) == (set(), {"primary"})
@@ -194,7 +194,7 @@ def test_a_title_with_half_an_emoji_does_not_hide_the_calendar() -> None:
     assert event.title == "\ufffd"
 
 
-def test_a_calendar_that_shows_only_free_and_busy_says_nothing() -> None:
+def test_a_calendar_that_shows_only_free_and_busy_is_incomplete() -> None:
     listed = list_events(Script({PRIMARY: page({"id": "busy"}, role="freeBusyReader")}), EVENTS_ONLY)
     assert ids(listed) == []
     assert listed.complete_calendars == frozenset()
@@ -257,7 +257,7 @@ def test_a_calendar_unticked_in_the_margin_is_still_read() -> None:
     assert TEAM_ID in [calendar.id for calendar in own_calendars([MINE, {**TEAM_CALENDAR, "selected": False}])]
 
 
-def test_of_too_many_calendars_the_same_25_are_read_in_whatever_order_they_come() -> None:
+def test_of_too_many_calendars_the_same_25_are_read_in_any_order() -> None:
     entries = [{"id": f"c{number:03}@group.calendar.google.com", "accessRole": "owner"} for number in range(60)]
     one, other = own_calendars([MINE, *entries]), own_calendars([*reversed(entries), MINE])
     assert one == other
@@ -308,7 +308,7 @@ def of_three(team: Any, **others: Any) -> Script:
         reply({}, 302, {"Location": "https://elsewhere.example"}),
     ],
 )
-def test_a_failing_secondary_calendar_says_nothing_and_the_others_are_read(failure: Any) -> None:
+def test_a_failing_secondary_calendar_is_incomplete_and_the_others_are_read(failure: Any) -> None:
     listed = list_events(of_three(failure))
     assert ids(listed) == [("primary", "e1"), (CLUB_ID, "e3")]
     assert listed.complete_calendars == {"primary", CLUB_ID}
@@ -328,19 +328,19 @@ def test_a_secondary_calendar_that_is_gone_for_sure_is_complete_and_empty() -> N
 
 
 @pytest.mark.parametrize("second", [reply({"id": TEAM_ID}), reply(b"", 503)])
-def test_a_404_that_the_calendar_list_does_not_confirm_says_nothing(second: httpx.Response) -> None:
+def test_a_404_that_is_not_confirmed_makes_the_calendar_incomplete(second: httpx.Response) -> None:
     listed = list_events(of_three(google_error(404, "notFound"), **{TEAM_ENTRY: second}))
     assert listed.failed_calendars == {TEAM_ID}
 
 
-def test_once_throttled_no_further_calendar_is_asked() -> None:
+def test_after_a_throttled_request_no_other_calendar_is_read() -> None:
     script = of_three(google_error(403, "rateLimitExceeded"))
     listed = list_events(script)
     assert CLUB not in script.paths()
     assert listed.failed_calendars == {TEAM_ID, CLUB_ID}
 
 
-def test_an_access_token_that_expires_half_way_is_told_to_the_caller() -> None:
+def test_an_access_token_that_expires_half_way_is_reported() -> None:
     with pytest.raises(AccessTokenRejected):
         list_events(of_three(google_error(401, "authError")))
 
@@ -380,7 +380,7 @@ def test_an_event_that_is_not_there_is_gone(status: int, reason: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["read", "connect", "pool", "write"])
-def test_no_phase_of_fetching_one_event_may_outlast_the_time_given(code: str) -> None:
+def test_fetching_one_event_ends_within_the_time_given(code: str) -> None:
     script = Script({f"{PRIMARY}/e1": reply(google_event())})
     google(script).get_event("token", calendar_id="primary", provider_event_id="e1", timeout_seconds=0.5)
     assert script.requests[0].extensions["timeout"].get(code) <= 0.5

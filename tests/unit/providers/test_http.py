@@ -1,4 +1,4 @@
-"""Requests end, stay small, and carry nothing of one person to another."""
+"""Requests are bounded in time and size, and keep nothing of one user for another."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _gzipped(body: bytes) -> httpx.Response:
     return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body())
 
 
-def test_an_answer_that_drips_ends_with_the_deadline() -> None:
+def test_an_answer_that_comes_too_slowly_ends_with_the_deadline() -> None:
     clock = Clock()
     sent: list[int] = []
 

@@ -1,4 +1,4 @@
-"""One UID for every copy of a meeting, whichever system holds it."""
+"""One UID for every copy of a meeting, in any calendar system."""
 
 from __future__ import annotations
 

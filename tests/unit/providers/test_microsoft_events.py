@@ -1,4 +1,4 @@
-"""A Graph event becomes an `Event`, whatever is missing, odd or hostile in it."""
+"""A Graph event becomes an `Event`, with any part of it missing, odd or hostile."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def at(moment: str, zone: str = "UTC") -> dict[str, str]:
     return {"dateTime": moment, "timeZone": zone}
 
 
-def test_a_plain_meeting_is_carried_over_whole() -> None:
+def test_a_plain_meeting_is_read_whole() -> None:
     event = normalised(
         graph_event(attendees=[attendee("Ann@acme.example", "tentativelyAccepted"), attendee("joe@customer.com")])
     )
@@ -86,7 +86,7 @@ def test_a_uid_per_series_and_a_uid_per_occurrence_name_the_same_occurrence(uid:
     assert (event.ical_uid, event.original_start) == (goid(), datetime(2026, 3, 12, 9, 0, tzinfo=UTC))
 
 
-def test_somebody_invited_to_one_occurrence_meets_the_others_of_it() -> None:
+def test_a_guest_of_one_occurrence_shares_its_original_start() -> None:
     member = normalised(
         graph_event(iCalUId=goid(), type="occurrence", seriesMasterId="M", originalStart="2026-03-12T09:00:00Z")
     )
@@ -179,7 +179,7 @@ def test_an_unusable_start_is_none(start: object) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Tokyo Standard Time", "Pacific Standard Time", "tzone://Microsoft/Custom"])
-def test_an_all_day_event_starts_at_midnight_utc_of_its_date_whatever_zone_stands_beside_it(zone: str) -> None:
+def test_an_all_day_event_starts_at_midnight_utc_in_every_zone(zone: str) -> None:
     event = normalised(
         graph_event(
             isAllDay=True,
@@ -236,7 +236,7 @@ def test_sensitivity_becomes_visibility(word: str | None, visibility: Visibility
         ("unknownFutureValue", Response.NEEDS_ACTION),
     ],
 )
-def test_the_owners_answer_is_the_response_status(word: str, response: Response) -> None:
+def test_the_owners_response_is_the_response_status(word: str, response: Response) -> None:
     assert normalised(graph_event(responseStatus={"response": word})).owner_response is response
 
 
@@ -264,9 +264,7 @@ def test_without_a_response_status_the_owners_entry_in_the_list_counts() -> None
         ("accepted", "none", Response.ACCEPTED),
     ],
 )
-def test_the_owner_has_declined_where_the_status_or_the_list_says_so(
-    status: str, listed: str, response: Response
-) -> None:
+def test_the_owner_has_declined_if_the_status_or_the_list_says_so(status: str, listed: str, response: Response) -> None:
     event = normalised(graph_event(responseStatus={"response": status}, attendees=[attendee(OWNER, listed)]))
     assert event.owner_response is response
 
@@ -287,7 +285,7 @@ def test_an_organiser_who_declines_has_declined(organises_as: str) -> None:
     assert in_the_list.owner_response is Response.DECLINED
 
 
-def test_an_owner_who_is_nowhere_has_no_answer() -> None:
+def test_an_owner_who_is_not_listed_has_no_response() -> None:
     event = normalised(graph_event(responseStatus=None, attendees=[attendee("everybody@acme.example")]))
     assert event.owner_response is None
 
@@ -296,7 +294,7 @@ def test_a_room_is_marked_as_a_resource() -> None:
     assert normalised(graph_event(attendees=[attendee("room@acme.example", kind="resource")])).attendees[0].resource
 
 
-def test_the_organiser_is_marked_where_the_list_repeats_them() -> None:
+def test_the_organiser_is_marked_in_the_list_of_attendees() -> None:
     assert normalised(graph_event(attendees=[attendee("BOB@acme.example")])).attendees[0].organizer
 
 
@@ -305,7 +303,7 @@ def test_hidden_attendees_are_known_to_be_incomplete(organises: bool, complete: 
     assert normalised(graph_event(hideAttendees=True, isOrganizer=organises)).attendees_complete is complete
 
 
-def test_nulls_where_production_has_them_do_not_break() -> None:
+def test_nulls_that_graph_sends_do_no_harm() -> None:
     event = normalised(
         graph_event(
             subject=None, body=None, organizer=None, attendees=[attendee(None), {"emailAddress": None}], location=None

@@ -108,7 +108,7 @@ def test_the_next_link_is_followed_verbatim_with_the_same_preferences() -> None:
         "https://graph.microsoft.com/v1.0/me\nX: y",
     ],
 )
-def test_a_next_link_to_anywhere_else_is_refused_and_never_asked(link: str) -> None:
+def test_a_next_link_to_another_server_is_refused_and_not_followed(link: str) -> None:
     script = one_calendar(page(graph_event("e1"), following=link))
     with pytest.raises(RetryLater) as caught:
         list_events(script)
@@ -125,7 +125,7 @@ def test_a_next_link_to_anywhere_else_is_refused_and_never_asked(link: str) -> N
         ("http://127.0.0.1:9000/graph/", "http://127.0.0.1:9000/graph/me?x=1"),
     ],
 )
-def test_other_spellings_of_the_same_server_are_its_own(base: str, link: str) -> None:
+def test_a_next_link_may_spell_the_same_server_differently(base: str, link: str) -> None:
     assert is_under(base, link)
 
 
@@ -173,12 +173,12 @@ def test_other_peoples_and_fixed_calendars_are_left_out(entry: dict[str, Any]) -
     assert [calendar.id for calendar in own_calendars([DEFAULT, entry])] == ["primary"]
 
 
-def test_without_a_known_default_calendar_the_short_path_is_read() -> None:
+def test_without_a_known_default_calendar_the_default_path_is_read() -> None:
     script = Script({CALENDARS: reply({"value": []}), "/v1.0/me/calendarView": page(graph_event("e1"))})
     assert ids(list_events(script)) == [("primary", "e1")]
 
 
-def test_of_too_many_calendars_the_same_25_are_read_in_whatever_order_they_come() -> None:
+def test_of_too_many_calendars_the_same_25_are_read_in_any_order() -> None:
     entries = [{**SIDE_CALENDAR, "id": f"cal-{number:03}"} for number in range(60)]
     assert own_calendars([DEFAULT, *entries]) == own_calendars([*reversed(entries), DEFAULT])
     assert len(own_calendars([DEFAULT, *entries])) == 25
@@ -187,7 +187,7 @@ def test_of_too_many_calendars_the_same_25_are_read_in_whatever_order_they_come(
 @pytest.mark.parametrize(
     "failure", [graph_error(403, "ErrorAccessDenied"), reply(b"", 500), httpx.ReadTimeout("slow"), reply(b"<html>")]
 )
-def test_a_failing_secondary_calendar_says_nothing_and_the_others_are_read(failure: Any) -> None:
+def test_a_failing_secondary_calendar_is_incomplete_and_the_others_are_read(failure: Any) -> None:
     listed = list_events(two_calendars(failure))
     assert listed.complete_calendars == {"primary"}
     assert listed.failed_calendars == {"cal-side"}
@@ -199,7 +199,7 @@ def test_a_secondary_calendar_that_is_gone_for_sure_is_complete_and_empty() -> N
     assert listed.complete_calendars == {"primary", "cal-side"}
 
 
-def test_an_access_token_that_expires_half_way_is_told_to_the_caller() -> None:
+def test_an_access_token_that_expires_half_way_is_reported() -> None:
     with pytest.raises(AccessTokenRejected):
         list_events(two_calendars(graph_error(401, "InvalidAuthenticationToken")))
 
@@ -211,7 +211,7 @@ def test_a_mailbox_that_graph_cannot_reach_is_explained() -> None:
     assert "Exchange Online" in caught.value.next_step
 
 
-def test_one_event_is_fetched_by_its_id_in_whichever_calendar_it_lies() -> None:
+def test_one_event_is_fetched_by_its_id_from_any_calendar() -> None:
     script = Script({"/v1.0/me/events/AAMk%2F1%3D": reply(graph_event("AAMk/1="))})
     raw = microsoft(script).get_event("token", calendar_id="primary", provider_event_id="AAMk/1=", timeout_seconds=10)
     assert raw["id"] == "AAMk/1="

@@ -18,7 +18,8 @@ from meetbot.providers.base import TokenGrant
 from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE, GoogleAddresses, GoogleCalendar
 from meetbot.providers.http import Answer
 from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
-from meetbot.providers.oauth import code_challenge_s256, new_code_verifier, token_refusal, url_with_query
+from meetbot.providers.oauth import code_challenge_s256, new_code_verifier, url_with_query
+from meetbot.providers.token_endpoint import token_error
 from tests.unit.providers.scripted import (
     GOOGLE_CLIENT,
     MICROSOFT_CLIENT,
@@ -249,7 +250,7 @@ def test_microsofts_issuer_must_belong_to_the_directory_in_the_token() -> None:
     assert caught.value.detail.endswith(": iss")
 
 
-def test_with_other_addresses_configured_their_own_issuer_is_right() -> None:
+def test_with_other_addresses_configured_any_issuer_is_right() -> None:
     at = "http://127.0.0.1:9000"
     script = Script(
         {
@@ -266,7 +267,7 @@ def test_with_other_addresses_configured_their_own_issuer_is_right() -> None:
     assert other_microsoft.exchange_code(MICROSOFT_CLIENT, **code).subject == f"{DIRECTORY}:object-1"
 
 
-def test_a_person_who_unticks_the_calendar_is_seen_in_the_scopes() -> None:
+def test_an_unticked_calendar_permission_is_missing_from_the_scopes() -> None:
     script = Script({GOOGLE_TOKEN: tokens(scope="openid", id_token=encoded(google_claims()))})
     grant = exchange_google(script)
     assert google(script).missing_scopes(grant.scopes) == {EVENTS_SCOPE}
@@ -349,7 +350,7 @@ def test_an_answer_without_a_usable_access_token_is_malformed(access_token: obje
 
 def refusal(status: int, **body: Any) -> ProviderError:
     response = reply(body, status)
-    return token_refusal(Answer(status, response.headers, response.content), Provider.MICROSOFT, NOW)
+    return token_error(Answer(status, response.headers, response.content), Provider.MICROSOFT, NOW)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +383,7 @@ def test_our_own_wrong_or_expired_secret_disconnects_nobody(number: int) -> None
 
 
 @pytest.mark.parametrize("error", ["consent_required", "interaction_required", "invalid_grant"])
-def test_a_directory_that_wants_its_administrator_is_explained(error: str) -> None:
+def test_a_directory_that_wants_its_administrator_says_so(error: str) -> None:
     caught = refusal(400, error=error, error_codes=[90094])
     assert (type(caught), caught.code) == (ReconnectRequired, "admin_consent_required")
     assert "administrator" in caught.next_step
@@ -412,8 +413,16 @@ def test_a_number_that_only_begins_like_one_wants_no_administrator() -> None:
         (503, {}),
     ],
 )
-def test_what_is_unclear_or_passing_disconnects_nobody(status: int, body: dict[str, Any]) -> None:
+def test_an_unclear_or_passing_refusal_disconnects_nobody(status: int, body: dict[str, Any]) -> None:
     assert isinstance(refusal(status, **body), RetryLater)
+
+
+@pytest.mark.parametrize("header", ["Mon, 1 Jan 9999999999 00:00:00 GMT", "9" * 400])
+def test_a_hostile_retry_after_does_not_change_a_refusals_meaning(header: str) -> None:
+    response = reply({}, 429, {"Retry-After": header})
+    caught = token_error(Answer(429, response.headers, response.content), Provider.GOOGLE, NOW)
+    assert isinstance(caught, RetryLater)
+    assert caught.code == "login_unavailable"
 
 
 def test_a_token_endpoint_that_answers_html_disconnects_nobody() -> None:
@@ -446,7 +455,7 @@ def test_a_grant_that_is_already_gone_counts_as_revoked() -> None:
     assert len(script.requests) == 1
 
 
-def test_a_revocation_that_fails_is_told_to_the_caller() -> None:
+def test_a_revocation_that_fails_is_reported() -> None:
     with pytest.raises(RetryLater):
         google(Script({GOOGLE_REVOKE: reply(b"", 503)})).revoke(GOOGLE_CLIENT, "stored")
 

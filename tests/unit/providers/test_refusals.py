@@ -16,9 +16,9 @@ from meetbot.errors import (
     ResourceGone,
     RetryLater,
 )
-from meetbot.providers.google.errors import google_refusal
+from meetbot.providers.google.errors import google_error as error_of_google
 from meetbot.providers.http import Answer
-from meetbot.providers.microsoft.errors import microsoft_refusal
+from meetbot.providers.microsoft.errors import microsoft_error
 from tests.unit.providers.scripted import NOW, google_error, graph_error, reply
 
 
@@ -27,11 +27,11 @@ def answer(response: httpx.Response) -> Answer:
 
 
 def from_google(response: httpx.Response) -> ProviderError:
-    return google_refusal(answer(response), NOW)
+    return error_of_google(answer(response), NOW)
 
 
 def from_graph(response: httpx.Response) -> ProviderError:
-    return microsoft_refusal(answer(response), NOW)
+    return microsoft_error(answer(response), NOW)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def from_graph(response: httpx.Response) -> ProviderError:
         (302, "moved", RetryLater, "unexpected_status"),
     ],
 )
-def test_googles_refusals_are_told_apart_by_reason(
+def test_googles_errors_are_told_apart_by_reason(
     status: int, reason: str, kind: type[ProviderError], code: str
 ) -> None:
     error = from_google(google_error(status, reason))
@@ -85,7 +85,7 @@ def test_a_missing_scope_is_also_known_by_the_front_ends_details() -> None:
         (400, "BadRequest", OperatorRequired, "request_refused"),
     ],
 )
-def test_graphs_refusals_are_told_apart_by_code(
+def test_graphs_errors_are_told_apart_by_code(
     status: int, code_sent: str, kind: type[ProviderError], code: str
 ) -> None:
     error = from_graph(graph_error(status, code_sent))
@@ -107,6 +107,9 @@ def test_an_error_without_a_readable_body_is_only_a_reason_to_try_later(body: by
         (format_datetime(NOW + timedelta(minutes=3), usegmt=True), timedelta(minutes=3)),
         (format_datetime(NOW - timedelta(minutes=3), usegmt=True), timedelta(0)),
         ("99999999999999999999", timedelta(days=1)),
+        ("9" * 400, timedelta(days=1)),
+        ("Mon, 1 Jan 9999999999 00:00:00 GMT", None),
+        ("Mon, 1 Jan 99999999999999999999 00:00:00 GMT", None),
         ("soon", None),
         ("-5", None),
         ("²", None),
@@ -127,13 +130,13 @@ def test_a_403_for_too_many_requests_honours_retry_after() -> None:
     assert error.retry_after == timedelta(seconds=30)
 
 
-def test_no_refusal_repeats_what_the_provider_wrote_for_people() -> None:
+def test_no_error_repeats_the_providers_message() -> None:
     for error in (from_google(google_error(403, "ann@acme.example")), from_graph(graph_error(403, "Dear Ann, no"))):
         assert "for people" not in str(error)
         assert "ann" not in str(error).lower()
 
 
-def test_every_refusal_that_somebody_must_mend_says_how() -> None:
+def test_every_error_that_a_person_must_mend_says_how() -> None:
     for reason in ("insufficientPermissions", "accessNotConfigured", "notACalendarUser", "domainPolicy"):
         assert from_google(google_error(403, reason)).next_step
     for code in ("ErrorAccessDenied", "Authorization_RequestDenied", "MailboxNotEnabledForRESTAPI"):

@@ -1,4 +1,4 @@
-"""Instants from whatever the providers write."""
+"""Instants from the times that providers write."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_naive_datetime_is_refused() -> None:
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2199, 12, 31), timezones=st.timezones()))  # noqa: DTZ001
-def test_every_instant_survives_the_way_through_text(moment: datetime) -> None:
+def test_every_instant_is_read_back_from_its_text(moment: datetime) -> None:
     assert parse_instant(moment.astimezone(UTC).isoformat()) == moment.astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""What we ask for exists: the vendors' own machine-readable descriptions are the referees."""
+"""The parameters and fields that we ask for exist in the vendors' own API descriptions."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from meetbot.links.html import as_text, looks_like_html
+from meetbot.links.html import html_to_text, looks_like_html
 from meetbot.links.lookup import Lookup
 
 
 def _words(html: str) -> str:
-    return " ".join(as_text(html, Lookup()).replace("\x1f", "|").split())
+    return " ".join(html_to_text(html, Lookup()).replace("\x1f", "|").split())
 
 
 def test_inline_elements_do_not_cut_a_word_and_blocks_do() -> None:
@@ -27,7 +27,7 @@ def test_scripts_styles_and_comments_are_not_text() -> None:
     assert _words("<style>a</style><script>b</script><!-- c -->d<!-- <p> e -->") == "d"
 
 
-def test_links_to_elsewhere_lose_their_text_and_others_keep_it() -> None:
+def test_links_to_other_sites_lose_their_text_and_others_keep_it() -> None:
     assert _words('<a href="https://example.com">a</a><a href="#x">b</a><a href="mailto:x@zoom.us">c</a>d') == "bcd"
 
 
@@ -39,24 +39,24 @@ def test_addresses_in_angle_brackets_are_not_tags() -> None:
     assert _words("<p>Join <https://zoom.us/j/123456789></p>") == "|Join <https://zoom.us/j/123456789>|"
 
 
-def test_the_text_of_a_link_to_elsewhere_is_left_out_however_long_the_markup() -> None:
+def test_the_text_of_a_link_to_another_site_is_left_out_of_long_markup() -> None:
     for filling in range(31_900, 32_100, 7):
         html = "<p>" + "x" * filling + '<a href="https://example.com">see <b>here</b> https://zoom.us/j/123456789</a>'
-        assert "123456789" not in as_text(html, Lookup())
+        assert "123456789" not in html_to_text(html, Lookup())
 
 
-def test_of_more_links_than_a_mail_has_those_to_platforms_are_spelled_out() -> None:
+def test_among_very_many_links_those_to_meetings_are_written_out() -> None:
     html = '<a href="https://example.com/p">item</a>' * 1_500 + '<a href="https://zoom.us/j/123456789">Join</a>'
-    assert "<https://zoom.us/j/123456789>" in as_text(html, Lookup())
+    assert "<https://zoom.us/j/123456789>" in html_to_text(html, Lookup())
 
 
-def test_an_area_inside_a_link_to_elsewhere() -> None:
+def test_text_behind_an_area_inside_a_link_to_another_site_is_kept() -> None:
     html = '<a href="https://example.com">x<area href="https://zoom.us/j/123456789"><a href="https://example.com">y</a></a>z'
     assert "z" in _words(html)
 
 
-def test_separators_of_our_own_in_the_source_do_no_harm() -> None:
-    assert "b" in as_text("\x1c\x1c\x1d" * 3 + "a\x1cb", Lookup())
+def test_our_own_separators_in_the_markup_do_no_harm() -> None:
+    assert "b" in html_to_text("\x1c\x1c\x1d" * 3 + "a\x1cb", Lookup())
 
 
 @pytest.mark.parametrize(
@@ -64,19 +64,19 @@ def test_separators_of_our_own_in_the_source_do_no_harm() -> None:
 )
 def test_depth_is_flattened(tag: str) -> None:
     html = tag * (60_000 // len(tag)) + '<a href="https://zoom.us/j/123456789">Join</a>'
-    assert "<https://zoom.us/j/123456789>" in as_text(html, Lookup())
+    assert "<https://zoom.us/j/123456789>" in html_to_text(html, Lookup())
 
 
 def test_a_tag_with_thousands_of_attributes_is_dropped_and_what_follows_is_not() -> None:
     html = (
         "<p " + " ".join(f"a{number}" for number in range(20_000)) + '><a href="https://zoom.us/j/123456789">Join</a>'
     )
-    assert "<https://zoom.us/j/123456789>" in as_text(html, Lookup())
+    assert "<https://zoom.us/j/123456789>" in html_to_text(html, Lookup())
 
 
 def test_a_long_image_in_the_text_is_no_obstacle() -> None:
     html = f'<img src="data:image/png;base64,{"ab+/" * 20_000}"><a href="https://zoom.us/j/123456789">Join</a>'
-    assert "<https://zoom.us/j/123456789>" in as_text(html, Lookup())
+    assert "<https://zoom.us/j/123456789>" in html_to_text(html, Lookup())
 
 
 def test_an_address_in_angle_brackets_alone_is_no_html() -> None:

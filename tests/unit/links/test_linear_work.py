@@ -1,4 +1,4 @@
-"""The work that a text causes grows no faster than its length, whatever it holds.
+"""The work for a text grows no faster than its length, for any text.
 
 Two measures, neither of them a clock: the calls that Python makes, counted; and, since what a regular expression does
 inside cannot be counted, a form of our expressions in which a search cannot begin the same long run again and again.
@@ -62,7 +62,7 @@ def _calls(event: dict[str, Any], provider: Provider) -> int:
 @example("zoom.us\n", "<https:" + " " * 50, "text")
 @example("<a href='https://zoom.us/j/987654321?tk=", "%20", "html")
 @example("https://zoom.us/j/987654321\nPasscode:", "\n", "text")
-def test_twice_the_text_is_no_more_than_twice_the_calls(beginning: str, shape: str, kind: str) -> None:
+def test_twice_the_text_costs_no_more_than_twice_the_calls(beginning: str, shape: str, kind: str) -> None:
     small, large = (
         _calls({"body": {"contentType": kind, "content": beginning + shape * (size // len(shape))}}, Provider.MICROSOFT)
         for size in (_SMALL, _LARGE)
@@ -100,7 +100,7 @@ def _begins_with_a_long_run(items: Sequence[Any], is_followed: bool = False) -> 
     return False
 
 
-def test_no_pattern_that_is_searched_with_begins_with_a_run_without_end() -> None:
+def test_no_pattern_for_searching_begins_with_an_endless_run() -> None:
     bad = {
         name
         for name, pattern in _patterns()
@@ -110,5 +110,5 @@ def test_no_pattern_that_is_searched_with_begins_with_a_run_without_end() -> Non
 
 
 @pytest.mark.parametrize("pattern", [r"[ \t]*\r?\n", r"(?:%20|%0a)++$", r"(a|b*c)", r"(?:x{1,100})?y"])
-def test_the_check_of_patterns_sees_what_it_is_there_for(pattern: str) -> None:
+def test_the_check_of_patterns_finds_bad_patterns(pattern: str) -> None:
     assert _begins_with_a_long_run(list(_parser.parse(pattern)))

@@ -1,4 +1,4 @@
-"""Strings as a provider sends them, made safe to keep.
+"""Text as a provider sends it, made safe to store. Pure.
 
 PostgreSQL's ``text`` refuses NUL, and UTF-8 has no form for a lone surrogate; JSON can carry both.
 """
@@ -17,28 +17,40 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def clean(value: object, limit: int) -> str:
-    """The text without what cannot be stored, cut at ``limit`` characters; "" for anything that is no text."""
+    """Return the text without what cannot be stored, cut at `limit` characters.
+
+    Returns "" for anything that is no text.
+    """
     if not isinstance(value, str):
         return ""
     return _UNSTORABLE.sub("", value)[:limit]
 
 
 def exact(value: object, limit: int) -> str | None:
-    """The text unchanged, or None where it is empty, too long or unfit to store: half an id is another id."""
+    """Return the text unchanged, or None if it is empty, too long or cannot be stored.
+
+    For ids and addresses: half an id is another id.
+    """
     if not isinstance(value, str) or not value or len(value) > limit or _UNSTORABLE.search(value):
         return None
     return value
 
 
 def address(value: object) -> str | None:
-    """An e-mail address, trimmed. Never cut: the front part of a longer address can be somebody else's."""
+    """Return an e-mail address, trimmed, or None for what is no address or cannot be stored.
+
+    It is never cut: the front part of a longer address can be another person's.
+    """
     return exact(value.strip(), ADDRESS_LIMIT) if isinstance(value, str) else None
 
 
 def listed_address(value: object) -> str | None:
-    """The address of somebody in an invitation, as `address` reads it. Of one that is too long or unfit to store, its
-    domain remains, because rules about domains must not be slipped past; a digest stands for the name before it, which
-    is then nobody else's. None for what is no text, or holds no such address."""
+    """Return the address of a person in an invitation, as `address` reads it.
+
+    Of an address that is too long or cannot be stored the domain remains, so that nobody slips past a rule about
+    domains; a digest takes the place of the name before it, and is then no other person's. None for what is no text
+    or holds no such address.
+    """
     whole = address(value)
     if whole is not None or not isinstance(value, str):
         return whole
@@ -52,7 +64,7 @@ def listed_address(value: object) -> str | None:
 
 
 def _end_of_host(host: str) -> str:
-    """The host, or as many of its last labels as a host name may have: they say whose it is."""
+    """The host, or as many of its last labels as a host name may have: they name the domain's owner."""
     if len(host) <= _LONGEST_HOST:
         return host
     end = host[-_LONGEST_HOST:]
@@ -60,4 +72,5 @@ def _end_of_host(host: str) -> str:
 
 
 def same_address(one: str | None, other: str | None) -> bool:
+    """Return whether both are the same address, ignoring letter case; never if one is missing."""
     return one is not None and other is not None and one.lower() == other.lower()

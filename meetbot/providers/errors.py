@@ -1,4 +1,7 @@
-"""What both providers' error answers have in common: statuses, and codes that are safe to repeat."""
+"""What the error answers of both providers have in common.
+
+`google.errors` and `microsoft.errors` read what only the one provider says, and fall back to this.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from datetime import datetime
 
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, ProviderError, ResourceGone, RetryLater
-from meetbot.providers.http import Answer, retry_after
+from meetbot.providers.http import Answer, requested_wait
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _TRANSIENT_CLIENT_STATUSES = frozenset({408, 421, 425})
@@ -19,40 +22,47 @@ _LONGEST_DESCRIPTION = 4096
 
 
 def safe_code(value: object) -> str:
-    """A provider's machine-readable code, fit for an error text; "unstated" for what looks like prose or data."""
+    """Return a machine-readable code, or "unstated" for what looks like prose or data."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else "unstated"
 
 
 def wants_administrator(description: object, numbers: object = None) -> bool:
-    """Whether Microsoft says that an administrator must consent: by ``error_codes``, or by the text that names them."""
+    """Return whether Microsoft says that an administrator must consent.
+
+    `description` is the text of the answer (``error_description``), in which numbers stand as ``AADSTS90094``;
+    `numbers` is its list ``error_codes``. Either may be of any type.
+    """
     stated = {number for number in numbers if isinstance(number, int)} if isinstance(numbers, list) else set()
     if isinstance(description, str):
         stated |= {int(number) for number in _MICROSOFT_NUMBER.findall(description[:_LONGEST_DESCRIPTION])}
     return not stated.isdisjoint(_ADMIN_CONSENT_NUMBERS)
 
 
-def describe(provider: Provider, answer: Answer, reason: str) -> str:
+def error_detail(provider: Provider, answer: Answer, reason: str) -> str:
+    """Return an error's text for operators: the provider, the status and the reason."""
     return f"{provider}: status {answer.status}, {reason}"
 
 
-def throttled(provider: Provider, answer: Answer, reason: str, now: datetime) -> RetryLater:
-    return RetryLater("rate_limited", describe(provider, answer, reason), retry_after=retry_after(answer.headers, now))
+def rate_limited(provider: Provider, answer: Answer, reason: str, now: datetime) -> RetryLater:
+    """Return the error of a throttled request, with the wait that the provider asks for."""
+    detail = error_detail(provider, answer, reason)
+    return RetryLater("rate_limited", detail, retry_after=requested_wait(answer, now))
 
 
-def refusal_by_status(provider: Provider, answer: Answer, reason: str, now: datetime) -> ProviderError:
-    """The error for a status alone, where no code of the provider's says more."""
-    status, detail = answer.status, describe(provider, answer, reason)
+def error_for_status(provider: Provider, answer: Answer, reason: str, now: datetime) -> ProviderError:
+    """Return the error for a status alone, for answers without a code that says more."""
+    status, detail = answer.status, error_detail(provider, answer, reason)
     if status == 401:
         return AccessTokenRejected("access_token_rejected", detail)
     if status in (404, 410):
         return ResourceGone("not_found", detail)
     if status == 429:
-        return throttled(provider, answer, reason, now)
+        return rate_limited(provider, answer, reason, now)
     if status == 403:
         # Without a reason it may be anything, an outage included: nobody is disconnected for it.
-        return RetryLater("forbidden", detail, retry_after=retry_after(answer.headers, now))
+        return RetryLater("forbidden", detail, retry_after=requested_wait(answer, now))
     if status >= 500 or status in _TRANSIENT_CLIENT_STATUSES:
-        return RetryLater("provider_unavailable", detail, retry_after=retry_after(answer.headers, now))
+        return RetryLater("provider_unavailable", detail, retry_after=requested_wait(answer, now))
     if status >= 400:
         return OperatorRequired("request_refused", detail, next_step="Report this; the request itself is refused.")
     return RetryLater("unexpected_status", detail)

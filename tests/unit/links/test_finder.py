@@ -29,36 +29,29 @@ def _entry(uri: str, **more: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("source", "event"),
+    ("provider", "source", "event"),
     [
-        ("conferenceData", {"conferenceData": _entry(_ZOOM)}),
-        ("hangoutLink", {"hangoutLink": _ZOOM}),
-        ("location", {"location": _ZOOM}),
-        ("description", {"description": _ZOOM}),
-        ("summary", {"summary": _ZOOM}),
+        (Provider.GOOGLE, "conferenceData", {"conferenceData": _entry(_ZOOM)}),
+        (Provider.GOOGLE, "hangoutLink", {"hangoutLink": _ZOOM}),
+        (Provider.GOOGLE, "location", {"location": _ZOOM}),
+        (Provider.GOOGLE, "description", {"description": _ZOOM}),
+        (Provider.GOOGLE, "summary", {"summary": _ZOOM}),
+        (Provider.MICROSOFT, "onlineMeeting.joinUrl", {"onlineMeeting": {"joinUrl": _ZOOM}}),
+        (Provider.MICROSOFT, "onlineMeetingUrl", {"onlineMeetingUrl": _ZOOM}),
+        (Provider.MICROSOFT, "location", {"location": {"displayName": _ZOOM}}),
+        (Provider.MICROSOFT, "location", {"location": {"locationUri": _ZOOM}}),
+        (Provider.MICROSOFT, "locations", {"locations": [{"displayName": "Room 1"}, {"locationUri": _ZOOM}]}),
+        (Provider.MICROSOFT, "body", {"body": {"contentType": "html", "content": f"<p>{_ZOOM}</p>"}}),
+        (Provider.MICROSOFT, "subject", {"subject": _ZOOM}),
     ],
 )
-def test_the_source_names_the_google_field(source: str, event: dict[str, Any]) -> None:
-    assert _google(**event).source == source
+def test_the_source_names_the_providers_field(provider: Provider, source: str, event: dict[str, Any]) -> None:
+    link = find_meeting_link(provider, event)
+    assert link
+    assert link.source == source
 
 
-@pytest.mark.parametrize(
-    ("source", "event"),
-    [
-        ("onlineMeeting.joinUrl", {"onlineMeeting": {"joinUrl": _ZOOM}}),
-        ("onlineMeetingUrl", {"onlineMeetingUrl": _ZOOM}),
-        ("location", {"location": {"displayName": _ZOOM}}),
-        ("location", {"location": {"locationUri": _ZOOM}}),
-        ("locations", {"locations": [{"displayName": "Room 1"}, {"locationUri": _ZOOM}]}),
-        ("body", {"body": {"contentType": "html", "content": f"<p>{_ZOOM}</p>"}}),
-        ("subject", {"subject": _ZOOM}),
-    ],
-)
-def test_the_source_names_the_graph_field(source: str, event: dict[str, Any]) -> None:
-    assert _microsoft(**event).source == source
-
-
-def test_the_source_of_a_fuller_form_is_where_that_stood() -> None:
+def test_the_source_of_a_fuller_link_is_the_field_it_stood_in() -> None:
     link = _google(location=_ZOOM, description=f"{_ZOOM}?pwd=abc")
     assert (link.url, link.source) == (f"{_ZOOM}?pwd=abc", "description")
 
@@ -78,12 +71,12 @@ def test_a_link_at_the_end_of_a_megabyte_is_found() -> None:
     assert _microsoft(body={"contentType": "html", "content": body}).url == _ZOOM
 
 
-def test_a_link_behind_more_junk_than_is_read_is_found_at_the_end() -> None:
+def test_a_link_at_the_end_of_more_text_than_is_read_is_found() -> None:
     body = "see https://zoom.us/rec/share/abc or " * 25_000 + _ZOOM
     assert _google(description=body).url == _ZOOM
 
 
-def test_a_link_behind_more_other_pages_than_are_looked_at_is_found() -> None:
+def test_a_link_behind_more_other_pages_than_are_looked_up_is_found() -> None:
     pages = " ".join(f"https://zoom.us/rec/share/{number}" for number in range(1_700))
     assert _google(description=f"{pages} {_ZOOM} {pages}"[:63_999]).url == _ZOOM
 
@@ -96,7 +89,7 @@ def test_bytes_are_not_text() -> None:
     assert find_meeting_link(Provider.GOOGLE, {"location": _ZOOM.encode()}) is None
 
 
-def test_the_text_of_a_link_that_leads_elsewhere_is_not_believed_but_the_text_after_it_is() -> None:
+def test_the_text_of_a_link_to_another_site_is_ignored_and_the_text_after_it_read() -> None:
     html = f'<a href="https://zoom.us.example.com/j/1">{_ZOOM}</a> or https://meet.google.com/abc-defg-hij'
     assert _microsoft(body={"contentType": "html", "content": html}).meeting_id == "abc-defg-hij"
 
@@ -125,6 +118,6 @@ def test_a_provider_may_be_a_plain_string() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["data:text/html,", "javascript:", "view-source:", " Data:text/html;charset=utf-8,"])
-def test_an_address_field_with_an_address_of_another_kind_is_not_read_as_markup(scheme: str) -> None:
+def test_an_address_field_with_another_scheme_is_not_read_as_markup(scheme: str) -> None:
     event = {"onlineMeeting": {"joinUrl": f"{scheme}<a href={_ZOOM}>x</a> {_ZOOM}"}}
     assert find_meeting_link(Provider.MICROSOFT, event) is None

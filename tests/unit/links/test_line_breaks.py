@@ -45,7 +45,7 @@ def test_a_complete_link_is_not_made_longer_by_the_next_line(url: str, next_line
 
 @pytest.mark.parametrize("place", range(len("https://us02web.zoom.us/j/"), len(_OLD)))
 @pytest.mark.parametrize("url", [_OLD, _NEW])
-def test_a_zoom_link_is_mended_wherever_a_line_break_cut_it(url: str, place: int) -> None:
+def test_a_zoom_link_is_mended_if_a_line_break_cuts_it_at_any_place(url: str, place: int) -> None:
     text = f"Please join by this link: {url[:place]}\n{url[place:]}\n\nBye"
     assert _found(text).url == url
 
@@ -60,7 +60,7 @@ def test_a_zoom_link_is_mended_wherever_a_line_break_cut_it(url: str, place: int
         ("https://us02web.zoom.us/w/81234567890?pwd=QmRzSG9JN2VwdGJqZ0RtUT09&tk=" + _TOKEN[:20], _TOKEN[20:]),
     ],
 )
-def test_other_links_are_mended_where_it_is_evident_that_they_were_cut(first: str, second: str) -> None:
+def test_other_links_are_mended_if_a_line_break_evidently_cut_them(first: str, second: str) -> None:
     assert _found(f"{first}\n{second}\n").url.partition("&anon")[0] == f"{first}{second}".partition("&anon")[0]
 
 
@@ -89,13 +89,13 @@ def _in_html(content: str) -> MeetingLink:
 
 @pytest.mark.parametrize("url", [_OLD, _NEW, _TEAMS])
 @pytest.mark.parametrize("tag", ["p", "pre", "div", "td", "li"])
-def test_a_link_is_mended_where_its_last_line_is_the_last_of_a_block(tag: str, url: str) -> None:
+def test_a_link_is_mended_if_its_last_line_ends_a_block(tag: str, url: str) -> None:
     assert _in_html(f"<{tag}>Join {url[:55]}\n{url[55:]}</{tag}><p>Bye</p>").url == url
 
 
 @pytest.mark.parametrize("line_break", ["<br>", "<br>\n", "<br/>\r\n"])
 @pytest.mark.parametrize("url", [_OLD, _NEW, _TEAMS])
-def test_a_link_is_mended_where_every_line_ends_with_a_break_element(line_break: str, url: str) -> None:
+def test_a_link_is_mended_if_each_line_ends_with_a_break_element(line_break: str, url: str) -> None:
     lines = [url[start : start + 60] for start in range(0, len(url), 60)]
     assert _in_html(line_break.join(["Join:", *lines, "Meeting ID: 1", "Bye"])).url == url
 
@@ -109,10 +109,10 @@ def test_a_link_is_mended_in_a_quoted_reply(url: str, opener: str, closer: str, 
     assert _found(text).url == url
 
 
-def test_a_quotation_mark_on_the_next_line_is_no_angle_bracket_that_closes() -> None:
+def test_a_quotation_mark_on_the_next_line_closes_no_angle_bracket() -> None:
     assert _found(f"> <{_OLD}\n> and more\n> <x>").url == _OLD
 
 
 @pytest.mark.parametrize("url", [_NEW, _OLD])
-def test_a_link_with_a_whole_passcode_is_not_glued_to_what_looks_like_parameters(url: str) -> None:
+def test_a_link_with_a_whole_passcode_is_not_joined_with_a_line_of_parameters(url: str) -> None:
     assert _found(f"{url}\nBye&see=you\n").url == url

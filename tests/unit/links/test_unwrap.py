@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 import pytest
 
-from meetbot.links.unwrap import Lost, follow
+from meetbot.links.unwrap import NoTarget, unwrap
 from meetbot.links.urls import Url
 
 _ZOOM = "https://zoom.us/j/987654321"
 
 
 def _target(text: str) -> str:
-    target = follow(text)
+    target = unwrap(text)
     assert isinstance(target, Url)
     return f"{target.scheme}://{target.host}{target.path}" + (f"?{target.query}" if target.query else "")
 
@@ -22,41 +22,41 @@ def test_an_address_behind_no_gateway_stays() -> None:
     assert _target(f"{_ZOOM}?pwd=a") == f"{_ZOOM}?pwd=a"
 
 
-def test_a_star_stands_for_the_next_replaced_character() -> None:
-    # "JSU" is base64 of "%%"
-    assert (
-        _target("https://urldefense.com/v3/__https://meet.jit.si/a*41b*42__;JSU!!x!y$")
-        == "https://meet.jit.si/a%41b%42"
-    )
-
-
-def test_two_stars_and_a_letter_stand_for_a_run() -> None:
-    # "IyMjIyM" is base64 of "#####": one, then a run of three (B), then one
-    assert (
-        _target("https://urldefense.com/v3/__https://meet.jit.si/?a*b**Bc*__;IyMjIyM!!x!y$") == "https://meet.jit.si/?a"
-    )
-
-
-def test_a_run_of_sixty_five_is_the_longest() -> None:
-    # "_" is the last of the 64 letters; the replaced characters are 65 times "%", in base64
-    replaced = "JSUl" * 21 + "JSU"
-    assert (
-        _target(f"https://urldefense.us/v3/__https://meet.jit.si/**___;{replaced}!!x$")
-        == "https://meet.jit.si/" + "%" * 65
-    )
-
-
-def test_more_stars_than_replaced_characters_do_no_harm() -> None:
-    assert (
-        _target("https://urldefense.com/v3/__https://zoom.us/j/9876*54321**Z__;JQ!!x$")
-        == "https://zoom.us/j/9876%54321"
-    )
-
-
-def test_the_second_edition_writes_percent_as_dash_and_slash_as_underscore() -> None:
-    assert _target("https://urldefense.proofpoint.com/v2/url?u=https-3A__zoom.us_j_1-3Fpwd-3Da-5Fb-2Dc&d=x") == (
-        "https://zoom.us/j/1?pwd=a_b-c"
-    )
+@pytest.mark.parametrize(
+    ("text", "original"),
+    [
+        pytest.param(
+            # "JSU" is base64 of "%%"
+            "https://urldefense.com/v3/__https://meet.jit.si/a*41b*42__;JSU!!x!y$",
+            "https://meet.jit.si/a%41b%42",
+            id="a star is one replaced character",
+        ),
+        pytest.param(
+            # "IyMjIyM" is base64 of "#####": one, then a run of three (B), then one
+            "https://urldefense.com/v3/__https://meet.jit.si/?a*b**Bc*__;IyMjIyM!!x!y$",
+            "https://meet.jit.si/?a",
+            id="two stars and a letter are a run",
+        ),
+        pytest.param(
+            # "_" is the last of the 64 letters; the replaced characters are 65 times "%", in base64
+            f"https://urldefense.us/v3/__https://meet.jit.si/**___;{'JSUl' * 21}JSU!!x$",
+            "https://meet.jit.si/" + "%" * 65,
+            id="the longest run has 65 characters",
+        ),
+        pytest.param(
+            "https://urldefense.com/v3/__https://zoom.us/j/9876*54321**Z__;JQ!!x$",
+            "https://zoom.us/j/9876%54321",
+            id="more stars than replaced characters do no harm",
+        ),
+        pytest.param(
+            "https://urldefense.proofpoint.com/v2/url?u=https-3A__zoom.us_j_1-3Fpwd-3Da-5Fb-2Dc&d=x",
+            "https://zoom.us/j/1?pwd=a_b-c",
+            id="the second edition writes - for % and _ for /",
+        ),
+    ],
+)
+def test_url_defense_is_undone(text: str, original: str) -> None:
+    assert _target(text) == original
 
 
 @pytest.mark.parametrize("padding", ["", "=", "%3D", "=="])
@@ -80,7 +80,7 @@ def test_six_layers_are_the_most() -> None:
     text = _ZOOM
     for layers in range(1, 8):
         text = "https://www.google.com/url?q=" + quote(text, safe="")
-        assert (follow(text) is Lost.OPAQUE) == (layers > 5)
+        assert (unwrap(text) is NoTarget.OPAQUE) == (layers > 5)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_six_layers_are_the_most() -> None:
     ],
 )
 def test_what_cannot_be_read_is_opaque(text: str) -> None:
-    assert follow(text) is Lost.OPAQUE
+    assert unwrap(text) is NoTarget.OPAQUE
 
 
 @pytest.mark.parametrize(
     "inner", ["javascript:alert(1)", "//user@zoom.us/j/1", "https://zoom.us\\@example.com", "tel:1"]
 )
-def test_what_a_gateway_hides_is_judged_like_any_address(inner: str) -> None:
-    assert follow("https://www.google.com/url?q=" + quote(inner, safe="")) is Lost.NOT_AN_ADDRESS
+def test_an_address_behind_a_gateway_is_judged_like_any_other(inner: str) -> None:
+    assert unwrap("https://www.google.com/url?q=" + quote(inner, safe="")) is NoTarget.NOT_AN_ADDRESS
 
 
 def test_a_gateways_name_must_end_on_a_dot_boundary() -> None:

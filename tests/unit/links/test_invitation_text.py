@@ -1,4 +1,4 @@
-"""What mail programs show of a link, lists of places, and passcodes in the words of other languages."""
+"""Invitations: links shown in part, links in lists, and passcodes in other languages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def place(name: str) -> dict[str, Any]:
         text("(https://acme.zoom.us/j/987654321...)"),
     ],
 )
-def test_a_link_of_which_only_the_beginning_is_shown_is_no_link(event: dict[str, Any]) -> None:
+def test_a_link_that_is_shown_in_part_is_no_link(event: dict[str, Any]) -> None:
     assert found(event) is None
 
 
@@ -56,7 +56,7 @@ def test_the_shown_part_of_a_link_is_no_other_meeting() -> None:
     assert found(event) == (WEBEX_ID, "Xp2mVrJ7s43")
 
 
-@pytest.mark.parametrize("rest", [",Berlin", ";Room 5", ",https://meet.google.com/abc-defg-hij", ", Berlin"])
+@pytest.mark.parametrize("rest", [",Berlin", ";JoinLink 5", ",https://meet.google.com/abc-defg-hij", ", Berlin"])
 def test_the_rest_of_a_list_is_no_part_of_the_passcode(rest: str) -> None:
     assert found(place(f"{ZOOM}?pwd=Rk9hTY0.1{rest}")) == ("98765432109", "Rk9hTY0.1")
 
@@ -88,5 +88,5 @@ def test_a_passcode_may_be_stated_in_other_languages(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["see email", "will be sent", "siehe E-Mail", "tbd"])
-def test_where_to_find_a_passcode_is_no_passcode(words: str) -> None:
+def test_words_that_say_how_to_get_a_passcode_are_no_passcode(words: str) -> None:
     assert found(text(f"{ZOOM}\nPasscode: {words}")) == ("98765432109", None)
