@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import orjson
 
+from meetbot.domain.decision import Layer
 from meetbot.errors import InvalidInput
-from meetbot.rules.engine import CompiledRules, LayerSource, RuleLayer, compile_rules, decide
+from meetbot.rules.engine import CompiledRules, RuleLayer, compile_rules, decide
 from meetbot.rules.jsonl import read_line
 from meetbot.rules.line_fields import BadLine
 from meetbot.rules.rule_set import parse_rule_set
@@ -30,7 +31,7 @@ def run(rules_document: object, lines: Iterable[str | bytes], write: Write) -> i
     was bad; 2 where the rule set is: then nothing was decided and the one line written holds every fault.
     """
     try:
-        rules = compile_rules([RuleLayer(parse_rule_set(rules_document), "", LayerSource.USER)])
+        rules = compile_rules([RuleLayer(parse_rule_set(rules_document), "", Layer.USER)])
     except InvalidInput as refusal:
         write(_json({"error": _refusal(refusal)}))
         return EXIT_BAD_RULES

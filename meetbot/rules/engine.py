@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel
 
+from meetbot.domain.decision import Decision, Layer, Outcome, Override, ReasonCode
 from meetbot.domain.event import Event, EventStatus, Response
 from meetbot.rules.compiler import Reading, Test, compile_predicate
 from meetbot.rules.explain import Named, named_by, shown_facts
-from meetbot.rules.facts import DecisionContext, Facts, Json, Override
+from meetbot.rules.facts import DecisionContext, Facts
 from meetbot.rules.language import Action, AllDay, AllOf, AnyOf, Not
 from meetbot.rules.rule_set import Rule, RuleSetBody
 from meetbot.rules.text_search import Searches
 
-
-class Outcome(StrEnum):
-    RECORD = "record"
-    SKIP = "skip"
-
-
-class ReasonCode(StrEnum):
-    RULE_MATCHED = "rule_matched"
-    NO_RULE_MATCHED = "no_rule_matched"
-    NO_MEETING_URL = "no_meeting_url"
-    ENDED = "ended"
-    OWNER_DECLINED = "owner_declined"
-    ALL_DAY = "all_day"
-    CANCELLED = "cancelled"
-    OVERRIDE_RECORD = "override_record"
-    OVERRIDE_SKIP = "override_skip"
-    ACCESS_REVOKED = "access_revoked"
-    """Never decided here: the calendar could not be read any more."""
-
-
-class LayerSource(StrEnum):
-    """Whose rules a layer holds, in the order in which they are asked. ``ahead`` and ``behind`` are locked by the tenant;
-    ``default`` is the tenant's for users without a set of their own."""
-
-    AHEAD = "ahead"
-    USER = "user"
-    DEFAULT = "default"
-    BEHIND = "behind"
-
-
-_LOCKED = frozenset({LayerSource.AHEAD, LayerSource.BEHIND})
+_LOCKED: Final = frozenset((Layer.LOCKED_BEFORE, Layer.LOCKED_AFTER))
 
 
 @dataclass(frozen=True, slots=True)
 class RuleLayer:
     rules: RuleSetBody
     version: str
-    source: LayerSource
+    layer: Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +51,6 @@ class CompiledRules:
     tests: tuple[tuple[Test, CompiledRule], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """``rule``, ``rule_set_version`` and ``layer`` name the rule that decided. Where the rules were asked and none did,
-    ``rule`` is None and the others name the user's own set, or the default; all are None where no rule was asked."""
-
-    outcome: Outcome
-    reason: ReasonCode
-    rule: str | None
-    rule_set_version: str | None
-    layer: str | None
-    facts: Mapping[str, Json]
-
-
 def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
     """The layers in the order in which they are asked; the first rule that matches decides."""
     searches = Searches()
@@ -102,7 +60,7 @@ def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
         all_day=bool(layers) and all(layer.rules.all_day for layer in layers),
         some_all_day=any(rule.decides_all_day and rule.outcome is Outcome.RECORD for rule in rules),
         named=named_by(rule.when for layer in layers for rule in layer.rules.rules),
-        unlocked=next((layer for layer in layers if layer.source not in _LOCKED), None),
+        unlocked=next((layer for layer in layers if layer.layer not in _LOCKED), None),
         tests=tuple((rule.holds, rule) for rule in rules),
     )
 
@@ -112,7 +70,7 @@ def _compiled(rule: Rule, layer: RuleLayer, searches: Searches) -> CompiledRule:
     return CompiledRule(
         name=rule.name,
         version=layer.version,
-        layer=layer.source,
+        layer=layer.layer,
         outcome=Outcome.RECORD if records else Outcome.SKIP,
         # To skip an all-day event needs no permission: otherwise a rule that skips could be jumped over.
         decides_all_day=not records or layer.rules.all_day or _names_all_day(rule.when, positively=True),
@@ -208,6 +166,6 @@ def _decision(
         reason=reason,
         rule=None,
         rule_set_version=asked.version if asked else None,
-        layer=asked.source if asked else None,
+        layer=asked.layer if asked else None,
         facts=shown_facts(facts, context, rules.named),
     )

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from meetbot.domain.json_objects import Json
 from meetbot.rules import vocabulary
-from meetbot.rules.facts import AttributeValue, DecisionContext, Facts, Json
+from meetbot.rules.facts import AttributeValue, DecisionContext, Facts
 from meetbot.rules.language import MAX_TEXT, WEEKDAYS, AllOf, AnyOf, Not, StartTest
 from meetbot.rules.zones import zone_named
 

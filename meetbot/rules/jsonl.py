@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from tzlocal.windows_tz import win_tz
 
+from meetbot.domain.decision import Override
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.own_response import CalendarOwner
 from meetbot.links import find_meeting_link
-from meetbot.rules.facts import AttributeValue, DecisionContext, Override
+from meetbot.rules.facts import AttributeValue, DecisionContext
 from meetbot.rules.line_fields import (
     EVENT_FIELDS,
     BadLine,

@@ -17,7 +17,7 @@ from meetbot.rules import (
     CompiledRules,
     Decision,
     DecisionContext,
-    LayerSource,
+    Layer,
     Override,
     RuleLayer,
     compile_rules,
@@ -113,7 +113,7 @@ def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
             RuleLayer(
                 rules=stored_rule_set(orjson.loads(stored.body)),
                 version=str(stored.version),
-                source=LayerSource(stored.layer),
+                layer=Layer(stored.layer),
             )
             for stored in rule_sets
         ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meetbot.domain.event import Event
-from meetbot.rules import Decision, DecisionContext, LayerSource, RuleLayer, compile_rules, decide, parse_rule_set
+from meetbot.rules import Decision, DecisionContext, Layer, RuleLayer, compile_rules, decide, parse_rule_set
 from meetbot.rules.jsonl import read_line
 
 OWNER = "owner@acme.com"
@@ -48,7 +48,7 @@ def rule(when: Mapping[str, Any], action: str = "record", name: str = "the rule"
 def decided(
     *rules: Mapping[str, Any], event: Mapping[str, Any] | None = None, all_day: bool = False, **context: Any
 ) -> Decision:
-    layer = RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), "rsv_1", LayerSource.USER)
+    layer = RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), "rsv_1", Layer.USER)
     return decide(*case(event, **context), compile_rules([layer]))
 
 

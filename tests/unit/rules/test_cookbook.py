@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from meetbot.domain.decision import ReasonCode
 from meetbot.rules import parse_rule_set, vocabulary
-from meetbot.rules.engine import ReasonCode
 from meetbot.rules.language import EXAMPLE
 from tests.unit.rules.shared import OWNER, decided
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from meetbot.domain.decision import Layer
 from meetbot.errors import Fault, InvalidInput
 from meetbot.rules import RuleLayer, RuleSetBody, compile_rules, parse_rule_set, stored_rule_set
-from meetbot.rules.engine import LayerSource
 from meetbot.rules.language import EXAMPLE
 from meetbot.rules.validator import check_document
 from tests.unit.rules.shared import rule
@@ -262,7 +262,7 @@ def test_the_pattern_that_passes_the_bound_is_named_and_none_after_it_is_compile
 def test_a_rule_set_that_was_stored_before_a_limit_became_tighter_still_decides() -> None:
     document = {"rules": [rule({"title": {"matches": "(?:ab|cd){60}x"}}, name=f"rule {n}") for n in range(60)]}
     assert faults_of(document)[-1].code == "too_many"
-    compiled = compile_rules([RuleLayer(stored_rule_set(document), "rsv_1", LayerSource.USER)])
+    compiled = compile_rules([RuleLayer(stored_rule_set(document), "rsv_1", Layer.USER)])
     assert len(compiled.rules) == 60
 
 

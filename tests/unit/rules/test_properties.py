@@ -15,7 +15,7 @@ from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Plat
 from meetbot.rules import (
     CompiledRules,
     DecisionContext,
-    LayerSource,
+    Layer,
     Outcome,
     Override,
     ReasonCode,
@@ -259,7 +259,7 @@ def test_any_json_is_a_rule_set_or_has_faults_at_places(document: Any, when: Any
         if findings:
             assert all(finding.message and "\0" not in finding.path for finding in findings)
         else:
-            compile_rules([RuleLayer(parse_rule_set(candidate), "v", LayerSource.USER)])
+            compile_rules([RuleLayer(parse_rule_set(candidate), "v", Layer.USER)])
 
 
 _RECORDABLE: dict[str, Any] = {
@@ -275,7 +275,7 @@ _RECORDABLE: dict[str, Any] = {
 
 
 def _compiled(document: dict[str, Any]) -> CompiledRules:
-    return compile_rules([RuleLayer(parse_rule_set(document), "v", LayerSource.USER)])
+    return compile_rules([RuleLayer(parse_rule_set(document), "v", Layer.USER)])
 
 
 def _matches_alone(item: dict[str, Any], document: dict[str, Any], event: Event, context: DecisionContext) -> bool:
