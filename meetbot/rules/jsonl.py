@@ -32,7 +32,7 @@ from meetbot.rules.line_fields import (
     word_in,
 )
 from meetbot.rules.line_people import read_people
-from meetbot.rules.zones import zone_named
+from meetbot.rules.time_zones import find_time_zone
 
 _VISIBILITIES: Final = {"normal": "default", "personal": "private"}
 _STATUSES: Final = {"canceled": "cancelled"}
@@ -167,7 +167,7 @@ def _zone(name: object, path: str) -> tzinfo:
     """By its IANA or Windows name; UTC where there is none."""
     if name is None:
         return UTC
-    zone = zone_named(win_tz.get(name, name)) if isinstance(name, str) else None
+    zone = find_time_zone(win_tz.get(name, name)) if isinstance(name, str) else None
     if zone is None:
         raise BadLine(f"{path}.timeZone", "expected a time zone such as Europe/Berlin")
     return zone

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from meetbot.rules.validator import Finding, check_document
+from meetbot.rules.faults import Finding
+from meetbot.rules.validator import check_document
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import CalendarUser, Meeting
 from meetbot.temporal.messages import CalendarUserSignal

@@ -26,7 +26,7 @@ from meetbot.rules import (
     parse_rule_set,
     vocabulary,
 )
-from meetbot.rules.language import WEEKDAYS
+from meetbot.rules.fact_tests import WEEKDAYS
 from meetbot.rules.validator import check_document
 
 _NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
