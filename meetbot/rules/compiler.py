@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from meetbot.rules import vocabulary
 from meetbot.rules.fact_tests import WEEKDAYS, NumberTest, SetTest, StartTest, TextTest
 from meetbot.rules.facts import Facts
-from meetbot.rules.language import AllOf, AnyOf
+from meetbot.rules.language import AllOf, Always, AnyOf
 from meetbot.rules.language import Not as NotOf
-from meetbot.rules.reading import Reading, Test, every, negation, some
+from meetbot.rules.reading import Reading, Test, always, every, negation, some
 from meetbot.rules.text_tests import compile_equal_to, compile_set_test, compile_text_test
 from meetbot.rules.time_zones import find_time_zone
 
@@ -32,6 +32,8 @@ def compile_predicate(predicate: BaseModel, reading: Reading) -> Test:
         return some([compile_predicate(inner, reading) for inner in predicate.any])
     if isinstance(predicate, NotOf):
         return negation(compile_predicate(predicate.not_, reading.negated()))
+    if isinstance(predicate, Always):
+        return always
     ((fact, test),) = predicate
     return _compile_fact(fact, test, reading)
 

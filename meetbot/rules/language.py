@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
@@ -60,6 +60,12 @@ class Not(Wire):
     """The predicate does not hold."""
 
     not_: Predicate = Field(alias="not")
+
+
+class Always(Wire):
+    """Every event. Only `true` is accepted: what is to match no event is a rule to leave out."""
+
+    always: Literal[True]
 
 
 class Internal(Wire):
@@ -197,6 +203,7 @@ Predicate = Annotated[
     Annotated[AllOf, Tag("all")]
     | Annotated[AnyOf, Tag("any")]
     | Annotated[Not, Tag("not")]
+    | Annotated[Always, Tag("always")]
     | Annotated[Internal, Tag("internal")]
     | Annotated[External, Tag("external")]
     | Annotated[OneToOne, Tag("one_to_one")]

@@ -91,7 +91,7 @@ class _RuleSetCheck:
         if not isinstance(predicate, Mapping):
             self._findings.wrong_type(place, predicate, 'a predicate object such as {"internal": true}')
         elif not predicate:
-            self._findings.add(place, FaultCode.EMPTY, 'a predicate names one fact, or "all", "any" or "not"')
+            self._findings.add(place, FaultCode.EMPTY, 'a predicate names one fact, or "always", "all", "any" or "not"')
         elif len(predicate) > 1:
             names = ", ".join(shown(key) for key in list(predicate)[:4])
             message = f'one key at a time, found {len(predicate)} ({names}); join them with "all" or "any"'
@@ -115,8 +115,19 @@ class _RuleSetCheck:
             if self._findings.is_list(test, place, "predicates", MAX_LIST, may_be_empty=False):
                 for index, inner in enumerate(test):
                     self._predicate((*place, index), inner, depth=depth + 1)
+        elif key == vocabulary.ALWAYS:
+            self._always(place, test)
         elif key in vocabulary.FACTS:
             self._fact_tests.check(place, str(key), test)
         else:
             hint = did_you_mean(key, vocabulary.PREDICATES)
             self._findings.add(place, FaultCode.UNKNOWN_FACT, f"there is no fact {shown(key)}{hint}")
+
+    def _always(self, place: Place, test: object) -> None:
+        if not isinstance(test, bool):
+            self._findings.wrong_type(place, test, "true")
+        elif not test:
+            message = (
+                '{"always": true} matches every event; for none, write {"not": {"always": true}}, or leave the rule out'
+            )
+            self._findings.add(place, FaultCode.BAD_VALUE, message)

@@ -8,6 +8,7 @@ from typing import Final
 from meetbot.domain.event import Platform, Provider, Response, Visibility
 from meetbot.rules.fact_tests import TextTest
 
+ALWAYS: Final = "always"
 CONNECTIVES: Final = ("all", "any", "not")
 TRUTH_FACTS: Final = ("internal", "external", "one_to_one", "is_organizer", "recurring", "all_day")
 COUNT_FACTS: Final = ("attendee_count", "external_count")
@@ -24,7 +25,7 @@ TEXT_FACTS: Final = (
 )
 SET_FACTS: Final = ("attendee_domains", "attendee_emails")
 FACTS: Final = (*TRUTH_FACTS, *NUMBER_FACTS, *TEXT_FACTS, *SET_FACTS, "start")
-PREDICATES: Final = (*FACTS, *CONNECTIVES)
+PREDICATES: Final = (*FACTS, ALWAYS, *CONNECTIVES)
 
 NUMBER_TESTS: Final = ("eq", "ne", "gt", "gte", "lt", "lte")
 TEXT_TESTS: Final = tuple(field.alias or name for name, field in TextTest.model_fields.items())

@@ -78,6 +78,7 @@ _NUMBERS = st.integers(-1, 5) | st.sampled_from([0.5, 2.0, 2.5])
 _COUNT_TESTS = _tests_of(("eq", "ne"), _COUNTS) | _tests_of(("gt", "gte", "lt", "lte"), _NUMBERS)
 
 _LEAVES: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({"always": True}),
     *(st.fixed_dictionaries({fact: st.booleans()}) for fact in vocabulary.TRUTH_FACTS),
     *(st.fixed_dictionaries({fact: _COUNTS | _COUNT_TESTS}) for fact in vocabulary.COUNT_FACTS),
     st.fixed_dictionaries({"duration_minutes": _NUMBERS | _tests_of(vocabulary.NUMBER_TESTS, _NUMBERS)}),
@@ -239,7 +240,9 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["rules", "name", "action", "when", "all_day", "all", "any", "not", *vocabulary.FACTS])
+            st.sampled_from(
+                ["rules", "name", "action", "when", "all_day", "always", "all", "any", "not", *vocabulary.FACTS]
+            )
             | st.sampled_from([*vocabulary.TEXT_TESTS, *vocabulary.NUMBER_TESTS, *vocabulary.SET_TESTS])
             | st.sampled_from(vocabulary.START_TESTS)
             | st.text(max_size=4),
