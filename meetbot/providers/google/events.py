@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
-from meetbot.domain.own_response import CalendarOwner, own_answer
+from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.ical_uid import normalise_ical_uid
 from meetbot.providers.join_link import storable_link
@@ -99,7 +99,7 @@ def _organizer(value: object, owner: CalendarOwner) -> Attendee | None:
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
     """The owner's own answer. Who organises without being listed is coming; who is neither was invited as a group."""
-    said = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
+    said = own_response(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
     return Response.ACCEPTED if said is None and is_organizer else said
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
-from meetbot.domain.own_response import CalendarOwner, own_answer
+from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
 from meetbot.providers.join_link import storable_link
@@ -148,7 +148,7 @@ def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer
     appointments of one's own carry ``none``. The list of an attendee's copy often lags behind ``responseStatus``."""
     status = mapping(raw.get("responseStatus")).get("response")
     said = answer(_RESPONSES, status) if isinstance(status, str) else None
-    listed = own_answer(attendees, has_calendar_declined=lambda: False)
+    listed = own_response(attendees, has_calendar_declined=lambda: False)
     if Response.DECLINED in (said, listed):
         return Response.DECLINED
     if is_organizer:
