@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -25,6 +24,7 @@ from api.rule_views import (
     versions_page,
 )
 from api.wake import rules_changed_for_all
+from meetbot.domain.decision import Layer
 from meetbot.rules.policy import TENANT_OWNER
 from meetbot.storage.rule_sets import active_rule_set, add_version, withdraw
 
@@ -34,18 +34,14 @@ Reader = Annotated[Caller, Depends(requires(Scope.RULES_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]
 
 
-class Layer(StrEnum):
-    AHEAD = "ahead"
-    DEFAULT = "default"
-    BEHIND = "behind"
-
+_TENANT_LAYERS = (Layer.LOCKED_BEFORE, Layer.DEFAULT, Layer.LOCKED_AFTER)
 
 LayerName = Annotated[
     str,
     Path(
-        description="`ahead` is asked before every calendar user's rules and `behind` after them; `default` where a calendar "
-        "user has none of its own.",
-        json_schema_extra={"enum": list(Layer)},
+        description="`locked_before` is asked before every calendar user's rules and `locked_after` after them; `default` if a "
+        "calendar user has none of its own.",
+        json_schema_extra={"enum": list(_TENANT_LAYERS)},
     ),
 ]
 
@@ -109,7 +105,6 @@ def roll_back_layer(
 
 
 def _layer(name: str) -> Layer:
-    try:
-        return Layer(name)
-    except ValueError:
-        raise not_found("rule_layer") from None
+    if name not in _TENANT_LAYERS:
+        raise not_found("rule_layer")
+    return Layer(name)

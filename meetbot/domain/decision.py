@@ -46,10 +46,10 @@ class Layer(StrEnum):
     ``USER`` if a calendar user has no rule set.
     """
 
-    LOCKED_BEFORE = "ahead"
+    LOCKED_BEFORE = "locked_before"
     USER = "user"
     DEFAULT = "default"
-    LOCKED_AFTER = "behind"
+    LOCKED_AFTER = "locked_after"
 
 
 @dataclass(frozen=True, slots=True)

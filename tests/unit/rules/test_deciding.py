@@ -38,21 +38,21 @@ def test_a_decision_names_rule_version_and_layer() -> None:
     assert (decision.rule, decision.rule_set_version, decision.layer) == ("all", "rsv_default", "default")
 
 
-def test_rules_locked_ahead_decide_before_the_calendar_user_s() -> None:
+def test_rules_locked_before_decide_before_the_calendar_user_s() -> None:
     decision = decided_by(
         layer(Layer.LOCKED_BEFORE, rule({"internal": True}, "skip")),
         layer(Layer.USER, rule(EVERYTHING)),
     )
-    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "ahead")
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "locked_before")
 
 
-def test_rules_locked_behind_decide_what_nobody_else_did() -> None:
+def test_rules_locked_after_decide_what_no_other_rule_did() -> None:
     decision = decided_by(
         layer(Layer.USER, rule({"external": True})),
         layer(Layer.DEFAULT, rule({"external": True})),
-        layer(Layer.LOCKED_AFTER, rule({"internal": True}, name="behind")),
+        layer(Layer.LOCKED_AFTER, rule({"internal": True}, name="locked_after")),
     )
-    assert (decision.outcome, decision.rule) == (Outcome.RECORD, "behind")
+    assert (decision.outcome, decision.rule) == (Outcome.RECORD, "locked_after")
 
 
 def test_two_layers_may_have_rules_of_the_same_name() -> None:
@@ -86,8 +86,8 @@ def test_without_layers_nothing_matches() -> None:
 def test_each_layer_says_for_itself_whether_it_includes_all_day_events() -> None:
     all_day = {"all_day": True}
     own = layer(Layer.USER, rule({"external": True}))
-    behind = layer(Layer.LOCKED_AFTER, rule(EVERYTHING), all_day=True)
-    assert decided_by(own, behind, event=all_day).layer == "behind"
+    after = layer(Layer.LOCKED_AFTER, rule(EVERYTHING), all_day=True)
+    assert decided_by(own, after, event=all_day).layer == "locked_after"
     assert decided_by(own, event=all_day).reason is ReasonCode.ALL_DAY
 
 
@@ -96,13 +96,13 @@ def test_the_first_match_decides_on_an_all_day_event_too() -> None:
     including = layer(Layer.LOCKED_AFTER, rule(EVERYTHING), all_day=True)
     decision = decided_by(silent, including, event={"all_day": True})
     assert (decision.outcome, decision.reason, decision.rule) == (Outcome.SKIP, ReasonCode.ALL_DAY, None)
-    assert decided_by(including, silent, event={"all_day": True}).layer == "behind"
+    assert decided_by(including, silent, event={"all_day": True}).layer == "locked_after"
 
 
 def test_an_all_day_event_cannot_jump_over_a_rule_that_skips() -> None:
-    ahead = layer(Layer.LOCKED_BEFORE, rule({"internal": True}, "skip"))
-    decision = decided_by(ahead, layer(Layer.USER, rule(EVERYTHING), all_day=True), event={"all_day": True})
-    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "ahead")
+    before = layer(Layer.LOCKED_BEFORE, rule({"internal": True}, "skip"))
+    decision = decided_by(before, layer(Layer.USER, rule(EVERYTHING), all_day=True), event={"all_day": True})
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "locked_before")
 
 
 def test_an_override_names_no_rule() -> None:
@@ -217,7 +217,7 @@ def _slow_layer(action: str, source: Layer) -> RuleLayer:
     return RuleLayer(parse_rule_set({"rules": rules}), "1", source)
 
 
-@pytest.mark.parametrize(("letters", "rule_name"), [(200, None), (900, "behind 0")])
+@pytest.mark.parametrize(("letters", "rule_name"), [(200, None), (900, "locked_after 0")])
 def test_what_patterns_may_cost_holds_for_all_layers_together(letters: int, rule_name: str | None) -> None:
     layers = [
         _slow_layer("record", Layer.LOCKED_BEFORE),
