@@ -148,6 +148,15 @@ def test_an_unknown_layer_is_404(tenant: Tenant, layer: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "rule_layer_not_found")
 
 
+def test_the_tenant_s_owner_name_is_no_calendar_user(tenant: Tenant) -> None:
+    tenant.put("/calendar/rules/default", json=one("default"))
+    for answer in (
+        tenant.get("/calendar/users/tenant/rules"),
+        tenant.put("/calendar/users/tenant/rules", json=one("x")),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "calendar_user_not_found")
+
+
 def test_changing_attributes_merges_and_wakes_the_workflow(tenant: Tenant, user: CalendarUser) -> None:
     answer = tenant.request(
         "PATCH", f"/calendar/users/{user.id}", json={"attributes": {"team": ["a", "b"], "manager_email": None}}
