@@ -27,7 +27,6 @@ from api.routers import (
     overrides,
     rules,
     tenant,
-    tenant_rules,
     users,
     webhook_endpoints,
 )
@@ -41,7 +40,7 @@ from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
-_ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant)
+_ROUTERS = (connect, consent, users, events, overrides, rules, bots, webhook_endpoints, tenant)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:

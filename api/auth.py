@@ -62,7 +62,7 @@ class _Verdict:
     allowance: Allowance | None
 
 
-def requires(scope: Scope) -> Callable[..., Caller]:
+def requires(*scopes: Scope) -> Callable[..., Caller]:
     """The dependency of a route: ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``."""
 
     def authenticated(
@@ -71,8 +71,9 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> Caller:
         caller = _authenticate(request, services, credentials)
-        if not caller.may(scope):
-            raise Problem(403, "missing_scope", f"the API key lacks the scope {scope}")
+        for scope in scopes:
+            if not caller.may(scope):
+                raise Problem(403, "missing_scope", f"the API key lacks the scope {scope}")
         return caller
 
     return authenticated

@@ -1,4 +1,4 @@
-"""What another rule set would change on a calendar user's stored events. Writes nothing."""
+"""Simulating a rule set: what it would change on a calendar user's stored events. Writes nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import orjson
 from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
+from meetbot.domain.decision import Decision, Layer, ReasonCode
 from meetbot.domain.event import Provider
 from meetbot.domain.identity import Identity
-from meetbot.rules import Decision, ReasonCode, RuleSetBody
+from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.events import event_from_row
-from meetbot.storage.rule_sets import USER_LAYER
 from meetbot.storage.tables import CalendarEvent
 
 MAX_EVENTS = 2_000
@@ -26,6 +26,8 @@ _PROPOSED_VERSION = 0
 
 
 class SimulatedDecision(BaseModel):
+    """A decision by one of the two rule sets."""
+
     outcome: Literal["record", "skip"]
     reason: str
     rule: str | None
@@ -33,6 +35,8 @@ class SimulatedDecision(BaseModel):
 
 
 class SimulatedEvent(BaseModel):
+    """One event as the rules in force decide it, and as the proposed ones would."""
+
     event_id: str
     title: str
     start: datetime | None
@@ -43,12 +47,16 @@ class SimulatedEvent(BaseModel):
 
 
 class SimulationSummary(BaseModel):
+    """How many events the proposed rules would record and skip, and how many of these are changes."""
+
     record: int
     skip: int
     flips: int
 
 
 class Simulation(BaseModel):
+    """What a rule set would change."""
+
     data: list[SimulatedEvent] = Field(
         description=f"Events that are not over, the next {MAX_EVENTS} at most; those that flip first, then by start."
     )
@@ -59,7 +67,7 @@ class Simulation(BaseModel):
 def simulate(
     session: Session, tenant_id: str, calendar_user_id: str, proposed: RuleSetBody, *, now: datetime
 ) -> Simulation | None:
-    """None where there is no such calendar user."""
+    """Decide the user's coming events by the rules in force and by the proposed ones; None if there is no such user."""
     user = load_context(session, tenant_id, calendar_user_id)
     if user is None:
         return None
@@ -95,9 +103,9 @@ def _next_rows(
 
 def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
     body = orjson.dumps(proposed.document()).decode()
-    others = tuple(rules for rules in policy.rule_sets if rules.layer != USER_LAYER)
+    others = tuple(rules for rules in policy.rule_sets if rules.layer != Layer.USER)
     return dataclasses.replace(
-        policy, rule_sets=(*others, StoredRuleSet(layer=USER_LAYER, version=_PROPOSED_VERSION, body=body))
+        policy, rule_sets=(*others, StoredRuleSet(layer=Layer.USER, version=_PROPOSED_VERSION, body=body))
     )
 
 
@@ -117,7 +125,7 @@ def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed
 
 
 def _without_access(event: SimulatedEvent) -> SimulatedEvent:
-    """What holds where the calendar could not be read for longer than the tenant's grace: no rule has a say."""
+    """The event of a calendar that could not be read for longer than the tenant's grace: no rule is asked then."""
     revoked = SimulatedDecision(outcome="skip", reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None)
     return event.model_copy(update={"before": revoked, "after": revoked, "changed": False})
 

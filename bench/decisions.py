@@ -22,7 +22,7 @@ from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Plat
 from meetbot.rules import (
     CompiledRules,
     DecisionContext,
-    LayerSource,
+    Layer,
     Outcome,
     RuleLayer,
     compile_rules,
@@ -67,7 +67,7 @@ def _rules() -> CompiledRules:
         {"name": f"rule {number}", "action": action, "when": when}
         for number, (action, when) in enumerate(_PREDICATES, start=1)
     ]
-    return compile_rules([RuleLayer(parse_rule_set({"rules": rules}), "rsv_1", LayerSource.DEFAULT)])
+    return compile_rules([RuleLayer(parse_rule_set({"rules": rules}), "rsv_1", Layer.DEFAULT)])
 
 
 def _events() -> list[Event]:

@@ -66,13 +66,20 @@ def evaluate(
     rules_file: Annotated[Path | None, typer.Argument(help="A rule set as JSON, as PUT …/rules takes it.")] = None,
     rules_option: Annotated[Path | None, typer.Option("--rules", "-r", help="The same, as an option.")] = None,
 ) -> None:
-    """Decide about events: JSON lines {"event", "owner_email", "internal_domains", "now"} in, decisions out."""
+    """Decide on events: JSON lines {"event", "owner_email", "internal_domains", "now"} in, decisions out.
+
+    The event has the shape of the API's event resource; with "provider" in the line, that provider's own.
+    """
+    from meetbot.domain.event import Provider
+    from meetbot.providers.google.events import normalise_google
+    from meetbot.providers.microsoft.events import normalise_microsoft
     from meetbot.rules import cli
 
+    normalisers = {Provider.GOOGLE: normalise_google, Provider.MICROSOFT: normalise_microsoft}
     path = rules_file or rules_option
     if path is None:
         _fail("say which rule set: meetbot rules evaluate RULES.json < events.jsonl")
-    _answer_lines(functools.partial(cli.run, _read_rules(path)))
+    _answer_lines(functools.partial(cli.run, _read_rules(path), normalisers=normalisers))
 
 
 @tenants.command("create")

@@ -1,4 +1,4 @@
-"""What a person says about one occurrence or a whole series, against the rules."""
+"""Overrides: what a person asks for, for one occurrence or a whole series, against the rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from api.auth import Caller, Scope, requires
 from api.dependencies import Container, Services
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
-from api.rule_views import with_events
 from api.schemas import Body
 from meetbot.resources.public import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
@@ -25,14 +24,13 @@ from meetbot.temporal.messages import CalendarUserSignal
 router = APIRouter(prefix="/calendar/users/{calendar_user_id}/events/{event_id}/override", tags=["overrides"])
 
 
-def _writer(caller: Annotated[Caller, Depends(requires(Scope.RULES_WRITE))]) -> Caller:
-    return with_events(caller)
-
-
-Writer = Annotated[Caller, Depends(_writer)]
+Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE, Scope.CALENDARS_READ))]
+"""Both routes answer with the event, so they need the scope that reading events needs, too."""
 
 
 class OverrideRequest(Body):
+    """What to do with the occurrence, or with its whole series."""
+
     recording: Recording
     scope: OverrideScope = Field(default="occurrence", description="An occurrence's override beats its series'.")
 
@@ -64,6 +62,8 @@ def put_override(
 
 
 class OverrideQuery(Body):
+    """Which override to take back."""
+
     scope: OverrideScope = "occurrence"
 
 
@@ -75,7 +75,7 @@ def delete_override(
     caller: Writer,
     services: Container,
 ) -> EventResource:
-    """Where there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
+    """If there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
     too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)

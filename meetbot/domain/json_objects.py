@@ -1,28 +1,34 @@
-"""JSON as people write it, read so that nothing in it gets lost."""
+"""JSON documents: their type, and a reader that notices keys that are there twice."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 
 class JsonObject(dict[str, Any]):
     """A JSON object that knows which of its keys were there more than once.
 
-    Readers keep the last value of such a key, so that a rule would do something else than what is read above it.
+    Other readers keep the last value of such a key. A rule could then do something else than what its author reads in it.
     """
 
     repeated: tuple[str, ...] = ()
 
 
 def parse_json(text: str, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Raises what `json.loads` does: ValueError for what is no JSON, RecursionError for what nests thousands deep."""
+    """Parse JSON, with each object as a `JsonObject`.
+
+    Raises what `json.loads` raises: ValueError for text that is not JSON, RecursionError if it nests thousands deep.
+    """
     return json.loads(text, object_pairs_hook=_object, parse_constant=parse_constant)
 
 
 def repeated_keys(document: object) -> tuple[str, ...]:
+    """Return the keys that an object of `parse_json` had more than once; none for any other value."""
     return document.repeated if isinstance(document, JsonObject) else ()
 
 

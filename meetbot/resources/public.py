@@ -111,7 +111,7 @@ class DecisionResource(Resource):
     )
     rule: str | None = Field(description="The name of the rule that decided.")
     rule_set_version: int | None
-    rule_layer: str | None = Field(description="`user`, or the tenant's `ahead`, `default` or `behind`.")
+    rule_layer: str | None = Field(description="`user`, or the tenant's `locked_before`, `default` or `locked_after`.")
     facts: dict[str, Any] = Field(description="What the decision was based on.")
     meeting_key: str
     decided_at: datetime

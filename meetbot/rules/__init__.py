@@ -3,18 +3,10 @@
 `parse_rule_set` reads a document, `compile_rules` makes functions of it, `decide` applies them to one event.
 """
 
-from meetbot.rules.engine import (
-    CompiledRule,
-    CompiledRules,
-    Decision,
-    LayerSource,
-    Outcome,
-    ReasonCode,
-    RuleLayer,
-    compile_rules,
-    decide,
-)
-from meetbot.rules.facts import AttributeValue, DecisionContext, Json, Override
+from meetbot.domain.decision import Decision, Layer, Outcome, Override, ReasonCode
+from meetbot.domain.json_objects import Json
+from meetbot.rules.engine import CompiledRule, CompiledRules, RuleLayer, compile_rules, decide
+from meetbot.rules.facts import AttributeValue, DecisionContext
 from meetbot.rules.language import Action
 from meetbot.rules.rule_set import Rule, RuleSetBody, parse_rule_set, stored_rule_set
 
@@ -26,7 +18,7 @@ __all__ = [
     "Decision",
     "DecisionContext",
     "Json",
-    "LayerSource",
+    "Layer",
     "Outcome",
     "Override",
     "ReasonCode",

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import orjson
 
+from meetbot.domain.decision import Layer
+from meetbot.domain.event import Provider
 from meetbot.errors import InvalidInput
-from meetbot.rules.engine import CompiledRules, LayerSource, RuleLayer, compile_rules, decide
-from meetbot.rules.jsonl import read_line
-from meetbot.rules.line_fields import BadLine
+from meetbot.rules.engine import CompiledRules, RuleLayer, compile_rules, decide
+from meetbot.rules.json_fields import BadLine
+from meetbot.rules.jsonl import Normaliser, read_line
 from meetbot.rules.rule_set import parse_rule_set
 
 EXIT_OK: Final = 0
@@ -23,14 +25,21 @@ _LONGEST_LINE_BYTES: Final = 4 << 20
 Write = Callable[[str], object]
 
 
-def run(rules_document: object, lines: Iterable[str | bytes], write: Write) -> int:
+def run(
+    rules_document: object,
+    lines: Iterable[str | bytes],
+    write: Write,
+    *,
+    normalisers: Mapping[Provider, Normaliser],
+) -> int:
     """Decide on each line and write one JSON line for it, ending in a newline. Blank lines are passed over.
 
-    A line that cannot be decided on is answered by an ``error`` and does not stop the run. Returns 0; 1 where a line
-    was bad; 2 where the rule set is: then nothing was decided and the one line written holds every fault.
+    A line is as `meetbot.rules.jsonl` reads it; ``normalisers`` read events as their providers give them. A line that
+    cannot be decided on is answered by an ``error`` and does not stop the run. Returns 0; 1 if a line was bad; 2 if the
+    rule set is: then nothing was decided, and the one line written holds every fault.
     """
     try:
-        rules = compile_rules([RuleLayer(parse_rule_set(rules_document), "", LayerSource.USER)])
+        rules = compile_rules([RuleLayer(parse_rule_set(rules_document), "", Layer.USER)])
     except InvalidInput as refusal:
         write(_json({"error": _refusal(refusal)}))
         return EXIT_BAD_RULES
@@ -39,7 +48,7 @@ def run(rules_document: object, lines: Iterable[str | bytes], write: Write) -> i
         if not line.strip():
             continue
         try:
-            answer = _answer(line, rules)
+            answer = _answer(line, rules, normalisers)
         except BadLine as fault:
             exit_code = EXIT_BAD_LINES
             answer = {"error": {"code": "invalid_event", "line": number, "path": fault.path, "message": str(fault)}}
@@ -47,8 +56,8 @@ def run(rules_document: object, lines: Iterable[str | bytes], write: Write) -> i
     return exit_code
 
 
-def _answer(line: str | bytes, rules: CompiledRules) -> dict[str, Any]:
-    event, context = read_line(_parsed(line))
+def _answer(line: str | bytes, rules: CompiledRules, normalisers: Mapping[Provider, Normaliser]) -> dict[str, Any]:
+    event, context = read_line(_parsed(line), normalisers)
     decision = decide(event, context, rules)
     return {
         "outcome": decision.outcome,
@@ -68,8 +77,8 @@ def _parsed(line: str | bytes) -> object:
 
 
 def _parsed_with_repairs(line: str | bytes) -> object:
-    """What orjson refuses and other writers of JSON let pass: halves of surrogate pairs, which become ``?``, and a byte
-    order mark."""
+    """JSON that orjson refuses and other writers produce: halves of surrogate pairs, which become ``?``, and a byte order
+    mark."""
     try:
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line.removeprefix("\N{BYTE ORDER MARK}")
         whole = json.dumps(json.loads(text), ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""The facts that a decision shows, so that it can be checked later, whatever has become of the event since.
+"""Explaining a decision: the facts that it carries, so that it can be checked after the event has changed.
 
-Counts, truths and domains are always shown. Titles, addresses, times and attributes are shown only where a rule in force
+Counts, truths and domains are always there. Titles, addresses, times and attributes are there only if a rule in force
 names them: a decision must not carry more about people than it was based on.
 """
 
@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from meetbot.domain.json_objects import Json
 from meetbot.rules import vocabulary
-from meetbot.rules.facts import AttributeValue, DecisionContext, Facts, Json
-from meetbot.rules.language import MAX_TEXT, WEEKDAYS, AllOf, AnyOf, Not, StartTest
-from meetbot.rules.zones import zone_named
+from meetbot.rules.fact_tests import MAX_TEXT, WEEKDAYS, StartTest
+from meetbot.rules.facts import AttributeValue, DecisionContext, Facts
+from meetbot.rules.language import AllOf, AnyOf, Not
+from meetbot.rules.time_zones import find_time_zone
 
 _LONGEST_TITLE: Final = 200
 _LONGEST_ADDRESS: Final = 320
@@ -31,9 +33,12 @@ Read = Callable[[Facts], Json]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Named:
-    """What a rule set names of what is not always shown. ``zones`` and ``attributes`` are sorted; a zone may be an
-    attribute. ``reads`` gives each named fact but the start."""
+class NamedFacts:
+    """What the rules name of the facts that are not always shown.
+
+    ``reads`` reads each of these but the start. ``zones`` are those in which rules test the start; each is a name or the
+    ``$name`` of an attribute. ``zones`` and ``attributes`` are sorted.
+    """
 
     reads: tuple[tuple[str, Read], ...]
     zones: tuple[str, ...]
@@ -41,7 +46,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
+class _OwnerFacts:
     """What is the same for all events of one calendar user."""
 
     zones: tuple[tuple[str, ZoneInfo], ...]
@@ -49,10 +54,11 @@ class _Own:
     missing_attributes: list[Json]
 
 
-def named_by(predicates: Iterable[BaseModel]) -> Named:
+def facts_named_by(predicates: Iterable[BaseModel]) -> NamedFacts:
+    """Return what the predicates of all rules in force name."""
     tests = [test for predicate in predicates for test in _tests_in(predicate)]
     facts = {fact for fact, _ in tests}
-    return Named(
+    return NamedFacts(
         reads=tuple((fact, read) for fact, read in _READS.items() if fact in facts),
         zones=tuple(sorted({test.timezone for _, test in tests if isinstance(test, StartTest)})),
         attributes=tuple(sorted({name for _, test in tests for name in _attributes_in(test)})),
@@ -84,8 +90,8 @@ def _attributes_in(value: Any) -> Iterator[str]:
         yield name
 
 
-def shown_facts(facts: Facts, context: DecisionContext, named: Named) -> dict[str, Json]:
-    """Plain JSON, bounded, and fit for a database."""
+def explain_facts(facts: Facts, context: DecisionContext, named: NamedFacts) -> dict[str, Json]:
+    """Return the facts of a decision as plain JSON, bounded in size and without characters that a database refuses."""
     shown = facts.as_json()
     for fact, read in named.reads:
         shown[fact] = read(facts)
@@ -93,7 +99,7 @@ def shown_facts(facts: Facts, context: DecisionContext, named: Named) -> dict[st
         shown["is_meeting"] = False
     if "title" in shown and facts.title_is_cut:
         shown["title_complete"] = False
-    own = _own(context, named)
+    own = _owner_facts(context, named)
     if own.zones:
         shown["start"] = {name: _clock(facts.local_start(zone)) for name, zone in own.zones}
     if own.attributes:
@@ -120,7 +126,7 @@ def _calendar_id(facts: Facts) -> str:
 
 
 def _attendee_emails(facts: Facts) -> list[Json]:
-    """As they are compared: in lower case, without ``+tag``; who has none is left out."""
+    """As they are compared: in lower case, without ``+tag``. People without an address are left out."""
     return list(filter(None, facts.people.shown[:_MOST_IN_A_LIST]))
 
 
@@ -142,18 +148,18 @@ def _clock(local: tuple[int, int]) -> str | None:
 # --- the calendar user's ------------------------------------------------------------------------------------------
 
 
-def _own(context: DecisionContext, named: Named) -> _Own:
+def _owner_facts(context: DecisionContext, named: NamedFacts) -> _OwnerFacts:
     known = context.memo.shown.get(named)
     if known is None:
-        known = context.memo.shown[named] = _own_of(context, named)
+        known = context.memo.shown[named] = _new_owner_facts(context, named)
     return known
 
 
-def _own_of(context: DecisionContext, named: Named) -> _Own:
+def _new_owner_facts(context: DecisionContext, named: NamedFacts) -> _OwnerFacts:
     values = context.attributes
     there = [name for name in named.attributes if name in values]
     zones = {zone.key: zone for zone in (_zone(name, context) for name in named.zones) if zone is not None}
-    return _Own(
+    return _OwnerFacts(
         zones=tuple(islice(zones.items(), _MOST_ZONES)),
         attributes={name: _attribute(values[name]) for name in there[:_MOST_ATTRIBUTES]},
         missing_attributes=[name for name in named.attributes if name not in values],
@@ -163,7 +169,7 @@ def _own_of(context: DecisionContext, named: Named) -> _Own:
 def _zone(name: str, context: DecisionContext) -> ZoneInfo | None:
     attribute = vocabulary.attribute_in(name)
     stated = name if attribute is None else context.attributes.get(attribute)
-    return zone_named(stated.strip()) if isinstance(stated, str) else None
+    return find_time_zone(stated.strip()) if isinstance(stated, str) else None
 
 
 def _attribute(value: AttributeValue) -> Json:
@@ -175,7 +181,7 @@ def _attribute(value: AttributeValue) -> Json:
 
 
 def _storable(text: str, longest: int) -> str:
-    """Without what a database refuses: NUL, and halves of surrogate pairs."""
+    """Cut to length, and without what a database refuses: NUL, and halves of surrogate pairs."""
     cut = text[:longest]
     whole = cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")

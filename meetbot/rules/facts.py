@@ -7,28 +7,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from meetbot.domain.addresses import readable_domain
+from meetbot.domain.decision import Override
 from meetbot.domain.event import LONGEST_TITLE, Event, Response
+from meetbot.domain.json_objects import Json
 from meetbot.rules.people import Viewpoint
 from meetbot.rules.text_search import Form, fold, searchable
 
-Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 AttributeValue = str | int | float | bool | None | Sequence[str]
 
 _SHOWN_DOMAINS = 50
 _SHOWN_LENGTH = 253
 _NOWHERE: frozenset[str] = frozenset()
-
-
-class Override(StrEnum):
-    """What somebody set for this occurrence or its series by hand."""
-
-    RECORD = "record"
-    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from meetbot.rules import (
     CompiledRules,
     Decision,
     DecisionContext,
-    LayerSource,
+    Layer,
     Override,
     RuleLayer,
     compile_rules,
@@ -33,7 +33,7 @@ TENANT_OWNER = "tenant"
 
 @dataclass(frozen=True, slots=True)
 class StoredRuleSet:
-    """An active rule set as stored: ``layer`` is ``user``, or the tenant's ``ahead``, ``default`` or ``behind``."""
+    """A rule set in force as it is stored. ``layer`` is the value of a `Layer`, ``body`` its JSON document."""
 
     layer: str
     version: int
@@ -72,10 +72,14 @@ class Policy:
 
 
 def evaluation_order(rule_sets: Sequence[StoredRuleSet]) -> tuple[StoredRuleSet, ...]:
-    """Locked ahead, then the user's own or else the tenant's default, then locked behind."""
+    """Return the rule sets in the order in which they are asked.
+
+    Those locked before come first, then the user's own or else the tenant's default, then those locked after.
+    """
     by_layer = {rules.layer: rules for rules in rule_sets}
-    own = by_layer.get("user") or by_layer.get("default")
-    return tuple(rules for rules in (by_layer.get("ahead"), own, by_layer.get("behind")) if rules is not None)
+    own = by_layer.get(Layer.USER) or by_layer.get(Layer.DEFAULT)
+    ordered = (by_layer.get(Layer.LOCKED_BEFORE), own, by_layer.get(Layer.LOCKED_AFTER))
+    return tuple(rules for rules in ordered if rules is not None)
 
 
 Decider = Callable[[Event, Identity], Decision]
@@ -113,7 +117,7 @@ def _compiled(rule_sets: tuple[StoredRuleSet, ...]) -> CompiledRules:
             RuleLayer(
                 rules=stored_rule_set(orjson.loads(stored.body)),
                 version=str(stored.version),
-                source=LayerSource(stored.layer),
+                layer=Layer(stored.layer),
             )
             for stored in rule_sets
         ]

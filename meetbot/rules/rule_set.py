@@ -9,8 +9,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from meetbot.errors import Fault, InvalidInput
 from meetbot.rules import language
+from meetbot.rules.faults import Finding
 from meetbot.rules.language import Action, Predicate
-from meetbot.rules.validator import Finding, check_document
+from meetbot.rules.validator import check_document
 
 _STORED = {"stored": True}
 

@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 from meetbot.domain.event import Platform, Provider, Response, Visibility
-from meetbot.rules.language import TextTest
+from meetbot.rules.fact_tests import TextTest
 
+ALWAYS: Final = "always"
 CONNECTIVES: Final = ("all", "any", "not")
 TRUTH_FACTS: Final = ("internal", "external", "one_to_one", "is_organizer", "recurring", "all_day")
 COUNT_FACTS: Final = ("attendee_count", "external_count")
@@ -24,6 +25,7 @@ TEXT_FACTS: Final = (
 )
 SET_FACTS: Final = ("attendee_domains", "attendee_emails")
 FACTS: Final = (*TRUTH_FACTS, *NUMBER_FACTS, *TEXT_FACTS, *SET_FACTS, "start")
+PREDICATES: Final = (*FACTS, ALWAYS, *CONNECTIVES)
 
 NUMBER_TESTS: Final = ("eq", "ne", "gt", "gte", "lt", "lte")
 TEXT_TESTS: Final = tuple(field.alias or name for name, field in TextTest.model_fields.items())
@@ -36,7 +38,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "visibility": tuple(item.value for item in Visibility),
     "response": tuple(item.value for item in Response),
 }
-"""Text facts that only ever have one of these values."""
+"""The text facts that only ever have one of these values."""
 
 DOMAIN_FACTS: Final = frozenset(("organizer_domain", "attendee_domains"))
 ADDRESS_FACTS: Final = frozenset(("organizer_email", "attendee_emails"))
@@ -45,13 +47,18 @@ _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 def attribute_in(text: str) -> str | None:
-    """The attribute that a text such as ``$manager_email`` names; None for a plain text. ``$$`` is a plain dollar."""
+    """Return the attribute that a text such as ``$manager_email`` names; None for a plain text.
+
+    ``$$`` is a plain dollar sign.
+    """
     return text[1:] if text.startswith("$") and not text.startswith("$$") else None
 
 
 def plain_text(text: str) -> str:
+    """Return what a text that names no attribute stands for: itself, but for ``$$`` at its beginning."""
     return text[1:] if text.startswith("$$") else text
 
 
 def is_attribute_name(name: str) -> bool:
+    """Whether an attribute can have this name."""
     return _ATTRIBUTE_NAME.fullmatch(name) is not None

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from meetbot.rules.validator import Finding, check_document
+from meetbot.rules.faults import Finding
+from meetbot.rules.validator import check_document
 from meetbot.storage.calendar_user_context import load_context
 from meetbot.storage.tables import CalendarUser, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
@@ -99,12 +100,12 @@ def test_removing_the_own_rules_shows_the_tenants_default(tenant: Tenant, user: 
 
 
 def test_what_is_put_is_what_the_worker_decides_by(tenant: Tenant, user: CalendarUser) -> None:
-    tenant.put("/calendar/rules/ahead", json=one("first"))
+    tenant.put("/calendar/rules/locked_before", json=one("first"))
     tenant.put(f"/calendar/users/{user.id}/rules", json=one("own"))
     with tenant.front.database.transaction(tenant.id) as session:
         context = load_context(session, tenant.id, user.id)
     assert context is not None
-    assert {(rules.layer, rules.version) for rules in context.policy.rule_sets} == {("ahead", 1), ("user", 1)}
+    assert {(rules.layer, rules.version) for rules in context.policy.rule_sets} == {("locked_before", 1), ("user", 1)}
 
 
 @pytest.mark.parametrize(
@@ -137,12 +138,23 @@ def test_a_tenants_layer_wakes_all_of_its_calendar_users_and_nobody_elses(
     known = {tenant.add_user(customer_user_id=str(number)).id for number in range(3)}
     tenant.add_user(customer_user_id="lost", state="needs_reconnect")
     new_tenant().add_user()
-    assert tenant.put("/calendar/rules/behind", json=one("x")).status_code == 200
+    assert tenant.put("/calendar/rules/locked_after", json=one("x")).status_code == 200
     assert {user for user, _ in tenant.front.orchestrator.signals} == known
 
 
-def test_an_unknown_layer_is_404(tenant: Tenant) -> None:
-    assert tenant.put("/calendar/rules/middle", json=one("x")).status_code == 404
+@pytest.mark.parametrize("layer", ["middle", "user", "ahead", "LOCKED_BEFORE"])
+def test_an_unknown_layer_is_404(tenant: Tenant, layer: str) -> None:
+    answer = tenant.put(f"/calendar/rules/{layer}", json=one("x"))
+    assert (answer.status_code, answer.json()["code"]) == (404, "rule_layer_not_found")
+
+
+def test_the_tenant_s_owner_name_is_no_calendar_user(tenant: Tenant) -> None:
+    tenant.put("/calendar/rules/default", json=one("default"))
+    for answer in (
+        tenant.get("/calendar/users/tenant/rules"),
+        tenant.put("/calendar/users/tenant/rules", json=one("x")),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "calendar_user_not_found")
 
 
 def test_changing_attributes_merges_and_wakes_the_workflow(tenant: Tenant, user: CalendarUser) -> None:
@@ -185,7 +197,7 @@ def test_a_simulation_compares_with_the_rules_in_force_though_they_are_not_appli
 
 def test_a_simulation_is_asked_after_the_tenants_locked_layer(tenant: Tenant, user: CalendarUser) -> None:
     tenant.add_event(user)
-    tenant.put("/calendar/rules/ahead", json=one("never customers", action="skip"))
+    tenant.put("/calendar/rules/locked_before", json=one("never customers", action="skip"))
     simulation = tenant.post(f"/calendar/users/{user.id}/rules/simulate", json=BRIEF).json()
     assert simulation["data"][0]["after"]["rule"] == "never customers"
 

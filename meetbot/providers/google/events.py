@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
-from meetbot.domain.own_response import CalendarOwner, own_answer
+from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.event_fields import entries_of, mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import normalise_ical_uid
@@ -103,7 +103,7 @@ def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer
 
     None for an owner who is neither: they were invited as members of a group.
     """
-    said = own_answer(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
+    said = own_response(attendees, has_calendar_declined=lambda: _has_calendar_declined(raw))
     return Response.ACCEPTED if said is None and is_organizer else said
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
-from meetbot.domain.own_response import CalendarOwner, own_answer
+from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.event_fields import mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
@@ -155,7 +155,7 @@ def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer
     """
     status = mapping(raw.get("responseStatus")).get("response")
     said = response(_RESPONSES, status) if isinstance(status, str) else None
-    listed = own_answer(attendees, has_calendar_declined=lambda: False)
+    listed = own_response(attendees, has_calendar_declined=lambda: False)
     if Response.DECLINED in (said, listed):
         return Response.DECLINED
     if is_organizer:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meetbot.domain.event import Event
-from meetbot.rules import Decision, DecisionContext, LayerSource, RuleLayer, compile_rules, decide, parse_rule_set
+from meetbot.domain.event import Event, Provider
+from meetbot.providers.google.events import normalise_google
+from meetbot.providers.microsoft.events import normalise_microsoft
+from meetbot.rules import Decision, DecisionContext, Layer, RuleLayer, compile_rules, decide, parse_rule_set
+from meetbot.rules.cli import run
 from meetbot.rules.jsonl import read_line
 
 OWNER = "owner@acme.com"
@@ -37,8 +41,17 @@ def line(event: Mapping[str, Any] | None = None, **context: Any) -> dict[str, An
     return {**ORDINARY_LINE, **context, "event": {**ORDINARY_EVENT, **(event or {})}}
 
 
+def evaluated(document: object, lines: Iterable[str | bytes]) -> tuple[int, list[dict[str, Any]]]:
+    """What `meetbot rules evaluate` answers: its exit code and one object for each line."""
+    normalisers = {Provider.GOOGLE: normalise_google, Provider.MICROSOFT: normalise_microsoft}
+    written: list[str] = []
+    exit_code = run(document, lines, written.append, normalisers=normalisers)
+    assert all(text.endswith("\n") and text.count("\n") == 1 for text in written)
+    return exit_code, [json.loads(text) for text in written]
+
+
 def case(event: Mapping[str, Any] | None = None, **context: Any) -> tuple[Event, DecisionContext]:
-    return read_line(line(event, **context))
+    return read_line(line(event, **context), {})
 
 
 def rule(when: Mapping[str, Any], action: str = "record", name: str = "the rule") -> dict[str, Any]:
@@ -48,7 +61,7 @@ def rule(when: Mapping[str, Any], action: str = "record", name: str = "the rule"
 def decided(
     *rules: Mapping[str, Any], event: Mapping[str, Any] | None = None, all_day: bool = False, **context: Any
 ) -> Decision:
-    layer = RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), "rsv_1", LayerSource.USER)
+    layer = RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), "rsv_1", Layer.USER)
     return decide(*case(event, **context), compile_rules([layer]))
 
 

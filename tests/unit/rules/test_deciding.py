@@ -13,7 +13,7 @@ from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, Response
 from meetbot.rules import (
     Decision,
     DecisionContext,
-    LayerSource,
+    Layer,
     Outcome,
     Override,
     ReasonCode,
@@ -25,7 +25,7 @@ from meetbot.rules import (
 from tests.unit.rules.shared import EVERYTHING, OWNER, case, decided, matches, rule
 
 
-def layer(source: LayerSource, *rules: dict[str, object], all_day: bool = False) -> RuleLayer:
+def layer(source: Layer, *rules: dict[str, object], all_day: bool = False) -> RuleLayer:
     return RuleLayer(parse_rule_set({"rules": list(rules), "all_day": all_day}), f"rsv_{source}", source)
 
 
@@ -34,45 +34,43 @@ def decided_by(*layers: RuleLayer, event: Mapping[str, object] | None = None) ->
 
 
 def test_a_decision_names_rule_version_and_layer() -> None:
-    decision = decided_by(layer(LayerSource.USER), layer(LayerSource.DEFAULT, rule(EVERYTHING, name="all")))
+    decision = decided_by(layer(Layer.USER), layer(Layer.DEFAULT, rule(EVERYTHING, name="all")))
     assert (decision.rule, decision.rule_set_version, decision.layer) == ("all", "rsv_default", "default")
 
 
-def test_rules_locked_ahead_decide_before_the_calendar_user_s() -> None:
+def test_rules_locked_before_decide_before_the_calendar_user_s() -> None:
     decision = decided_by(
-        layer(LayerSource.AHEAD, rule({"internal": True}, "skip")),
-        layer(LayerSource.USER, rule(EVERYTHING)),
+        layer(Layer.LOCKED_BEFORE, rule({"internal": True}, "skip")),
+        layer(Layer.USER, rule(EVERYTHING)),
     )
-    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "ahead")
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "locked_before")
 
 
-def test_rules_locked_behind_decide_what_nobody_else_did() -> None:
+def test_rules_locked_after_decide_what_no_other_rule_did() -> None:
     decision = decided_by(
-        layer(LayerSource.USER, rule({"external": True})),
-        layer(LayerSource.DEFAULT, rule({"external": True})),
-        layer(LayerSource.BEHIND, rule({"internal": True}, name="behind")),
+        layer(Layer.USER, rule({"external": True})),
+        layer(Layer.DEFAULT, rule({"external": True})),
+        layer(Layer.LOCKED_AFTER, rule({"internal": True}, name="locked_after")),
     )
-    assert (decision.outcome, decision.rule) == (Outcome.RECORD, "behind")
+    assert (decision.outcome, decision.rule) == (Outcome.RECORD, "locked_after")
 
 
 def test_two_layers_may_have_rules_of_the_same_name() -> None:
-    decision = decided_by(
-        layer(LayerSource.USER, rule({"external": True})), layer(LayerSource.DEFAULT, rule({"internal": True}))
-    )
+    decision = decided_by(layer(Layer.USER, rule({"external": True})), layer(Layer.DEFAULT, rule({"internal": True})))
     assert (decision.rule, decision.layer) == ("the rule", "default")
 
 
 def test_where_no_rule_matches_the_decision_names_the_set_that_was_asked() -> None:
     decision = decided_by(
-        layer(LayerSource.AHEAD, rule({"external": True})),
-        layer(LayerSource.USER, rule({"external": True})),
+        layer(Layer.LOCKED_BEFORE, rule({"external": True})),
+        layer(Layer.USER, rule({"external": True})),
     )
     assert (decision.reason, decision.rule) == (ReasonCode.NO_RULE_MATCHED, None)
     assert (decision.rule_set_version, decision.layer) == ("rsv_user", "user")
 
 
 def test_where_no_rule_was_asked_the_decision_names_no_set() -> None:
-    decision = decided_by(layer(LayerSource.USER, rule(EVERYTHING)), event={"meeting_url": None})
+    decision = decided_by(layer(Layer.USER, rule(EVERYTHING)), event={"meeting_url": None})
     assert (decision.reason, decision.rule_set_version) == (ReasonCode.NO_MEETING_URL, None)
 
 
@@ -87,24 +85,24 @@ def test_without_layers_nothing_matches() -> None:
 
 def test_each_layer_says_for_itself_whether_it_includes_all_day_events() -> None:
     all_day = {"all_day": True}
-    own = layer(LayerSource.USER, rule({"external": True}))
-    behind = layer(LayerSource.BEHIND, rule(EVERYTHING), all_day=True)
-    assert decided_by(own, behind, event=all_day).layer == "behind"
+    own = layer(Layer.USER, rule({"external": True}))
+    after = layer(Layer.LOCKED_AFTER, rule(EVERYTHING), all_day=True)
+    assert decided_by(own, after, event=all_day).layer == "locked_after"
     assert decided_by(own, event=all_day).reason is ReasonCode.ALL_DAY
 
 
 def test_the_first_match_decides_on_an_all_day_event_too() -> None:
-    silent = layer(LayerSource.USER, rule(EVERYTHING))
-    including = layer(LayerSource.BEHIND, rule(EVERYTHING), all_day=True)
+    silent = layer(Layer.USER, rule(EVERYTHING))
+    including = layer(Layer.LOCKED_AFTER, rule(EVERYTHING), all_day=True)
     decision = decided_by(silent, including, event={"all_day": True})
     assert (decision.outcome, decision.reason, decision.rule) == (Outcome.SKIP, ReasonCode.ALL_DAY, None)
-    assert decided_by(including, silent, event={"all_day": True}).layer == "behind"
+    assert decided_by(including, silent, event={"all_day": True}).layer == "locked_after"
 
 
 def test_an_all_day_event_cannot_jump_over_a_rule_that_skips() -> None:
-    ahead = layer(LayerSource.AHEAD, rule({"internal": True}, "skip"))
-    decision = decided_by(ahead, layer(LayerSource.USER, rule(EVERYTHING), all_day=True), event={"all_day": True})
-    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "ahead")
+    before = layer(Layer.LOCKED_BEFORE, rule({"internal": True}, "skip"))
+    decision = decided_by(before, layer(Layer.USER, rule(EVERYTHING), all_day=True), event={"all_day": True})
+    assert (decision.outcome, decision.layer) == (Outcome.SKIP, "locked_before")
 
 
 def test_an_override_names_no_rule() -> None:
@@ -178,7 +176,7 @@ def test_an_event_without_times_has_ended_for_us() -> None:
 
 
 def test_a_context_may_serve_many_events_and_decides_each_for_itself() -> None:
-    rules = compile_rules([layer(LayerSource.USER, rule({"attendee_emails": {"any_of": ["$boss"]}}))])
+    rules = compile_rules([layer(Layer.USER, rule({"attendee_emails": {"any_of": ["$boss"]}}))])
     event, _ = case({"attendees": [{"email": "boss@acme.com"}]})
     other, _ = case({"attendees": [{"email": "ana@acme.com"}]})
     context = _context({"boss": "boss@acme.com"})
@@ -188,7 +186,7 @@ def test_a_context_may_serve_many_events_and_decides_each_for_itself() -> None:
 
 def test_a_context_with_another_override_is_otherwise_the_same() -> None:
     event, context = case()
-    rules = compile_rules([layer(LayerSource.USER, rule(EVERYTHING))])
+    rules = compile_rules([layer(Layer.USER, rule(EVERYTHING))])
     skipped = context.with_override(Override.SKIP)
     assert decide(event, skipped, rules).reason is ReasonCode.OVERRIDE_SKIP
     assert decide(event, skipped.with_override(None), rules).reason is ReasonCode.RULE_MATCHED
@@ -197,7 +195,7 @@ def test_a_context_with_another_override_is_otherwise_the_same() -> None:
 
 def test_a_context_with_other_attributes_forgets_what_it_knew() -> None:
     event, context = case({"organizer": {"email": "boss@acme.com"}}, attributes={"boss": "boss@acme.com"})
-    rules = compile_rules([layer(LayerSource.USER, rule({"organizer_email": "$boss"}))])
+    rules = compile_rules([layer(Layer.USER, rule({"organizer_email": "$boss"}))])
     assert decide(event, context, rules).outcome == "record"
     assert decide(event, replace(context, attributes={"boss": "ana@acme.com"}), rules).outcome == "skip"
 
@@ -211,7 +209,7 @@ def test_the_owner_s_answer_comes_from_the_event_not_from_the_list() -> None:
 _SLOW_PATTERNS = [f"a[ab]{{75}}{number}c" for number in range(100)]
 
 
-def _slow_layer(action: str, source: LayerSource) -> RuleLayer:
+def _slow_layer(action: str, source: Layer) -> RuleLayer:
     rules = [
         rule({"title": {"matches": pattern}}, action, f"{source} {number}")
         for number, pattern in enumerate(_SLOW_PATTERNS)
@@ -219,12 +217,12 @@ def _slow_layer(action: str, source: LayerSource) -> RuleLayer:
     return RuleLayer(parse_rule_set({"rules": rules}), "1", source)
 
 
-@pytest.mark.parametrize(("letters", "rule_name"), [(200, None), (900, "behind 0")])
+@pytest.mark.parametrize(("letters", "rule_name"), [(200, None), (900, "locked_after 0")])
 def test_what_patterns_may_cost_holds_for_all_layers_together(letters: int, rule_name: str | None) -> None:
     layers = [
-        _slow_layer("record", LayerSource.AHEAD),
-        _slow_layer("record", LayerSource.USER),
-        _slow_layer("skip", LayerSource.BEHIND),
+        _slow_layer("record", Layer.LOCKED_BEFORE),
+        _slow_layer("record", Layer.USER),
+        _slow_layer("skip", Layer.LOCKED_AFTER),
     ]
     event, context = case({"title": "a" * letters})
     assert decide(event, context, compile_rules(layers)).rule == rule_name

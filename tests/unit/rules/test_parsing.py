@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from meetbot.domain.decision import Layer
 from meetbot.errors import Fault, InvalidInput
 from meetbot.rules import RuleLayer, RuleSetBody, compile_rules, parse_rule_set, stored_rule_set
-from meetbot.rules.engine import LayerSource
 from meetbot.rules.language import EXAMPLE
 from meetbot.rules.validator import check_document
 from tests.unit.rules.shared import rule
@@ -64,7 +64,11 @@ def test_a_rule_set_becomes_the_document_it_was_read_from() -> None:
             {"attendee_count": {"gte": 2, "lt": 9.5}},
             {"attendee_domains": {"any_of": ["x.com"], "none_of": ["$y"]}},
             {"start": {"weekdays": ["mon"], "from": "09:00", "to": "24:00", "timezone": "Europe/Berlin"}},
-            {"not": {"any": [{"response": "accepted"}, {"one_to_one": False}, {"duration_minutes": 30}]}},
+            {
+                "not": {
+                    "any": [{"always": True}, {"response": "accepted"}, {"one_to_one": False}, {"duration_minutes": 30}]
+                }
+            },
         ]
     }
     document = {"rules": [rule(when)], "all_day": True}
@@ -118,6 +122,14 @@ def test_every_fault_of_the_set_is_told_with_its_exact_path() -> None:
         ({"all": {"internal": True}}, "all", "wrong_type", "expected a list of predicates, found an object"),
         ({"not": [{"internal": True}]}, "not", "wrong_type", "found a list"),
         ({"not": {}}, "not", "empty", "names one fact"),
+        ({"always": False}, "always", "bad_value", 'write {"not": {"always": true}}, or leave the rule out'),
+        ({"not": {"always": False}}, "not.always", "bad_value", '{"always": true} matches every event'),
+        ({"always": 1}, "always", "wrong_type", "expected true, found a number"),
+        ({"always": "true"}, "always", "wrong_type", "expected true, found a text"),
+        ({"always": None}, "always", "wrong_type", "found null"),
+        ({"always": []}, "always", "wrong_type", "found a list"),
+        ({"always": True, "internal": True}, "", "several_keys", "one key at a time"),
+        ({"alway": True}, "alway", "unknown_fact", "did you mean 'always'?"),
         ({"internal": "true"}, "internal", "wrong_type", "expected true or false, found a text"),
         ({"internal": 1}, "internal", "wrong_type", "expected true or false, found a number"),
         ({"internal": None}, "internal", "wrong_type", "found null"),
@@ -262,7 +274,7 @@ def test_the_pattern_that_passes_the_bound_is_named_and_none_after_it_is_compile
 def test_a_rule_set_that_was_stored_before_a_limit_became_tighter_still_decides() -> None:
     document = {"rules": [rule({"title": {"matches": "(?:ab|cd){60}x"}}, name=f"rule {n}") for n in range(60)]}
     assert faults_of(document)[-1].code == "too_many"
-    compiled = compile_rules([RuleLayer(stored_rule_set(document), "rsv_1", LayerSource.USER)])
+    compiled = compile_rules([RuleLayer(stored_rule_set(document), "rsv_1", Layer.USER)])
     assert len(compiled.rules) == 60
 
 

@@ -15,7 +15,7 @@ from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Plat
 from meetbot.rules import (
     CompiledRules,
     DecisionContext,
-    LayerSource,
+    Layer,
     Outcome,
     Override,
     ReasonCode,
@@ -26,7 +26,7 @@ from meetbot.rules import (
     parse_rule_set,
     vocabulary,
 )
-from meetbot.rules.language import WEEKDAYS
+from meetbot.rules.fact_tests import WEEKDAYS
 from meetbot.rules.validator import check_document
 
 _NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -78,6 +78,7 @@ _NUMBERS = st.integers(-1, 5) | st.sampled_from([0.5, 2.0, 2.5])
 _COUNT_TESTS = _tests_of(("eq", "ne"), _COUNTS) | _tests_of(("gt", "gte", "lt", "lte"), _NUMBERS)
 
 _LEAVES: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({"always": True}),
     *(st.fixed_dictionaries({fact: st.booleans()}) for fact in vocabulary.TRUTH_FACTS),
     *(st.fixed_dictionaries({fact: _COUNTS | _COUNT_TESTS}) for fact in vocabulary.COUNT_FACTS),
     st.fixed_dictionaries({"duration_minutes": _NUMBERS | _tests_of(vocabulary.NUMBER_TESTS, _NUMBERS)}),
@@ -239,7 +240,9 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["rules", "name", "action", "when", "all_day", "all", "any", "not", *vocabulary.FACTS])
+            st.sampled_from(
+                ["rules", "name", "action", "when", "all_day", "always", "all", "any", "not", *vocabulary.FACTS]
+            )
             | st.sampled_from([*vocabulary.TEXT_TESTS, *vocabulary.NUMBER_TESTS, *vocabulary.SET_TESTS])
             | st.sampled_from(vocabulary.START_TESTS)
             | st.text(max_size=4),
@@ -259,7 +262,7 @@ def test_any_json_is_a_rule_set_or_has_faults_at_places(document: Any, when: Any
         if findings:
             assert all(finding.message and "\0" not in finding.path for finding in findings)
         else:
-            compile_rules([RuleLayer(parse_rule_set(candidate), "v", LayerSource.USER)])
+            compile_rules([RuleLayer(parse_rule_set(candidate), "v", Layer.USER)])
 
 
 _RECORDABLE: dict[str, Any] = {
@@ -275,7 +278,7 @@ _RECORDABLE: dict[str, Any] = {
 
 
 def _compiled(document: dict[str, Any]) -> CompiledRules:
-    return compile_rules([RuleLayer(parse_rule_set(document), "v", LayerSource.USER)])
+    return compile_rules([RuleLayer(parse_rule_set(document), "v", Layer.USER)])
 
 
 def _matches_alone(item: dict[str, Any], document: dict[str, Any], event: Event, context: DecisionContext) -> bool:

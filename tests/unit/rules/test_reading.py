@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from meetbot.cli import app
 from meetbot.domain.json_objects import parse_json
 from meetbot.rules.cli import EXIT_BAD_RULES
 from meetbot.rules.validator import check_document
@@ -51,13 +51,6 @@ def test_a_thousand_repeated_keys_are_told_briefly() -> None:
 def test_a_rule_set_in_a_file_is_refused_for_a_repeated_key(tmp_path: Path) -> None:
     rules = tmp_path / "rules.json"
     rules.write_text("\N{BYTE ORDER MARK}" + set_of('{"internal": true}', '"action": "skip"'), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "meetbot.rules", str(rules)],
-        input="",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == EXIT_BAD_RULES
+    done = CliRunner().invoke(app, ["rules", "evaluate", str(rules)], input="")
+    assert done.exit_code == EXIT_BAD_RULES
     assert [fault["path"] for fault in json.loads(done.stdout)["error"]["errors"]] == ["rules.0.action"]

@@ -34,6 +34,7 @@ def test_every_fact_has_its_own_described_model() -> None:
     assert {name for model in models for name in model["required"]} == {
         *vocabulary.FACTS,
         *vocabulary.CONNECTIVES,
+        vocabulary.ALWAYS,
     }
     assert all(model["description"] and model["additionalProperties"] is False for model in models)
 
@@ -41,6 +42,8 @@ def test_every_fact_has_its_own_described_model() -> None:
 @pytest.mark.parametrize(
     "when",
     [
+        {"always": True},
+        {"all": [{"always": True}, {"not": {"always": True}}]},
         {"internal": True},
         {"not": {"any": [{"external": False}, {"attendee_count": 3}]}},
         {"attendee_count": {"eq": 3, "gt": 2.5}},
@@ -61,6 +64,8 @@ def test_what_the_parser_takes_the_schema_takes(when: dict[str, Any]) -> None:
     "when",
     [
         {},
+        {"always": False},
+        {"always": "true"},
         {"intrenal": True},
         {"internal": True, "external": True},
         {"internal": "yes"},

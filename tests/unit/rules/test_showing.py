@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meetbot.domain.event import Attendee
-from meetbot.rules import LayerSource, RuleLayer, compile_rules, decide, parse_rule_set
+from meetbot.rules import Layer, RuleLayer, compile_rules, decide, parse_rule_set
 from tests.unit.rules.shared import OWNER, case, decided, rule
 
 _MANAGER = {"all": [{"one_to_one": True}, {"attendee_emails": {"any_of": ["$manager_email"]}}]}
@@ -55,7 +55,7 @@ def test_what_is_not_there_is_shown_as_null() -> None:
 
 
 def test_each_calendar_user_sees_the_own_attributes_with_the_same_rules() -> None:
-    rules = compile_rules([RuleLayer(parse_rule_set({"rules": [rule(_MANAGER)]}), "1", LayerSource.DEFAULT)])
+    rules = compile_rules([RuleLayer(parse_rule_set({"rules": [rule(_MANAGER)]}), "1", Layer.DEFAULT)])
     for manager in ("ana@acme.com", "bob@acme.com"):
         event, context = case(attributes={"manager_email": manager})
         assert decide(event, context, rules).facts["attributes"] == {"manager_email": manager}
@@ -67,7 +67,7 @@ def test_one_context_serves_several_rule_sets() -> None:
     event, context = case(attributes={"a": "1", "b": "2"})
     for name in ("a", "b"):
         document = {"rules": [rule({"title": f"${name}"})]}
-        rules = compile_rules([RuleLayer(parse_rule_set(document), "1", LayerSource.USER)])
+        rules = compile_rules([RuleLayer(parse_rule_set(document), "1", Layer.USER)])
         assert list(decide(event, context, rules).facts["attributes"]) == [name]  # type: ignore[arg-type]
 
 
@@ -81,7 +81,7 @@ def test_what_is_shown_is_bounded_and_survives_json_and_a_database() -> None:
     long = "\0\ud800" + "l" * 10_000
     guests = tuple(Attendee(f"{number}-{long}@x.com") for number in range(1000))
     event = replace(event, title=long, calendar_id=long, organizer=Attendee(long), attendees=guests)
-    layer = RuleLayer(parse_rule_set({"rules": [rule({"any": named})]}), "1", LayerSource.USER)
+    layer = RuleLayer(parse_rule_set({"rules": [rule({"any": named})]}), "1", Layer.USER)
     facts: dict[str, Any] = dict(decide(event, context, compile_rules([layer])).facts)
     text = json.dumps(facts, ensure_ascii=False)
     assert text.encode()
