@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -31,10 +31,10 @@ from meetbot.webhooks.outcome import (
     EndpointState,
     Outcome,
     answered,
+    failed_here,
     result_after,
     state_after,
     unanswered,
-    unsigned,
 )
 from meetbot.webhooks.signing import signed_headers
 
@@ -94,17 +94,29 @@ class WebhookActivities:
         now = self.clock()
         secrets = self._open_secrets(task.endpoint, now)
         if not secrets:
-            return unsigned("secret_unreadable")
+            return failed_here("secret_unreadable")
         delivery = task.delivery
         if delivery.emitted_at is None:
             raise AssertionError("the database sets emitted_at")
         body = envelope(delivery.id, delivery.event_type, delivery.emitted_at, delivery.attempts + 1, delivery.data)
         headers = {**_CONSTANT_HEADERS, **signed_headers(secrets, delivery.id, now, body)}
+        return self._post(task, body, headers)
+
+    def _post(self, task: _Task, body: bytes, headers: Mapping[str, str]) -> Outcome:
         try:
             answer = self.outbound.post(task.endpoint.url, body, headers)
+            return answered(answer.status, answer.retry_after, self.clock())
         except (DestinationRefused, OutboundFailed) as error:
             return unanswered(error.code)
-        return answered(answer.status, answer.retry_after, self.clock())
+        except Exception as error:
+            # The message may have been sent. Unless that is counted, it would be sent again without end.
+            _log.error(
+                "webhook.attempt_failed",
+                tenant_id=task.endpoint.tenant_id,
+                endpoint_id=task.endpoint.id,
+                code=type(error).__name__,
+            )
+            return failed_here("internal_error")
 
     def _open_secrets(self, endpoint: WebhookEndpoint, now: datetime) -> list[str]:
         """The secrets to sign with, the newest first; one that does not open any more is left out."""

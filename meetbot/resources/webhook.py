@@ -43,7 +43,7 @@ class DeliveryResource(BaseModel):
         default=None,
         description="A stable code: `http_status`, `redirect`, `gone`, `timeout`, `dns_failed`, `connection_failed`, "
         "`tls_failed`, `protocol_error`, `destination_not_allowed`, `url_scheme`, `url_port`, `endpoint_disabled`, "
-        "`secret_unreadable`.",
+        "`secret_unreadable`, `internal_error`.",
     )
     emitted_at: datetime
     created_at: datetime

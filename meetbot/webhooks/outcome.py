@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from meetbot.domain.retry_after import retry_after
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
-from meetbot.webhooks.schedule import retry_after_seconds
+from meetbot.webhooks.schedule import RETRY_AFTER_LIMIT
 
 _GONE = 410
 
@@ -57,11 +58,12 @@ class Outcome:
         return self.status == _GONE
 
 
-def answered(status: int, retry_after: str | None, now: datetime) -> Outcome:
+def answered(status: int, retry_after_header: str | None, now: datetime) -> Outcome:
     """2xx is success; a redirect is not followed and fails like any other status."""
     if 200 <= status < 300:
         return Outcome(Blame.NOBODY, status)
-    return Outcome(Blame.ENDPOINT, status, _error(status), retry_after_seconds(retry_after, now))
+    pause = retry_after(retry_after_header, now=now, at_most=RETRY_AFTER_LIMIT)
+    return Outcome(Blame.ENDPOINT, status, _error(status), int(pause.total_seconds()) if pause is not None else 0)
 
 
 def unanswered(code: str) -> Outcome:
@@ -69,8 +71,8 @@ def unanswered(code: str) -> Outcome:
     return Outcome(Blame.ENDPOINT, error=code)
 
 
-def unsigned(code: str) -> Outcome:
-    """We could not sign it: the endpoint never heard of it."""
+def failed_here(code: str) -> Outcome:
+    """A failure of ours, such as a secret that does not open. It counts as an attempt and never against the endpoint."""
     return Outcome(Blame.SERVICE, error=code)
 
 

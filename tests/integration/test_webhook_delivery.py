@@ -29,11 +29,11 @@ from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryV
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
 from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
-from meetbot.webhooks.outbound import Outbound
+from meetbot.webhooks.outbound import Answer, Outbound
 from meetbot.webhooks.outcome import DeliveryState, EndpointState
 from meetbot.webhooks.signing import new_secret, verify_meetbot_signature
 from tests.stack import VaultService
-from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
+from tests.unit.webhooks.receiver import HOSTILE_RETRY_AFTER, Receiver, Reply, running_receiver
 
 pytestmark = pytest.mark.stack
 
@@ -265,6 +265,36 @@ def test_a_wish_to_be_left_alone_reaches_the_workflow(world: World) -> None:
     world.receiver.replies = [Reply(429, {"retry-after": "900"})]
 
     assert world.attempt(world.emit()) == DeliveryResult(DeliveryVerdict.RETRY, 429, 900)
+
+
+@pytest.mark.parametrize("header", HOSTILE_RETRY_AFTER)
+def test_a_hostile_retry_after_counts_as_an_attempt(world: World, header: str) -> None:
+    world.endpoint()
+    world.receiver.replies = [Reply(503, {"retry-after": header})]
+    delivery_id = world.emit()
+
+    world.attempt(delivery_id)
+
+    assert (world.delivery(delivery_id).attempts, world.delivery(delivery_id).last_status) == (1, 503)
+
+
+class BrokenOutbound(Outbound):
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        super().post(url, body, headers)
+        raise RuntimeError("the answer cannot be read")
+
+
+def test_a_failure_after_sending_counts_but_not_against_the_endpoint(world: World) -> None:
+    endpoint_id, _ = world.endpoint()
+    delivery_id = world.emit()
+    broken = replace(world.activities, outbound=BrokenOutbound(LOOPBACK))
+
+    result = broken.deliver(DeliveryAttempt(world.tenant_id, delivery_id, 1, last=False))
+
+    delivery = world.delivery(delivery_id)
+    assert result == DeliveryResult(DeliveryVerdict.RETRY)
+    assert (delivery.state, delivery.attempts, delivery.last_error) == ("pending", 1, "internal_error")
+    assert world.stored_endpoint(endpoint_id).failing_since is None
 
 
 def test_410_switches_the_endpoint_off_and_tells_the_others(world: World) -> None:
