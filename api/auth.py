@@ -11,7 +11,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
 from meetbot.storage.keys import find_key, speak_for
 from meetbot.storage.rate_limits import Allowance, take_token
@@ -67,7 +67,7 @@ def requires(scope: Scope) -> Callable[..., Caller]:
 
     def authenticated(
         request: Request,
-        services: Container,
+        services: InjectedServices,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> Caller:
         caller = _authenticate(request, services, credentials)
@@ -78,7 +78,7 @@ def requires(scope: Scope) -> Callable[..., Caller]:
     return authenticated
 
 
-def _authenticate(request: Request, services: Services, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+def _authenticate(request: Request, services: ApiServices, credentials: HTTPAuthorizationCredentials | None) -> Caller:
     api_key = credentials.credentials if credentials is not None else ""
     public_id = public_id_in(api_key)
     if public_id is None:

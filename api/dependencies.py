@@ -27,7 +27,7 @@ class Sealer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ApiServices:
     """``clients`` holds the providers that an OAuth client is configured for."""
 
     settings: Settings
@@ -39,8 +39,8 @@ class Services:
     clock: Callable[[], datetime] = utc_now
 
 
-def services_of(request: Request) -> Services:
-    return cast(Services, request.app.state.services)
+def services_of(request: Request) -> ApiServices:
+    return cast(ApiServices, request.app.state.services)
 
 
-Container = Annotated[Services, Depends(services_of)]
+InjectedServices = Annotated[ApiServices, Depends(services_of)]

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.applications import Starlette
 
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from meetbot.ops import blocking, ops_app
 
 router = APIRouter(tags=["health"])
@@ -23,7 +23,7 @@ def healthz() -> Health:
     return Health()
 
 
-def create_ops_app(services: Services) -> Starlette:
+def create_ops_app(services: ApiServices) -> Starlette:
     """The front's operations port."""
     return ops_app(
         {

@@ -32,7 +32,7 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.auth import Caller
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
 from meetbot.storage.idempotency import KeptAnswer, find_answer, keep_answer, try_lock
 
@@ -43,7 +43,7 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 
 @dataclass(frozen=True, slots=True)
 class CreatingRequest:
-    services: Services
+    services: ApiServices
     key: str | None
     fingerprint: bytes
 
@@ -76,7 +76,7 @@ class CreatingRequest:
 
 async def _creating_request(
     request: Request,
-    services: Container,
+    services: InjectedServices,
     idempotency_key: Annotated[
         str | None,
         Header(

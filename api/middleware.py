@@ -6,6 +6,7 @@ Plain ASGI, because a route's own handling begins only after the body was read.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +34,7 @@ _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORE
 _log = structlog.get_logger("api.access")
 
 
-class RequestGate:
+class RequestLimits:
     """Refuses what no route should see: bodies over 256 KB or slower than 30 s, text that no database holds."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -167,7 +169,7 @@ _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
-class Outermost:
+class HeadersAndAccessLog:
     """Around everything: request id, security headers, rate limit headers, access log, metrics, and the last resort.
 
     The log holds the route's template and no path or query: tickets, codes and states stand there.
@@ -246,3 +248,29 @@ def _frames(error: BaseException) -> list[str]:
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
     ]
+
+
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+async def refuse_stray_body(request: Request) -> None:
+    """The dependency of every route: those that change something and declare no body take none, or ``{}``."""
+    if request.method not in _CHANGING or request.scope["route"].body_field is not None:
+        return
+    if "authorization" not in request.headers:
+        # The route itself says what is missing first.
+        return
+    # The gate has seen to its size, and that it is JSON in UTF-8.
+    body = await request.body()
+    faults = _stray_faults(json.loads(body)) if body.strip() else ()
+    if faults:
+        place = f"{faults[0].path}: " if faults[0].path else ""
+        raise Problem(422, "invalid_input", place + faults[0].message, faults=faults)
+
+
+def _stray_faults(document: Any) -> tuple[Fault, ...]:
+    if document is None:
+        return ()
+    if not isinstance(document, dict):
+        return (Fault("", "no_body", "this takes no body"),)
+    return tuple(Fault(name[:200], "unknown_field", "this takes no fields") for name in document)

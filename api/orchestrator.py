@@ -15,7 +15,8 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
+from meetbot.storage.database import Database
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import BotSignal, CalendarUserSignal, bot_workflow_id
 from meetbot.temporal.start import start_calendar_user
@@ -24,6 +25,8 @@ _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
 _SIGNALS_AT_ONCE = 16
+_PAGE = 100
+_MAX_PAGES = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -43,6 +46,20 @@ class Orchestrator(Protocol):
     def backend_reported(self, tenant_id: str, meeting_key: str) -> bool: ...
 
     def check(self) -> bool: ...
+
+
+def signal_rules_changed(orchestrator: Orchestrator, database: Database, tenant_id: str) -> None:
+    """Tell the workflows of a tenant's calendar users to decide again; a thousand of them at most.
+
+    The others decide again at their next sync, as do all if Temporal does not answer.
+    """
+    after_id = ""
+    for _ in range(_MAX_PAGES):
+        with database.transaction(tenant_id) as session:
+            page = page_of_refs(session, tenant_id, after_id=after_id, limit=_PAGE)
+        if not page or not orchestrator.signal_calendar_users(page, CalendarUserSignal.RULES_CHANGED):
+            return
+        after_id = page[-1].id
 
 
 class TemporalOrchestrator:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
-from api.times import instant_of
 from meetbot.errors import Fault, InvalidInput
 
 DEFAULT_LIMIT = 50
@@ -19,6 +18,24 @@ MAX_LIMIT = 250
 _CHECKSUM_BYTES = 8
 Item = TypeVar("Item")
 Place = TypeVar("Place")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros_of(instant: datetime | None) -> int | None:
+    """Return an instant as whole microseconds since 1970, as exact as the database's; None stays None."""
+    return None if instant is None else (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_of(micros: object) -> datetime:
+    """Return the instant of `micros_of`. Raises ``ValueError`` for anything that `micros_of` never gives."""
+    if not isinstance(micros, int):
+        raise ValueError("no whole number of microseconds")
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        raise ValueError("no instant that a datetime can hold") from None
+
 
 PlaceText = Annotated[str, StringConstraints(strict=True, max_length=500, pattern=r"^[ -~]*$")]
 PlaceInstant = Annotated[datetime, PlainValidator(instant_of)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from api.problems import Problem
 from meetbot.calendars.connect_flow import (
     LIFETIME,
@@ -29,19 +29,19 @@ from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.storage.tenants import find_tenant
 
 
-def configured_client(services: Services, provider: Provider) -> OAuthClient:
+def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
     client = services.clients.get(provider)
     if client is None:
         raise Problem(409, "provider_not_configured", f"no OAuth client is configured for {provider}")
     return client
 
 
-def redirect_uri(services: Services, provider: Provider) -> str:
+def redirect_uri(services: ApiServices, provider: Provider) -> str:
     """Registered at the provider and compared there character by character; never built from a Host header."""
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/callback/{provider}"
 
 
-def authorize_url(services: Services, ticket: Token) -> str:
+def authorize_url(services: ApiServices, ticket: Token) -> str:
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/authorize/{ticket.text}"
 
 
@@ -64,7 +64,7 @@ class Issued:
     expires_at: datetime
 
 
-def issue_ticket(session: Session, services: Services, tenant_id: str, wish: Wish) -> Issued:
+def issue_ticket(session: Session, services: ApiServices, tenant_id: str, wish: Wish) -> Issued:
     """Raises `InvalidInput` for a redirect URL that the tenant may not use."""
     configured_client(services, wish.provider)
     if wish.redirect_url is not None:
@@ -113,7 +113,7 @@ class Departure:
     browser_secret: str
 
 
-def depart(services: Services, attempt: ConnectAttempt, session: Session) -> Departure | None:
+def depart(services: ApiServices, attempt: ConnectAttempt, session: Session) -> Departure | None:
     """Use up the ticket and bind the attempt to this browser. None where somebody was faster or time is up."""
     provider = Provider(attempt.provider)
     client = configured_client(services, provider)

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from api import metrics
 from api.connect.authorize import configured_client, redirect_uri
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.calendars.connect_flow import (
     ConnectError,
@@ -80,7 +80,7 @@ class Arrival:
         return result_url(self.attempt.redirect_url, self.parameters())
 
 
-def arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
+def arrive(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
     """Finish a consent. None where the state was used up meanwhile. Raises `VaultError`, and then nothing is spent."""
     arrival = _arrive(services, attempt, returned)
     if arrival is not None:
@@ -88,7 +88,7 @@ def arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Arr
     return arrival
 
 
-def _arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
+def _arrive(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
     if attempt.expires_at <= services.clock():
         return Arrival(attempt, error=ConnectError.EXPIRED)
     data_key = services.vault.new_data_key(attempt.tenant_id) if returned.code else None
@@ -101,7 +101,7 @@ def _arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Ar
     return _complete(services, attempt, returned, data_key)
 
 
-def _use_state(services: Services, attempt: ConnectAttempt, returned: Return) -> bool:
+def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> bool:
     with services.database.transaction(attempt.tenant_id) as session:
         return connect_attempts.use_state(
             session,
@@ -111,7 +111,7 @@ def _use_state(services: Services, attempt: ConnectAttempt, returned: Return) ->
         )
 
 
-def _complete(services: Services, attempt: ConnectAttempt, returned: Return, data_key: DataKey) -> Arrival:
+def _complete(services: ApiServices, attempt: ConnectAttempt, returned: Return, data_key: DataKey) -> Arrival:
     provider = Provider(attempt.provider)
     try:
         grant = services.providers[provider].exchange_code(
@@ -132,7 +132,7 @@ def _complete(services: Services, attempt: ConnectAttempt, returned: Return, dat
     return _store(services, attempt, grant, data_key)
 
 
-def _store(services: Services, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> Arrival:
+def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> Arrival:
     if grant.subject is None or grant.email is None:
         _log.warning("grant_without_identity", provider=attempt.provider)
         return Arrival(attempt, error=ConnectError.PROVIDER_ERROR)
@@ -149,7 +149,7 @@ def _store(services: Services, attempt: ConnectAttempt, grant: TokenGrant, data_
 
 def _connect(
     session: Session,
-    services: Services,
+    services: ApiServices,
     attempt: ConnectAttempt,
     identity: Identity,
     grant: TokenGrant,
@@ -192,7 +192,7 @@ def _refusal(
 
 
 def _sealed(
-    services: Services, tenant_id: str, calendar_user_id: str, grant: TokenGrant, data_key: DataKey
+    services: ApiServices, tenant_id: str, calendar_user_id: str, grant: TokenGrant, data_key: DataKey
 ) -> SealedSecret | None:
     if grant.refresh_token is None:
         return None
@@ -248,7 +248,7 @@ def _renew(
     )
 
 
-def _wake(services: Services, user: CalendarUserRef, *, is_new: bool) -> None:
+def _wake(services: ApiServices, user: CalendarUserRef, *, is_new: bool) -> None:
     if is_new:
         services.orchestrator.start_calendar_user(user)
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Request
 from pydantic import BaseModel
 
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem, described
 from meetbot.bots.reports import apply_report
 
@@ -29,7 +29,7 @@ async def _raw_body(request: Request) -> bytes:
     "/meetbot/events", responses=described(400, 401, 413, 415, 422, 503), summary="Take a report of the meetbot backend"
 )
 def take_report(
-    services: Container,
+    services: InjectedServices,
     raw: Annotated[bytes, Depends(_raw_body)],
     document: Annotated[dict[str, Any], Body(description="The envelope of the meetbot backend's own webhooks.")],
     x_meetbot_signature: Annotated[str, Header(description="`sha256=` and the HMAC-SHA256 of the raw body.")] = "",
@@ -44,7 +44,7 @@ def take_report(
     return ReportAnswer(status="taken")
 
 
-def _is_signed(services: Services, raw: bytes, signature: str) -> bool:
+def _is_signed(services: ApiServices, raw: bytes, signature: str) -> bool:
     secret = services.settings.backend_webhook_secret
     if secret is None or not secret.get_secret_value():
         return False

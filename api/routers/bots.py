@@ -11,10 +11,9 @@ from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import InjectedServices
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
 from api.problems import COMMON, described, not_found
-from api.times import micros_of
 from meetbot.resources.public import BotResource, BotState, bot_resource
 from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
 from meetbot.storage.tables import Bot
@@ -36,7 +35,9 @@ class BotsQuery(PageQuery):
 
 
 @router.get("", responses=COMMON, summary="List bots")
-def list_tenant_bots(query: Annotated[BotsQuery, Query()], caller: Reader, services: Container) -> Page[BotResource]:
+def list_tenant_bots(
+    query: Annotated[BotsQuery, Query()], caller: Reader, services: InjectedServices
+) -> Page[BotResource]:
     """The newest first."""
     asked = f"bots {caller.tenant_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
@@ -58,7 +59,7 @@ def list_tenant_bots(query: Annotated[BotsQuery, Query()], caller: Reader, servi
 
 
 @router.get("/{bot_id}", responses=COMMON | described(404), summary="Get a bot")
-def get_bot(bot_id: str, caller: Reader, services: Container) -> BotResource:
+def get_bot(bot_id: str, caller: Reader, services: InjectedServices) -> BotResource:
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:
@@ -73,7 +74,7 @@ def get_bot(bot_id: str, caller: Reader, services: Container) -> BotResource:
     responses=COMMON | described(404) | {200: {"model": BotResource, "description": "It had ended already."}},
     summary="Cancel a bot for the whole meeting",
 )
-def cancel_bot(bot_id: str, caller: Writer, services: Container) -> Response:
+def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Response:
     """Ends the bot, whoever wanted it, and no other one goes to the meeting until somebody overrides with `record`. Repeating
     it changes nothing."""
     with services.database.transaction(caller.tenant_id) as session:

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
 from api.connect.authorize import Issued, Wish, authorize_url, issue_ticket, reconnecting
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Attributes, Body, ShortText
@@ -66,7 +66,7 @@ def connect_calendar(
     provider: ProviderName,
     body: ConnectRequest,
     caller: Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))],
-    services: Container,
+    services: InjectedServices,
     creation: Creation,
 ) -> Response:
     """Gives a URL of ours that begins the provider's consent. A calendar user is the provider's account together with your
@@ -100,7 +100,7 @@ class ReconnectRequest(Body):
 def reconnect_calendar_user(
     calendar_user_id: str,
     caller: Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))],
-    services: Container,
+    services: InjectedServices,
     creation: Creation,
     body: ReconnectRequest | None = None,
 ) -> Response:
@@ -116,7 +116,7 @@ def reconnect_calendar_user(
     return creation.answer(201, caller, create)
 
 
-def _answer(services: Services, issued: Issued) -> ConnectAnswer:
+def _answer(services: ApiServices, issued: Issued) -> ConnectAnswer:
     return ConnectAnswer(authorization_url=authorize_url(services, issued.ticket), expires_at=issued.expires_at)
 
 

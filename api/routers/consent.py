@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from api.connect.authorize import Departure, depart, issue_ticket, reconnecting
 from api.connect.callback import Arrival, Return, arrive
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.pages import message_page
 from api.problems import described
 from api.routers.connect import ProviderName, provider_named
@@ -55,7 +55,7 @@ for _status in (400, 503):
     responses=PAGES,
     summary="Go to the provider's consent page",
 )
-def authorize(ticket: str, services: Container) -> Response:
+def authorize(ticket: str, services: InjectedServices) -> Response:
     """Opened by the end-user's browser. Works once, within ten minutes, and sets the cookie that the way back needs."""
     token = read_token(ticket)
     if token is None:
@@ -77,7 +77,7 @@ def authorize(ticket: str, services: Container) -> Response:
     responses=PAGES,
     summary="Give access again, from a reconnect_url",
 )
-def reconnect_from_link(token: str, services: Container) -> Response:
+def reconnect_from_link(token: str, services: InjectedServices) -> Response:
     """Opened by the end-user's browser. Works until the calendar is connected again."""
     claim = read_reconnect_token(token)
     if claim is None:
@@ -92,7 +92,7 @@ def reconnect_from_link(token: str, services: Container) -> Response:
     return _unknown_link() if departure is None else _send_to_provider(services, departure)
 
 
-def _send_to_provider(services: Services, departure: Departure) -> Response:
+def _send_to_provider(services: ApiServices, departure: Departure) -> Response:
     secure = _is_https(services)
     answer = RedirectResponse(departure.provider_url, status_code=302)
     answer.set_cookie(
@@ -120,7 +120,7 @@ Parameter = Annotated[str, Query()]
 def callback(
     request: Request,
     provider: ProviderName,
-    services: Container,
+    services: InjectedServices,
     state: Parameter = "",
     code: Parameter = "",
     error: Parameter = "",
@@ -145,14 +145,14 @@ def callback(
     return _finish(services, attempt, returned)
 
 
-def _unused_attempt(services: Services, token: Token, secret: str) -> ConnectAttempt | None:
+def _unused_attempt(services: ApiServices, token: Token, secret: str) -> ConnectAttempt | None:
     with services.database.transaction(token.tenant_id) as session:
         return connect_attempts.find_unused(
             session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)
         )
 
 
-def _came_from(services: Services, provider: Provider, issuer: str) -> bool:
+def _came_from(services: ApiServices, provider: Provider, issuer: str) -> bool:
     settings = services.settings
     url = settings.google_authorize_url if provider is Provider.GOOGLE else settings.microsoft_login_url
     return not issuer or is_issuer_of(provider, url, issuer)
@@ -163,7 +163,7 @@ def _refused(provider: Provider, reason: str) -> Response:
     return _unknown_link()
 
 
-def _finish(services: Services, attempt: ConnectAttempt, returned: Return) -> Response:
+def _finish(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Response:
     try:
         arrival = arrive(services, attempt, returned)
     except VaultError:
@@ -224,5 +224,5 @@ def _unknown_link() -> Response:
     )
 
 
-def _is_https(services: Services) -> bool:
+def _is_https(services: ApiServices) -> bool:
     return services.settings.public_url.startswith("https://")

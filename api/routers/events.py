@@ -10,11 +10,10 @@ from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import ApiServices, InjectedServices
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Instant
-from api.times import micros_of
 from meetbot.resources.public import (
     BotResource,
     DispatchResource,
@@ -68,7 +67,7 @@ class EventPage(Page[EventResource]):
 
 @router.get("", responses=COMMON | described(404, 410), summary="List events")
 def list_user_events(
-    calendar_user_id: str, query: Annotated[EventsQuery, Query()], caller: Reader, services: Container
+    calendar_user_id: str, query: Annotated[EventsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> EventPage:
     """In the order of their start; with `updated_since` in no meaningful order. Tombstones are kept for 30 days."""
     asked = f"events {caller.tenant_id} {calendar_user_id} {query.question()}"
@@ -96,7 +95,7 @@ def list_user_events(
     return EventPage(data=data, next_cursor=cursor, watermark=None)
 
 
-def _since(session: Session, services: Services, query: EventsQuery) -> Watermark | None:
+def _since(session: Session, services: ApiServices, query: EventsQuery) -> Watermark | None:
     if query.updated_since is None:
         return None
     watermark = parse_watermark(query.updated_since)
@@ -160,7 +159,7 @@ class EventAnswer(EventResource):
 
 
 @router.get("/{event_id}", responses=COMMON | described(404), summary="Get an event, and why it was (not) recorded")
-def get_event(calendar_user_id: str, event_id: str, caller: Reader, services: Container) -> EventAnswer:
+def get_event(calendar_user_id: str, event_id: str, caller: Reader, services: InjectedServices) -> EventAnswer:
     with services.database.transaction(caller.tenant_id) as session:
         row = find_event(session, caller.tenant_id, calendar_user_id, event_id)
         if row is None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
 from api.paging import Page
 from api.problems import COMMON, described, not_found
@@ -51,7 +51,7 @@ class UserRules(RuleSetAnswer):
 
 
 @router.get("", responses=COMMON | described(404), summary="Get the rules in force")
-def get_rules(calendar_user_id: str, caller: Reader, services: Container) -> UserRules:
+def get_rules(calendar_user_id: str, caller: Reader, services: InjectedServices) -> UserRules:
     """The calendar user's own, or else the tenant's default. The tenant's locked layers come on top of either."""
     with services.database.transaction(caller.tenant_id) as session:
         _reference(session, caller, calendar_user_id)
@@ -64,7 +64,7 @@ def get_rules(calendar_user_id: str, caller: Reader, services: Container) -> Use
 
 
 @router.put("", responses=COMMON | described(404), summary="Put a rule set")
-def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
+def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
     """Stores a new version and applies it at once to all stored events, and to all bots that are not dispatched yet."""
     with services.database.transaction(caller.tenant_id) as session:
         user = _reference(session, caller, calendar_user_id)
@@ -76,7 +76,7 @@ def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services
 
 
 @router.delete("", status_code=204, responses=COMMON | described(404), summary="Go back to the tenant's default")
-def delete_rules(calendar_user_id: str, caller: Writer, services: Container) -> Response:
+def delete_rules(calendar_user_id: str, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
     with services.database.transaction(caller.tenant_id) as session:
         user = _reference(session, caller, calendar_user_id)
@@ -87,7 +87,7 @@ def delete_rules(calendar_user_id: str, caller: Writer, services: Container) -> 
 
 @router.get("/versions", responses=COMMON | described(404), summary="List the versions")
 def list_rule_versions(
-    calendar_user_id: str, query: Annotated[VersionsQuery, Query()], caller: Reader, services: Container
+    calendar_user_id: str, query: Annotated[VersionsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     with services.database.transaction(caller.tenant_id) as session:
@@ -103,7 +103,7 @@ def list_rule_versions(
     summary="Put an earlier version again",
 )
 def roll_back_rules(
-    calendar_user_id: str, body: RollbackRequest, caller: Writer, services: Container, creation: Creation
+    calendar_user_id: str, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
     def create(session: Session) -> RuleSetAnswer:
         _reference(session, caller, calendar_user_id)
@@ -119,7 +119,9 @@ def roll_back_rules(
 
 
 @router.post("/simulate", responses=COMMON | described(404), summary="See what a rule set would change")
-def simulate_rules(calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: Container) -> Simulation:
+def simulate_rules(
+    calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: InjectedServices
+) -> Simulation:
     """Decides over the stored events that are not over as if this were the calendar user's rule set; the tenant's locked
     layers and all overrides count. Stores nothing. It shows events, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
@@ -136,6 +138,6 @@ def _reference(session: Session, caller: Caller, calendar_user_id: str) -> Calen
     return reference(user)
 
 
-def _rules_changed(services: Services, user: CalendarUserRef) -> None:
+def _rules_changed(services: ApiServices, user: CalendarUserRef) -> None:
     """After the commit: the workflow must find what was written."""
     services.orchestrator.signal_calendar_user(user, CalendarUserSignal.RULES_CHANGED)

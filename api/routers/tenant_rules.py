@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container
+from api.dependencies import InjectedServices
 from api.idempotency import Creation
+from api.orchestrator import signal_rules_changed
 from api.paging import Page
 from api.problems import COMMON, described, not_found
 from api.rule_views import (
@@ -24,7 +25,6 @@ from api.rule_views import (
     rule_set_answer,
     versions_page,
 )
-from api.wake import rules_changed_for_all
 from meetbot.rules.policy import TENANT_OWNER
 from meetbot.storage.rule_sets import active_rule_set, add_version, withdraw
 
@@ -51,35 +51,35 @@ LayerName = Annotated[
 
 
 @router.get("", responses=COMMON | described(404), summary="Get a layer of the tenant's rules")
-def get_layer(layer: LayerName, caller: Reader, services: Container) -> RuleSetAnswer:
+def get_layer(layer: LayerName, caller: Reader, services: InjectedServices) -> RuleSetAnswer:
     with services.database.transaction(caller.tenant_id) as session:
         row = active_rule_set(session, caller.tenant_id, TENANT_OWNER, _layer(layer))
     return rule_set_answer(row) if row is not None else NO_RULES
 
 
 @router.put("", responses=COMMON | described(404), summary="Put a layer of the tenant's rules")
-def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
+def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
     """Applied to all calendar users of the tenant: at once to the first thousand, to the others at their next sync."""
     with services.database.transaction(caller.tenant_id) as session:
         row = add_version(
             session, caller.tenant_id, TENANT_OWNER, _layer(layer), body=body.document(), created_by=caller.key_id
         )
-    rules_changed_for_all(services, caller.tenant_id)
+    signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return rule_set_answer(row)
 
 
 @router.delete("", status_code=204, responses=COMMON | described(404), summary="Remove a layer of the tenant's rules")
-def delete_layer(layer: LayerName, caller: Writer, services: Container) -> Response:
+def delete_layer(layer: LayerName, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
     with services.database.transaction(caller.tenant_id) as session:
         withdraw(session, caller.tenant_id, TENANT_OWNER, _layer(layer))
-    rules_changed_for_all(services, caller.tenant_id)
+    signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return Response(status_code=204)
 
 
 @router.get("/versions", responses=COMMON | described(404), summary="List a layer's versions")
 def list_layer_versions(
-    layer: LayerName, query: Annotated[VersionsQuery, Query()], caller: Reader, services: Container
+    layer: LayerName, query: Annotated[VersionsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     with services.database.transaction(caller.tenant_id) as session:
@@ -94,7 +94,7 @@ def list_layer_versions(
     summary="Put an earlier version of a layer again",
 )
 def roll_back_layer(
-    layer: LayerName, body: RollbackRequest, caller: Writer, services: Container, creation: Creation
+    layer: LayerName, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
     wanted = _layer(layer)
     answer: Response = creation.answer(
@@ -104,7 +104,7 @@ def roll_back_layer(
             session, caller.tenant_id, TENANT_OWNER, wanted, version=body.version, by=caller.key_id
         ),
     )
-    rules_changed_for_all(services, caller.tenant_id)
+    signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return answer
 
 

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field, TypeAdapter
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import ApiServices, InjectedServices
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
-from api.times import micros_of
 from meetbot.calendars.connect_flow import reconnect_url
 from meetbot.resources.public import CalendarUserResource, CalendarUserState, calendar_user_resource
 from meetbot.storage.calendar_users import (
@@ -42,7 +41,7 @@ class UsersQuery(PageQuery):
 
 @router.get("", responses=COMMON, summary="List calendar users")
 def list_users(
-    query: Annotated[UsersQuery, Query()], caller: Reader, services: Container
+    query: Annotated[UsersQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[CalendarUserResource]:
     """In the order in which they were first connected."""
     asked = f"users {caller.tenant_id} {query.question()}"
@@ -65,7 +64,7 @@ def list_users(
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
-def get_user(calendar_user_id: str, caller: Reader, services: Container) -> CalendarUserResource:
+def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) -> CalendarUserResource:
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
@@ -80,7 +79,9 @@ class UserChanges(Body):
 
 
 @router.patch("/{calendar_user_id}", responses=COMMON | described(404), summary="Change a calendar user's attributes")
-def change_user(calendar_user_id: str, body: UserChanges, caller: Writer, services: Container) -> CalendarUserResource:
+def change_user(
+    calendar_user_id: str, body: UserChanges, caller: Writer, services: InjectedServices
+) -> CalendarUserResource:
     """Rules that name the attributes are applied again at once."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
@@ -100,7 +101,7 @@ _MAX_ATTRIBUTES = 50
 @router.post(
     "/{calendar_user_id}/sync", status_code=202, responses=COMMON | described(404, 409), summary="Sync a calendar now"
 )
-def sync_user(calendar_user_id: str, caller: Writer, services: Container) -> CalendarUserResource:
+def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices) -> CalendarUserResource:
     """Asks the provider now instead of at the next slot. See `last_synced_at` for when it was done."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
@@ -116,6 +117,6 @@ def reference(row: CalendarUser) -> CalendarUserRef:
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
-def view(services: Services, row: CalendarUser) -> CalendarUserResource:
+def view(services: ApiServices, row: CalendarUser) -> CalendarUserResource:
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.refresh_ciphertext)
     return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

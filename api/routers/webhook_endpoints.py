@@ -11,12 +11,11 @@ from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Body, Instant
-from api.times import micros_of
 from meetbot.domain.ids import new_id
 from meetbot.errors import Fault
 from meetbot.resources.webhook import DeliveryResource, EndpointResource
@@ -118,7 +117,9 @@ class ReplayedDeliveries(BaseModel):
 @router.post(
     "/webhook-endpoints", status_code=201, response_model=EndpointWithSecret, responses={**COMMON, **described(409)}
 )
-def create_webhook_endpoint(body: EndpointRequest, caller: Writer, services: Container, creation: Creation) -> Any:
+def create_webhook_endpoint(
+    body: EndpointRequest, caller: Writer, services: InjectedServices, creation: Creation
+) -> Any:
     """Register where to send webhooks. The answer shows the secret, once."""
     _check_url(body.url, services)
     now, endpoint_id, secret = services.clock(), new_id("whe"), new_secret()
@@ -140,7 +141,7 @@ def create_webhook_endpoint(body: EndpointRequest, caller: Writer, services: Con
 
 @router.get("/webhook-endpoints", responses=COMMON)
 def list_webhook_endpoints(
-    query: Annotated[PageQuery, Query()], caller: Reader, services: Container
+    query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[EndpointResource]:
     """The oldest first."""
     asked = f"{caller.tenant_id} webhook-endpoints {query.question()}"
@@ -154,14 +155,14 @@ def list_webhook_endpoints(
 
 
 @router.get("/webhook-endpoints/{endpoint_id}", responses={**COMMON, **_MISSING})
-def get_webhook_endpoint(endpoint_id: str, caller: Reader, services: Container) -> EndpointResource:
+def get_webhook_endpoint(endpoint_id: str, caller: Reader, services: InjectedServices) -> EndpointResource:
     with services.database.transaction(caller.tenant_id) as session:
         return EndpointResource.model_validate(_endpoint(session, caller, endpoint_id))
 
 
 @router.patch("/webhook-endpoints/{endpoint_id}", responses={**COMMON, **_MISSING})
 def change_webhook_endpoint(
-    endpoint_id: str, body: EndpointChange, caller: Writer, services: Container
+    endpoint_id: str, body: EndpointChange, caller: Writer, services: InjectedServices
 ) -> EndpointResource:
     """Change the address, the event types or the state."""
     if body.url is not None:
@@ -180,7 +181,7 @@ def change_webhook_endpoint(
 
 
 @router.delete("/webhook-endpoints/{endpoint_id}", status_code=204, responses={**COMMON, **_MISSING})
-def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: Container) -> Response:
+def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: InjectedServices) -> Response:
     """Remove it with its log. What is under way to it is not sent any more."""
     with services.database.transaction(caller.tenant_id) as session:
         if not webhook_endpoints.remove(session, caller.tenant_id, endpoint_id):
@@ -193,7 +194,7 @@ def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: Containe
     response_model=RotatedEndpoint,
     responses={**COMMON, **_MISSING_OR_CONFLICT},
 )
-def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: Container, creation: Creation) -> Any:
+def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: InjectedServices, creation: Creation) -> Any:
     """Make a new secret, shown once. The previous one stays valid for 24 hours."""
     now, secret = services.clock(), new_secret()
     with services.database.transaction(caller.tenant_id) as session:
@@ -229,7 +230,7 @@ def send_test_webhook(endpoint_id: str, caller: Writer, creation: Creation) -> A
 
 @router.get("/webhook-endpoints/{endpoint_id}/deliveries", responses={**COMMON, **_MISSING})
 def list_webhook_deliveries(
-    endpoint_id: str, query: Annotated[DeliveryQuery, Query()], caller: Reader, services: Container
+    endpoint_id: str, query: Annotated[DeliveryQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[DeliveryResource]:
     """What was sent there or is to be, the newest first."""
     asked = f"{caller.tenant_id} webhook-endpoints/{endpoint_id}/deliveries {query.question()}"
@@ -262,7 +263,7 @@ def replay_webhook_deliveries(endpoint_id: str, body: ReplayRequest, caller: Wri
 
 
 @router.get("/webhook-deliveries/{delivery_id}", responses={**COMMON, **_MISSING})
-def get_webhook_delivery(delivery_id: str, caller: Reader, services: Container) -> DeliveryWithData:
+def get_webhook_delivery(delivery_id: str, caller: Reader, services: InjectedServices) -> DeliveryWithData:
     with services.database.transaction(caller.tenant_id) as session:
         return DeliveryWithData.model_validate(_delivery(session, caller, delivery_id))
 
@@ -306,7 +307,7 @@ def _require_enabled(endpoint: WebhookEndpoint) -> None:
         raise Problem(409, "endpoint_disabled", "the endpoint is disabled; enable it first")
 
 
-def _check_url(url: str, services: Services) -> None:
+def _check_url(url: str, services: ApiServices) -> None:
     try:
         check_destination(url, services.settings.outbound_allow_cidrs)
     except DestinationRefused as error:
@@ -314,7 +315,7 @@ def _check_url(url: str, services: Services) -> None:
         raise Problem(422, "invalid_input", f"url: {error.detail}", faults=(fault,)) from None
 
 
-def _seal(services: Services, tenant_id: str, endpoint_id: str, secret: str, now: datetime) -> StoredSecret:
+def _seal(services: ApiServices, tenant_id: str, endpoint_id: str, secret: str, now: datetime) -> StoredSecret:
     """Before the transaction begins: the key management service may take its time."""
     binding = secret_binding(services.settings.region, tenant_id, endpoint_id)
     return stored_secret(seal_with(services.vault.new_data_key(tenant_id), secret.encode("ascii"), binding), now)
