@@ -12,8 +12,10 @@ from sqlmodel import Session
 from temporalio import activity
 
 from meetbot.clock import utc_now
+from meetbot.domain.event_types import WebhookEventType
+from meetbot.domain.webhook_state import DeliveryState, EndpointState
 from meetbot.errors import SecretUnreadable
-from meetbot.resources.webhook import EndpointResource
+from meetbot.resources.webhook import endpoint_document
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
@@ -23,12 +25,9 @@ from meetbot.vault.sealing import SealedSecret, SecretBinding
 from meetbot.webhooks.destinations import DestinationRefused
 from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
 from meetbot.webhooks.envelope import envelope
-from meetbot.webhooks.event_types import EventType
 from meetbot.webhooks.outbound import Outbound, OutboundFailed
 from meetbot.webhooks.outcome import (
     Blame,
-    DeliveryState,
-    EndpointState,
     Outcome,
     answered,
     failed_here,
@@ -36,6 +35,7 @@ from meetbot.webhooks.outcome import (
     state_after,
     unanswered,
 )
+from meetbot.webhooks.schedule import FAILING_LIMIT
 from meetbot.webhooks.signing import signed_headers
 
 _STOP = DeliveryResult(DeliveryVerdict.STOP)
@@ -140,7 +140,8 @@ class WebhookActivities:
         now = self.clock()
         state = state_after(outcome, last=request.last)
         with self.database.transaction(request.tenant_id) as session:
-            webhook_deliveries.record_attempt(session, task.delivery, outcome, state, now)
+            attempt = webhook_deliveries.Attempt(now, state, outcome.status, outcome.error)
+            webhook_deliveries.record_attempt(session, task.delivery, attempt)
             _keep_record_of_endpoint(session, task.endpoint, outcome, now)
         return result_after(outcome, state)
 
@@ -150,18 +151,21 @@ def _keep_record_of_endpoint(session: Session, endpoint: WebhookEndpoint, outcom
         webhook_endpoints.note_success(session, endpoint.tenant_id, endpoint.id)
     elif outcome.blame is Blame.ENDPOINT:
         webhook_endpoints.note_failure(session, endpoint.tenant_id, endpoint.id, now)
-        _disable_where_due(session, endpoint, outcome, now)
+        _disable_if_due(session, endpoint, outcome, now)
 
 
-def _disable_where_due(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
-    disable = webhook_endpoints.disable_as_gone if outcome.gone else webhook_endpoints.disable_if_failing_too_long
-    disabled = disable(session, endpoint.tenant_id, endpoint.id, now)
+def _disable_if_due(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+    if outcome.gone:
+        disabled = webhook_endpoints.disable_as_gone(session, endpoint.tenant_id, endpoint.id, now)
+    else:
+        disabled = webhook_endpoints.disable_if_failing(
+            session, endpoint.tenant_id, endpoint.id, failing_limit=FAILING_LIMIT, now=now
+        )
     if disabled is None:
         return
-    resource = EndpointResource.model_validate(disabled).model_dump(mode="json")
     # The notice goes to the tenant's other endpoints; this one takes nothing any more.
-    data = {**resource, "sequence": int(now.timestamp() * 1000)}
-    outbox.emit(session, endpoint.tenant_id, EventType.WEBHOOK_ENDPOINT_DISABLED, data)
+    notice = endpoint_document(disabled, now=now)
+    outbox.emit(session, endpoint.tenant_id, WebhookEventType.WEBHOOK_ENDPOINT_DISABLED, notice)
     _log.warning(
         "webhook.endpoint_disabled",
         tenant_id=endpoint.tenant_id,

@@ -29,6 +29,7 @@ from api.routers import (
     tenant,
     tenant_rules,
     users,
+    webhook_deliveries,
     webhook_endpoints,
 )
 from meetbot.domain.event import Provider
@@ -40,7 +41,19 @@ from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
-_ROUTERS = (connect, consent, users, events, overrides, rules, tenant_rules, bots, webhook_endpoints, tenant)
+_ROUTERS = (
+    connect,
+    consent,
+    users,
+    events,
+    overrides,
+    rules,
+    tenant_rules,
+    bots,
+    webhook_endpoints,
+    webhook_deliveries,
+    tenant,
+)
 
 
 def create_app(settings: Settings, services: ApiServices | None = None) -> FastAPI:

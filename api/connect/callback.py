@@ -25,11 +25,13 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
+from meetbot.domain.calendar_user_status import CalendarUserStatus
 from meetbot.domain.event import Provider
+from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
 from meetbot.errors import ProviderError
 from meetbot.providers.base import TokenGrant
-from meetbot.resources.documents import calendar_user_resource
+from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.calendar_users import (
     CalendarUserRef,
@@ -168,7 +170,9 @@ def _connect(
         if known is None and sealed is not None
         else _renew(session, attempt, known, grant, sealed, now)
     )
-    outbox.emit(session, user.tenant_id, "calendar_user.connected", calendar_user_resource(user, now=now))
+    outbox.emit(
+        session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
+    )
     return user
 
 
@@ -181,9 +185,9 @@ def _refusal(
             return ConnectError.EXPIRED
         if wanted.subject != grant.subject or wanted.provider != attempt.provider:
             return ConnectError.ACCOUNT_MISMATCH
-    if known is not None and known.state == "disconnecting":
+    if known is not None and known.state == CalendarUserStatus.DISCONNECTING:
         return ConnectError.PROVIDER_ERROR
-    if grant.refresh_token is None and (known is None or known.state == "needs_reconnect"):
+    if grant.refresh_token is None and (known is None or known.state == CalendarUserStatus.NEEDS_RECONNECT):
         _log.warning("grant_without_refresh_token", provider=attempt.provider)
         # Google gives one with every consent, Microsoft where `offline_access` was granted.
         without_scope = attempt.provider == Provider.MICROSOFT

@@ -25,6 +25,7 @@ from meetbot.calendars.connect_flow import (
     read_reconnect_token,
     read_token,
 )
+from meetbot.domain.calendar_user_status import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.errors import VaultError
 from meetbot.storage import connect_attempts
@@ -84,7 +85,11 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
         return _unknown_link()
     with services.database.transaction(claim.tenant_id) as session:
         user = find_calendar_user(session, claim.tenant_id, claim.calendar_user_id)
-        if user is None or user.state != "needs_reconnect" or not claim.holds_for(user.refresh_ciphertext):
+        if (
+            user is None
+            or user.state != CalendarUserStatus.NEEDS_RECONNECT
+            or not claim.holds_for(user.refresh_ciphertext)
+        ):
             return _unknown_link()
         issued = issue_ticket(session, services, claim.tenant_id, reconnecting(user))
         attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field, TypeAdapter
@@ -11,19 +11,12 @@ from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, cut_page, decode_cursor, micros_of, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Instant
-from meetbot.resources.public import (
-    BotResource,
-    DispatchResource,
-    EventResource,
-    Resource,
-    bot_resource,
-    dispatch_resource,
-    event_fields,
-    event_resource,
-)
+from meetbot.resources.base import Resource
+from meetbot.resources.bot import BotResource, DispatchResource, bot_resource, dispatch_resource
+from meetbot.resources.event import EventResource, Recording, event_fields, event_resource
 from meetbot.storage.bot_reads import claims_by_meeting, latest_bots, latest_dispatch
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.event_reads import (
@@ -53,7 +46,7 @@ class EventsQuery(PageQuery):
         description="A watermark of an earlier listing: only what changed after it, tombstones (`deleted: true`) included. "
         "To mirror a calendar, list without the other filters: an event that no longer matches them is not shown.",
     )
-    decision: Literal["record", "skip"] | None = None
+    decision: Recording | None = None
     has_meeting_url: bool | None = None
     calendar_id: Annotated[str, Field(max_length=1024)] | None = None
 
@@ -84,15 +77,13 @@ def list_user_events(
             calendar_user_id,
             _filter(query, since),
             after=None if place is None else After(start_at=place[1], id=place[2]),
-            limit=query.limit + 1,
+            limit=rows_to_read(query),
         )
-        shown = rows[: query.limit]
+        shown, next_cursor = cut_page(
+            rows, query, asked=asked, place_of=lambda row: (watermark, micros_of(row.start_at), row.id)
+        )
         data = _views(session, caller.tenant_id, calendar_user_id, shown)
-    if len(rows) <= query.limit:
-        return EventPage(data=data, next_cursor=None, watermark=watermark)
-    last = shown[-1]
-    cursor = encode_cursor([watermark, micros_of(last.start_at), last.id], asked=asked)
-    return EventPage(data=data, next_cursor=cursor, watermark=None)
+    return EventPage(data=data, next_cursor=next_cursor, watermark=watermark if next_cursor is None else None)
 
 
 def _since(session: Session, services: ApiServices, query: EventsQuery) -> Watermark | None:
@@ -140,7 +131,7 @@ class CopyResource(Resource):
 
     calendar_user_id: str
     event_id: str
-    outcome: Literal["record", "skip"]
+    outcome: Recording
     reason: str
     claimed: bool = Field(description="Whether this calendar user wants it recorded. One bot serves all claims.")
 

@@ -15,7 +15,7 @@ from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.rule_views import with_events
 from api.schemas import Body
-from meetbot.resources.public import EventResource, OverrideScope, Recording
+from meetbot.resources.event import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
 from meetbot.storage.overrides import release_holds, remove_override, set_override

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor, micros_of
+from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
 from meetbot.calendars.connect_flow import reconnect_url
-from meetbot.resources.public import CalendarUserResource, CalendarUserState, calendar_user_resource
+from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.resources.calendar_user import (
+    CalendarUserResource,
+    CalendarUserState,
+    ProviderName,
+    calendar_user_resource,
+)
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
     CalendarUserRef,
@@ -27,15 +32,13 @@ from meetbot.temporal.messages import CalendarUserSignal
 
 router = APIRouter(prefix="/calendar/users", tags=["calendar users"])
 
-_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
-
 Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))]
 
 
 class UsersQuery(PageQuery):
     customer_user_id: ShortText | None = None
-    provider: Literal["google", "microsoft"] | None = None
+    provider: ProviderName | None = None
     state: CalendarUserState | None = None
 
 
@@ -45,7 +48,7 @@ def list_users(
 ) -> Page[CalendarUserResource]:
     """In the order in which they were first connected."""
     asked = f"users {caller.tenant_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
+    place = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     wanted = CalendarUserFilter(query.customer_user_id, query.provider, query.state)
     with services.database.transaction(caller.tenant_id) as session:
         rows = list_calendar_users(
@@ -53,14 +56,10 @@ def list_users(
             caller.tenant_id,
             wanted,
             after=place,
-            limit=query.limit + 1,
+            limit=rows_to_read(query),
         )
-    shown = rows[: query.limit]
-    more = len(rows) > query.limit
-    return Page(
-        data=[view(services, row) for row in shown],
-        next_cursor=encode_cursor([micros_of(shown[-1].created_at), shown[-1].id], asked=asked) if more else None,
-    )
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
+    return Page(data=[view(services, row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
@@ -107,7 +106,7 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
         raise not_found("calendar_user")
-    if row.state not in ("connecting", "active"):
+    if row.state not in (CalendarUserStatus.CONNECTING, CalendarUserStatus.ACTIVE):
         raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
     return view(services, row)

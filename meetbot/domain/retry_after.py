@@ -1,27 +1,42 @@
-"""Reading the ``Retry-After`` header (RFC 9110, section 10.2.3) of a server that we do not trust."""
+"""The `Retry-After` header of an HTTP answer (RFC 9110, 10.2.3), read without trust in who sent it. Pure."""
 
 from __future__ import annotations
 
+import email.utils
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
-# A longer number is more than any bound. Python's own conversion refuses very long ones.
+# The longest HTTP date ("Wednesday, 09-Nov-94 08:49:37 GMT") has 33 characters.
+_LONGEST_DATE = 48
+# More digits than this are cut off before the text becomes a number: nine digits of seconds are 31 years.
 _MOST_DIGITS = 9
 
 
 def retry_after(header: str | None, *, now: datetime, at_most: timedelta) -> timedelta | None:
-    """Return how long the server asks to be left alone, between zero and `at_most`.
+    """Return how long the sender asks us to wait, from zero to `at_most`.
 
-    The header holds whole seconds or an HTTP date; `now` is timezone-aware. None if there is no header or it cannot be
-    read. Never raises, whatever the header holds.
+    The header holds seconds or an HTTP date; a date that has passed means no wait. None if there is no header, or if
+    it holds neither. `now` is timezone-aware. Never raises, whatever the header holds.
     """
     value = (header or "").strip()
-    if value.isascii() and value.isdecimal():
-        return min(timedelta(seconds=int(value[:_MOST_DIGITS])), at_most)
-    try:
-        instant = parsedate_to_datetime(value)
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
-        return min(max(instant - now, timedelta(0)), at_most)
-    except (ValueError, OverflowError):
+    if value.isascii() and value.isdigit():
+        return _seconds(value, at_most)
+    moment = _moment(value)
+    return None if moment is None else min(max(moment - now, timedelta(0)), at_most)
+
+
+def _seconds(digits: str, at_most: timedelta) -> timedelta:
+    significant = digits.lstrip("0")
+    if len(significant) > _MOST_DIGITS:
+        return at_most
+    return min(timedelta(seconds=int(significant or "0")), at_most)
+
+
+def _moment(text: str) -> datetime | None:
+    if not text or len(text) > _LONGEST_DATE:
         return None
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        # The standard library raises all of these for dates that are malformed or out of range.
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,12 +1,14 @@
-"""Endpoints and deliveries as customers see them, over HTTP and inside webhooks."""
+"""Webhook endpoints and deliveries as customers see them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from meetbot.webhooks.outcome import DeliveryState, DisabledReason, EndpointState
+from meetbot.domain.webhook_state import DeliveryState, DisabledReason, EndpointState
+from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 
 
 class EndpointResource(BaseModel):
@@ -26,6 +28,16 @@ class EndpointResource(BaseModel):
     updated_at: datetime
 
 
+def endpoint_resource(row: WebhookEndpoint) -> EndpointResource:
+    """Return the resource of a row."""
+    return EndpointResource.model_validate(row)
+
+
+def endpoint_document(row: WebhookEndpoint, *, now: datetime) -> dict[str, Any]:
+    """Return the ``data`` of a webhook about this endpoint. Its ``sequence`` is the time in milliseconds."""
+    return endpoint_resource(row).model_dump(mode="json") | {"sequence": int(now.timestamp() * 1000)}
+
+
 class DeliveryResource(BaseModel):
     """One message for one endpoint. ``id`` is the ``deliveryId`` of its envelope and its ``webhook-id``."""
 
@@ -38,7 +50,7 @@ class DeliveryResource(BaseModel):
     attempts: int = Field(description="How often it was tried, replays included.")
     replays: int
     last_attempt_at: datetime | None = None
-    last_status: int | None = Field(default=None, description="The last HTTP status, where an answer came.")
+    last_status: int | None = Field(default=None, description="The last HTTP status, if an answer came.")
     last_error: str | None = Field(
         default=None,
         description="A stable code: `http_status`, `redirect`, `gone`, `timeout`, `dns_failed`, `connection_failed`, "
@@ -47,3 +59,8 @@ class DeliveryResource(BaseModel):
     )
     emitted_at: datetime
     created_at: datetime
+
+
+def delivery_resource(row: WebhookDelivery) -> DeliveryResource:
+    """Return the resource of a row."""
+    return DeliveryResource.model_validate(row)

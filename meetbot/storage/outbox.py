@@ -16,9 +16,9 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.event_types import matching_patterns
 from meetbot.domain.ids import new_id
 from meetbot.storage.tables import WebhookDelivery
-from meetbot.webhooks.event_types import matching_patterns
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 _EVENT_TYPE_LENGTH = 64

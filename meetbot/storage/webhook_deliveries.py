@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import and_, or_, select, text, update
 from sqlmodel import Session, col
 
+from meetbot.domain.webhook_state import DeliveryState
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.webhooks.outcome import DeliveryState, Outcome
 
 MAX_REPLAYED_AT_ONCE = 1000
 
@@ -25,6 +25,16 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
     before: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one attempt came to: the HTTP status if there was an answer, a stable code if it failed."""
+
+    at: datetime
+    state_after: DeliveryState
+    status: int | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +60,15 @@ def find_with_endpoint(
     return delivery, session.get(WebhookEndpoint, (tenant_id, delivery.endpoint_id))
 
 
-def record_attempt(
-    session: Session,
-    delivery: WebhookDelivery,
-    outcome: Outcome,
-    state: DeliveryState,
-    now: datetime,
-) -> None:
+def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt) -> None:
     """Store what one attempt came to. A delivery that is no longer pending stays as it is."""
     session.execute(
         _pending(delivery.tenant_id, delivery.id).values(
-            state=state,
+            state=attempt.state_after,
             attempts=delivery.attempts + 1,
-            last_attempt_at=now,
-            last_status=outcome.status,
-            last_error=outcome.error,
+            last_attempt_at=attempt.at,
+            last_status=attempt.status,
+            last_error=attempt.error,
         )
     )
 

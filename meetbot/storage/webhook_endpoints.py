@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlmodel import Session, col
 
+from meetbot.domain.webhook_state import DisabledReason, EndpointState
 from meetbot.errors import InvalidInput
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.webhooks.endpoint_secrets import StoredSecret, rotated
-from meetbot.webhooks.outcome import DisabledReason, EndpointState
-from meetbot.webhooks.schedule import FAILING_LIMIT
 
 MAX_ENDPOINTS = 20
 
@@ -68,8 +66,9 @@ def change_state(endpoint: WebhookEndpoint, state: EndpointState, now: datetime)
     endpoint.updated_at = now
 
 
-def rotate_secret(endpoint: WebhookEndpoint, newest: StoredSecret, now: datetime) -> None:
-    endpoint.secrets = rotated(endpoint.secrets, newest, now)
+def change_secrets(endpoint: WebhookEndpoint, secrets: list[dict[str, Any]], now: datetime) -> None:
+    """Replace the sealed secrets, the newest first."""
+    endpoint.secrets = secrets
     endpoint.updated_at = now
 
 
@@ -103,11 +102,11 @@ def note_failure(session: Session, tenant_id: str, endpoint_id: str, now: dateti
     )
 
 
-def disable_if_failing_too_long(
-    session: Session, tenant_id: str, endpoint_id: str, now: datetime
+def disable_if_failing(
+    session: Session, tenant_id: str, endpoint_id: str, *, failing_limit: timedelta, now: datetime
 ) -> WebhookEndpoint | None:
-    """The endpoint, where this call has switched it off after five days of failure."""
-    too_long = col(WebhookEndpoint.failing_since) <= now - FAILING_LIMIT
+    """Switch the endpoint off if it has taken nothing for `failing_limit`; return it only if this call did so."""
+    too_long = col(WebhookEndpoint.failing_since) <= now - failing_limit
     return _disable(session, tenant_id, endpoint_id, DisabledReason.FAILING, now, too_long)
 
 

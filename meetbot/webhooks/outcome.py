@@ -7,29 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from meetbot.domain.retry_after import retry_after
+from meetbot.domain.webhook_state import DeliveryState
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
 from meetbot.webhooks.schedule import RETRY_AFTER_LIMIT
 
 _GONE = 410
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-class EndpointState(StrEnum):
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-
-
-class DisabledReason(StrEnum):
-    """Why an endpoint is switched off: its answer 410, five days of failure, or a person's wish."""
-
-    GONE = "gone"
-    FAILING = "failing"
-    MANUAL = "manual"
 
 
 class Blame(StrEnum):

@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from activities.webhooks import WebhookActivities
 from api.app import create_app
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from api.orchestrator import Orchestrator
 from meetbot.dev.ports import free_port
 from meetbot.settings import Region, Settings
@@ -97,7 +97,7 @@ def front(fresh_database: str, vault_service: VaultService) -> Iterator[Front]:
         closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.api_token))) as vault,
     ):
         settings = Settings(outbound_allow_cidrs=LOOPBACK, rate_limit_per_minute=0)
-        services = Services(settings, database, vault, {}, {}, cast(Orchestrator, None), clock)
+        services = ApiServices(settings, database, vault, {}, {}, cast(Orchestrator, None), clock)
         with (
             serving(create_app(settings, services), free_port()) as url,
             httpx.Client(base_url=url, trust_env=False) as client,

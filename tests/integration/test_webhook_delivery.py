@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from activities.webhooks import WebhookActivities
+from meetbot.domain.webhook_state import DeliveryState, EndpointState
 from meetbot.errors import VaultUnavailable
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
@@ -28,9 +29,8 @@ from meetbot.storage.webhook_deliveries import LogFilter
 from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
-from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
+from meetbot.webhooks.endpoint_secrets import rotated, secret_binding, stored_secret
 from meetbot.webhooks.outbound import Answer, Outbound
-from meetbot.webhooks.outcome import DeliveryState, EndpointState
 from meetbot.webhooks.signing import new_secret, verify_meetbot_signature
 from tests.stack import VaultService
 from tests.unit.webhooks.receiver import HOSTILE_RETRY_AFTER, Receiver, Reply, running_receiver
@@ -362,7 +362,8 @@ def test_during_a_rotation_both_secrets_verify_and_after_it_only_the_newer(world
     with world.database.transaction(world.tenant_id) as session:
         endpoint = webhook_endpoints.find(session, world.tenant_id, endpoint_id)
         assert endpoint is not None
-        webhook_endpoints.rotate_secret(endpoint, world.sealed(endpoint_id, newer), world.clock.now)
+        secrets = rotated(endpoint.secrets, world.sealed(endpoint_id, newer), world.clock.now)
+        webhook_endpoints.change_secrets(endpoint, secrets, world.clock.now)
 
     world.attempt(world.emit())
     world.clock.now += timedelta(hours=24)

@@ -24,6 +24,7 @@ from activities.background.relay import relay_once, run_relay
 from activities.failures import FailureBoundary
 from activities.webhooks import WebhookActivities
 from meetbot.domain.ids import new_id
+from meetbot.domain.webhook_state import EndpointState
 from meetbot.errors import VaultUnavailable
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
@@ -34,7 +35,6 @@ from meetbot.temporal.messages import DeliveryVerdict, TaskQueue, WorkflowName, 
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
 from meetbot.webhooks.outbound import Outbound
-from meetbot.webhooks.outcome import EndpointState
 from meetbot.webhooks.signing import new_secret
 from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
 from workflows.webhook import WebhookWorkflow

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meetbot.domain.webhook_state import DeliveryState
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
 from meetbot.webhooks.outcome import (
     Blame,
-    DeliveryState,
     answered,
     failed_here,
     result_after,
