@@ -18,9 +18,9 @@ async def run_housekeeping(database: Database, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             deleted = await asyncio.to_thread(delete_expired, database)
-            _log.info("housekeeping done", **deleted)
+            _log.info("housekeeping.done", **deleted)
         except Exception as error:
             # The next hour tries again; the text may quote a row.
-            _log.error("housekeeping failed", code=type(error).__name__)
+            _log.error("housekeeping.failed", code=type(error).__name__)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=_EVERY_SECONDS)

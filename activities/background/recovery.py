@@ -93,7 +93,7 @@ async def _attempted(recovery: Coroutine[Any, Any, int]) -> None:
         await recovery
     except Exception as error:
         # The next round tries again; the text may quote a row.
-        _log.error("recovery failed", code=type(error).__name__)
+        _log.error("recovery.failed", code=type(error).__name__)
 
 
 async def recover_ended(database: Database, client: Client, *, interval: timedelta) -> int:

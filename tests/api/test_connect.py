@@ -253,7 +253,7 @@ def test_a_refused_way_back_says_why_in_the_log_and_nothing_else(tenant: Tenant)
         come_back(front.client, parameters | {"iss": "https://evil.example"})
         come_back(front.browser(), parameters)
         come_back(front.client, parameters | {"state": "nonsense"})
-    refusals = [entry for entry in logs if entry["event"] == "callback_refused"]
+    refusals = [entry for entry in logs if entry["event"] == "connect.callback_refused"]
     assert [entry["reason"] for entry in refusals] == ["other_issuer", "other_browser", "unknown_state"]
     assert all(secret not in str(refusals) for secret in parameters.values())
 

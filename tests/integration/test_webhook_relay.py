@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 
 from activities.background import relay
 from activities.background.relay import relay_once, run_relay
-from activities.failures import FailureBoundary
+from activities.interceptors import ErrorCodes
 from activities.webhooks import WebhookActivities
 from meetbot.domain.ids import new_id
 from meetbot.domain.webhook_state import EndpointState
@@ -110,7 +110,7 @@ async def working(world: World, client: Client) -> AsyncIterator[None]:
                 task_queue=TaskQueue.DELIVERY,
                 activities=[activities.deliver],
                 activity_executor=threads,
-                interceptors=[FailureBoundary()],
+                interceptors=[ErrorCodes()],
             ),
         ):
             yield
