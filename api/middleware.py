@@ -187,7 +187,7 @@ class HeadersAndAccessLog:
         try:
             await self.app(scope, receive, exchange.send)
         except Exception as error:
-            _log.error("unhandled_error", error=type(error).__name__, frames=_frames(error), **exchange.facts())
+            _log.error("request.failed", code=type(error).__name__, frames=_frames(error), **exchange.facts())
             if exchange.status:
                 raise
             await internal_error().response()(scope, receive, exchange.send)
@@ -231,7 +231,7 @@ class _Exchange:
         state = self._scope["state"]
         metrics.observe(self._scope["method"], self._route(), self.status, seconds)
         _log.info(
-            "request",
+            "request.answered",
             **self.facts(),
             status=self.status,
             milliseconds=round(seconds * 1000, 1),

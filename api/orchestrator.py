@@ -77,10 +77,10 @@ class TemporalOrchestrator:
             try:
                 self._client = await connect(address)
             except (RPCError, RuntimeError, OSError) as error:
-                _log.warning("temporal_unreachable", error=type(error).__name__, retry_seconds=pause)
+                _log.warning("temporal.unreachable", code=type(error).__name__, retry_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
-        _log.info("temporal_connected")
+        _log.info("temporal.connected")
 
     def start_calendar_user(self, user: CalendarUserRef) -> bool:
         return self._run("start_calendar_user", lambda client: self._start(client, user, None))
@@ -117,7 +117,7 @@ class TemporalOrchestrator:
     def _run(self, what: str, call: Any) -> bool:
         client = self._client
         if client is None:
-            _log.warning("temporal_not_reached", call=what, error="not_connected")
+            _log.warning("temporal.call_failed", call=what, code="not_connected")
             return False
         return self._wait(what, call(client))
 
@@ -127,7 +127,7 @@ class TemporalOrchestrator:
             future.result(timeout=_CALL_SECONDS)
         except (RPCError, TimeoutError) as error:
             future.cancel()
-            _log.warning("temporal_not_reached", call=what, error=_name_of(error))
+            _log.warning("temporal.call_failed", call=what, code=_name_of(error))
             return False
         return True
 

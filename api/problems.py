@@ -120,12 +120,12 @@ async def _on_library_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MeetbotError)  # noqa: S101 - registered for nothing else
     problem = from_library(error)
     if problem.status >= 500:
-        _log.warning("dependency_failed", code=error.code)
+        _log.warning("dependency.failed", code=error.code)
     return problem.response()
 
 
 async def _on_database_error(_: Request, error: Exception) -> JSONResponse:
-    _log.warning("dependency_failed", code="database_unavailable", error=type(error).__name__)
+    _log.warning("dependency.failed", code="database_unavailable", error=type(error).__name__)
     return unavailable("database_unavailable", "the database does not answer").response()
 
 

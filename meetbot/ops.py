@@ -73,7 +73,7 @@ async def ops_server(settings: Settings, app: Starlette) -> AsyncIterator[None]:
         return
     server = _Inner(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    _log.info("ops.port", port=listener.getsockname()[1])
+    _log.info("ops.listening", port=listener.getsockname()[1])
     try:
         yield
     finally:

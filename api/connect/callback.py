@@ -98,7 +98,7 @@ def _arrive(services: ApiServices, attempt: ConnectAttempt, returned: Return) ->
         return None
     if data_key is None:
         error = error_from_provider(returned.error, returned.error_description)
-        _log.info("consent_refused", provider=attempt.provider, error=error)
+        _log.info("connect.consent_refused", provider=attempt.provider, error=error)
         return Arrival(attempt, error=error)
     return _complete(services, attempt, returned, data_key)
 
@@ -124,7 +124,7 @@ def _complete(services: ApiServices, attempt: ConnectAttempt, returned: Return, 
             nonce=attempt.nonce or "",
         )
     except ProviderError as error:
-        _log.warning("code_exchange_failed", provider=attempt.provider, code=error.code)
+        _log.warning("connect.code_exchange_failed", provider=attempt.provider, code=error.code)
         needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
         return Arrival(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
@@ -136,7 +136,7 @@ def _complete(services: ApiServices, attempt: ConnectAttempt, returned: Return, 
 
 def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> Arrival:
     if grant.subject is None or grant.email is None:
-        _log.warning("grant_without_identity", provider=attempt.provider)
+        _log.warning("connect.identity_missing", provider=attempt.provider)
         return Arrival(attempt, error=ConnectError.PROVIDER_ERROR)
     identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
@@ -188,7 +188,7 @@ def _refusal(
     if known is not None and known.state == CalendarUserStatus.DISCONNECTING:
         return ConnectError.PROVIDER_ERROR
     if grant.refresh_token is None and (known is None or known.state == CalendarUserStatus.NEEDS_RECONNECT):
-        _log.warning("grant_without_refresh_token", provider=attempt.provider)
+        _log.warning("connect.refresh_token_missing", provider=attempt.provider)
         # Google gives one with every consent, Microsoft where `offline_access` was granted.
         without_scope = attempt.provider == Provider.MICROSOFT
         return ConnectError.SCOPE_MISSING if without_scope else ConnectError.PROVIDER_ERROR

@@ -164,7 +164,7 @@ def _came_from(services: ApiServices, provider: Provider, issuer: str) -> bool:
 
 
 def _refused(provider: Provider, reason: str) -> Response:
-    _log.warning("callback_refused", provider=provider.value, reason=reason)
+    _log.warning("connect.callback_refused", provider=provider.value, reason=reason)
     return _unknown_link()
 
 

@@ -74,7 +74,7 @@ def read_refreshed_id_token(
             token, provider=provider, client_id=client_id, nonce=None, now=now, issuer_is_right=issuer_is_right
         )
     except ReconnectRequired as refusal:
-        log.warning("refreshed_id_token_ignored", provider=provider.value, code=refusal.code)
+        log.warning("id_token.ignored", provider=provider.value, code=refusal.code)
         return {}
 
 

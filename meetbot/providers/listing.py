@@ -109,7 +109,7 @@ def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, fai
     """What a failure leaves of a calendar: nothing certain, or, where it is gone for sure, certainly no events."""
     if calendar.id == PRIMARY or isinstance(failure, AccessTokenRejected):
         raise failure
-    log.warning("calendar_not_listed", provider=source.provider.value, code=failure.code)
+    log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
         return _Reading(complete=True)
     return reading
@@ -122,7 +122,7 @@ def _is_gone(source: Source, calendar: CalendarRef) -> bool:
     except AccessTokenRejected:
         raise
     except ProviderError as failure:
-        log.warning("calendar_not_confirmed", provider=source.provider.value, code=failure.code)
+        log.warning("calendar.not_confirmed", provider=source.provider.value, code=failure.code)
         return False
 
 
@@ -164,7 +164,7 @@ def _read_pages(
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")
         seen.add(cursor)
-    log.warning("calendar_cut_short", provider=source.provider.value, events=len(reading.events))
+    log.warning("calendar.cut_short", provider=source.provider.value, events=len(reading.events))
 
 
 def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:

@@ -25,7 +25,7 @@ async def pump(world: World, client: httpx.AsyncClient) -> None:
         try:
             await pump_once(world, client)
         except Exception:  # a full disk, say: told, and tried again with the next round
-            _log.exception("the background round failed")
+            _log.exception("sandbox.round_failed")
 
 
 async def pump_once(world: World, client: httpx.AsyncClient) -> None:
