@@ -27,8 +27,8 @@ from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, val
 from meetbot.webhooks.envelope import envelope
 from meetbot.webhooks.outbound import Outbound, OutboundFailed
 from meetbot.webhooks.outcome import (
+    AttemptOutcome,
     Blame,
-    Outcome,
     answered,
     failed_here,
     result_after,
@@ -90,7 +90,7 @@ class WebhookActivities:
                 return _STOP
             return _Task(delivery, endpoint)
 
-    def _attempt(self, task: _Task) -> Outcome:
+    def _attempt(self, task: _Task) -> AttemptOutcome:
         now = self.clock()
         secrets = self._open_secrets(task.endpoint, now)
         if not secrets:
@@ -102,7 +102,7 @@ class WebhookActivities:
         headers = {**_CONSTANT_HEADERS, **signed_headers(secrets, delivery.id, now, body)}
         return self._post(task, body, headers)
 
-    def _post(self, task: _Task, body: bytes, headers: Mapping[str, str]) -> Outcome:
+    def _post(self, task: _Task, body: bytes, headers: Mapping[str, str]) -> AttemptOutcome:
         try:
             answer = self.outbound.post(task.endpoint.url, body, headers)
             return answered(answer.status, answer.retry_after, self.clock())
@@ -136,7 +136,7 @@ class WebhookActivities:
             opened.append(plain.decode("ascii"))
         return opened
 
-    def _record(self, task: _Task, outcome: Outcome, request: DeliveryAttempt) -> DeliveryResult:
+    def _record(self, task: _Task, outcome: AttemptOutcome, request: DeliveryAttempt) -> DeliveryResult:
         now = self.clock()
         state = state_after(outcome, last=request.last)
         with self.database.transaction(request.tenant_id) as session:
@@ -146,7 +146,9 @@ class WebhookActivities:
         return result_after(outcome, state)
 
 
-def _keep_record_of_endpoint(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+def _keep_record_of_endpoint(
+    session: Session, endpoint: WebhookEndpoint, outcome: AttemptOutcome, now: datetime
+) -> None:
     if outcome.blame is Blame.NOBODY:
         webhook_endpoints.note_success(session, endpoint.tenant_id, endpoint.id)
     elif outcome.blame is Blame.ENDPOINT:
@@ -154,7 +156,7 @@ def _keep_record_of_endpoint(session: Session, endpoint: WebhookEndpoint, outcom
         _disable_if_due(session, endpoint, outcome, now)
 
 
-def _disable_if_due(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+def _disable_if_due(session: Session, endpoint: WebhookEndpoint, outcome: AttemptOutcome, now: datetime) -> None:
     if outcome.gone:
         disabled = webhook_endpoints.disable_as_gone(session, endpoint.tenant_id, endpoint.id, now)
     else:

@@ -24,7 +24,6 @@ from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
-from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.dev.ports import free_port
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
@@ -37,7 +36,7 @@ from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Te
 from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
-from meetbot.vault.sealing import seal_with
+from meetbot.vault.sealing import refresh_token_binding, seal_with
 from sandbox.app import create_app
 from sandbox.config import SandboxConfig
 from tests.stack import VaultService

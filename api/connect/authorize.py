@@ -46,7 +46,7 @@ def authorize_url(services: ApiServices, ticket: Token) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RequestedConnection:
     """Whose calendar is to be connected, and what with."""
 
     provider: Provider
@@ -59,43 +59,45 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedTicket:
     ticket: Token
     expires_at: datetime
 
 
-def issue_ticket(session: Session, services: ApiServices, tenant_id: str, wish: Wish) -> Issued:
+def issue_ticket(
+    session: Session, services: ApiServices, tenant_id: str, requested: RequestedConnection
+) -> IssuedTicket:
     """Raises `InvalidInput` for a redirect URL that the tenant may not use."""
-    configured_client(services, wish.provider)
-    if wish.redirect_url is not None:
+    configured_client(services, requested.provider)
+    if requested.redirect_url is not None:
         tenant = find_tenant(session, tenant_id)
         check_redirect_url(
-            wish.redirect_url,
+            requested.redirect_url,
             allowed_networks=services.settings.outbound_allow_cidrs,
             origins=tenant.redirect_origins if tenant is not None else (),
         )
-    issued = Issued(new_token(tenant_id), services.clock() + LIFETIME)
+    issued = IssuedTicket(new_token(tenant_id), services.clock() + LIFETIME)
     connect_attempts.add_attempt(
         session,
         ConnectAttempt(
             tenant_id=tenant_id,
             ticket_hash=issued.ticket.digest,
             expires_at=issued.expires_at,
-            provider=wish.provider,
-            customer_user_id=wish.customer_user_id,
-            redirect_url=wish.redirect_url,
-            login_hint=wish.login_hint,
-            attributes=dict(wish.attributes) if wish.attributes is not None else None,
-            rules=dict(wish.rules) if wish.rules is not None else None,
-            reconnect_calendar_user_id=wish.reconnect_calendar_user_id,
+            provider=requested.provider,
+            customer_user_id=requested.customer_user_id,
+            redirect_url=requested.redirect_url,
+            login_hint=requested.login_hint,
+            attributes=dict(requested.attributes) if requested.attributes is not None else None,
+            rules=dict(requested.rules) if requested.rules is not None else None,
+            reconnect_calendar_user_id=requested.reconnect_calendar_user_id,
         ),
     )
     return issued
 
 
-def reconnecting(user: CalendarUser, redirect_url: str | None = None) -> Wish:
-    """The wish to give access to this very calendar again."""
-    return Wish(
+def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) -> RequestedConnection:
+    """The requested to give access to this very calendar again."""
+    return RequestedConnection(
         provider=Provider(user.provider),
         customer_user_id=user.customer_user_id,
         redirect_url=redirect_url,
@@ -105,7 +107,7 @@ def reconnecting(user: CalendarUser, redirect_url: str | None = None) -> Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class ProviderRedirect:
     """A browser on its way to the provider: where to, and the cookie that it must bring back."""
 
     provider_url: str
@@ -113,7 +115,7 @@ class Departure:
     browser_secret: str
 
 
-def depart(services: ApiServices, attempt: ConnectAttempt, session: Session) -> Departure | None:
+def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session: Session) -> ProviderRedirect | None:
     """Use up the ticket and bind the attempt to this browser. None where somebody was faster or time is up."""
     provider = Provider(attempt.provider)
     client = configured_client(services, provider)
@@ -137,4 +139,4 @@ def depart(services: ApiServices, attempt: ConnectAttempt, session: Session) -> 
         nonce=nonce,
         login_hint=attempt.login_hint,
     )
-    return Departure(url, state, browser_secret)
+    return ProviderRedirect(url, state, browser_secret)

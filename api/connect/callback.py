@@ -16,7 +16,6 @@ from sqlmodel import Session
 from api import metrics
 from api.connect.authorize import configured_client, redirect_uri
 from api.dependencies import ApiServices
-from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.calendars.connect_flow import (
     ConnectError,
     Token,
@@ -44,14 +43,14 @@ from meetbot.storage.calendar_users import (
 from meetbot.storage.rule_sets import USER_LAYER, add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import DataKey, SealedSecret, seal_with
+from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, seal_refresh_token
 
 _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class CallbackParameters:
     """A browser back from the provider, with the state and the cookie it was sent with."""
 
     state: Token
@@ -62,7 +61,7 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ConsentResult:
     """How a consent ended: a calendar user's id, or an error."""
 
     attempt: ConnectAttempt
@@ -82,28 +81,32 @@ class Arrival:
         return result_url(self.attempt.redirect_url, self.parameters())
 
 
-def arrive(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
+def finish_consent(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters
+) -> ConsentResult | None:
     """Finish a consent. None where the state was used up meanwhile. Raises `VaultError`, and then nothing is spent."""
-    arrival = _arrive(services, attempt, returned)
-    if arrival is not None:
-        metrics.CONNECTS.labels(attempt.provider, arrival.error or "connected").inc()
-    return arrival
+    result = _finish_consent(services, attempt, returned)
+    if result is not None:
+        metrics.CONNECTS.labels(attempt.provider, result.error or "connected").inc()
+    return result
 
 
-def _arrive(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
+def _finish_consent(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters
+) -> ConsentResult | None:
     if attempt.expires_at <= services.clock():
-        return Arrival(attempt, error=ConnectError.EXPIRED)
+        return ConsentResult(attempt, error=ConnectError.EXPIRED)
     data_key = services.vault.new_data_key(attempt.tenant_id) if returned.code else None
     if not _use_state(services, attempt, returned):
         return None
     if data_key is None:
         error = error_from_provider(returned.error, returned.error_description)
         _log.info("connect.consent_refused", provider=attempt.provider, error=error)
-        return Arrival(attempt, error=error)
+        return ConsentResult(attempt, error=error)
     return _complete(services, attempt, returned, data_key)
 
 
-def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> bool:
+def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters) -> bool:
     with services.database.transaction(attempt.tenant_id) as session:
         return connect_attempts.use_state(
             session,
@@ -113,7 +116,9 @@ def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: Return)
         )
 
 
-def _complete(services: ApiServices, attempt: ConnectAttempt, returned: Return, data_key: DataKey) -> Arrival:
+def _complete(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters, data_key: DataKey
+) -> ConsentResult:
     provider = Provider(attempt.provider)
     try:
         grant = services.providers[provider].exchange_code(
@@ -126,27 +131,27 @@ def _complete(services: ApiServices, attempt: ConnectAttempt, returned: Return, 
     except ProviderError as error:
         _log.warning("connect.code_exchange_failed", provider=attempt.provider, code=error.code)
         needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
-        return Arrival(
+        return ConsentResult(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
         )
     if services.providers[provider].missing_scopes(grant.scopes):
-        return Arrival(attempt, error=ConnectError.SCOPE_MISSING)
+        return ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
     return _store(services, attempt, grant, data_key)
 
 
-def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> Arrival:
+def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> ConsentResult:
     if grant.subject is None or grant.email is None:
         _log.warning("connect.identity_missing", provider=attempt.provider)
-        return Arrival(attempt, error=ConnectError.PROVIDER_ERROR)
+        return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
     identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
         stored = _connect(session, services, attempt, identity, grant, data_key)
     if isinstance(stored, ConnectError):
-        return Arrival(attempt, error=stored)
+        return ConsentResult(attempt, error=stored)
     reference = CalendarUserRef(stored.tenant_id, stored.id, stored.provider)
     # Where this fails the worker finds the calendar user at its start-up, or the next signal starts the workflow.
     _wake(services, reference, is_new=stored.token_version == 1)
-    return Arrival(attempt, calendar_user_id=stored.id)
+    return ConsentResult(attempt, calendar_user_id=stored.id)
 
 
 def _connect(
@@ -201,7 +206,7 @@ def _sealed(
     if grant.refresh_token is None:
         return None
     binding = refresh_token_binding(services.settings.region, tenant_id, calendar_user_id)
-    return seal_with(data_key, grant.refresh_token.encode("utf-8"), binding)
+    return seal_refresh_token(data_key, grant.refresh_token, binding)
 
 
 def _add(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.connect.authorize import Issued, Wish, authorize_url, issue_ticket, reconnecting
+from api.connect.authorize import IssuedTicket, RequestedConnection, authorize_url, issue_ticket, requested_reconnection
 from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
 from api.problems import COMMON, Problem, described, not_found
@@ -73,7 +73,7 @@ def connect_calendar(
     `customer_user_id`: connecting the same again keeps its id."""
     if body.rules is not None and not caller.may(Scope.RULES_WRITE):
         raise Problem(403, "missing_scope", f"the API key lacks the scope {Scope.RULES_WRITE}, which rules take")
-    wish = Wish(
+    requested = RequestedConnection(
         provider=provider_named(provider),
         customer_user_id=body.customer_user_id,
         redirect_url=body.redirect_url,
@@ -82,7 +82,7 @@ def connect_calendar(
         rules=body.rules.document() if body.rules is not None else None,
     )
     return creation.answer(
-        201, caller, lambda session: _answer(services, issue_ticket(session, services, caller.tenant_id, wish))
+        201, caller, lambda session: _answer(services, issue_ticket(session, services, caller.tenant_id, requested))
     )
 
 
@@ -111,12 +111,14 @@ def reconnect_calendar_user(
         user = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         if user is None:
             raise not_found("calendar_user")
-        return _answer(services, issue_ticket(session, services, caller.tenant_id, reconnecting(user, redirect_url)))
+        return _answer(
+            services, issue_ticket(session, services, caller.tenant_id, requested_reconnection(user, redirect_url))
+        )
 
     return creation.answer(201, caller, create)
 
 
-def _answer(services: ApiServices, issued: Issued) -> ConnectAnswer:
+def _answer(services: ApiServices, issued: IssuedTicket) -> ConnectAnswer:
     return ConnectAnswer(authorization_url=authorize_url(services, issued.ticket), expires_at=issued.expires_at)
 
 

@@ -8,8 +8,8 @@ import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api.connect.authorize import Departure, depart, issue_ticket, reconnecting
-from api.connect.callback import Arrival, Return, arrive
+from api.connect.authorize import ProviderRedirect, issue_ticket, redirect_to_provider, requested_reconnection
+from api.connect.callback import CallbackParameters, ConsentResult, finish_consent
 from api.dependencies import ApiServices, InjectedServices
 from api.pages import message_page
 from api.problems import described
@@ -66,9 +66,9 @@ def authorize(ticket: str, services: InjectedServices) -> Response:
         if attempt is None:
             return _unknown_link()
         if attempt.state_hash is None and attempt.expires_at <= services.clock():
-            return _ended(Arrival(attempt, error=ConnectError.EXPIRED))
-        departure = depart(services, attempt, session)
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
+            return _ended(ConsentResult(attempt, error=ConnectError.EXPIRED))
+        redirect = redirect_to_provider(services, attempt, session)
+    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
 
 
 @router.get(
@@ -91,18 +91,18 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
             or not claim.holds_for(user.refresh_ciphertext)
         ):
             return _unknown_link()
-        issued = issue_ticket(session, services, claim.tenant_id, reconnecting(user))
+        issued = issue_ticket(session, services, claim.tenant_id, requested_reconnection(user))
         attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
-        departure = depart(services, attempt, session) if attempt is not None else None
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
+        redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
+    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
 
 
-def _send_to_provider(services: ApiServices, departure: Departure) -> Response:
+def _send_to_provider(services: ApiServices, redirect: ProviderRedirect) -> Response:
     secure = _is_https(services)
-    answer = RedirectResponse(departure.provider_url, status_code=302)
+    answer = RedirectResponse(redirect.provider_url, status_code=302)
     answer.set_cookie(
-        cookie_name(departure.state, secure=secure),
-        departure.browser_secret,
+        cookie_name(redirect.state, secure=secure),
+        redirect.browser_secret,
         max_age=int(LIFETIME.total_seconds()),
         path="/",
         secure=secure,
@@ -146,7 +146,7 @@ def callback(
         return _refused(wanted, "unknown_state")
     if not _came_from(services, wanted, iss):
         return _refused(wanted, "other_issuer")
-    returned = Return(token, secret, code if not error else "", error, error_description)
+    returned = CallbackParameters(token, secret, code if not error else "", error, error_description)
     return _finish(services, attempt, returned)
 
 
@@ -168,9 +168,9 @@ def _refused(provider: Provider, reason: str) -> Response:
     return _unknown_link()
 
 
-def _finish(services: ApiServices, attempt: ConnectAttempt, returned: Return) -> Response:
+def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters) -> Response:
     try:
-        arrival = arrive(services, attempt, returned)
+        result = finish_consent(services, attempt, returned)
     except VaultError:
         # Neither state nor code is spent yet, so loading the page again goes on where it stopped.
         return message_page(
@@ -179,24 +179,24 @@ def _finish(services: ApiServices, attempt: ConnectAttempt, returned: Return) ->
             status=503,
             reload_seconds=5,
         )
-    if arrival is None:
+    if result is None:
         return _unknown_link()
-    answer = _ended(arrival)
+    answer = _ended(result)
     answer.delete_cookie(
         cookie_name(returned.state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
     )
     return answer
 
 
-def _ended(arrival: Arrival) -> Response:
-    url = arrival.url()
+def _ended(result: ConsentResult) -> Response:
+    url = result.url()
     if url is not None:
         return RedirectResponse(url, status_code=302)
-    if arrival.error is None:
+    if result.error is None:
         return message_page(
-            "Your calendar is connected", "You can close this page.", good=True, told=arrival.parameters()
+            "Your calendar is connected", "You can close this page.", good=True, told=result.parameters()
         )
-    return message_page(*_MESSAGES[arrival.error], told=arrival.parameters())
+    return message_page(*_MESSAGES[result.error], told=result.parameters())
 
 
 _MESSAGES = {

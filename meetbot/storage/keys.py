@@ -15,7 +15,7 @@ def find_key(session: Session, public_id: str) -> ApiKey | None:
     return session.get(ApiKey, public_id)
 
 
-def speak_for(session: Session, tenant_id: str) -> None:
+def act_for_tenant(session: Session, tenant_id: str) -> None:
     """From here on the transaction of a key look-up is its tenant's. Only after the key has proved itself."""
     session.execute(_SPEAK_FOR, {"tenant_id": tenant_id})
 

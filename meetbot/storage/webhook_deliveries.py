@@ -38,7 +38,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingDelivery:
     """A delivery that has no workflow yet."""
 
     tenant_id: str
@@ -114,17 +114,17 @@ def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogF
     return len(session.execute(statement.returning(col(WebhookDelivery.id))).all())
 
 
-def lock_waiting(session: Session, limit: int) -> list[Waiting]:
+def lock_waiting(session: Session, limit: int) -> list[WaitingDelivery]:
     """Deliveries of all tenants without a workflow, locked until the transaction ends; for `Database.relay` only.
 
     The tenants take turns, the oldest of each first, so that one with a long queue keeps nobody waiting. What another
     relay has locked is passed over.
     """
     rows = session.execute(_LOCK_WAITING, {"considered": limit * 50, "limit": limit}).all()
-    return [Waiting(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
+    return [WaitingDelivery(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
 
 
-def mark_relayed(session: Session, relayed: Sequence[Waiting], now: datetime) -> None:
+def mark_relayed(session: Session, relayed: Sequence[WaitingDelivery], now: datetime) -> None:
     session.execute(
         _MARK_RELAYED,
         {"now": now, "tenants": [row.tenant_id for row in relayed], "ids": [row.id for row in relayed]},

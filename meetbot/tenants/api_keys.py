@@ -1,4 +1,4 @@
-"""API keys: ``mb_live_{public id}_{secret}``. The public id finds the row, SHA-256 of the whole key proves it. Pure."""
+"""API keys: ``mb_live_{public id}_{secret}``. The public id finds the row, SHA-256 of the whole key matches_hash it. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def hash_api_key(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8")).digest()
 
 
-def proves(text: str, secret_hash: bytes) -> bool:
+def matches_hash(text: str, secret_hash: bytes) -> bool:
     """Whether this is the key whose hash is stored, in constant time."""
     return hmac.compare_digest(hash_api_key(text), secret_hash)
 

@@ -7,7 +7,7 @@ from meetbot.errors import Fault, InvalidInput
 from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
 from meetbot.storage.tenants import add_tenant, find_tenant
-from meetbot.tenants.api_keys import KeyMode, new_api_key, proves, public_id_in
+from meetbot.tenants.api_keys import KeyMode, matches_hash, new_api_key, public_id_in
 from meetbot.vault.client import Vault
 
 MAX_NAME = 200
@@ -71,7 +71,7 @@ def _is_good(database: Database, tenant_id: str, api_key: str) -> bool:
             row is not None
             and row.tenant_id == tenant_id
             and row.revoked_at is None
-            and proves(api_key, row.secret_hash)
+            and matches_hash(api_key, row.secret_hash)
         )
 
 

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 TRANSIT_MOUNT = "meetbot"
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _DATA_KEY_BYTES = 32
 _CONNECT_AND_READ_SECONDS = (0.5, 2.0)
@@ -229,7 +229,7 @@ def _retrying_session() -> requests.Session:
     return session
 
 
-def _translated(request: Callable[[], Answer]) -> Answer:
+def _translated(request: Callable[[], Result]) -> Result:
     """Our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
     try:
         return request()

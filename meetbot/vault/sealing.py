@@ -17,6 +17,7 @@ from meetbot.errors import SecretUnreadable
 
 _AAD_LABEL = "meetbot/secret/v1"
 _NONCE_BYTES = 12
+_REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a kind of secret
 _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -73,6 +74,16 @@ def seal_with(data_key: DataKey, plaintext: bytes, binding: SecretBinding) -> Se
     nonce = secrets.token_bytes(_NONCE_BYTES)
     ciphertext = AESGCM(data_key.plaintext).encrypt(nonce, plaintext, binding.authenticated_data())
     return SealedSecret(data_key.kek_name, data_key.kek_version, data_key.wrapped_key, nonce + ciphertext)
+
+
+def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
+    """Return what a sealed refresh token is bound to: it opens for no other calendar user."""
+    return SecretBinding(region, tenant_id, _REFRESH_TOKEN, calendar_user_id)
+
+
+def seal_refresh_token(data_key: DataKey, refresh_token: str, binding: SecretBinding) -> SealedSecret:
+    """Seal a provider's refresh token with the `refresh_token_binding` of its calendar user."""
+    return seal_with(data_key, refresh_token.encode("utf-8"), binding)
 
 
 def open_with(key: bytes, sealed: SealedSecret, binding: SecretBinding) -> bytes:

@@ -40,7 +40,7 @@ class OutboundFailed(MeetbotError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointAnswer:
     """What came back. The body is read, so that the peer can finish, and dropped."""
 
     status: int
@@ -80,7 +80,7 @@ class Outbound:
     clock: Callable[[], float] = time.monotonic
     deadline_seconds: float = DEADLINE_SECONDS
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> EndpointAnswer:
         """One request, no retry. Raises `DestinationRefused` before anything is dialled, or `OutboundFailed`."""
         destination = check_destination(url, self.allow)
         deadline = _Deadline(self.clock, self.clock() + self.deadline_seconds)
@@ -91,7 +91,7 @@ class Outbound:
 
 def _exchange(
     pool: httpcore.ConnectionPool, destination: Destination, body: bytes, headers: Mapping[str, str]
-) -> Answer:
+) -> EndpointAnswer:
     url = httpcore.URL(
         scheme=destination.scheme.encode("ascii"),
         host=destination.host.encode("ascii"),
@@ -106,7 +106,7 @@ def _exchange(
     sent.update(headers.items())
     try:
         with pool.stream("POST", url, headers=sent, content=body) as response:
-            answer = Answer(response.status, _header(response.headers, b"retry-after"))
+            answer = EndpointAnswer(response.status, _header(response.headers, b"retry-after"))
             _drain(response)
             return answer
     except httpcore.TimeoutException:

@@ -23,7 +23,7 @@ class Blame(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """``status`` is the HTTP status where there was one; ``error`` a stable code where the attempt failed."""
 
     blame: Blame
@@ -40,31 +40,33 @@ class Outcome:
         return self.status == _GONE
 
 
-def answered(status: int, retry_after_header: str | None, now: datetime) -> Outcome:
+def answered(status: int, retry_after_header: str | None, now: datetime) -> AttemptOutcome:
     """2xx is success; a redirect is not followed and fails like any other status."""
     if 200 <= status < 300:
-        return Outcome(Blame.NOBODY, status)
+        return AttemptOutcome(Blame.NOBODY, status)
     pause = retry_after(retry_after_header, now=now, at_most=RETRY_AFTER_LIMIT)
-    return Outcome(Blame.ENDPOINT, status, _error(status), int(pause.total_seconds()) if pause is not None else 0)
+    return AttemptOutcome(
+        Blame.ENDPOINT, status, _error(status), int(pause.total_seconds()) if pause is not None else 0
+    )
 
 
-def unanswered(code: str) -> Outcome:
+def unanswered(code: str) -> AttemptOutcome:
     """The request did not get through, for a reason that lies at the endpoint."""
-    return Outcome(Blame.ENDPOINT, error=code)
+    return AttemptOutcome(Blame.ENDPOINT, error=code)
 
 
-def failed_here(code: str) -> Outcome:
+def failed_here(code: str) -> AttemptOutcome:
     """A failure of ours, such as a secret that does not open. It counts as an attempt and never against the endpoint."""
-    return Outcome(Blame.SERVICE, error=code)
+    return AttemptOutcome(Blame.SERVICE, error=code)
 
 
-def state_after(outcome: Outcome, *, last: bool) -> DeliveryState:
+def state_after(outcome: AttemptOutcome, *, last: bool) -> DeliveryState:
     if outcome.delivered:
         return DeliveryState.DELIVERED
     return DeliveryState.DEAD if last or outcome.gone else DeliveryState.PENDING
 
 
-def result_after(outcome: Outcome, state: DeliveryState) -> DeliveryResult:
+def result_after(outcome: AttemptOutcome, state: DeliveryState) -> DeliveryResult:
     """What the workflow is told; nothing else goes into its history."""
     verdict = {
         DeliveryState.DELIVERED: DeliveryVerdict.DELIVERED,

@@ -11,14 +11,13 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater
 from meetbot.providers.base import OAuthClient
 from meetbot.storage.rule_sets import active_rule_set
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import SealedSecret, kek_name, open_with
+from meetbot.vault.sealing import SealedSecret, kek_name, open_with, refresh_token_binding
 from tests.api.conftest import Front, Tenant
 from tests.api.stand_ins import Consent
 

@@ -18,7 +18,7 @@ from api.health import create_ops_app
 from meetbot.calendars.connect_flow import new_token
 from meetbot.storage.tables import Dispatch, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.tenants.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
+from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.create import ensure_demo_tenant
 from tests.api.conftest import BACKEND_SECRET, Front, Tenant
 from tests.api.test_connect import connect
@@ -303,8 +303,8 @@ def test_the_api_document_declares_keys_errors_and_closed_bodies(front: Front) -
 def test_a_key_is_proved_by_all_of_it() -> None:
     key = new_api_key(KeyMode.LIVE)
     assert public_id_in(key.text) == key.public_id
-    assert proves(key.text, key.secret_hash)
-    assert not proves(key.text[:-1] + "2", hash_api_key(key.text[:-1] + "3"))
+    assert matches_hash(key.text, key.secret_hash)
+    assert not matches_hash(key.text[:-1] + "2", hash_api_key(key.text[:-1] + "3"))
     assert key.text not in repr(key)
 
 

@@ -30,7 +30,7 @@ from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryV
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
 from meetbot.webhooks.endpoint_secrets import rotated, secret_binding, stored_secret
-from meetbot.webhooks.outbound import Answer, Outbound
+from meetbot.webhooks.outbound import EndpointAnswer, Outbound
 from meetbot.webhooks.signing import new_secret, verify_meetbot_signature
 from tests.stack import VaultService
 from tests.unit.webhooks.receiver import HOSTILE_RETRY_AFTER, Receiver, Reply, running_receiver
@@ -279,7 +279,7 @@ def test_a_hostile_retry_after_counts_as_an_attempt(world: World, header: str) -
 
 
 class BrokenOutbound(Outbound):
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> EndpointAnswer:
         super().post(url, body, headers)
         raise RuntimeError("the answer cannot be read")
 

@@ -214,7 +214,7 @@ def test_what_could_not_be_started_waits_and_the_rest_does_not(world: World, mon
     unlucky = world.deliveries()[0].id
     real_start = relay._start
 
-    async def start(client: Client, delivery: webhook_deliveries.Waiting) -> None:
+    async def start(client: Client, delivery: webhook_deliveries.WaitingDelivery) -> None:
         if delivery.id == unlucky:
             raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
         await real_start(client, delivery)
@@ -234,7 +234,7 @@ def test_a_start_that_hangs_holds_up_only_itself(world: World, monkeypatch: pyte
     world.emit(5)
     hanging = world.deliveries()[0].id
 
-    async def start(client: Client, delivery: webhook_deliveries.Waiting) -> None:
+    async def start(client: Client, delivery: webhook_deliveries.WaitingDelivery) -> None:
         if delivery.id == hanging:
             await asyncio.Event().wait()
 
