@@ -1,4 +1,7 @@
-"""The worker process: `python worker.py`. Runs workflows and activities, each kind on its own task queue."""
+"""The worker process: `python worker.py`.
+
+It runs workflows and activities, each kind on its own task queue, and the loops of `activities.background`.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ _log = structlog.get_logger(__name__)
 
 
 def main() -> int:
+    """Run until a signal ends the process; return its exit code."""
     configure_logs("worker")
     try:
         settings = load_settings()
@@ -107,7 +111,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
 
 
 async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """Temporal may come up after us; None where we are told to stop meanwhile."""
+    """Wait for Temporal, which may start after us. None if `stop` is set meanwhile."""
     while not stop.is_set():
         try:
             client = await connect(settings.temporal_address)
@@ -124,7 +128,10 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
 def build_workers(
     client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
 ) -> list[Worker]:
-    """All of this process' workers, activities first, so that none is missing when a workflow asks for it."""
+    """Return all workers of this process, those of activities first.
+
+    So no activity is missing when a workflow asks for it.
+    """
 
     def activity_worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
         return Worker(

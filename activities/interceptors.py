@@ -1,4 +1,4 @@
-"""What surrounds every activity of a worker: how errors leave it, and heartbeats while it runs.
+"""What surrounds every activity: error codes when it fails, heartbeats while it runs.
 
 An error leaves as a stable code. A provider's words, a URL or an address must not reach a workflow's history.
 """
@@ -63,9 +63,9 @@ def application_error(error: BaseException) -> ApplicationError:
 
 
 class Heartbeats(Interceptor):
-    """Send heartbeats for every activity with a heartbeat timeout, so that a dead worker is noticed in seconds.
+    """Send heartbeats for every activity with a heartbeat timeout.
 
-    The activities themselves block in threads and need not know.
+    So a dead worker is noticed within seconds. The activities themselves block in threads and need not know.
     """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002

@@ -1,4 +1,4 @@
-"""One attempt to deliver one webhook message: load it, sign it, send it, store what came of it."""
+"""One attempt to deliver one webhook message: load, sign, send, record."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ _log = structlog.get_logger(__name__)
 
 
 class SecretOpener(Protocol):
-    """The part of `meetbot.vault.Vault` that is needed here."""
+    """The part of `meetbot.vault.client.Vault` that is needed here."""
 
-    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes: ...
+    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes:
+        """Return the secret in clear. Raises `VaultError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class WebhookActivities:
+    """The activities of `workflows.webhook`, with what they work with."""
+
     database: Database
     vault: SecretOpener
     region: Region
@@ -65,10 +69,10 @@ class WebhookActivities:
 
     @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
-        """One attempt, and what came of it.
+        """Make one attempt and record what came of it.
 
-        Raises only for faults of ours (`VaultError`, the database's errors): the endpoint was not asked, so it is to be
-        tried again and counts as no attempt. The result holds neither the URL nor the body nor what was answered.
+        Raises only for faults of ours (`VaultError`, the database's errors): the endpoint was not asked, so the attempt is made
+        again and not counted. The result holds neither the URL nor the body nor the answer.
         """
         found = self._load(request)
         if isinstance(found, DeliveryResult):
@@ -77,7 +81,7 @@ class WebhookActivities:
         return self._record(found, outcome, request)
 
     def _load(self, request: DeliveryAttempt) -> _Task | DeliveryResult:
-        """What to send, or the answer where there is nothing to be sent (any more)."""
+        """Return what to send, or the result if there is nothing to send (any more)."""
         with self.database.transaction(request.tenant_id) as session:
             found = webhook_deliveries.find_with_endpoint(session, request.tenant_id, request.delivery_id)
             if found is None:

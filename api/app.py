@@ -57,7 +57,10 @@ _ROUTERS = (
 
 
 def create_app(settings: Settings, services: ApiServices | None = None) -> FastAPI:
-    """The application. Without `services` it opens its own when it starts; with them it leaves them to the caller."""
+    """Return the application.
+
+    Without `services` it opens its own when it starts, and closes them at the end; with them it leaves them to the caller.
+    """
     app = FastAPI(
         title="meetbot calendar",
         version="1",

@@ -1,4 +1,4 @@
-"""Who calls, whether they may, and how often."""
+"""Authentication by API key, scopes, and the rate limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _bearer = HTTPBearer(
 
 
 class Scope(StrEnum):
-    """What a key may be limited to. A key with ``*`` may do everything."""
+    """What an API key may be limited to. A key with ``*`` may do everything."""
 
     CALENDARS_READ = "calendars:read"
     CALENDARS_WRITE = "calendars:write"
@@ -52,6 +52,7 @@ class Caller:
     api_key: str = field(repr=False)
 
     def may(self, scope: Scope) -> bool:
+        """Return whether the key has this scope."""
         return "*" in self.scopes or scope in self.scopes
 
 
@@ -63,7 +64,10 @@ class _Authenticated:
 
 
 def requires(scope: Scope) -> Callable[..., Caller]:
-    """The dependency of a route: ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``."""
+    """Return the dependency by which a route takes its caller, who must have this scope.
+
+    ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``
+    """
 
     def authenticate(
         request: Request,

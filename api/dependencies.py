@@ -19,16 +19,20 @@ from meetbot.vault.sealing import DataKey
 
 
 class Sealer(Protocol):
-    """The vault as the HTTP front may use it: it seals, and opens nothing."""
+    """The vault as the HTTP front may use it: it seals and never opens."""
 
-    def new_data_key(self, tenant_id: str) -> DataKey: ...
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        """Return a fresh key for one secret of the tenant. Raises `VaultError`."""
+        ...
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        """Return if the vault answers and takes our credentials. Raises `VaultError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """``clients`` holds the providers that an OAuth client is configured for."""
+    """Everything a route may need. ``clients`` are the OAuth clients that are configured."""
 
     settings: Settings
     database: Database
@@ -40,6 +44,7 @@ class ApiServices:
 
 
 def services_of(request: Request) -> ApiServices:
+    """Return the services of the application that serves this request."""
     return cast(ApiServices, request.app.state.services)
 
 

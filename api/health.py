@@ -1,4 +1,4 @@
-"""Whether the process answers, and what it needs to be ready."""
+"""Whether the process answers, and whether what it depends on does."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
+    """The process answers."""
+
     status: str = "ok"
 
 
 @router.get("/healthz", summary="Whether the process answers")
 def healthz() -> Health:
+    """Answer, and ask nothing of any other service."""
     return Health()
 
 
 def create_ops_app(services: ApiServices) -> Starlette:
-    """The front's operations port."""
+    """Return the application of the front's operations port."""
     return ops_app(
         {
             "database": blocking(partial(services.database.check, bound_by_policies=services.settings.is_production)),

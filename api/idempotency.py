@@ -43,6 +43,8 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 
 @dataclass(frozen=True, slots=True)
 class CreatingRequest:
+    """A POST that creates: its Idempotency-Key, and the fingerprint of what it asks for."""
+
     services: ApiServices
     key: str | None
     fingerprint: bytes
@@ -110,7 +112,7 @@ def _seal(document: dict[str, Any], key: str, caller: Caller) -> str:
 
 
 def _open(sealed: str, key: str, caller: Caller) -> dict[str, Any] | None:
-    """None where another API key sealed it."""
+    """Return the answer, None if another API key sealed it."""
     raw = base64.b64decode(sealed)
     try:
         plaintext = _cipher(key, caller).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], caller.tenant_id.encode())

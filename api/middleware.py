@@ -1,6 +1,7 @@
-"""What every request passes before it reaches a route: bounded bodies, clean text, safe headers, one log line.
+"""What every request passes before it reaches a route, and every answer on its way out.
 
-Plain ASGI, because a route's own handling begins only after the body was read.
+Bounded bodies, clean text, safe headers, one log line. Plain ASGI, because a route's own handling begins only after the body
+was read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _log = structlog.get_logger("api.access")
 
 
 class RequestLimits:
-    """Refuses what no route should see: bodies over 256 KB or slower than 30 s, text that no database holds."""
+    """Refuse what no route should see: bodies over 256 KB or 30 s, text that no database holds."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -63,7 +64,7 @@ def _check_url(scope: Scope) -> None:
 
 
 async def _bounded_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None where the client went away."""
+    """Return the whole body, None if the client went away."""
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
         raise _too_large()
@@ -128,7 +129,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _faults(document: Any) -> Iterator[Fault]:
-    """Text and numbers that no column holds. Without recursion: depth is the sender's choice."""
+    """Find text and numbers that no column holds. Without recursion: depth is the sender's choice."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
@@ -170,9 +171,9 @@ _HSTS = "max-age=31536000; includeSubDomains"
 
 
 class HeadersAndAccessLog:
-    """Around everything: request id, security headers, rate limit headers, access log, metrics, and the last resort.
+    """Give every answer its headers, write the access log, and turn a crash into a 500.
 
-    The log holds the route's template and no path or query: tickets, codes and states stand there.
+    The log holds the route's template and neither path nor query, which hold tickets, codes and states.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
@@ -244,7 +245,7 @@ class _Exchange:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """Where it happened. Without the message: it may hold the values at hand."""
+    """Return where it happened. The message is left out: it may hold the values at hand."""
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
     ]
@@ -254,7 +255,11 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 async def refuse_stray_body(request: Request) -> None:
-    """The dependency of every route: those that change something and declare no body take none, or ``{}``."""
+    """Refuse a body sent to a route that changes something and declares none.
+
+    The dependency of every route; ``{}`` is let through. Like an unknown field, such a body is refused because its sender
+    expects an effect.
+    """
     if request.method not in _CHANGING or request.scope["route"].body_field is not None:
         return
     if "authorization" not in request.headers:

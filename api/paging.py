@@ -52,16 +52,20 @@ class Page(BaseModel, Generic[Item]):
 
 
 def rows_to_read(query: PageQuery) -> int:
-    """Return how many rows to read for one page: one more than it shows, to see whether another page follows."""
+    """Return how many rows to read for one page.
+
+    One more than it shows, to see whether another page follows.
+    """
     return query.limit + 1
 
 
 def cut_page(
     rows: Sequence[Row], query: PageQuery, *, asked: str, place_of: Callable[[Row], Sequence[str | int | None]]
 ) -> tuple[list[Row], str | None]:
-    """Cut the rows that were read to one page; return them and the cursor of the next page, None on the last.
+    """Cut the rows that were read to one page; return them and the next page's cursor.
 
-    `place_of` gives the place of a row in the listing's order, from which the next page goes on.
+    The cursor is None on the last page. `place_of` gives a row's place in the listing's order, from which the next page
+    goes on.
     """
     shown = list(rows[: query.limit])
     more = len(rows) > query.limit
@@ -69,7 +73,10 @@ def cut_page(
 
 
 def encode_cursor(place: Sequence[str | int | None], *, asked: str) -> str:
-    """Return the cursor that leads to `place`; `asked` is the question being paged: tenant, route and filters."""
+    """Return the cursor that leads to `place`.
+
+    `asked` is the question being paged: tenant, route and filters.
+    """
     payload = orjson.dumps(place)
     return base64.urlsafe_b64encode(_checksum(payload, asked) + payload).decode("ascii").rstrip("=")
 
@@ -98,12 +105,18 @@ def _checksum(payload: bytes, asked: str) -> bytes:
 
 
 def micros_of(instant: datetime | None) -> int | None:
-    """Return an instant as whole microseconds since 1970, as exact as the database's; None stays None."""
+    """Return an instant as whole microseconds since 1970; None stays None.
+
+    The database's instants are no finer.
+    """
     return None if instant is None else (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def instant_of(micros: object) -> datetime:
-    """Return the instant of `micros_of`. Raises ``ValueError`` for anything that `micros_of` never gives."""
+    """Return the instant of `micros_of`.
+
+    Raises ``ValueError`` for anything that `micros_of` never gives.
+    """
     if not isinstance(micros, int):
         raise ValueError("no whole number of microseconds")
     try:

@@ -1,4 +1,7 @@
-"""Once an hour, each worker deletes what is past its time. That several do so at once does no harm."""
+"""Deleting what is past its time, once an hour in each worker.
+
+Several workers may delete at once; that does no harm.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_housekeeping(database: Database, stop: asyncio.Event) -> None:
+    """Delete what is past its time, once an hour until `stop` is set."""
     while not stop.is_set():
         try:
             deleted = await asyncio.to_thread(delete_expired, database)

@@ -1,4 +1,7 @@
-"""From the outbox to Temporal: each waiting delivery gets its workflow, exactly one for each time it was put there."""
+"""From the outbox to Temporal: each waiting delivery gets one workflow.
+
+A replay puts the delivery back into the outbox, and it gets one more.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ Fault = RPCError | TimeoutError | None
 
 
 async def run_relay(database: Database, client: Client, stop: asyncio.Event) -> None:
-    """Relay until ``stop`` is set, then leave after the batch in hand. Any number of processes may run it."""
+    """Relay until `stop` is set, then leave after the batch in hand.
+
+    Any number of processes may do so.
+    """
     failures = 0
     while not stop.is_set():
         try:
@@ -59,10 +65,10 @@ async def run_relay(database: Database, client: Client, stop: asyncio.Event) -> 
 
 
 async def relay_once(database: Database, client: Client) -> int:
-    """Start the workflows of one batch; returns how many deliveries have been relayed.
+    """Start the workflows of one batch; return how many deliveries have been relayed.
 
-    Starting is idempotent by the workflow's id, so a crash between the start and the commit does no harm. Raises
-    Temporal's ``RPCError`` or ``TimeoutError`` where some could not be started, after the others have been marked.
+    Starting is idempotent by the workflow's id, so a crash between the start and the commit does no harm. Raises Temporal's
+    ``RPCError`` or ``TimeoutError`` if some could not be started, after the others have been marked.
     """
     loop = asyncio.get_running_loop()
 

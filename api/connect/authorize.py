@@ -1,4 +1,4 @@
-"""The way out of the connect flow: from the request to the provider's consent page."""
+"""The first half of connecting: from the customer's request to the provider's consent page."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from meetbot.storage.tenants import find_tenant
 
 
 def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
+    """Return the OAuth client of a provider. Raises the problem ``provider_not_configured``."""
     client = services.clients.get(provider)
     if client is None:
         raise Problem(409, "provider_not_configured", f"no OAuth client is configured for {provider}")
@@ -37,17 +38,21 @@ def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
 
 
 def redirect_uri(services: ApiServices, provider: Provider) -> str:
-    """Registered at the provider and compared there character by character; never built from a Host header."""
+    """Return where the provider sends the browser back to.
+
+    It is registered at the provider and compared there character by character, so it is never built from a Host header.
+    """
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/callback/{provider}"
 
 
 def authorize_url(services: ApiServices, ticket: Token) -> str:
+    """Return the address on which the end-user's browser begins."""
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/authorize/{ticket.text}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedConnection:
-    """Whose calendar is to be connected, and what with."""
+    """Which calendar a customer asked to connect, and what with."""
 
     provider: Provider
     customer_user_id: str
@@ -60,6 +65,8 @@ class RequestedConnection:
 
 @dataclass(frozen=True, slots=True)
 class IssuedTicket:
+    """A one-time ticket for the end-user's browser."""
+
     ticket: Token
     expires_at: datetime
 
@@ -67,7 +74,10 @@ class IssuedTicket:
 def issue_ticket(
     session: Session, services: ApiServices, tenant_id: str, requested: RequestedConnection
 ) -> IssuedTicket:
-    """Raises `InvalidInput` for a redirect URL that the tenant may not use."""
+    """Store the attempt and return its ticket.
+
+    Raises `InvalidInput` for a redirect URL that the tenant may not use.
+    """
     configured_client(services, requested.provider)
     if requested.redirect_url is not None:
         tenant = find_tenant(session, tenant_id)
@@ -96,7 +106,7 @@ def issue_ticket(
 
 
 def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) -> RequestedConnection:
-    """The requested to give access to this very calendar again."""
+    """Return the request to give access to this very calendar again."""
     return RequestedConnection(
         provider=Provider(user.provider),
         customer_user_id=user.customer_user_id,
@@ -108,7 +118,7 @@ def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRedirect:
-    """A browser on its way to the provider: where to, and the cookie that it must bring back."""
+    """A browser on its way to the provider: the address, and the cookie that it must bring back."""
 
     provider_url: str
     state: Token
@@ -116,7 +126,10 @@ class ProviderRedirect:
 
 
 def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session: Session) -> ProviderRedirect | None:
-    """Use up the ticket and bind the attempt to this browser. None where somebody was faster or time is up."""
+    """Use up the ticket and bind the attempt to this browser.
+
+    None if the ticket was used meanwhile or has expired.
+    """
     provider = Provider(attempt.provider)
     client = configured_client(services, provider)
     state, browser_secret, nonce = new_token(attempt.tenant_id), new_browser_secret(), secrets.token_urlsafe(24)

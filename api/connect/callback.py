@@ -1,7 +1,7 @@
-"""The way back: from the provider's redirect to a stored calendar user, in the order that loses nothing.
+"""The second half of connecting: from the provider's redirect to a stored calendar user.
 
-Check the state, fetch the data key, use up the state, exchange the code. The code works once, so nothing that can be waited
-for may fail after it was spent.
+In the order that loses nothing: check the state, fetch the data key, use up the state, exchange the code. The code works
+once, so nothing that can be waited for may fail after it was spent.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CREATED_BY_CONNECT = "connect"
 
 @dataclass(frozen=True, slots=True)
 class CallbackParameters:
-    """A browser back from the provider, with the state and the cookie it was sent with."""
+    """What a browser brings back from the provider: state, cookie, and code or error."""
 
     state: Token
     browser_secret: str
@@ -62,20 +62,21 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResult:
-    """How a consent ended: a calendar user's id, or an error."""
+    """How a consent ended: with a calendar user's id, or with an error."""
 
     attempt: ConnectAttempt
     calendar_user_id: str | None = None
     error: ConnectError | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
-        """What the customer's redirect URL is told."""
-        told = [("customer_user_id", self.attempt.customer_user_id)]
+        """Return the query parameters that the customer's redirect URL gets."""
+        customer = [("customer_user_id", self.attempt.customer_user_id)]
         if self.error is not None:
-            return [("status", "error"), ("error", self.error), *told]
-        return [("status", "connected"), ("meetbot_calendar_user_id", self.calendar_user_id or ""), *told]
+            return [("status", "error"), ("error", self.error), *customer]
+        return [("status", "connected"), ("meetbot_calendar_user_id", self.calendar_user_id or ""), *customer]
 
     def url(self) -> str | None:
+        """Return the customer's redirect URL with the result, None if the customer gave none."""
         if self.attempt.redirect_url is None:
             return None
         return result_url(self.attempt.redirect_url, self.parameters())
@@ -84,7 +85,10 @@ class ConsentResult:
 def finish_consent(
     services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters
 ) -> ConsentResult | None:
-    """Finish a consent. None where the state was used up meanwhile. Raises `VaultError`, and then nothing is spent."""
+    """Exchange the code and store the calendar user.
+
+    None if the state was used meanwhile. Raises `VaultError`, and then neither state nor code is spent.
+    """
     result = _finish_consent(services, attempt, returned)
     if result is not None:
         metrics.CONNECTS.labels(attempt.provider, result.error or "connected").inc()
@@ -149,7 +153,7 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
     if isinstance(stored, ConnectError):
         return ConsentResult(attempt, error=stored)
     reference = CalendarUserRef(stored.tenant_id, stored.id, stored.provider)
-    # Where this fails the worker finds the calendar user at its start-up, or the next signal starts the workflow.
+    # If this fails, the worker finds the calendar user at its start-up, or the next signal starts the workflow.
     _wake(services, reference, is_new=stored.token_version == 1)
     return ConsentResult(attempt, calendar_user_id=stored.id)
 
@@ -194,7 +198,7 @@ def _refusal(
         return ConnectError.PROVIDER_ERROR
     if grant.refresh_token is None and (known is None or known.state == CalendarUserStatus.NEEDS_RECONNECT):
         _log.warning("connect.refresh_token_missing", provider=attempt.provider)
-        # Google gives one with every consent, Microsoft where `offline_access` was granted.
+        # Google gives one with every consent, Microsoft only if `offline_access` was granted.
         without_scope = attempt.provider == Provider.MICROSOFT
         return ConnectError.SCOPE_MISSING if without_scope else ConnectError.PROVIDER_ERROR
     return None

@@ -1,4 +1,4 @@
-"""What bot backends report to us."""
+"""Reports that bot backends send us."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _SIGNATURE_PREFIX = "sha256="
 
 
 class ReportAnswer(BaseModel):
+    """Whether the report was `taken`, or `ignored` because it is not about a bot of ours."""
+
     status: str
 
 
@@ -34,7 +36,10 @@ def take_report(
     document: Annotated[dict[str, Any], Body(description="The envelope of the meetbot backend's own webhooks.")],
     x_meetbot_signature: Annotated[str, Header(description="`sha256=` and the HMAC-SHA256 of the raw body.")] = "",
 ) -> ReportAnswer:
-    """Repeated and late reports change nothing; reports about jobs that are none of ours are taken and ignored."""
+    """Take a report about a bot.
+
+    Repeated and late reports change nothing; reports about jobs that are not ours are ignored.
+    """
     if not _is_signed(services, raw, x_meetbot_signature):
         raise Problem(401, "invalid_signature", "the signature does not fit the body")
     outcome = apply_report(services.database, document, services.clock())

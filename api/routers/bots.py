@@ -24,6 +24,8 @@ Writer = Annotated[Caller, Depends(requires(Scope.BOTS_WRITE))]
 
 
 class BotsQuery(PageQuery):
+    """The filters of the listing."""
+
     state: BotStateName | None = None
     meeting_key: Annotated[str, Field(max_length=100)] | None = None
     calendar_user_id: Annotated[str, Field(max_length=100)] | None = Field(
@@ -35,7 +37,7 @@ class BotsQuery(PageQuery):
 def list_tenant_bots(
     query: Annotated[BotsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[BotResource]:
-    """The newest first."""
+    """Return a page of the tenant's bots, the newest first."""
     asked = f"bots {caller.tenant_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     with services.database.transaction(caller.tenant_id) as session:
@@ -52,6 +54,7 @@ def list_tenant_bots(
 
 @router.get("/{bot_id}", responses=COMMON | described(404), summary="Get a bot")
 def get_bot(bot_id: str, caller: Reader, services: InjectedServices) -> BotResource:
+    """Return one bot."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:
@@ -67,8 +70,10 @@ def get_bot(bot_id: str, caller: Reader, services: InjectedServices) -> BotResou
     summary="Cancel a bot for the whole meeting",
 )
 def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Response:
-    """Ends the bot, whoever wanted it, and no other one goes to the meeting until somebody overrides with `record`. Repeating
-    it changes nothing."""
+    """End the bot for the whole meeting, whichever calendar users wanted it.
+
+    No other bot goes to the meeting until someone overrides with `record`. Repeating it changes nothing.
+    """
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:

@@ -1,4 +1,4 @@
-"""Connecting a calendar: the request that begins it, and the one that begins it again."""
+"""Requests that begin to connect a calendar, for the first time or again."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ RedirectUrl = Annotated[
         min_length=1,
         max_length=MAX_REDIRECT_URL,
         description="Where the browser goes at the end, with `status=connected&meetbot_calendar_user_id=…&customer_user_id=…` "
-        "or `status=error&error=…&customer_user_id=…`. https, and under the tenant's `redirect_origins` where it has any.",
+        "or `status=error&error=…&customer_user_id=…`. https, and under the tenant's `redirect_origins` if it has any.",
         examples=["https://app.example.com/calendar/connected"],
     ),
 ]
 
 
 class ConnectRequest(Body):
+    """Which end-user's calendar to connect."""
+
     customer_user_id: ShortText = Field(description="Your own id of the end-user.", examples=["user-4711"])
     redirect_url: RedirectUrl | None = None
     login_hint: ShortText | None = Field(default=None, description="The address to offer on the provider's page.")
@@ -51,6 +53,8 @@ class ConnectRequest(Body):
 
 
 class ConnectAnswer(BaseModel):
+    """Where to send the end-user's browser."""
+
     authorization_url: str = Field(description="Send the end-user's browser there. It works once.")
     expires_at: datetime
 
@@ -69,8 +73,10 @@ def connect_calendar(
     services: InjectedServices,
     creation: Creation,
 ) -> Response:
-    """Gives a URL of ours that begins the provider's consent. A calendar user is the provider's account together with your
-    `customer_user_id`: connecting the same again keeps its id."""
+    """Return a URL of ours that begins the provider's consent.
+
+    A calendar user is the provider's account together with your `customer_user_id`: connecting the same again keeps its id.
+    """
     if body.rules is not None and not caller.may(Scope.RULES_WRITE):
         raise Problem(403, "missing_scope", f"the API key lacks the scope {Scope.RULES_WRITE}, which rules take")
     requested = RequestedConnection(
@@ -87,6 +93,8 @@ def connect_calendar(
 
 
 class ReconnectRequest(Body):
+    """Where the browser goes at the end."""
+
     redirect_url: RedirectUrl | None = None
 
 
@@ -104,7 +112,10 @@ def reconnect_calendar_user(
     creation: Creation,
     body: ReconnectRequest | None = None,
 ) -> Response:
-    """Like connect, for an account that is known: another account ends in `account_mismatch` and changes nothing."""
+    """Return a URL that gives access to a known account again.
+
+    Another account ends in `account_mismatch` and changes nothing.
+    """
     redirect_url = body.redirect_url if body is not None else None
 
     def create(session: Session) -> ConnectAnswer:
@@ -123,6 +134,7 @@ def _answer(services: ApiServices, issued: IssuedTicket) -> ConnectAnswer:
 
 
 def provider_named(name: str) -> Provider:
+    """Return the provider of this name. Raises the problem ``provider_unknown``."""
     try:
         return Provider(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The end-user's browser: to the provider's consent page and back."""
+"""The pages of the connect flow: the end-user's browser goes to the provider and comes back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 PAGES = described(400, 404, 409, 422, 503)
 PAGES[200] = {
-    "description": "A page that says how it ended, where there is no `redirect_url`.",
+    "description": "A page that says how it ended, if there is no `redirect_url`.",
     "content": {"text/html": {}},
 }
 PAGES[302] = {"description": "On to the provider, or back to the customer."}
@@ -57,7 +57,10 @@ for _status in (400, 503):
     summary="Go to the provider's consent page",
 )
 def authorize(ticket: str, services: InjectedServices) -> Response:
-    """Opened by the end-user's browser. Works once, within ten minutes, and sets the cookie that the way back needs."""
+    """Send the end-user's browser to the provider.
+
+    Works once, within ten minutes, and sets the cookie that the callback needs.
+    """
     token = read_token(ticket)
     if token is None:
         return _unknown_link()
@@ -79,7 +82,7 @@ def authorize(ticket: str, services: InjectedServices) -> Response:
     summary="Give access again, from a reconnect_url",
 )
 def reconnect_from_link(token: str, services: InjectedServices) -> Response:
-    """Opened by the end-user's browser. Works until the calendar is connected again."""
+    """Send the end-user's browser to the provider. Works until the calendar is connected again."""
     claim = read_reconnect_token(token)
     if claim is None:
         return _unknown_link()
@@ -132,8 +135,10 @@ def callback(
     error_description: Parameter = "",
     iss: Parameter = "",
 ) -> Response:
-    """Opened by the end-user's browser, sent by the provider. A state that is forged, was used or belongs to another browser
-    stores nothing and gets a 400 page."""
+    """Take the end-user's browser back from the provider.
+
+    A state that is forged, was used or belongs to another browser stores nothing and gets a 400 page.
+    """
     wanted = provider_named(provider)
     token = read_token(state)
     secret = request.cookies.get(cookie_name(token, secure=_is_https(services))) if token is not None else None
@@ -172,7 +177,7 @@ def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackPa
     try:
         result = finish_consent(services, attempt, returned)
     except VaultError:
-        # Neither state nor code is spent yet, so loading the page again goes on where it stopped.
+        # Neither state nor code is spent yet, so loading the page again tries again.
         return message_page(
             "One moment, please",
             "We cannot store your consent safely right now. This page tries again by itself.",

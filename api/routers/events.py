@@ -39,6 +39,8 @@ Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 
 
 class EventsQuery(PageQuery):
+    """The filters of the listing."""
+
     from_: Instant | None = Field(default=None, alias="from", description="Only events that end after it.")
     to: Instant | None = Field(default=None, description="Only events that start before it.")
     updated_since: Annotated[str, Field(max_length=200)] | None = Field(
@@ -52,6 +54,8 @@ class EventsQuery(PageQuery):
 
 
 class EventPage(Page[EventResource]):
+    """One page of events."""
+
     watermark: str | None = Field(
         description="On the last page: give it as `updated_since` later. It was taken before the first page was read, so what "
         "changed meanwhile is after it."
@@ -62,14 +66,17 @@ class EventPage(Page[EventResource]):
 def list_user_events(
     calendar_user_id: str, query: Annotated[EventsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> EventPage:
-    """In the order of their start; with `updated_since` in no meaningful order. Tombstones are kept for 30 days."""
+    """Return a page of events in the order of their start.
+
+    With `updated_since` they come in no meaningful order. Tombstones are kept for 30 days.
+    """
     asked = f"events {caller.tenant_id} {calendar_user_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
     with services.database.transaction(caller.tenant_id) as session:
         if find_calendar_user(session, caller.tenant_id, calendar_user_id) is None:
             raise not_found("calendar_user")
         since = _since(session, services, query)
-        # Before the first row is read: whatever is not yet visible to this listing is after it.
+        # Taken before the first row is read: every change that this listing does not show is after it.
         watermark = current_watermark(session) if place is None else place[0]
         rows = list_events(
             session,
@@ -90,7 +97,7 @@ def _since(session: Session, services: ApiServices, query: EventsQuery) -> Water
     if query.updated_since is None:
         return None
     watermark = parse_watermark(query.updated_since)
-    # One that lies ahead of the database is of another timeline, as after a restore: what changed since is not known.
+    # A watermark ahead of the database's own is from before a restore: what changed since is not known.
     if watermark.is_expired(services.clock()) or watermark.xid > next_transaction(session):
         raise Problem(410, "watermark_expired", "this watermark is too old; list again without updated_since")
     return watermark
@@ -123,6 +130,7 @@ def _views(session: Session, tenant_id: str, calendar_user_id: str, rows: list[C
 
 
 def view_event(session: Session, row: CalendarEvent) -> EventResource:
+    """Return the resource of an event, with its override and bot."""
     return _views(session, row.tenant_id, row.calendar_user_id, [row])[0]
 
 
@@ -137,6 +145,8 @@ class CopyResource(Resource):
 
 
 class DeduplicationResource(Resource):
+    """The copies of the same meeting on all calendars of the tenant."""
+
     meeting_key: str
     copies: list[CopyResource]
 
@@ -151,6 +161,7 @@ class EventAnswer(EventResource):
 
 @router.get("/{event_id}", responses=COMMON | described(404), summary="Get an event, and why it was (not) recorded")
 def get_event(calendar_user_id: str, event_id: str, caller: Reader, services: InjectedServices) -> EventAnswer:
+    """Return an event, the override that applies, its bot, and the other copies of the meeting."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_event(session, caller.tenant_id, calendar_user_id, event_id)
         if row is None:

@@ -24,6 +24,8 @@ router = APIRouter(prefix="/tenant", tags=["tenant"])
 
 
 class TenantAnswer(BaseModel):
+    """The tenant's settings."""
+
     id: str
     name: str
     region: str
@@ -47,7 +49,7 @@ Origin = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class TenantChanges(Body):
-    """What is not named stays."""
+    """The settings to change. What is not named stays."""
 
     name: ShortText | None = None
     internal_domains: Annotated[list[Domain], Field(max_length=200)] | None = Field(
@@ -70,6 +72,7 @@ class TenantChanges(Body):
 def get_tenant(
     caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], services: InjectedServices
 ) -> TenantAnswer:
+    """Return the tenant's settings."""
     with services.database.transaction(caller.tenant_id) as session:
         tenant = find_tenant(session, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
@@ -79,8 +82,10 @@ def get_tenant(
 def patch_tenant(
     body: TenantChanges, caller: Annotated[Caller, Depends(requires(Scope.TENANT_WRITE))], services: InjectedServices
 ) -> TenantAnswer:
-    """A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled
-    bots."""
+    """Change the tenant's settings.
+
+    A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled bots.
+    """
     changes = _changes(body)
     for origin in body.redirect_origins or ():
         check_origin(origin, allowed_networks=services.settings.outbound_allow_cidrs)

@@ -37,6 +37,8 @@ Writer = Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))]
 
 
 class UsersQuery(PageQuery):
+    """The filters of the listing."""
+
     customer_user_id: ShortText | None = None
     provider: ProviderName | None = None
     state: CalendarUserState | None = None
@@ -46,7 +48,7 @@ class UsersQuery(PageQuery):
 def list_users(
     query: Annotated[UsersQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[CalendarUserResource]:
-    """In the order in which they were first connected."""
+    """Return a page of the tenant's calendar users, the first connected first."""
     asked = f"users {caller.tenant_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     wanted = CalendarUserFilter(query.customer_user_id, query.provider, query.state)
@@ -64,6 +66,7 @@ def list_users(
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
 def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) -> CalendarUserResource:
+    """Return one calendar user."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
@@ -72,6 +75,8 @@ def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) 
 
 
 class UserChanges(Body):
+    """The attributes to change."""
+
     attributes: AttributeChanges = Field(
         description="Merged into the stored ones (RFC 7396): what is not named stays, null removes."
     )
@@ -81,7 +86,7 @@ class UserChanges(Body):
 def change_user(
     calendar_user_id: str, body: UserChanges, caller: Writer, services: InjectedServices
 ) -> CalendarUserResource:
-    """Rules that name the attributes are applied again at once."""
+    """Change a calendar user's attributes. Rules that name them are applied again at once."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
         if row is None:
@@ -101,7 +106,7 @@ _MAX_ATTRIBUTES = 50
     "/{calendar_user_id}/sync", status_code=202, responses=COMMON | described(404, 409), summary="Sync a calendar now"
 )
 def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices) -> CalendarUserResource:
-    """Asks the provider now instead of at the next slot. See `last_synced_at` for when it was done."""
+    """Ask the provider now instead of at the next slot. `last_synced_at` shows when it was done."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
@@ -113,9 +118,11 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
 
 
 def reference(row: CalendarUser) -> CalendarUserRef:
+    """Return what names a calendar user to the workflows."""
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
 def view(services: ApiServices, row: CalendarUser) -> CalendarUserResource:
+    """Return the resource of a row, with the address on which the end-user connects again."""
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.refresh_ciphertext)
     return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

@@ -98,7 +98,10 @@ def list_webhook_deliveries(
     responses={**COMMON, **_MISSING_OR_CONFLICT},
 )
 def replay_webhook_deliveries(endpoint_id: str, body: ReplayRequest, caller: Writer, creation: Creation) -> Any:
-    """Send finished deliveries again, by default the dead letters, each with its own id and the whole schedule."""
+    """Send finished deliveries again, by default the dead letters.
+
+    Each keeps its own id and gets the whole schedule.
+    """
     wanted = LogFilter(body.state, body.event_type, body.since, body.until)
 
     def replay(session: Session) -> ReplayedDeliveries:

@@ -189,7 +189,10 @@ def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: InjectedSe
 
 
 def endpoint_or_404(session: Session, caller: Caller, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
-    """Return the caller's endpoint, locked if asked for. Raises the problem ``webhook_endpoint_not_found``."""
+    """Return the caller's endpoint, locked if asked for.
+
+    Raises the problem ``webhook_endpoint_not_found``.
+    """
     endpoint = webhook_endpoints.find(session, caller.tenant_id, endpoint_id, lock=lock)
     if endpoint is None:
         raise not_found("webhook_endpoint")

@@ -21,7 +21,10 @@ class EndpointState(StrEnum):
 
 
 class DisabledReason(StrEnum):
-    """Why an endpoint is switched off: it answered 410, it failed for five days, or the tenant did it."""
+    """Why an endpoint is switched off.
+
+    It answered 410, it failed for five days, or the tenant did it.
+    """
 
     GONE = "gone"
     FAILING = "failing"

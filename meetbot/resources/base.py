@@ -22,9 +22,9 @@ class Resource(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Annotate a text field: it holds a value of this enum, and OpenAPI lists the values in place.
+    """Say that a text field holds a value of this enum.
 
-    An enum as the field's type would become a named schema of its own instead.
+    OpenAPI then lists the values in place. An enum as the field's type would become a named schema of its own instead.
     """
 
     values: type[StrEnum]

@@ -35,14 +35,20 @@ class BotResource(Resource):
 
 
 def bot_resource(row: Bot, claims: Sequence[str]) -> BotResource:
-    """Return the resource of a row; `claims` are the ids of the calendar users who want the meeting recorded."""
+    """Return the resource of a row.
+
+    `claims` are the ids of the calendar users who want the meeting recorded.
+    """
     return BotResource.model_validate(
         row.model_dump(include=set(BotResource.model_fields) - {"claims"}) | {"claims": list(claims)}
     )
 
 
 def bot_document(row: Bot, claims: Sequence[str]) -> dict[str, Any]:
-    """Return the ``data`` of a webhook about this bot. The ``sequence`` is a field of the resource itself."""
+    """Return the ``data`` of a webhook about this bot.
+
+    The ``sequence`` is a field of the resource itself.
+    """
     return bot_resource(row, claims).document()
 
 

@@ -81,7 +81,7 @@ class EventResource(Resource):
 
 
 def event_resource(row: CalendarEvent, *, override: RecordingOverride | None, bot_id: str | None) -> EventResource:
-    """Return the resource of a row, with the override that applies to it and the meeting's newest bot."""
+    """Return the resource of a row, its override and the newest bot of its meeting."""
     return EventResource.model_validate(event_fields(row, override=override, bot_id=bot_id))
 
 

@@ -12,7 +12,10 @@ from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 
 
 class EndpointResource(BaseModel):
-    """Where a tenant takes webhooks. The secret is no part of it: it is shown once, when it is made."""
+    """Where a tenant takes webhooks.
+
+    The secret is no part of it: it is shown once, when it is made.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -34,12 +37,18 @@ def endpoint_resource(row: WebhookEndpoint) -> EndpointResource:
 
 
 def endpoint_document(row: WebhookEndpoint, *, now: datetime) -> dict[str, Any]:
-    """Return the ``data`` of a webhook about this endpoint. Its ``sequence`` is the time in milliseconds."""
+    """Return the ``data`` of a webhook about this endpoint.
+
+    Its ``sequence`` is the time in milliseconds.
+    """
     return endpoint_resource(row).model_dump(mode="json") | {"sequence": int(now.timestamp() * 1000)}
 
 
 class DeliveryResource(BaseModel):
-    """One message for one endpoint. ``id`` is the ``deliveryId`` of its envelope and its ``webhook-id``."""
+    """One message for one endpoint.
+
+    ``id`` is the ``deliveryId`` of its envelope and its ``webhook-id``.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,4 +1,4 @@
-"""Reading and writing the deliveries of webhooks: what an attempt needs, what it came to, the log, and replays."""
+"""Deliveries of webhooks as rows: attempts, the log, replays, and the queue for the relay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ MAX_REPLAYED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which deliveries of an endpoint to list or to replay. ``before`` is the last one seen: (created_at, id)."""
+    """Which deliveries of an endpoint to list or to replay.
+
+    ``before`` is the last one seen: (created_at, id).
+    """
 
     state: DeliveryState | None = None
     event_type: str | None = None
@@ -29,7 +32,10 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt came to: the HTTP status if there was an answer, a stable code if it failed."""
+    """What one attempt came to.
+
+    ``status`` is the HTTP status if there was an answer, ``error`` a stable code if it failed.
+    """
 
     at: datetime
     state_after: DeliveryState
@@ -48,12 +54,14 @@ class WaitingDelivery:
 
 
 def find(session: Session, tenant_id: str, delivery_id: str) -> WebhookDelivery | None:
+    """Return the delivery, None if there is none."""
     return session.get(WebhookDelivery, (tenant_id, delivery_id))
 
 
 def find_with_endpoint(
     session: Session, tenant_id: str, delivery_id: str
 ) -> tuple[WebhookDelivery, WebhookEndpoint | None] | None:
+    """Return the delivery with its endpoint, if that still exists; None without a delivery."""
     delivery = find(session, tenant_id, delivery_id)
     if delivery is None:
         return None
@@ -74,14 +82,14 @@ def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt
 
 
 def give_up(session: Session, tenant_id: str, delivery_id: str, reason: str) -> None:
-    """No attempt was made and none will be, for example since the endpoint is switched off."""
+    """End a delivery without another attempt, for example because the endpoint is switched off."""
     session.execute(_pending(tenant_id, delivery_id).values(state=DeliveryState.DEAD, last_error=reason))
 
 
 def log_page(
     session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter, limit: int
 ) -> Sequence[WebhookDelivery]:
-    """The newest first."""
+    """Return deliveries of the endpoint, the newest first."""
     statement = (
         select(WebhookDelivery)
         .where(*_conditions(tenant_id, endpoint_id, wanted))
@@ -92,7 +100,10 @@ def log_page(
 
 
 def replay(session: Session, tenant_id: str, delivery_id: str) -> bool:
-    """Put a finished delivery back into the outbox, for a workflow of its own. False where it is still under way."""
+    """Put a finished delivery back into the outbox, for a workflow of its own.
+
+    False if it is still under way.
+    """
     statement = _replayed().where(
         col(WebhookDelivery.tenant_id) == tenant_id,
         col(WebhookDelivery.id) == delivery_id,
@@ -102,7 +113,7 @@ def replay(session: Session, tenant_id: str, delivery_id: str) -> bool:
 
 
 def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter) -> int:
-    """Like `replay`, for the oldest thousand at most that fit; returns how many were put back."""
+    """Put the oldest thousand finished deliveries back into the outbox; return how many."""
     chosen = (
         select(col(WebhookDelivery.id))
         .where(*_conditions(tenant_id, endpoint_id, wanted), col(WebhookDelivery.state) != DeliveryState.PENDING)
@@ -115,16 +126,17 @@ def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogF
 
 
 def lock_waiting(session: Session, limit: int) -> list[WaitingDelivery]:
-    """Deliveries of all tenants without a workflow, locked until the transaction ends; for `Database.relay` only.
+    """Return deliveries of all tenants without a workflow, locked until the transaction ends.
 
-    The tenants take turns, the oldest of each first, so that one with a long queue keeps nobody waiting. What another
-    relay has locked is passed over.
+    For `Database.relay` only. The tenants take turns, the oldest of each first, so that one with a long queue keeps no other
+    waiting. What another relay has locked is passed over.
     """
     rows = session.execute(_LOCK_WAITING, {"considered": limit * 50, "limit": limit}).all()
     return [WaitingDelivery(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
 
 
 def mark_relayed(session: Session, relayed: Sequence[WaitingDelivery], now: datetime) -> None:
+    """Remember that these deliveries have their workflow."""
     session.execute(
         _MARK_RELAYED,
         {"now": now, "tenants": [row.tenant_id for row in relayed], "ids": [row.id for row in relayed]},

@@ -36,7 +36,10 @@ Resolver = Callable[[str, int, float], Sequence[Address]]
 
 
 class OutboundFailed(MeetbotError):
-    """``dns_failed``, ``connection_failed``, ``tls_failed``, ``timeout`` or ``protocol_error``; never holds the URL."""
+    """The request did not get through. Never holds the URL.
+
+    Codes: ``dns_failed``, ``connection_failed``, ``tls_failed``, ``timeout`` or ``protocol_error``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class EndpointAnswer:
 
 
 def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
-    """All addresses of a host, in the order of preference. Raises `OutboundFailed`.
+    """Return all addresses of a host, in the order of preference. Raises `OutboundFailed`.
 
     The system's resolver knows no deadline, so it works in a thread that we stop waiting for.
     """
@@ -72,7 +75,10 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """How we send to customers: the operator's allowed networks, trust and limits. Safe to share between threads."""
+    """How we send to customers: allowed networks, trust and limits.
+
+    Safe to share between threads.
+    """
 
     allow: Sequence[Network] = ()
     trust: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
@@ -81,7 +87,10 @@ class Outbound:
     deadline_seconds: float = DEADLINE_SECONDS
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> EndpointAnswer:
-        """One request, no retry. Raises `DestinationRefused` before anything is dialled, or `OutboundFailed`."""
+        """Send one request, without any retry.
+
+        Raises `DestinationRefused` before anything is dialled, or `OutboundFailed`.
+        """
         destination = check_destination(url, self.allow)
         deadline = _Deadline(self.clock, self.clock() + self.deadline_seconds)
         backend = _GuardedBackend(self, destination, deadline)
@@ -142,7 +151,7 @@ class _Deadline:
     at: float
 
     def remaining(self, error: type[httpcore.TimeoutException]) -> float:
-        """Seconds left, more than 0. Raises ``error`` where none are."""
+        """Return the seconds left, more than 0. Raises `error` if none are."""
         seconds = self.at - self.clock()
         if seconds <= 0:
             raise error("deadline")

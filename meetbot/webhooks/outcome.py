@@ -24,7 +24,10 @@ class Blame(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """``status`` is the HTTP status where there was one; ``error`` a stable code where the attempt failed."""
+    """What one attempt came to.
+
+    ``status`` is the HTTP status if there was one; ``error`` a stable code if the attempt failed.
+    """
 
     blame: Blame
     status: int | None = None
@@ -33,15 +36,20 @@ class AttemptOutcome:
 
     @property
     def delivered(self) -> bool:
+        """Return whether the endpoint took the message."""
         return self.blame is Blame.NOBODY
 
     @property
     def gone(self) -> bool:
+        """Return whether the endpoint said that it is gone for good (410)."""
         return self.status == _GONE
 
 
 def answered(status: int, retry_after_header: str | None, now: datetime) -> AttemptOutcome:
-    """2xx is success; a redirect is not followed and fails like any other status."""
+    """Return the outcome of an answer: 2xx is success.
+
+    A redirect is not followed and fails like any other status.
+    """
     if 200 <= status < 300:
         return AttemptOutcome(Blame.NOBODY, status)
     pause = retry_after(retry_after_header, now=now, at_most=RETRY_AFTER_LIMIT)
@@ -51,23 +59,27 @@ def answered(status: int, retry_after_header: str | None, now: datetime) -> Atte
 
 
 def unanswered(code: str) -> AttemptOutcome:
-    """The request did not get through, for a reason that lies at the endpoint."""
+    """Return the outcome of a request that did not get through, for a reason at the endpoint."""
     return AttemptOutcome(Blame.ENDPOINT, error=code)
 
 
 def failed_here(code: str) -> AttemptOutcome:
-    """A failure of ours, such as a secret that does not open. It counts as an attempt and never against the endpoint."""
+    """Return the outcome of a failure of ours, such as a secret that does not open.
+
+    It counts as an attempt and never against the endpoint.
+    """
     return AttemptOutcome(Blame.SERVICE, error=code)
 
 
 def state_after(outcome: AttemptOutcome, *, last: bool) -> DeliveryState:
+    """Return how the delivery stands after an attempt, the `last` of its schedule or not."""
     if outcome.delivered:
         return DeliveryState.DELIVERED
     return DeliveryState.DEAD if last or outcome.gone else DeliveryState.PENDING
 
 
 def result_after(outcome: AttemptOutcome, state: DeliveryState) -> DeliveryResult:
-    """What the workflow is told; nothing else goes into its history."""
+    """Return the result for the workflow; nothing else goes into its history."""
     verdict = {
         DeliveryState.DELIVERED: DeliveryVerdict.DELIVERED,
         DeliveryState.PENDING: DeliveryVerdict.RETRY,
