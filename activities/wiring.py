@@ -18,7 +18,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 from meetbot.providers.http import build_http_client
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
@@ -49,9 +49,9 @@ class WorkerParts:
 
 
 def open_parts(settings: Settings) -> WorkerParts:
-    """Open everything a worker needs. Raises `MeetbotError` naming the setting that is missing."""
+    """Open everything a worker needs. Raises `ConfigurationError` naming the setting that is missing."""
     if settings.database_url is None:
-        raise MeetbotError(
+        raise ConfigurationError(
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
         )
     database = create_database(settings.database_url)
@@ -96,9 +96,9 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
 
 
 def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
-    """Build the configured bot backend. Raises `MeetbotError` for one that is not supported yet."""
+    """Build the configured bot backend. Raises `ConfigurationError` for one that is not supported yet."""
     if settings.backend is not BackendName.MEETBOT:
-        raise MeetbotError(
+        raise ConfigurationError(
             "backend_not_supported",
             f"the backend {settings.backend} is not supported by this release",
             next_step="set MEETBOT_BACKEND=meetbot",

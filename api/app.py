@@ -33,10 +33,11 @@ from api.routers import (
     webhook_endpoints,
 )
 from meetbot.domain.event import Provider
+from meetbot.errors import ConfigurationError
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
-from meetbot.settings import Settings, UnsafeConfiguration, faults_in, load_settings
+from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
 
@@ -113,7 +114,7 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
     """Nothing here waits for another service: reads are answered while Temporal or the vault is away."""
     if settings.database_url is None:
-        raise UnsafeConfiguration("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
+        raise ConfigurationError("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
     if settings.is_production:
         await asyncio.to_thread(refuse_unbound_role, database)

@@ -1,6 +1,7 @@
 """Every error the library raises on purpose.
 
     MeetbotError
+    ├── ConfigurationError      a setting is missing or unsafe; ``next_step`` says what to set
     ├── InvalidInput            what the caller sent cannot be used; carries one fault per place
     ├── ProviderError           Google or Microsoft (or their login) did not do what was asked
     │   ├── AccessTokenRejected the access token is expired or unknown: refresh once, try again
@@ -35,6 +36,10 @@ class MeetbotError(Exception):
         self.code = code
         self.detail = detail
         self.next_step = next_step
+
+
+class ConfigurationError(MeetbotError):
+    """A setting is missing, or is unsafe in production."""
 
 
 @dataclass(frozen=True, slots=True)

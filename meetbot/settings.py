@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from meetbot.errors import MeetbotError
-
 
 class Environment(StrEnum):
     """Where the process runs. In production every unsafe default is refused."""
@@ -41,10 +39,6 @@ class BackendName(StrEnum):
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class UnsafeConfiguration(MeetbotError):
-    """A setting is missing or must not be used in production."""
 
 
 def _blank_as_unset(value: object) -> object:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 
 _POOL_SIZE = 20
 _POOL_OVERFLOW = 20
@@ -59,7 +59,7 @@ def create_database(database_url: str) -> Database:
 
 
 def refuse_unbound_role(database: Database) -> None:
-    """Raise `MeetbotError` for a database role that row level security does not bind.
+    """Raise `ConfigurationError` for a database role that row level security does not bind.
 
     A database that does not answer is no reason to refuse here: readiness checks ask again.
     """
@@ -112,12 +112,12 @@ class Database:
     def check(self, *, bound_by_policies: bool = False) -> None:
         """Return if the database answers. Raises SQLAlchemy's ``OperationalError``.
 
-        With `bound_by_policies`, raises `MeetbotError` for a role that row level security does not bind.
+        With `bound_by_policies`, raises `ConfigurationError` for a role that row level security does not bind.
         """
         with self.engine.connect() as connection:
             is_free = connection.execute(_IS_FREE_OF_POLICIES).scalar_one()
         if is_free and bound_by_policies:
-            raise MeetbotError(
+            raise ConfigurationError(
                 "database_role_unsafe",
                 "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
                 next_step="have DATABASE_URL name a role without either that owns its database",

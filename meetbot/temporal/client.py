@@ -15,7 +15,7 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 from meetbot.temporal.search_attributes import SEARCH_ATTRIBUTES
 
 _RPC_TIMEOUT = timedelta(seconds=10)
@@ -42,13 +42,13 @@ async def connect(address: str | None) -> Client:
     """Connect to Temporal. An `address` overrides the one in the environment.
 
     The rest comes from Temporal's own profile variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_…). Raises
-    `MeetbotError` (``temporal_not_configured``) without any address.
+    `ConfigurationError` (``temporal_not_configured``) without any address.
     """
     config = ClientConfig.load_client_connect_config()
     if address is not None:
         config["target_host"] = address
     if not config.get("target_host"):
-        raise MeetbotError(
+        raise ConfigurationError(
             "temporal_not_configured", "TEMPORAL_ADDRESS is not set", next_step="set it, or start `meetbot dev`"
         )
     return await Client.connect(**config, plugins=[plugin()])

@@ -156,7 +156,7 @@ def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
     assert tenant.front.orchestrator.reported == [(tenant.id, "mtg_1")]
 
 
-def test_a_report_is_read_also_where_the_backend_sends_a_key_beside_its_signature(front: Front) -> None:
+def test_a_report_with_an_api_key_beside_its_signature_is_read(front: Front) -> None:
     arguments = signed(report("bot_none-1"))
     arguments["headers"]["Authorization"] = "Bearer its-own"
     assert front.client.post("/v1/backends/meetbot/events", **arguments).status_code == 200
@@ -252,7 +252,7 @@ def test_a_request_under_way_makes_its_repetition_a_409(tenant: Tenant, monkeypa
     assert answers[0].status_code == 201
 
 
-def test_the_public_port_says_only_that_it_lives(front: Front) -> None:
+def test_the_public_port_says_only_that_it_answers(front: Front) -> None:
     assert front.client.get("/healthz").json() == {"status": "ok"}
     assert front.client.get("/readyz").status_code == 404
     assert front.client.get("/metrics").status_code == 404

@@ -120,7 +120,7 @@ def test_the_secret_is_shown_once(customer: Customer) -> None:
     assert made["secret"] not in customer.ask("GET", "/webhook-endpoints").text
 
 
-def test_an_endpoint_takes_everything_where_nothing_is_said(customer: Customer) -> None:
+def test_an_endpoint_takes_every_event_type_by_default(customer: Customer) -> None:
     answer = customer.ask("POST", "/webhook-endpoints", {"url": PUBLIC})
 
     assert answer.json()["event_types"] == ["*"]
@@ -221,9 +221,7 @@ def test_a_deleted_endpoint_is_gone_with_its_log(customer: Customer) -> None:
     assert customer.ask("GET", f"/webhook-deliveries/{delivery_id}").status_code == 404
 
 
-def test_a_rotation_shows_the_new_secret_once_and_says_until_when_the_old_one_is_good(
-    front: Front, customer: Customer
-) -> None:
+def test_a_rotation_shows_the_new_secret_once_and_the_old_ones_end(front: Front, customer: Customer) -> None:
     made = customer.created()
 
     rotated = customer.ask("POST", f"/webhook-endpoints/{made['id']}/rotate-secret").json()

@@ -151,7 +151,7 @@ def test_what_was_relayed_is_not_relayed_again(world: World) -> None:
     run(scenario())
 
 
-def test_a_start_whose_commit_was_lost_starts_nothing_twice(world: World) -> None:
+def test_a_start_with_a_lost_commit_starts_nothing_twice(world: World) -> None:
     async def scenario() -> None:
         client = await connect(world.temporal_address)
         world.endpoint()
@@ -275,7 +275,7 @@ def enable_and_replay(world: World, endpoint_id: str) -> None:
         assert webhook_deliveries.replay(session, world.tenant_id, world.deliveries()[0].id)
 
 
-def test_history_and_visibility_hold_no_content_even_where_it_fails(world: World) -> None:
+def test_history_and_visibility_hold_no_content_even_after_failures(world: World) -> None:
     world.vault.outages = 1
     world.receiver.replies = [Reply(500, body=b"canary-of-an-answer"), Reply(200)]
     histories: list[str] = []
@@ -314,7 +314,7 @@ def test_an_operator_finds_deliveries_by_tenant(world: World) -> None:
     run(scenario())
 
 
-def test_the_relay_goes_on_after_a_failure_and_ends_when_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_relay_goes_on_after_a_failure_and_stops_on_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "_POLL_SECONDS", 0.01)
     outcomes: list[int | Exception] = [1, RuntimeError("the database is away"), 2]
 

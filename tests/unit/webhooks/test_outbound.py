@@ -108,7 +108,7 @@ def test_a_name_is_resolved_once_per_delivery(receiver: Receiver) -> None:
     assert asked == ["hook.test"]
 
 
-def test_the_peer_is_looked_at_after_the_connection_stands(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_peers_address_is_checked_once_connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.create_connection
 
     def diverted(address: tuple[str, int], timeout: float) -> socket.socket:

@@ -56,7 +56,7 @@ def test_the_last_failure_is_the_end() -> None:
     assert result_after(outcome, DeliveryState.DEAD) == DeliveryResult(DeliveryVerdict.STOP)
 
 
-def test_the_workflow_is_told_how_long_the_endpoint_wants_to_be_left_alone() -> None:
+def test_the_result_carries_the_endpoints_retry_after() -> None:
     outcome = answered(503, "120", NOW)
 
     assert result_after(outcome, DeliveryState.PENDING) == DeliveryResult(DeliveryVerdict.RETRY, 503, 120)
