@@ -143,13 +143,23 @@ def _complete(
     return _store(services, attempt, grant, data_key)
 
 
+@dataclass(frozen=True, slots=True)
+class _Consent:
+    """A consent that was given: the attempt, the account, and what the provider granted."""
+
+    attempt: ConnectAttempt
+    identity: Identity
+    grant: TokenGrant
+    data_key: DataKey
+
+
 def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> ConsentResult:
     if grant.subject is None or grant.email is None:
         _log.warning("connect.identity_missing", provider=attempt.provider)
         return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
     identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
-        stored = _connect(session, services, attempt, identity, grant, data_key)
+        stored = _connect(session, services, _Consent(attempt, identity, grant, data_key))
     if isinstance(stored, ConnectError):
         return ConsentResult(attempt, error=stored)
     reference = CalendarUserRef(stored.tenant_id, stored.id, stored.provider)
@@ -158,27 +168,20 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
     return ConsentResult(attempt, calendar_user_id=stored.id)
 
 
-def _connect(
-    session: Session,
-    services: ApiServices,
-    attempt: ConnectAttempt,
-    identity: Identity,
-    grant: TokenGrant,
-    data_key: DataKey,
-) -> CalendarUser | ConnectError:
-    """The calendar user of this consent, new or renewed, or why it cannot be."""
-    known = lock_identity(session, identity)
-    refusal = _refusal(session, attempt, known, grant)
+def _connect(session: Session, services: ApiServices, consent: _Consent) -> CalendarUser | ConnectError:
+    """Return the calendar user of this consent, new or renewed, or why it cannot be."""
+    known = lock_identity(session, consent.identity)
+    refusal = _refusal(session, consent.attempt, known, consent.grant)
     if refusal is not None:
         return refusal
     now = services.clock()
     calendar_user_id = known.id if known is not None else new_id("cu")
-    sealed = _sealed(services, attempt.tenant_id, calendar_user_id, grant, data_key)
-    user = (
-        _add(session, attempt, identity, calendar_user_id, grant, sealed, now)
-        if known is None and sealed is not None
-        else _renew(session, attempt, known, grant, sealed, now)
-    )
+    sealed = _sealed(consent, services.settings.region, calendar_user_id)
+    if known is not None:
+        user = _renew(session, consent, known, sealed, now)
+    else:
+        assert sealed is not None  # noqa: S101 - `_refusal` lets no new user without a refresh token pass
+        user = _add(session, consent, calendar_user_id, sealed, now)
     outbox.emit(
         session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
     )
@@ -204,27 +207,20 @@ def _refusal(
     return None
 
 
-def _sealed(
-    services: ApiServices, tenant_id: str, calendar_user_id: str, grant: TokenGrant, data_key: DataKey
-) -> SealedSecret | None:
-    if grant.refresh_token is None:
+def _sealed(consent: _Consent, region: str, calendar_user_id: str) -> SealedSecret | None:
+    if consent.grant.refresh_token is None:
         return None
-    binding = refresh_token_binding(services.settings.region, tenant_id, calendar_user_id)
-    return seal_refresh_token(data_key, grant.refresh_token, binding)
+    binding = refresh_token_binding(region, consent.attempt.tenant_id, calendar_user_id)
+    return seal_refresh_token(consent.data_key, consent.grant.refresh_token, binding)
 
 
 def _add(
-    session: Session,
-    attempt: ConnectAttempt,
-    identity: Identity,
-    calendar_user_id: str,
-    grant: TokenGrant,
-    sealed: SealedSecret,
-    now: datetime,
+    session: Session, consent: _Consent, calendar_user_id: str, sealed: SealedSecret, now: datetime
 ) -> CalendarUser:
+    attempt, grant = consent.attempt, consent.grant
     user = add_calendar_user(
         session,
-        identity,
+        consent.identity,
         calendar_user_id=calendar_user_id,
         email=grant.email or "",
         scopes=sorted(grant.scopes),
@@ -242,20 +238,14 @@ def _add_rules(session: Session, user: CalendarUser, rules: Mapping[str, object]
 
 
 def _renew(
-    session: Session,
-    attempt: ConnectAttempt,
-    known: CalendarUser | None,
-    grant: TokenGrant,
-    sealed: SealedSecret | None,
-    now: datetime,
+    session: Session, consent: _Consent, known: CalendarUser, sealed: SealedSecret | None, now: datetime
 ) -> CalendarUser:
-    assert known is not None  # noqa: S101 - `_refusal` has seen to it
     return renew_calendar_user(
         session,
         known,
-        email=grant.email or known.email,
-        scopes=sorted(grant.scopes),
-        attributes=attempt.attributes,
+        email=consent.grant.email or known.email,
+        scopes=sorted(consent.grant.scopes),
+        attributes=consent.attempt.attributes,
         sealed=sealed,
         now=now,
     )
