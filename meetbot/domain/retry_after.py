@@ -1,4 +1,7 @@
-"""The `Retry-After` header of an HTTP answer (RFC 9110, 10.2.3), read without trust in who sent it. Pure."""
+"""The `Retry-After` header of an HTTP answer (RFC 9110, 10.2.3). Pure.
+
+The sender is not trusted: every value is bounded before anything is computed with it.
+"""
 
 from __future__ import annotations
 
