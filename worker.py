@@ -1,4 +1,7 @@
-"""The worker process: `python worker.py`. Runs workflows and activities, each kind on its own task queue."""
+"""The worker process: `python worker.py`.
+
+It runs workflows and activities, each kind on its own task queue, and the loops of `activities.background`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,7 @@ from temporalio.worker import Worker
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
-from activities.failures import FailureBoundary
-from activities.heartbeat import Heartbeats
+from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError
 from meetbot.logs import configure_logs
@@ -36,16 +38,16 @@ from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.webhook import WebhookWorkflow
 
-_GRACE = timedelta(seconds=20)
+_GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=20)
 # Larger than the live loops of one process: a loop that falls out of the cache is replayed at every sync.
 _CACHED_CALENDAR_USERS = 5000
 # A waiting bot costs little to rebuild, and none of them may push a loop out.
 _CACHED_BOTS = 500
 _CACHED_WEBHOOKS = 200
-# So long a workflow's next step is kept for the worker that has it in its cache. Where that one died, all of this is lost, and
-# a bot that is to be armed has two seconds to spare. Temporal's own default is ten.
-_KEPT_FOR_ITS_WORKER = timedelta(seconds=10)
-_BOT_KEPT_FOR_ITS_WORKER = timedelta(seconds=2)
+# How long Temporal offers a workflow task to the one worker that has the workflow in its cache, before any worker may take it.
+# If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
+_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
+_BOT_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 _SYNC_THREADS = 24
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
@@ -55,6 +57,7 @@ _log = structlog.get_logger(__name__)
 
 
 def main() -> int:
+    """Run until a signal ends the process; return its exit code."""
     configure_logs("worker")
     try:
         settings = load_settings()
@@ -97,24 +100,24 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         # What was loaded stays: without this, every full collection walks all of it again.
         gc.collect()
         gc.freeze()
-        _log.info("worker ready")
+        _log.info("worker.ready")
         await asyncio.gather(
             run_relay(parts.database, client, stop),
             run_housekeeping(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             stop.wait(),
         )
-        _log.info("worker stopping")
+        _log.info("worker.stopping")
 
 
 async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """Temporal may come up after us; None where we are told to stop meanwhile."""
+    """Wait for Temporal, which may start after us. None if `stop` is set meanwhile."""
     while not stop.is_set():
         try:
             client = await connect(settings.temporal_address)
             await ensure_search_attributes(client)
         except (RPCError, RuntimeError, OSError) as error:
-            _log.warning("temporal unreachable", address=settings.temporal_address, code=type(error).__name__)
+            _log.warning("temporal.unreachable", address=settings.temporal_address, code=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=2)
         else:
@@ -125,7 +128,10 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
 def build_workers(
     client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
 ) -> list[Worker]:
-    """All of this process' workers, activities first, so that none is missing when a workflow asks for it."""
+    """Return all workers of this process, those of activities first.
+
+    So no activity is missing when a workflow asks for it.
+    """
 
     def activity_worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
         return Worker(
@@ -134,20 +140,24 @@ def build_workers(
             activities=activities,
             activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
             max_concurrent_activities=threads,
-            graceful_shutdown_timeout=_GRACE,
-            interceptors=[FailureBoundary(), Heartbeats()],
+            graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
+            interceptors=[ErrorCodes(), Heartbeats()],
         )
 
     def workflow_worker(
-        queue: TaskQueue, workflow: type, cached: int, *, kept: timedelta = _KEPT_FOR_ITS_WORKER
+        queue: TaskQueue,
+        workflow: type,
+        cached: int,
+        *,
+        sticky_schedule_to_start_timeout: timedelta = _STICKY_SCHEDULE_TO_START_TIMEOUT,
     ) -> Worker:
         return Worker(
             client,
             task_queue=queue,
             workflows=[workflow],
             max_cached_workflows=cached,
-            sticky_queue_schedule_to_start_timeout=kept,
-            graceful_shutdown_timeout=_GRACE,
+            sticky_queue_schedule_to_start_timeout=sticky_schedule_to_start_timeout,
+            graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
             disable_eager_activity_execution=True,
         )
 
@@ -159,7 +169,12 @@ def build_workers(
         ),
         activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),
-        workflow_worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, kept=_BOT_KEPT_FOR_ITS_WORKER),
+        workflow_worker(
+            TaskQueue.BOTS,
+            BotWorkflow,
+            _CACHED_BOTS,
+            sticky_schedule_to_start_timeout=_BOT_STICKY_SCHEDULE_TO_START_TIMEOUT,
+        ),
         workflow_worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS),
     ]
 

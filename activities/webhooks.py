@@ -1,8 +1,8 @@
-"""One attempt to deliver one webhook message: load it, sign it, send it, store what came of it."""
+"""One attempt to deliver one webhook message: load, sign, send, record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -12,8 +12,10 @@ from sqlmodel import Session
 from temporalio import activity
 
 from meetbot.clock import utc_now
+from meetbot.domain.event_types import WebhookEventType
+from meetbot.domain.webhook_state import DeliveryState, EndpointState
 from meetbot.errors import SecretUnreadable
-from meetbot.resources.webhook import EndpointResource
+from meetbot.resources.webhook import endpoint_document
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
@@ -23,19 +25,17 @@ from meetbot.vault.sealing import SealedSecret, SecretBinding
 from meetbot.webhooks.destinations import DestinationRefused
 from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
 from meetbot.webhooks.envelope import envelope
-from meetbot.webhooks.event_types import EventType
 from meetbot.webhooks.outbound import Outbound, OutboundFailed
 from meetbot.webhooks.outcome import (
+    AttemptOutcome,
     Blame,
-    DeliveryState,
-    EndpointState,
-    Outcome,
     answered,
+    failed_here,
     result_after,
     state_after,
     unanswered,
-    unsigned,
 )
+from meetbot.webhooks.schedule import FAILING_LIMIT
 from meetbot.webhooks.signing import signed_headers
 
 _STOP = DeliveryResult(DeliveryVerdict.STOP)
@@ -44,9 +44,11 @@ _log = structlog.get_logger(__name__)
 
 
 class SecretOpener(Protocol):
-    """The part of `meetbot.vault.Vault` that is needed here."""
+    """The part of `meetbot.vault.client.Vault` that is needed here."""
 
-    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes: ...
+    def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes:
+        """Return the secret in clear. Raises `VaultError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class WebhookActivities:
+    """The activities of `workflows.webhook`, with what they work with."""
+
     database: Database
     vault: SecretOpener
     region: Region
@@ -65,10 +69,10 @@ class WebhookActivities:
 
     @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
-        """One attempt, and what came of it.
+        """Make one attempt and record what came of it.
 
-        Raises only for faults of ours (`VaultError`, the database's errors): the endpoint was not asked, so it is to be
-        tried again and counts as no attempt. The result holds neither the URL nor the body nor what was answered.
+        Raises only for faults of ours (`VaultError`, the database's errors): the endpoint was not asked, so the attempt is made
+        again and not counted. The result holds neither the URL nor the body nor the answer.
         """
         found = self._load(request)
         if isinstance(found, DeliveryResult):
@@ -77,7 +81,7 @@ class WebhookActivities:
         return self._record(found, outcome, request)
 
     def _load(self, request: DeliveryAttempt) -> _Task | DeliveryResult:
-        """What to send, or the answer where there is nothing to be sent (any more)."""
+        """Return what to send, or the result if there is nothing to send (any more)."""
         with self.database.transaction(request.tenant_id) as session:
             found = webhook_deliveries.find_with_endpoint(session, request.tenant_id, request.delivery_id)
             if found is None:
@@ -90,21 +94,33 @@ class WebhookActivities:
                 return _STOP
             return _Task(delivery, endpoint)
 
-    def _attempt(self, task: _Task) -> Outcome:
+    def _attempt(self, task: _Task) -> AttemptOutcome:
         now = self.clock()
         secrets = self._open_secrets(task.endpoint, now)
         if not secrets:
-            return unsigned("secret_unreadable")
+            return failed_here("secret_unreadable")
         delivery = task.delivery
         if delivery.emitted_at is None:
             raise AssertionError("the database sets emitted_at")
         body = envelope(delivery.id, delivery.event_type, delivery.emitted_at, delivery.attempts + 1, delivery.data)
         headers = {**_CONSTANT_HEADERS, **signed_headers(secrets, delivery.id, now, body)}
+        return self._post(task, body, headers)
+
+    def _post(self, task: _Task, body: bytes, headers: Mapping[str, str]) -> AttemptOutcome:
         try:
             answer = self.outbound.post(task.endpoint.url, body, headers)
+            return answered(answer.status, answer.retry_after, self.clock())
         except (DestinationRefused, OutboundFailed) as error:
             return unanswered(error.code)
-        return answered(answer.status, answer.retry_after, self.clock())
+        except Exception as error:
+            # The message may have been sent. Unless that is counted, it would be sent again without end.
+            _log.error(
+                "webhook.attempt_failed",
+                tenant_id=task.endpoint.tenant_id,
+                endpoint_id=task.endpoint.id,
+                code=type(error).__name__,
+            )
+            return failed_here("internal_error")
 
     def _open_secrets(self, endpoint: WebhookEndpoint, now: datetime) -> list[str]:
         """The secrets to sign with, the newest first; one that does not open any more is left out."""
@@ -124,32 +140,38 @@ class WebhookActivities:
             opened.append(plain.decode("ascii"))
         return opened
 
-    def _record(self, task: _Task, outcome: Outcome, request: DeliveryAttempt) -> DeliveryResult:
+    def _record(self, task: _Task, outcome: AttemptOutcome, request: DeliveryAttempt) -> DeliveryResult:
         now = self.clock()
         state = state_after(outcome, last=request.last)
         with self.database.transaction(request.tenant_id) as session:
-            webhook_deliveries.record_attempt(session, task.delivery, outcome, state, now)
+            attempt = webhook_deliveries.Attempt(now, state, outcome.status, outcome.error)
+            webhook_deliveries.record_attempt(session, task.delivery, attempt)
             _keep_record_of_endpoint(session, task.endpoint, outcome, now)
         return result_after(outcome, state)
 
 
-def _keep_record_of_endpoint(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+def _keep_record_of_endpoint(
+    session: Session, endpoint: WebhookEndpoint, outcome: AttemptOutcome, now: datetime
+) -> None:
     if outcome.blame is Blame.NOBODY:
         webhook_endpoints.note_success(session, endpoint.tenant_id, endpoint.id)
     elif outcome.blame is Blame.ENDPOINT:
         webhook_endpoints.note_failure(session, endpoint.tenant_id, endpoint.id, now)
-        _disable_where_due(session, endpoint, outcome, now)
+        _disable_if_due(session, endpoint, outcome, now)
 
 
-def _disable_where_due(session: Session, endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
-    disable = webhook_endpoints.disable_as_gone if outcome.gone else webhook_endpoints.disable_if_failing_too_long
-    disabled = disable(session, endpoint.tenant_id, endpoint.id, now)
+def _disable_if_due(session: Session, endpoint: WebhookEndpoint, outcome: AttemptOutcome, now: datetime) -> None:
+    if outcome.gone:
+        disabled = webhook_endpoints.disable_as_gone(session, endpoint.tenant_id, endpoint.id, now)
+    else:
+        disabled = webhook_endpoints.disable_if_failing(
+            session, endpoint.tenant_id, endpoint.id, failing_limit=FAILING_LIMIT, now=now
+        )
     if disabled is None:
         return
-    resource = EndpointResource.model_validate(disabled).model_dump(mode="json")
     # The notice goes to the tenant's other endpoints; this one takes nothing any more.
-    data = {**resource, "sequence": int(now.timestamp() * 1000)}
-    outbox.emit(session, endpoint.tenant_id, EventType.WEBHOOK_ENDPOINT_DISABLED, data)
+    notice = endpoint_document(disabled, now=now)
+    outbox.emit(session, endpoint.tenant_id, WebhookEventType.WEBHOOK_ENDPOINT_DISABLED, notice)
     _log.warning(
         "webhook.endpoint_disabled",
         tenant_id=endpoint.tenant_id,

@@ -1,4 +1,4 @@
-"""Opening what a worker process works with."""
+"""Opening the connections and building the activities of a worker process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 from meetbot.providers.http import build_http_client
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
@@ -31,6 +31,8 @@ _BACKEND_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connectio
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
+    """What a worker process runs on: its connections and its activities."""
+
     database: Database
     vault: Vault
     services: Services
@@ -40,15 +42,16 @@ class WorkerParts:
     webhooks: WebhookActivities
 
     def close(self) -> None:
+        """Close all connections."""
         self.services.close()
         self.vault.close()
         self.database.close()
 
 
 def open_parts(settings: Settings) -> WorkerParts:
-    """Raises `MeetbotError` naming the setting that is missing."""
+    """Open everything a worker needs. Raises `ConfigurationError` naming the setting that is missing."""
     if settings.database_url is None:
-        raise MeetbotError(
+        raise ConfigurationError(
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
         )
     database = create_database(settings.database_url)
@@ -66,6 +69,7 @@ def open_parts(settings: Settings) -> WorkerParts:
 
 
 def build_services(settings: Settings, database: Database, vault: Vault, *, clock: Callable[[], datetime]) -> Services:
+    """Build what the activities work with from opened connections and the settings."""
     to_providers = build_http_client()
     to_backend = httpx.Client(trust_env=False, limits=_BACKEND_CONNECTIONS)
     providers = build_providers(settings, to_providers)
@@ -92,9 +96,9 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
 
 
 def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
-    """Raises `MeetbotError` for a backend that this release does not speak."""
+    """Build the configured bot backend. Raises `ConfigurationError` for one that is not supported yet."""
     if settings.backend is not BackendName.MEETBOT:
-        raise MeetbotError(
+        raise ConfigurationError(
             "backend_not_supported",
             f"the backend {settings.backend} is not supported by this release",
             next_step="set MEETBOT_BACKEND=meetbot",

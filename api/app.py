@@ -13,8 +13,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
 from api import docs, health, problems
-from api.dependencies import Services
-from api.middleware import Outermost, RequestGate
+from api.dependencies import ApiServices
+from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
@@ -28,23 +28,38 @@ from api.routers import (
     rules,
     tenant,
     users,
+    webhook_deliveries,
     webhook_endpoints,
 )
-from api.stray_bodies import refuse_stray_body
 from meetbot.domain.event import Provider
+from meetbot.errors import ConfigurationError
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
-from meetbot.settings import Settings, UnsafeConfiguration, faults_in, load_settings
+from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
 
 PREFIXES = ("/v1", "/api/v1")
-_ROUTERS = (connect, consent, users, events, overrides, rules, bots, webhook_endpoints, tenant)
+_ROUTERS = (
+    connect,
+    consent,
+    users,
+    events,
+    overrides,
+    rules,
+    bots,
+    webhook_endpoints,
+    webhook_deliveries,
+    tenant,
+)
 
 
-def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
-    """The application. Without `services` it opens its own when it starts; with them it leaves them to the caller."""
+def create_app(settings: Settings, services: ApiServices | None = None) -> FastAPI:
+    """Return the application.
+
+    Without `services` it opens its own when it starts, and closes them at the end; with them it leaves them to the caller.
+    """
     app = FastAPI(
         title="meetbot calendar",
         version="1",
@@ -73,12 +88,12 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
     problems.install(app)
     # The one added last is the outermost.
-    app.add_middleware(RequestGate)
-    app.add_middleware(Outermost, https=settings.public_url.startswith("https://"))
+    app.add_middleware(RequestLimits)
+    app.add_middleware(HeadersAndAccessLog, https=settings.public_url.startswith("https://"))
     return app
 
 
-def _lifespan(settings: Settings, services: Services | None) -> Any:
+def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services is not None:
@@ -94,10 +109,10 @@ def _lifespan(settings: Settings, services: Services | None) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Services]:
+async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
     """Nothing here waits for another service: reads are answered while Temporal or the vault is away."""
     if settings.database_url is None:
-        raise UnsafeConfiguration("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
+        raise ConfigurationError("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
     if settings.is_production:
         await asyncio.to_thread(refuse_unbound_role, database)
@@ -108,7 +123,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Services]:
     connecting = asyncio.create_task(orchestrator.keep_connecting(settings.temporal_address))
     clients = {provider: oauth_client(settings, provider) for provider in Provider}
     try:
-        yield Services(
+        yield ApiServices(
             settings=settings,
             database=database,
             vault=vault,

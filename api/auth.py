@@ -1,4 +1,4 @@
-"""Who calls, whether they may, and how often."""
+"""Authentication by API key, scopes, and the rate limit."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
-from meetbot.storage.keys import find_key, speak_for
+from meetbot.storage.keys import act_for_tenant, find_key
 from meetbot.storage.rate_limits import Allowance, take_token
 from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import find_tenant
-from meetbot.tenants.api_keys import proves, public_id_in
+from meetbot.tenants.api_keys import matches_hash, public_id_in
 
 _bearer = HTTPBearer(
     scheme_name="api_key",
@@ -28,7 +28,7 @@ _bearer = HTTPBearer(
 
 
 class Scope(StrEnum):
-    """What a key may be limited to. A key with ``*`` may do everything."""
+    """What an API key may be limited to. A key with ``*`` may do everything."""
 
     CALENDARS_READ = "calendars:read"
     CALENDARS_WRITE = "calendars:write"
@@ -52,22 +52,26 @@ class Caller:
     api_key: str = field(repr=False)
 
     def may(self, scope: Scope) -> bool:
+        """Return whether the key has this scope."""
         return "*" in self.scopes or scope in self.scopes
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Authenticated:
     caller: Caller
     region: str
     allowance: Allowance | None
 
 
 def requires(*scopes: Scope) -> Callable[..., Caller]:
-    """The dependency of a route: ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``."""
+    """Return the dependency by which a route takes its caller, who must have these scopes.
 
-    def authenticated(
+    ``caller: Annotated[Caller, Depends(requires(Scope.RULES_READ))]``
+    """
+
+    def authenticate(
         request: Request,
-        services: Container,
+        services: InjectedServices,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> Caller:
         caller = _authenticate(request, services, credentials)
@@ -76,55 +80,55 @@ def requires(*scopes: Scope) -> Callable[..., Caller]:
                 raise Problem(403, "missing_scope", f"the API key lacks the scope {scope}")
         return caller
 
-    return authenticated
+    return authenticate
 
 
-def _authenticate(request: Request, services: Services, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+def _authenticate(request: Request, services: ApiServices, credentials: HTTPAuthorizationCredentials | None) -> Caller:
     api_key = credentials.credentials if credentials is not None else ""
     public_id = public_id_in(api_key)
     if public_id is None:
         raise _unauthorized()
     with services.database.key_lookup(public_id) as session:
-        verdict = _look_up(session, api_key, public_id, per_minute=services.settings.rate_limit_per_minute)
-    if verdict is None:
+        authenticated = _look_up(session, api_key, public_id, per_minute=services.settings.rate_limit_per_minute)
+    if authenticated is None:
         raise _unauthorized()
-    request.state.tenant_id, request.state.key_id = verdict.caller.tenant_id, verdict.caller.key_id
-    _enforce(request, verdict, services.settings.region)
-    return verdict.caller
+    request.state.tenant_id, request.state.key_id = authenticated.caller.tenant_id, authenticated.caller.key_id
+    _enforce(request, authenticated, services.settings.region)
+    return authenticated.caller
 
 
-def _look_up(session: Session, api_key: str, public_id: str, *, per_minute: int) -> _Verdict | None:
+def _look_up(session: Session, api_key: str, public_id: str, *, per_minute: int) -> _Authenticated | None:
     key = find_key(session, public_id)
     if not _is_good(key, api_key):
         return None
     assert key is not None  # noqa: S101 - for the type checker: none is not good
-    speak_for(session, key.tenant_id)
+    act_for_tenant(session, key.tenant_id)
     tenant = find_tenant(session, key.tenant_id)
     if tenant is None:
         return None
     allowance = take_token(session, key.tenant_id, public_id, per_minute=per_minute) if per_minute else None
     caller = Caller(key.tenant_id, public_id, frozenset(key.scopes), api_key)
-    return _Verdict(caller, tenant.region, allowance)
+    return _Authenticated(caller, tenant.region, allowance)
 
 
 def _is_good(key: ApiKey | None, api_key: str) -> bool:
     # The comparison is made for an unknown key too, so that both take the same time.
-    proven = proves(api_key, key.secret_hash if key is not None else b"")
+    proven = matches_hash(api_key, key.secret_hash if key is not None else b"")
     return key is not None and proven and key.revoked_at is None
 
 
-def _enforce(request: Request, verdict: _Verdict, region: str) -> None:
-    if verdict.allowance is not None:
-        request.state.rate_headers = _rate_headers(verdict.allowance)
-        if verdict.allowance.is_exhausted:
+def _enforce(request: Request, authenticated: _Authenticated, region: str) -> None:
+    if authenticated.allowance is not None:
+        request.state.rate_headers = _rate_headers(authenticated.allowance)
+        if authenticated.allowance.is_exhausted:
             raise Problem(
                 429,
                 "rate_limited",
-                f"more than {verdict.allowance.limit} requests a minute",
-                headers={"Retry-After": str(verdict.allowance.retry_after_seconds)},
+                f"more than {authenticated.allowance.limit} requests a minute",
+                headers={"Retry-After": str(authenticated.allowance.retry_after_seconds)},
             )
-    if verdict.region != region:
-        raise Problem(421, "wrong_region", f"this tenant lives in the region {verdict.region}; ask its host")
+    if authenticated.region != region:
+        raise Problem(421, "wrong_region", f"this tenant lives in the region {authenticated.region}; ask its host")
 
 
 def _rate_headers(allowance: Allowance) -> dict[str, str]:

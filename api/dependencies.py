@@ -19,16 +19,20 @@ from meetbot.vault.sealing import DataKey
 
 
 class Sealer(Protocol):
-    """The vault as the HTTP front may use it: it seals, and opens nothing."""
+    """The vault as the HTTP front may use it: it seals and never opens."""
 
-    def new_data_key(self, tenant_id: str) -> DataKey: ...
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        """Return a fresh key for one secret of the tenant. Raises `VaultError`."""
+        ...
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        """Return if the vault answers and takes our credentials. Raises `VaultError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """``clients`` holds the providers that an OAuth client is configured for."""
+class ApiServices:
+    """Everything a route may need. ``clients`` are the OAuth clients that are configured."""
 
     settings: Settings
     database: Database
@@ -39,8 +43,9 @@ class Services:
     clock: Callable[[], datetime] = utc_now
 
 
-def services_of(request: Request) -> Services:
-    return cast(Services, request.app.state.services)
+def services_of(request: Request) -> ApiServices:
+    """Return the services of the application that serves this request."""
+    return cast(ApiServices, request.app.state.services)
 
 
-Container = Annotated[Services, Depends(services_of)]
+InjectedServices = Annotated[ApiServices, Depends(services_of)]

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and pages that show it without asking anybody else's server for a file."""
+"""The OpenAPI document and the pages that show it, without files from other servers."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TAGS = [
     {"name": "events", "description": "What is on the calendars, and what was decided about it."},
     {"name": "rules", "description": "Which meetings to record. Rules run in order, the first match decides."},
     {"name": "overrides", "description": "Exceptions for one occurrence or a series."},
-    {"name": "bots", "description": "One recording bot per meeting, whoever is in it."},
-    {"name": "webhooks", "description": "Where you are told."},
+    {"name": "bots", "description": "One recording bot per meeting, however many calendars it is on."},
+    {"name": "webhooks", "description": "Signed messages about what happens."},
     {"name": "tenant", "description": "Your own settings."},
-    {"name": "bot backends", "description": "What bot backends tell us."},
+    {"name": "bot backends", "description": "Reports of the bot backends to us."},
     {"name": "health", "description": "For load balancers."},
 ]
 
@@ -48,21 +48,23 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 def swagger() -> HTMLResponse:
+    """Show the Swagger UI."""
     return page("swagger.html", policy=_POLICY, vendored=VENDORED_PATH)
 
 
 @router.get("/redoc")
 def redoc() -> HTMLResponse:
+    """Show ReDoc."""
     return page("redoc.html", policy=_POLICY, vendored=VENDORED_PATH)
 
 
 def vendored_files() -> StaticFiles:
-    """Swagger UI and ReDoc as the package index carries them."""
+    """Serve Swagger UI and ReDoc as the package index carries them."""
     return StaticFiles(directory=Path(str(resources.files("fastapi_offline"))) / "static")
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
+    """Return the OpenAPI document, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags

@@ -32,7 +32,7 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.auth import Caller
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
 from meetbot.storage.idempotency import KeptAnswer, find_answer, keep_answer, try_lock
 
@@ -43,7 +43,9 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 
 @dataclass(frozen=True, slots=True)
 class CreatingRequest:
-    services: Services
+    """A POST that creates: its Idempotency-Key, and the fingerprint of what it asks for."""
+
+    services: ApiServices
     key: str | None
     fingerprint: bytes
 
@@ -76,7 +78,7 @@ class CreatingRequest:
 
 async def _creating_request(
     request: Request,
-    services: Container,
+    services: InjectedServices,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -110,7 +112,7 @@ def _seal(document: dict[str, Any], key: str, caller: Caller) -> str:
 
 
 def _open(sealed: str, key: str, caller: Caller) -> dict[str, Any] | None:
-    """None where another API key sealed it."""
+    """Return the answer, None if another API key sealed it."""
     raw = base64.b64decode(sealed)
     try:
         plaintext = _cipher(key, caller).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], caller.tenant_id.encode())

@@ -17,6 +17,7 @@ CONNECTS = Counter("meetbot_connects_total", "Consents that came back, by how th
 
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request and how long it took."""
     known = method if method in _METHODS else "other"
     REQUESTS.labels(known, route, str(status)).inc()
     SECONDS.labels(known, route).observe(seconds)

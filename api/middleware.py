@@ -1,11 +1,13 @@
-"""What every request passes before it reaches a route: bounded bodies, clean text, safe headers, one log line.
+"""What every request passes before it reaches a route, and every answer on its way out.
 
-Plain ASGI, because a route's own handling begins only after the body was read.
+Bounded bodies, clean text, safe headers, one log line. Plain ASGI, because a route's own handling begins only after the body
+was read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -15,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,8 +35,8 @@ _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORE
 _log = structlog.get_logger("api.access")
 
 
-class RequestGate:
-    """Refuses what no route should see: bodies over 256 KB or slower than 30 s, text that no database holds."""
+class RequestLimits:
+    """Refuse what no route should see: bodies over 256 KB or 30 s, text that no database holds."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -61,7 +64,7 @@ def _check_url(scope: Scope) -> None:
 
 
 async def _bounded_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None where the client went away."""
+    """Return the whole body, None if the client went away."""
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
         raise _too_large()
@@ -126,7 +129,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _faults(document: Any) -> Iterator[Fault]:
-    """Text and numbers that no column holds. Without recursion: depth is the sender's choice."""
+    """Find text and numbers that no column holds. Without recursion: depth is the sender's choice."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
@@ -167,10 +170,10 @@ _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
-class Outermost:
-    """Around everything: request id, security headers, rate limit headers, access log, metrics, and the last resort.
+class HeadersAndAccessLog:
+    """Give every answer its headers, write the access log, and turn a crash into a 500.
 
-    The log holds the route's template and no path or query: tickets, codes and states stand there.
+    The log holds the route's template and neither path nor query, which hold tickets, codes and states.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
@@ -185,7 +188,7 @@ class Outermost:
         try:
             await self.app(scope, receive, exchange.send)
         except Exception as error:
-            _log.error("unhandled_error", error=type(error).__name__, frames=_frames(error), **exchange.facts())
+            _log.error("request.failed", code=type(error).__name__, frames=_frames(error), **exchange.facts())
             if exchange.status:
                 raise
             await internal_error().response()(scope, receive, exchange.send)
@@ -229,7 +232,7 @@ class _Exchange:
         state = self._scope["state"]
         metrics.observe(self._scope["method"], self._route(), self.status, seconds)
         _log.info(
-            "request",
+            "request.answered",
             **self.facts(),
             status=self.status,
             milliseconds=round(seconds * 1000, 1),
@@ -242,7 +245,37 @@ class _Exchange:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """Where it happened. Without the message: it may hold the values at hand."""
+    """Return where it happened. The message is left out: it may hold the values at hand."""
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
     ]
+
+
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+async def refuse_stray_body(request: Request) -> None:
+    """Refuse a body sent to a route that changes something and declares none.
+
+    The dependency of every route; ``{}`` is let through. Like an unknown field, such a body is refused because its sender
+    expects an effect.
+    """
+    if request.method not in _CHANGING or request.scope["route"].body_field is not None:
+        return
+    if "authorization" not in request.headers:
+        # The route itself says what is missing first.
+        return
+    # The gate has seen to its size, and that it is JSON in UTF-8.
+    body = await request.body()
+    faults = _stray_faults(json.loads(body)) if body.strip() else ()
+    if faults:
+        place = f"{faults[0].path}: " if faults[0].path else ""
+        raise Problem(422, "invalid_input", place + faults[0].message, faults=faults)
+
+
+def _stray_faults(document: Any) -> tuple[Fault, ...]:
+    if document is None:
+        return ()
+    if not isinstance(document, dict):
+        return (Fault("", "no_body", "this takes no body"),)
+    return tuple(Fault(name[:200], "unknown_field", "this takes no fields") for name in document)

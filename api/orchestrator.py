@@ -1,7 +1,7 @@
 """Starting and signalling workflows from request threads.
 
-Nothing is lost where Temporal does not answer: what a request wanted stands in the database, and workflows look there. So
-every method tells whether it got through, and none raises.
+Nothing is lost if Temporal does not answer: what a request wants stands in the database, and workflows look there. So every
+method returns whether it got through, and none raises.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
+from meetbot.storage.database import Database
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import BotSignal, CalendarUserSignal, bot_workflow_id
 from meetbot.temporal.start import start_calendar_user
@@ -24,29 +25,58 @@ _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
 _SIGNALS_AT_ONCE = 16
+_PAGE = 100
+_MAX_PAGES = 10
 _log = structlog.get_logger(__name__)
 
 
 class Orchestrator(Protocol):
-    def start_calendar_user(self, user: CalendarUserRef) -> bool: ...
+    """What the HTTP front asks of Temporal. Every method returns whether Temporal was reached."""
+
+    def start_calendar_user(self, user: CalendarUserRef) -> bool:
+        """Start the workflow of a calendar user; one that runs stays as it is."""
+        ...
 
     def signal_calendar_user(self, user: CalendarUserRef, signal: CalendarUserSignal) -> bool:
-        """Starts the workflow where it does not run."""
+        """Signal the workflow of a calendar user, started if it does not run."""
         ...
 
     def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
-        """The same for a page of them, within one call's time."""
+        """Signal the workflows of several calendar users, within the time of one call."""
         ...
 
-    def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool: ...
+    def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
+        """Tell the workflow of a meeting's bot to end it."""
+        ...
 
-    def backend_reported(self, tenant_id: str, meeting_key: str) -> bool: ...
+    def backend_reported(self, tenant_id: str, meeting_key: str) -> bool:
+        """Tell the workflow of a meeting's bot that a report of the backend was stored."""
+        ...
 
-    def check(self) -> bool: ...
+    def check(self) -> bool:
+        """Return whether Temporal answers."""
+        ...
+
+
+def signal_rules_changed(orchestrator: Orchestrator, database: Database, tenant_id: str) -> None:
+    """Tell the workflows of a tenant's calendar users to decide again.
+
+    A thousand of them at most. The others decide again at their next sync, as do all if Temporal does not answer.
+    """
+    after_id = ""
+    for _ in range(_MAX_PAGES):
+        with database.transaction(tenant_id) as session:
+            page = page_of_refs(session, tenant_id, after_id=after_id, limit=_PAGE)
+        if not page or not orchestrator.signal_calendar_users(page, CalendarUserSignal.RULES_CHANGED):
+            return
+        after_id = page[-1].id
 
 
 class TemporalOrchestrator:
-    """Bridges request threads to the event loop on which the Temporal client lives. Never call it on that loop."""
+    """The orchestrator of production: it hands calls to the event loop of the Temporal client.
+
+    Its methods block, so never call them on that loop.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, sync_interval_seconds: int) -> None:
         self._loop = loop
@@ -54,40 +84,49 @@ class TemporalOrchestrator:
         self._client: Client | None = None
 
     async def keep_connecting(self, address: str | None) -> None:
-        """Runs until connected: the API answers reads meanwhile. The client itself reconnects ever after."""
+        """Try until connected. The API answers reads meanwhile.
+
+        Once connected, the client reconnects by itself.
+        """
         pause = _FIRST_RETRY_SECONDS
         while self._client is None:
             try:
                 self._client = await connect(address)
             except (RPCError, RuntimeError, OSError) as error:
-                _log.warning("temporal_unreachable", error=type(error).__name__, retry_seconds=pause)
+                _log.warning("temporal.unreachable", code=type(error).__name__, retry_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
-        _log.info("temporal_connected")
+        _log.info("temporal.connected")
 
     def start_calendar_user(self, user: CalendarUserRef) -> bool:
+        """Start the workflow of a calendar user; one that runs stays as it is."""
         return self._run("start_calendar_user", lambda client: self._start(client, user, None))
 
     def signal_calendar_user(self, user: CalendarUserRef, signal: CalendarUserSignal) -> bool:
+        """Signal the workflow of a calendar user, started if it does not run."""
         return self._run(f"signal_{signal}", lambda client: self._start(client, user, signal))
 
     def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
+        """Signal the workflows of several calendar users, within the time of one call."""
         wanted = list(users)
         return self._run(f"signal_{signal}", lambda client: self._start_all(client, wanted, signal))
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
+        """Tell the workflow of a meeting's bot to end it."""
         return self._run("cancel_bot", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.CANCEL))
 
     def backend_reported(self, tenant_id: str, meeting_key: str) -> bool:
+        """Tell the workflow of a meeting's bot that a report of the backend was stored."""
         return self._run(
             "backend_reported", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.BACKEND_REPORTED)
         )
 
     def check(self) -> bool:
+        """Return whether Temporal answers."""
         return self._run("check", _check_health)
 
     async def _start(self, client: Client, user: CalendarUserRef, signal: CalendarUserSignal | None) -> None:
-        """Start the workflow, or signal the one that runs: a start that was once lost is made up for here."""
+        """Start the workflow, or signal the one that runs. A start that was lost earlier is made up for here."""
         await start_calendar_user(
             client, user.tenant_id, user.id, user.provider, interval=self._sync_interval, signal=signal
         )
@@ -100,7 +139,7 @@ class TemporalOrchestrator:
     def _run(self, what: str, call: Any) -> bool:
         client = self._client
         if client is None:
-            _log.warning("temporal_not_reached", call=what, error="not_connected")
+            _log.warning("temporal.call_failed", call=what, code="not_connected")
             return False
         return self._wait(what, call(client))
 
@@ -110,7 +149,7 @@ class TemporalOrchestrator:
             future.result(timeout=_CALL_SECONDS)
         except (RPCError, TimeoutError) as error:
             future.cancel()
-            _log.warning("temporal_not_reached", call=what, error=_name_of(error))
+            _log.warning("temporal.call_failed", call=what, code=_name_of(error))
             return False
         return True
 

@@ -29,6 +29,7 @@ def page(
     headers: dict[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
+    """Render a template under `policy`, the page's Content-Security-Policy."""
     html = _environment.get_template(template).render(**values)
     return HTMLResponse(html, status_code=status, headers={"Content-Security-Policy": policy, **(headers or {})})
 
@@ -42,7 +43,10 @@ def message_page(
     reload_seconds: int = 0,
     told: Sequence[tuple[str, str]] = (),
 ) -> HTMLResponse:
-    """One sentence to a person; ``told`` is what a customer's own page would have been told."""
+    """Render one sentence to a person.
+
+    `told` is what the customer's own page would have got as query parameters.
+    """
     headers = {"Retry-After": str(reload_seconds)} if reload_seconds else {}
     return page(
         "message.html",

@@ -1,4 +1,7 @@
-"""Every error as ``application/problem+json`` (RFC 9457) with a stable code. No input is echoed."""
+"""Every error as ``application/problem+json`` (RFC 9457) with a stable code.
+
+No input is echoed.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 
 class ProblemFault(BaseModel):
+    """One thing wrong with the input."""
+
     path: str = Field(description="Where, as a dotted path such as `rules.2.when.all.0`.")
     code: str
     message: str
@@ -40,7 +45,7 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(Exception):
-    """Raised by whatever answers a request with an error."""
+    """Raised by anything that answers a request with an error."""
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
+        """Return the error as an HTTP response."""
         return JSONResponse(
             {
                 "type": f"urn:meetbot:problem:{self.code}",
@@ -78,12 +84,12 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """The same whether there is none or it is another tenant's."""
+    """Return a 404, the same whether there is no such thing or it is another tenant's."""
     return Problem(404, f"{what}_not_found", f"there is no such {what.replace('_', ' ')}")
 
 
 def from_library(error: MeetbotError) -> Problem:
-    """What the library's errors mean over HTTP."""
+    """Return what an error of the library means over HTTP."""
     if isinstance(error, InvalidInput):
         return Problem(_STATUS_OF_INPUT.get(error.code, 422), error.code, error.detail, faults=error.faults)
     if isinstance(error, VaultError):
@@ -95,14 +101,17 @@ _STATUS_OF_INPUT = {"invalid_watermark": 400, "invalid_cursor": 400}
 
 
 def unavailable(code: str, detail: str) -> Problem:
+    """Return a 503 that asks the client to try again in five seconds."""
     return Problem(503, code, f"{detail}; try again", headers={"Retry-After": "5"})
 
 
 def internal_error() -> Problem:
+    """Return the 500 of an error that nothing else handled."""
     return Problem(500, "internal_error", "this is our fault; it has been recorded")
 
 
 def install(app: FastAPI) -> None:
+    """Have the application answer all errors as problems."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(MeetbotError, _on_library_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -120,12 +129,12 @@ async def _on_library_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MeetbotError)  # noqa: S101 - registered for nothing else
     problem = from_library(error)
     if problem.status >= 500:
-        _log.warning("dependency_failed", code=error.code)
+        _log.warning("dependency.failed", code=error.code)
     return problem.response()
 
 
 async def _on_database_error(_: Request, error: Exception) -> JSONResponse:
-    _log.warning("dependency_failed", code="database_unavailable", error=type(error).__name__)
+    _log.warning("dependency.failed", code="database_unavailable", error=type(error).__name__)
     return unavailable("database_unavailable", "the database does not answer").response()
 
 
@@ -156,6 +165,7 @@ async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def malformed_json() -> Problem:
+    """Return the 400 of a body that is no JSON."""
     return Problem(400, "malformed_json", "the body is not JSON in UTF-8")
 
 
@@ -182,7 +192,7 @@ def _title(code: str) -> str:
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that may answer these errors, for OpenAPI."""
+    """Return the ``responses`` of a route that may answer these errors, for OpenAPI."""
     schema = {"$ref": "#/components/schemas/ProblemDocument"}
     return {
         status: {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}

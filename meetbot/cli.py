@@ -1,4 +1,4 @@
-"""The `meetbot` command. Each subcommand reads its arguments and calls the module that does the work."""
+"""The `meetbot` command. Each subcommand calls the module that does the work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_RULES_BYTES = 1 << 20
 
 @app.command()
 def dev(state: StateDirectory = _DEFAULT_STATE) -> None:
-    """Run the whole service on this machine: Temporal, OpenBao, PostgreSQL, sandbox, worker and API."""
+    """Run the whole service here: Temporal, OpenBao, PostgreSQL, sandbox, worker, API."""
     from meetbot.dev.command import run_dev
     from meetbot.dev.demo import prepare_demo_tenant
 
@@ -156,8 +156,8 @@ def _explained(error: Exception) -> str | None:
 
 
 def _answer_lines(run: Callable[[BinaryIO, Callable[[str], object]], int]) -> NoReturn:
-    """From standard input to standard output; where one of them cannot be used, says so and exits with 1."""
-    # Python leaves None where the shell has closed a stream; the types do not know.
+    """Run from standard input to standard output; exit with 1 if one of them cannot be used."""
+    # Python leaves None if the shell has closed a stream; the types do not say so.
     streams: tuple[TextIO | None, TextIO | None] = (sys.stdin, sys.stdout)
     if None in streams:
         _fail("standard input and output must be open", exit_code=1)
@@ -194,7 +194,7 @@ def _read_rules(path: Path) -> object:
 
 
 def _use_running_stack(state: Path) -> None:
-    """Where a development stack runs here, its addresses stand in for the variables that are not set."""
+    """Take the addresses of a development stack that runs here for the variables that are not set."""
     from meetbot.dev.state import load_running_environment
 
     for name, value in (load_running_environment(state) or {}).items():

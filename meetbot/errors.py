@@ -1,11 +1,12 @@
 """Every error the library raises on purpose.
 
     MeetbotError
+    ├── ConfigurationError      a setting is missing or unsafe; ``next_step`` says what to set
     ├── InvalidInput            what the caller sent cannot be used; carries one fault per place
     ├── ProviderError           Google or Microsoft (or their login) did not do what was asked
     │   ├── AccessTokenRejected the access token is expired or unknown: refresh once, try again
     │   ├── ReconnectRequired   only the end-user can mend it: connect again
-    │   ├── OperatorRequired    only we or the tenant's operator can mend it: nobody is disconnected
+    │   ├── OperatorRequired    only we or the tenant's operator can mend it: no user is disconnected
     │   ├── ResourceGone        the calendar or event is not there (any more), or no longer ours to see
     │   └── RetryLater          it will pass: throttled, down, unreachable, nonsense answer
     ├── BackendError            the bot backend did not do what was asked
@@ -25,7 +26,10 @@ from datetime import timedelta
 
 
 class MeetbotError(Exception):
-    """Base of all. ``code`` is stable and machine-readable; ``next_step`` tells the reader what to do."""
+    """Base of all errors.
+
+    ``code`` is stable and machine-readable; ``next_step`` says what to do, empty if there is nothing to do but try again.
+    """
 
     def __init__(self, code: str, detail: str, *, next_step: str = "") -> None:
         super().__init__(f"{code}: {detail}")
@@ -34,9 +38,16 @@ class MeetbotError(Exception):
         self.next_step = next_step
 
 
+class ConfigurationError(MeetbotError):
+    """A setting is missing, or is unsafe in production."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with an input: where (a dotted path such as ``rules.2.when.all.0``), a code, and why."""
+    """One thing wrong with an input.
+
+    ``path`` is dotted, such as ``rules.2.when.all.0``.
+    """
 
     path: str
     code: str
@@ -44,33 +55,38 @@ class Fault:
 
 
 class InvalidInput(MeetbotError):
+    """The input cannot be used. ``faults`` has one entry per place."""
+
     def __init__(self, code: str, detail: str, faults: tuple[Fault, ...] = (), *, next_step: str = "") -> None:
         super().__init__(code, detail, next_step=next_step)
         self.faults = faults
 
 
 class ProviderError(MeetbotError):
-    pass
+    """A provider or its login did not do what was asked."""
 
 
 class AccessTokenRejected(ProviderError):
-    pass
+    """The access token is expired or unknown: refresh once and try again."""
 
 
 class ReconnectRequired(ProviderError):
-    pass
+    """Only the end-user can mend it, by connecting again."""
 
 
 class OperatorRequired(ProviderError):
-    pass
+    """Only we or the tenant's operator can mend it; no user is disconnected."""
 
 
 class ResourceGone(ProviderError):
-    pass
+    """The calendar or event does not exist any more, or may not be read any more."""
 
 
 class RetryLater(ProviderError):
-    """``retry_after`` is the provider's own wish, where it stated one."""
+    """It will pass: the provider throttles, is down or unreachable, or answered nonsense.
+
+    ``retry_after`` is how long the provider asked us to wait, None if it did not say.
+    """
 
     def __init__(self, code: str, detail: str, *, retry_after: timedelta | None = None, next_step: str = "") -> None:
         super().__init__(code, detail, next_step=next_step)
@@ -78,15 +94,18 @@ class RetryLater(ProviderError):
 
 
 class BackendError(MeetbotError):
-    pass
+    """The bot backend did not do what was asked."""
 
 
 class BackendRefused(BackendError):
-    pass
+    """The bot backend refused for good."""
 
 
 class BackendUnavailable(BackendError):
-    """``nothing_done``: the backend surely did not act on the request; otherwise it may have, and its answer was lost."""
+    """The bot backend did not answer properly: try again.
+
+    ``nothing_done`` is True if it surely did not act on the request; otherwise it may have, and its answer was lost.
+    """
 
     def __init__(
         self,
@@ -103,12 +122,12 @@ class BackendUnavailable(BackendError):
 
 
 class VaultError(MeetbotError):
-    pass
+    """The key management service did not do what was asked."""
 
 
 class VaultUnavailable(VaultError):
-    pass
+    """The key management service is sealed or unreachable: try again."""
 
 
 class SecretUnreadable(VaultError):
-    pass
+    """The ciphertext does not open with this key and this binding."""

@@ -1,4 +1,7 @@
-"""One form of log for every process: JSON lines with an event name and codes, never a secret or a person's data."""
+"""One form of log for every process: JSON lines with an event name and codes.
+
+An event is named ``area.thing_happened``, the same everywhere. A line never holds a secret or a person's data.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _SILENCED = {
 
 
 def configure_logs(process: str) -> None:
-    """Call once, first thing."""
+    """Set up logging of this process. Call it once, before anything is logged."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for name, level in _SILENCED.items():
         logging.getLogger(name).setLevel(level)

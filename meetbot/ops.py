@@ -1,4 +1,7 @@
-"""The operators' port of a process: alive, ready, metrics. Never reachable from the public one."""
+"""The operators' port of a process: alive, ready, metrics.
+
+It is never reachable from the public port.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,15 @@ _log = structlog.get_logger(__name__)
 
 
 def blocking(check: Callable[[], object]) -> Check:
-    """A check that blocks, run in a thread."""
+    """Turn a check that blocks into one that runs in a thread."""
     return lambda: asyncio.to_thread(check)
 
 
 def ops_app(checks: Mapping[str, Check]) -> Starlette:
-    """``/readyz`` runs the checks at once, each bounded. A check fails by raising or by answering False."""
+    """Return the application of the operators' port.
+
+    ``/readyz`` runs the checks at once, each bounded. A check fails by raising or by answering False.
+    """
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -56,7 +62,7 @@ async def _passes(check: Check) -> bool:
 
 
 class _Inner(uvicorn.Server):
-    """Signals belong to whatever runs the process."""
+    """Leave signals to the process that serves the port."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,15 +71,17 @@ class _Inner(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def ops_server(settings: Settings, app: Starlette) -> AsyncIterator[None]:
-    """Serves while the block runs. Where the port is taken, as among the processes of one host, it says so and does
-    not serve: bots are worth more than knowing how the process is."""
+    """Serve the operators' port while the block runs.
+
+    If another process of the host has the port, say so and do not serve: bots are worth more than knowing how the process is.
+    """
     listener = _listen(settings)
     if listener is None:
         yield
         return
     server = _Inner(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    _log.info("ops.port", port=listener.getsockname()[1])
+    _log.info("ops.listening", port=listener.getsockname()[1])
     try:
         yield
     finally:
@@ -83,7 +91,7 @@ async def ops_server(settings: Settings, app: Starlette) -> AsyncIterator[None]:
 
 
 def _listen(settings: Settings) -> socket.socket | None:
-    # In production probes and scrapers come from other hosts; on a developer's machine nobody else should.
+    # In production probes and scrapers come from other hosts; on a developer's machine no other host should.
     host = "0.0.0.0" if settings.env is Environment.PRODUCTION else "127.0.0.1"  # noqa: S104
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,20 +14,24 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from meetbot.errors import MeetbotError
-
 
 class Environment(StrEnum):
+    """Where the process runs. In production every unsafe default is refused."""
+
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class Region(StrEnum):
+    """Where tenants and their data live."""
+
     EU = "eu"
     US = "us"
 
 
 class BackendName(StrEnum):
+    """The bot backends that can be named in the settings."""
+
     MEETBOT = "meetbot"
     ATTENDEE = "attendee"
     RECALL = "recall"
@@ -35,10 +39,6 @@ class BackendName(StrEnum):
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class UnsafeConfiguration(MeetbotError):
-    pass
 
 
 def _blank_as_unset(value: object) -> object:
@@ -64,7 +64,10 @@ OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_as_unset)]
 
 
 class Settings(BaseSettings):
-    """Process-wide configuration. Prefer `load_settings()`, which refuses unsafe production defaults."""
+    """The configuration of a process.
+
+    Read it by `load_settings`, once; it raises for unsafe values in production.
+    """
 
     model_config = SettingsConfigDict(env_prefix="MEETBOT_", extra="ignore", frozen=True, populate_by_name=True)
 
@@ -107,6 +110,7 @@ class Settings(BaseSettings):
 
     @property
     def is_production(self) -> bool:
+        """Return whether unsafe defaults are refused."""
         return self.env is Environment.PRODUCTION
 
     @model_validator(mode="after")
@@ -144,12 +148,15 @@ class _DatabaseSettings(BaseSettings):
 
 
 def load_database_url() -> str | None:
-    """For what needs the database alone: nothing else that is missing or wrong may keep it from its work."""
+    """Return DATABASE_URL alone, for commands that need nothing but the database.
+
+    Other settings that are missing or wrong do not keep them from their work.
+    """
     return _DatabaseSettings().database_url
 
 
 def faults_in(error: ValidationError) -> str:
-    """What is wrong with the settings, in one line for whoever must mend it, each with its variable's name."""
+    """Return what is wrong with the settings, in one line that names each variable."""
     return "; ".join(_explained(fault["loc"], fault["msg"]) for fault in error.errors())
 
 
@@ -163,5 +170,8 @@ def _explained(place: tuple[int | str, ...], message: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment once. Raises pydantic's ValidationError, naming each variable that is wrong."""
+    """Read the environment once.
+
+    Raises pydantic's ``ValidationError``, naming each variable that is wrong.
+    """
     return Settings()

@@ -22,7 +22,6 @@ from activities.dispatch import DispatchActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
-from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
 from meetbot.domain.plan import PlanEntry
@@ -34,7 +33,7 @@ from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Te
 from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
-from meetbot.vault.sealing import seal_with
+from meetbot.vault.sealing import refresh_token_binding, seal_with
 from tests.sandbox_client import SandboxClient, sandbox_settings
 from tests.stack import VaultService
 

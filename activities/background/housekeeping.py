@@ -1,4 +1,7 @@
-"""Once an hour, each worker deletes what is past its time. That several do so at once does no harm."""
+"""Deleting what is past its time, once an hour in each worker.
+
+Several workers may delete at once; that does no harm.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,13 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_housekeeping(database: Database, stop: asyncio.Event) -> None:
+    """Delete what is past its time, once an hour until `stop` is set."""
     while not stop.is_set():
         try:
             deleted = await asyncio.to_thread(delete_expired, database)
-            _log.info("housekeeping done", **deleted)
+            _log.info("housekeeping.done", **deleted)
         except Exception as error:
             # The next hour tries again; the text may quote a row.
-            _log.error("housekeeping failed", code=type(error).__name__)
+            _log.error("housekeeping.failed", code=type(error).__name__)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=_EVERY_SECONDS)

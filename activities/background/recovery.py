@@ -1,8 +1,8 @@
-"""Workflows that ought to run and do not: never started because Temporal was down, or ended by somebody's hand.
+"""Restarting workflows that should run and do not.
 
-Temporal says which ended otherwise than by finishing, the database which of those still have work to do. For what Temporal
-itself has lost, the database is read alone. Starting a workflow that runs changes nothing, so every worker may do this at any
-time.
+They were never started because Temporal was down, or an operator or a failure ended them. Temporal says which ones ended
+other than by finishing, the database which of those still have work to do. For what Temporal itself has lost, the database is
+read alone. Starting a workflow that runs changes nothing, so every worker may do this at any time.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ _DUE_BOTS = text(
     """
 )
 
-# Those in a meeting, which must hear when it is cancelled. A sample, since there are many and hardly one without a workflow:
-# only where Temporal forgot it altogether.
+# Those in a meeting, which must be told to leave if it is cancelled. A sample, since there are many and hardly one lacks its
+# workflow: only if Temporal lost it altogether.
 _SENT_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot
@@ -79,7 +79,10 @@ _SENT_BOTS = text(
 
 
 async def run_recovery(database: Database, client: Client, stop: asyncio.Event, *, interval: timedelta) -> None:
-    """Until `stop`: see to workflows that were ended, to calendar users silent for two intervals, and to bots that are due."""
+    """Restart workflows every thirty seconds until `stop` is set.
+
+    Looked for are workflows that were ended, calendar users without a sync for two intervals, and bots that are due.
+    """
     while not stop.is_set():
         await _attempted(recover_ended(database, client, interval=interval))
         await _attempted(recover_calendar_users(database, client, interval=interval))
@@ -93,11 +96,14 @@ async def _attempted(recovery: Coroutine[Any, Any, int]) -> None:
         await recovery
     except Exception as error:
         # The next round tries again; the text may quote a row.
-        _log.error("recovery failed", code=type(error).__name__)
+        _log.error("recovery.failed", code=type(error).__name__)
 
 
 async def recover_ended(database: Database, client: Client, *, interval: timedelta) -> int:
-    """How many got another workflow, or had got it, after theirs was terminated, cancelled, timed out or failed of late."""
+    """Restart the wanted workflows that ended in the last ten minutes without finishing.
+
+    Return how many were restarted, those included that ran again already.
+    """
     users = await _still_wanted(database, client, WorkflowName.CALENDAR_USER, _CALENDAR_USERS_AMONG)
     bots = await _still_wanted(database, client, WorkflowName.BOT, _BOTS_AMONG)
     for user in users:
@@ -124,7 +130,7 @@ async def _still_wanted(
 
 
 async def recover_calendar_users(database: Database, client: Client, *, interval: timedelta) -> int:
-    """How many silent calendar users were looked after."""
+    """Start the workflows of calendar users without a recent sync; return how many there were."""
     silence = max(interval * 2, timedelta(seconds=10)).total_seconds()
     silent = await asyncio.to_thread(_rows, database, _SILENT_CALENDAR_USERS, {"silence": silence})
     for row in silent:
@@ -133,7 +139,10 @@ async def recover_calendar_users(database: Database, client: Client, *, interval
 
 
 async def recover_bots(database: Database, client: Client) -> int:
-    """How many bots were looked after; nearly all of them are well."""
+    """Start the workflows of bots that are due or in a meeting; return how many there were.
+
+    Nearly all of them run already, and starting them again changes nothing.
+    """
     due = await asyncio.to_thread(_rows, database, _DUE_BOTS, {})
     sent = await asyncio.to_thread(_rows, database, _SENT_BOTS, {"batch": _SAMPLE})
     for row in (*due, *sent):

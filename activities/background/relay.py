@@ -1,4 +1,7 @@
-"""From the outbox to Temporal: each waiting delivery gets its workflow, exactly one for each time it was put there."""
+"""From the outbox to Temporal: each waiting delivery gets one workflow.
+
+A replay puts the delivery back into the outbox, and it gets one more.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from temporalio.service import RPCError
 
 from meetbot.clock import utc_now
 from meetbot.storage.database import Database
-from meetbot.storage.webhook_deliveries import Waiting, lock_waiting, mark_relayed
+from meetbot.storage.webhook_deliveries import WaitingDelivery, lock_waiting, mark_relayed
 from meetbot.temporal.messages import TaskQueue, WebhookStart, WorkflowName, webhook_workflow_id
 from meetbot.temporal.search_attributes import TENANT_ID
 
@@ -41,7 +44,10 @@ Fault = RPCError | TimeoutError | None
 
 
 async def run_relay(database: Database, client: Client, stop: asyncio.Event) -> None:
-    """Relay until ``stop`` is set, then leave after the batch in hand. Any number of processes may run it."""
+    """Relay until `stop` is set, then leave after the batch in hand.
+
+    Any number of processes may do so.
+    """
     failures = 0
     while not stop.is_set():
         try:
@@ -59,20 +65,20 @@ async def run_relay(database: Database, client: Client, stop: asyncio.Event) -> 
 
 
 async def relay_once(database: Database, client: Client) -> int:
-    """Start the workflows of one batch; returns how many deliveries have been relayed.
+    """Start the workflows of one batch; return how many deliveries have been relayed.
 
-    Starting is idempotent by the workflow's id, so a crash between the start and the commit does no harm. Raises
-    Temporal's ``RPCError`` or ``TimeoutError`` where some could not be started, after the others have been marked.
+    Starting is idempotent by the workflow's id, so a crash between the start and the commit does no harm. Raises Temporal's
+    ``RPCError`` or ``TimeoutError`` if some could not be started, after the others have been marked.
     """
     loop = asyncio.get_running_loop()
 
-    def start_from_thread(batch: list[Waiting]) -> list[Fault]:
+    def start_from_thread(batch: list[WaitingDelivery]) -> list[Fault]:
         return asyncio.run_coroutine_threadsafe(_start_all(client, batch), loop).result()
 
     return await asyncio.to_thread(_relay_batch, database, start_from_thread)
 
 
-def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[Fault]]) -> int:
+def _relay_batch(database: Database, start: Callable[[list[WaitingDelivery]], list[Fault]]) -> int:
     with database.relay() as session:
         batch = lock_waiting(session, _BATCH)
         if not batch:
@@ -86,12 +92,12 @@ def _relay_batch(database: Database, start: Callable[[list[Waiting]], list[Fault
     return len(started)
 
 
-async def _start_all(client: Client, batch: list[Waiting]) -> list[Fault]:
+async def _start_all(client: Client, batch: list[WaitingDelivery]) -> list[Fault]:
     """What kept each of them from starting, in the order of the batch. Where time runs out, the rest waits its turn."""
     gate = asyncio.Semaphore(_STARTED_TOGETHER)
     ends_at = asyncio.get_running_loop().time() + _BATCH_SECONDS
 
-    async def start(delivery: Waiting) -> Fault:
+    async def start(delivery: WaitingDelivery) -> Fault:
         try:
             async with asyncio.timeout_at(ends_at), gate:
                 await _start(client, delivery)
@@ -102,7 +108,7 @@ async def _start_all(client: Client, batch: list[Waiting]) -> list[Fault]:
     return list(await asyncio.gather(*(start(delivery) for delivery in batch)))
 
 
-async def _start(client: Client, delivery: Waiting) -> None:
+async def _start(client: Client, delivery: WaitingDelivery) -> None:
     with contextlib.suppress(WorkflowAlreadyStartedError):
         await client.start_workflow(
             WorkflowName.WEBHOOK,

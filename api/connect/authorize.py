@@ -1,4 +1,4 @@
-"""The way out of the connect flow: from the request to the provider's consent page."""
+"""The first half of connecting: from the customer's request to the provider's consent page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from api.problems import Problem
 from meetbot.calendars.connect_flow import (
     LIFETIME,
@@ -29,25 +29,30 @@ from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.storage.tenants import find_tenant
 
 
-def configured_client(services: Services, provider: Provider) -> OAuthClient:
+def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
+    """Return the OAuth client of a provider. Raises the problem ``provider_not_configured``."""
     client = services.clients.get(provider)
     if client is None:
         raise Problem(409, "provider_not_configured", f"no OAuth client is configured for {provider}")
     return client
 
 
-def redirect_uri(services: Services, provider: Provider) -> str:
-    """Registered at the provider and compared there character by character; never built from a Host header."""
+def redirect_uri(services: ApiServices, provider: Provider) -> str:
+    """Return where the provider sends the browser back to.
+
+    It is registered at the provider and compared there character by character, so it is never built from a Host header.
+    """
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/callback/{provider}"
 
 
-def authorize_url(services: Services, ticket: Token) -> str:
+def authorize_url(services: ApiServices, ticket: Token) -> str:
+    """Return the address on which the end-user's browser begins."""
     return f"{services.settings.public_url.rstrip('/')}/v1/calendar/authorize/{ticket.text}"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Whose calendar is to be connected, and what with."""
+class RequestedConnection:
+    """Which calendar a customer asked to connect, and what with."""
 
     provider: Provider
     customer_user_id: str
@@ -59,43 +64,50 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedTicket:
+    """A one-time ticket for the end-user's browser."""
+
     ticket: Token
     expires_at: datetime
 
 
-def issue_ticket(session: Session, services: Services, tenant_id: str, wish: Wish) -> Issued:
-    """Raises `InvalidInput` for a redirect URL that the tenant may not use."""
-    configured_client(services, wish.provider)
-    if wish.redirect_url is not None:
+def issue_ticket(
+    session: Session, services: ApiServices, tenant_id: str, requested: RequestedConnection
+) -> IssuedTicket:
+    """Store the attempt and return its ticket.
+
+    Raises `InvalidInput` for a redirect URL that the tenant may not use.
+    """
+    configured_client(services, requested.provider)
+    if requested.redirect_url is not None:
         tenant = find_tenant(session, tenant_id)
         check_redirect_url(
-            wish.redirect_url,
+            requested.redirect_url,
             allowed_networks=services.settings.outbound_allow_cidrs,
             origins=tenant.redirect_origins if tenant is not None else (),
         )
-    issued = Issued(new_token(tenant_id), services.clock() + LIFETIME)
+    issued = IssuedTicket(new_token(tenant_id), services.clock() + LIFETIME)
     connect_attempts.add_attempt(
         session,
         ConnectAttempt(
             tenant_id=tenant_id,
             ticket_hash=issued.ticket.digest,
             expires_at=issued.expires_at,
-            provider=wish.provider,
-            customer_user_id=wish.customer_user_id,
-            redirect_url=wish.redirect_url,
-            login_hint=wish.login_hint,
-            attributes=dict(wish.attributes) if wish.attributes is not None else None,
-            rules=dict(wish.rules) if wish.rules is not None else None,
-            reconnect_calendar_user_id=wish.reconnect_calendar_user_id,
+            provider=requested.provider,
+            customer_user_id=requested.customer_user_id,
+            redirect_url=requested.redirect_url,
+            login_hint=requested.login_hint,
+            attributes=dict(requested.attributes) if requested.attributes is not None else None,
+            rules=dict(requested.rules) if requested.rules is not None else None,
+            reconnect_calendar_user_id=requested.reconnect_calendar_user_id,
         ),
     )
     return issued
 
 
-def reconnecting(user: CalendarUser, redirect_url: str | None = None) -> Wish:
-    """The wish to give access to this very calendar again."""
-    return Wish(
+def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) -> RequestedConnection:
+    """Return the request to give access to this very calendar again."""
+    return RequestedConnection(
         provider=Provider(user.provider),
         customer_user_id=user.customer_user_id,
         redirect_url=redirect_url,
@@ -105,16 +117,19 @@ def reconnecting(user: CalendarUser, redirect_url: str | None = None) -> Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """A browser on its way to the provider: where to, and the cookie that it must bring back."""
+class ProviderRedirect:
+    """A browser on its way to the provider: the address, and the cookie that it must bring back."""
 
     provider_url: str
     state: Token
     browser_secret: str
 
 
-def depart(services: Services, attempt: ConnectAttempt, session: Session) -> Departure | None:
-    """Use up the ticket and bind the attempt to this browser. None where somebody was faster or time is up."""
+def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session: Session) -> ProviderRedirect | None:
+    """Use up the ticket and bind the attempt to this browser.
+
+    None if the ticket was used meanwhile or has expired.
+    """
     provider = Provider(attempt.provider)
     client = configured_client(services, provider)
     state, browser_secret, nonce = new_token(attempt.tenant_id), new_browser_secret(), secrets.token_urlsafe(24)
@@ -137,4 +152,4 @@ def depart(services: Services, attempt: ConnectAttempt, session: Session) -> Dep
         nonce=nonce,
         login_hint=attempt.login_hint,
     )
-    return Departure(url, state, browser_secret)
+    return ProviderRedirect(url, state, browser_secret)

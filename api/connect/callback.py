@@ -1,7 +1,7 @@
-"""The way back: from the provider's redirect to a stored calendar user, in the order that loses nothing.
+"""The second half of connecting: from the provider's redirect to a stored calendar user.
 
-Check the state, fetch the data key, use up the state, exchange the code. The code works once, so nothing that can be waited
-for may fail after it was spent.
+In the order that loses nothing: check the state, fetch the data key, use up the state, exchange the code. The code works
+once, so nothing that can be waited for may fail after it was spent.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from sqlmodel import Session
 
 from api import metrics
 from api.connect.authorize import configured_client, redirect_uri
-from api.dependencies import Services
-from meetbot.calendars.access_tokens import refresh_token_binding
+from api.dependencies import ApiServices
 from meetbot.calendars.connect_flow import (
     ConnectError,
     Token,
@@ -25,11 +24,13 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
+from meetbot.domain.calendar_user_status import CalendarUserStatus
 from meetbot.domain.event import Provider
+from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
 from meetbot.errors import ProviderError
 from meetbot.providers.base import TokenGrant
-from meetbot.resources.documents import calendar_user_resource
+from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.calendar_users import (
     CalendarUserRef,
@@ -42,15 +43,15 @@ from meetbot.storage.calendar_users import (
 from meetbot.storage.rule_sets import USER_LAYER, add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import DataKey, SealedSecret, seal_with
+from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, seal_refresh_token
 
 _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """A browser back from the provider, with the state and the cookie it was sent with."""
+class CallbackParameters:
+    """What a browser brings back from the provider: state, cookie, and code or error."""
 
     state: Token
     browser_secret: str
@@ -60,48 +61,56 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a consent ended: a calendar user's id, or an error."""
+class ConsentResult:
+    """How a consent ended: with a calendar user's id, or with an error."""
 
     attempt: ConnectAttempt
     calendar_user_id: str | None = None
     error: ConnectError | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
-        """What the customer's redirect URL is told."""
-        told = [("customer_user_id", self.attempt.customer_user_id)]
+        """Return the query parameters that the customer's redirect URL gets."""
+        customer = [("customer_user_id", self.attempt.customer_user_id)]
         if self.error is not None:
-            return [("status", "error"), ("error", self.error), *told]
-        return [("status", "connected"), ("meetbot_calendar_user_id", self.calendar_user_id or ""), *told]
+            return [("status", "error"), ("error", self.error), *customer]
+        return [("status", "connected"), ("meetbot_calendar_user_id", self.calendar_user_id or ""), *customer]
 
     def url(self) -> str | None:
+        """Return the customer's redirect URL with the result, None if the customer gave none."""
         if self.attempt.redirect_url is None:
             return None
         return result_url(self.attempt.redirect_url, self.parameters())
 
 
-def arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
-    """Finish a consent. None where the state was used up meanwhile. Raises `VaultError`, and then nothing is spent."""
-    arrival = _arrive(services, attempt, returned)
-    if arrival is not None:
-        metrics.CONNECTS.labels(attempt.provider, arrival.error or "connected").inc()
-    return arrival
+def finish_consent(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters
+) -> ConsentResult | None:
+    """Exchange the code and store the calendar user.
+
+    None if the state was used meanwhile. Raises `VaultError`, and then neither state nor code is spent.
+    """
+    result = _finish_consent(services, attempt, returned)
+    if result is not None:
+        metrics.CONNECTS.labels(attempt.provider, result.error or "connected").inc()
+    return result
 
 
-def _arrive(services: Services, attempt: ConnectAttempt, returned: Return) -> Arrival | None:
+def _finish_consent(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters
+) -> ConsentResult | None:
     if attempt.expires_at <= services.clock():
-        return Arrival(attempt, error=ConnectError.EXPIRED)
+        return ConsentResult(attempt, error=ConnectError.EXPIRED)
     data_key = services.vault.new_data_key(attempt.tenant_id) if returned.code else None
     if not _use_state(services, attempt, returned):
         return None
     if data_key is None:
         error = error_from_provider(returned.error, returned.error_description)
-        _log.info("consent_refused", provider=attempt.provider, error=error)
-        return Arrival(attempt, error=error)
+        _log.info("connect.consent_refused", provider=attempt.provider, error=error)
+        return ConsentResult(attempt, error=error)
     return _complete(services, attempt, returned, data_key)
 
 
-def _use_state(services: Services, attempt: ConnectAttempt, returned: Return) -> bool:
+def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters) -> bool:
     with services.database.transaction(attempt.tenant_id) as session:
         return connect_attempts.use_state(
             session,
@@ -111,7 +120,9 @@ def _use_state(services: Services, attempt: ConnectAttempt, returned: Return) ->
         )
 
 
-def _complete(services: Services, attempt: ConnectAttempt, returned: Return, data_key: DataKey) -> Arrival:
+def _complete(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters, data_key: DataKey
+) -> ConsentResult:
     provider = Provider(attempt.provider)
     try:
         grant = services.providers[provider].exchange_code(
@@ -122,53 +133,58 @@ def _complete(services: Services, attempt: ConnectAttempt, returned: Return, dat
             nonce=attempt.nonce or "",
         )
     except ProviderError as error:
-        _log.warning("code_exchange_failed", provider=attempt.provider, code=error.code)
+        _log.warning("connect.code_exchange_failed", provider=attempt.provider, code=error.code)
         needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
-        return Arrival(
+        return ConsentResult(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
         )
     if services.providers[provider].missing_scopes(grant.scopes):
-        return Arrival(attempt, error=ConnectError.SCOPE_MISSING)
+        return ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
     return _store(services, attempt, grant, data_key)
 
 
-def _store(services: Services, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> Arrival:
+@dataclass(frozen=True, slots=True)
+class _Consent:
+    """A consent that was given: the attempt, the account, and what the provider granted."""
+
+    attempt: ConnectAttempt
+    identity: Identity
+    grant: TokenGrant
+    data_key: DataKey
+
+
+def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> ConsentResult:
     if grant.subject is None or grant.email is None:
-        _log.warning("grant_without_identity", provider=attempt.provider)
-        return Arrival(attempt, error=ConnectError.PROVIDER_ERROR)
+        _log.warning("connect.identity_missing", provider=attempt.provider)
+        return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
     identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
-        stored = _connect(session, services, attempt, identity, grant, data_key)
+        stored = _connect(session, services, _Consent(attempt, identity, grant, data_key))
     if isinstance(stored, ConnectError):
-        return Arrival(attempt, error=stored)
+        return ConsentResult(attempt, error=stored)
     reference = CalendarUserRef(stored.tenant_id, stored.id, stored.provider)
-    # Where this fails the worker finds the calendar user at its start-up, or the next signal starts the workflow.
+    # If this fails, the worker finds the calendar user at its start-up, or the next signal starts the workflow.
     _wake(services, reference, is_new=stored.token_version == 1)
-    return Arrival(attempt, calendar_user_id=stored.id)
+    return ConsentResult(attempt, calendar_user_id=stored.id)
 
 
-def _connect(
-    session: Session,
-    services: Services,
-    attempt: ConnectAttempt,
-    identity: Identity,
-    grant: TokenGrant,
-    data_key: DataKey,
-) -> CalendarUser | ConnectError:
-    """The calendar user of this consent, new or renewed, or why it cannot be."""
-    known = lock_identity(session, identity)
-    refusal = _refusal(session, attempt, known, grant)
+def _connect(session: Session, services: ApiServices, consent: _Consent) -> CalendarUser | ConnectError:
+    """Return the calendar user of this consent, new or renewed, or why it cannot be."""
+    known = lock_identity(session, consent.identity)
+    refusal = _refusal(session, consent.attempt, known, consent.grant)
     if refusal is not None:
         return refusal
     now = services.clock()
     calendar_user_id = known.id if known is not None else new_id("cu")
-    sealed = _sealed(services, attempt.tenant_id, calendar_user_id, grant, data_key)
-    user = (
-        _add(session, attempt, identity, calendar_user_id, grant, sealed, now)
-        if known is None and sealed is not None
-        else _renew(session, attempt, known, grant, sealed, now)
+    sealed = _sealed(consent, services.settings.region, calendar_user_id)
+    if known is not None:
+        user = _renew(session, consent, known, sealed, now)
+    else:
+        assert sealed is not None  # noqa: S101 - `_refusal` lets no new user without a refresh token pass
+        user = _add(session, consent, calendar_user_id, sealed, now)
+    outbox.emit(
+        session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
     )
-    outbox.emit(session, user.tenant_id, "calendar_user.connected", calendar_user_resource(user, now=now))
     return user
 
 
@@ -181,37 +197,30 @@ def _refusal(
             return ConnectError.EXPIRED
         if wanted.subject != grant.subject or wanted.provider != attempt.provider:
             return ConnectError.ACCOUNT_MISMATCH
-    if known is not None and known.state == "disconnecting":
+    if known is not None and known.state == CalendarUserStatus.DISCONNECTING:
         return ConnectError.PROVIDER_ERROR
-    if grant.refresh_token is None and (known is None or known.state == "needs_reconnect"):
-        _log.warning("grant_without_refresh_token", provider=attempt.provider)
-        # Google gives one with every consent, Microsoft where `offline_access` was granted.
+    if grant.refresh_token is None and (known is None or known.state == CalendarUserStatus.NEEDS_RECONNECT):
+        _log.warning("connect.refresh_token_missing", provider=attempt.provider)
+        # Google gives one with every consent, Microsoft only if `offline_access` was granted.
         without_scope = attempt.provider == Provider.MICROSOFT
         return ConnectError.SCOPE_MISSING if without_scope else ConnectError.PROVIDER_ERROR
     return None
 
 
-def _sealed(
-    services: Services, tenant_id: str, calendar_user_id: str, grant: TokenGrant, data_key: DataKey
-) -> SealedSecret | None:
-    if grant.refresh_token is None:
+def _sealed(consent: _Consent, region: str, calendar_user_id: str) -> SealedSecret | None:
+    if consent.grant.refresh_token is None:
         return None
-    binding = refresh_token_binding(services.settings.region, tenant_id, calendar_user_id)
-    return seal_with(data_key, grant.refresh_token.encode("utf-8"), binding)
+    binding = refresh_token_binding(region, consent.attempt.tenant_id, calendar_user_id)
+    return seal_refresh_token(consent.data_key, consent.grant.refresh_token, binding)
 
 
 def _add(
-    session: Session,
-    attempt: ConnectAttempt,
-    identity: Identity,
-    calendar_user_id: str,
-    grant: TokenGrant,
-    sealed: SealedSecret,
-    now: datetime,
+    session: Session, consent: _Consent, calendar_user_id: str, sealed: SealedSecret, now: datetime
 ) -> CalendarUser:
+    attempt, grant = consent.attempt, consent.grant
     user = add_calendar_user(
         session,
-        identity,
+        consent.identity,
         calendar_user_id=calendar_user_id,
         email=grant.email or "",
         scopes=sorted(grant.scopes),
@@ -229,26 +238,20 @@ def _add_rules(session: Session, user: CalendarUser, rules: Mapping[str, object]
 
 
 def _renew(
-    session: Session,
-    attempt: ConnectAttempt,
-    known: CalendarUser | None,
-    grant: TokenGrant,
-    sealed: SealedSecret | None,
-    now: datetime,
+    session: Session, consent: _Consent, known: CalendarUser, sealed: SealedSecret | None, now: datetime
 ) -> CalendarUser:
-    assert known is not None  # noqa: S101 - `_refusal` has seen to it
     return renew_calendar_user(
         session,
         known,
-        email=grant.email or known.email,
-        scopes=sorted(grant.scopes),
-        attributes=attempt.attributes,
+        email=consent.grant.email or known.email,
+        scopes=sorted(consent.grant.scopes),
+        attributes=consent.attempt.attributes,
         sealed=sealed,
         now=now,
     )
 
 
-def _wake(services: Services, user: CalendarUserRef, *, is_new: bool) -> None:
+def _wake(services: ApiServices, user: CalendarUserRef, *, is_new: bool) -> None:
     if is_new:
         services.orchestrator.start_calendar_user(user)
     else:

@@ -1,4 +1,4 @@
-"""What bot backends report to us."""
+"""Reports that bot backends send us."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, Request
 from pydantic import BaseModel
 
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem, described
 from meetbot.bots.reports import apply_report
 
@@ -18,6 +18,8 @@ _SIGNATURE_PREFIX = "sha256="
 
 
 class ReportAnswer(BaseModel):
+    """Whether the report was `taken`, or `ignored` because it is not about a bot of ours."""
+
     status: str
 
 
@@ -29,12 +31,15 @@ async def _raw_body(request: Request) -> bytes:
     "/meetbot/events", responses=described(400, 401, 413, 415, 422, 503), summary="Take a report of the meetbot backend"
 )
 def take_report(
-    services: Container,
+    services: InjectedServices,
     raw: Annotated[bytes, Depends(_raw_body)],
     document: Annotated[dict[str, Any], Body(description="The envelope of the meetbot backend's own webhooks.")],
     x_meetbot_signature: Annotated[str, Header(description="`sha256=` and the HMAC-SHA256 of the raw body.")] = "",
 ) -> ReportAnswer:
-    """Repeated and late reports change nothing; reports about jobs that are none of ours are taken and ignored."""
+    """Take a report about a bot.
+
+    Repeated and late reports change nothing; reports about jobs that are not ours are ignored.
+    """
     if not _is_signed(services, raw, x_meetbot_signature):
         raise Problem(401, "invalid_signature", "the signature does not fit the body")
     outcome = apply_report(services.database, document, services.clock())
@@ -44,7 +49,7 @@ def take_report(
     return ReportAnswer(status="taken")
 
 
-def _is_signed(services: Services, raw: bytes, signature: str) -> bool:
+def _is_signed(services: ApiServices, raw: bytes, signature: str) -> bool:
     secret = services.settings.backend_webhook_secret
     if secret is None or not secret.get_secret_value():
         return False

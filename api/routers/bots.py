@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import InjectedServices
+from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, described, not_found
-from api.times import micros_of
-from meetbot.resources.public import BotResource, BotState, bot_resource
+from meetbot.resources.bot import BotResource, BotStateName, bot_resource
 from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
 from meetbot.storage.tables import Bot
 
 router = APIRouter(prefix="/bots", tags=["bots"])
-
-_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
 
 Reader = Annotated[Caller, Depends(requires(Scope.BOTS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.BOTS_WRITE))]
 
 
 class BotsQuery(PageQuery):
-    state: BotState | None = None
+    """The filters of the listing."""
+
+    state: BotStateName | None = None
     meeting_key: Annotated[str, Field(max_length=100)] | None = None
     calendar_user_id: Annotated[str, Field(max_length=100)] | None = Field(
         default=None, description="Only bots of meetings that this calendar user wants recorded now."
@@ -36,29 +34,27 @@ class BotsQuery(PageQuery):
 
 
 @router.get("", responses=COMMON, summary="List bots")
-def list_tenant_bots(query: Annotated[BotsQuery, Query()], caller: Reader, services: Container) -> Page[BotResource]:
-    """The newest first."""
+def list_tenant_bots(
+    query: Annotated[BotsQuery, Query()], caller: Reader, services: InjectedServices
+) -> Page[BotResource]:
+    """Return a page of the tenant's bots, the newest first."""
     asked = f"bots {caller.tenant_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
+    place = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     with services.database.transaction(caller.tenant_id) as session:
         rows = list_bots(
             session,
             caller.tenant_id,
             BotFilter(query.state, query.meeting_key, query.calendar_user_id),
             before=place,
-            limit=query.limit + 1,
+            limit=rows_to_read(query),
         )
-        shown = rows[: query.limit]
-        data = _views(session, caller.tenant_id, shown)
-    more = len(rows) > query.limit
-    return Page(
-        data=data,
-        next_cursor=encode_cursor([micros_of(shown[-1].created_at), shown[-1].id], asked=asked) if more else None,
-    )
+        shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
+        return Page(data=_views(session, caller.tenant_id, shown), next_cursor=next_cursor)
 
 
 @router.get("/{bot_id}", responses=COMMON | described(404), summary="Get a bot")
-def get_bot(bot_id: str, caller: Reader, services: Container) -> BotResource:
+def get_bot(bot_id: str, caller: Reader, services: InjectedServices) -> BotResource:
+    """Return one bot."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:
@@ -73,9 +69,11 @@ def get_bot(bot_id: str, caller: Reader, services: Container) -> BotResource:
     responses=COMMON | described(404) | {200: {"model": BotResource, "description": "It had ended already."}},
     summary="Cancel a bot for the whole meeting",
 )
-def cancel_bot(bot_id: str, caller: Writer, services: Container) -> Response:
-    """Ends the bot, whoever wanted it, and no other one goes to the meeting until somebody overrides with `record`. Repeating
-    it changes nothing."""
+def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Response:
+    """End the bot for the whole meeting, whichever calendar users wanted it.
+
+    No other bot goes to the meeting until someone overrides with `record`. Repeating it changes nothing.
+    """
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:

@@ -1,4 +1,4 @@
-"""Connecting a calendar: the request that begins it, and the one that begins it again."""
+"""Requests that begin to connect a calendar, for the first time or again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.connect.authorize import Issued, Wish, authorize_url, issue_ticket, reconnecting
-from api.dependencies import Container, Services
+from api.connect.authorize import IssuedTicket, RequestedConnection, authorize_url, issue_ticket, requested_reconnection
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Attributes, Body, ShortText
@@ -30,13 +30,15 @@ RedirectUrl = Annotated[
         min_length=1,
         max_length=MAX_REDIRECT_URL,
         description="Where the browser goes at the end, with `status=connected&meetbot_calendar_user_id=…&customer_user_id=…` "
-        "or `status=error&error=…&customer_user_id=…`. https, and under the tenant's `redirect_origins` where it has any.",
+        "or `status=error&error=…&customer_user_id=…`. https, and under the tenant's `redirect_origins` if it has any.",
         examples=["https://app.example.com/calendar/connected"],
     ),
 ]
 
 
 class ConnectRequest(Body):
+    """Which end-user's calendar to connect."""
+
     customer_user_id: ShortText = Field(description="Your own id of the end-user.", examples=["user-4711"])
     redirect_url: RedirectUrl | None = None
     login_hint: ShortText | None = Field(default=None, description="The address to offer on the provider's page.")
@@ -51,6 +53,8 @@ class ConnectRequest(Body):
 
 
 class ConnectAnswer(BaseModel):
+    """Where to send the end-user's browser."""
+
     authorization_url: str = Field(description="Send the end-user's browser there. It works once.")
     expires_at: datetime
 
@@ -66,14 +70,16 @@ def connect_calendar(
     provider: ProviderName,
     body: ConnectRequest,
     caller: Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))],
-    services: Container,
+    services: InjectedServices,
     creation: Creation,
 ) -> Response:
-    """Gives a URL of ours that begins the provider's consent. A calendar user is the provider's account together with your
-    `customer_user_id`: connecting the same again keeps its id."""
+    """Return a URL of ours that begins the provider's consent.
+
+    A calendar user is the provider's account together with your `customer_user_id`: connecting the same again keeps its id.
+    """
     if body.rules is not None and not caller.may(Scope.RULES_WRITE):
         raise Problem(403, "missing_scope", f"the API key lacks the scope {Scope.RULES_WRITE}, which rules take")
-    wish = Wish(
+    requested = RequestedConnection(
         provider=provider_named(provider),
         customer_user_id=body.customer_user_id,
         redirect_url=body.redirect_url,
@@ -82,11 +88,13 @@ def connect_calendar(
         rules=body.rules.document() if body.rules is not None else None,
     )
     return creation.answer(
-        201, caller, lambda session: _answer(services, issue_ticket(session, services, caller.tenant_id, wish))
+        201, caller, lambda session: _answer(services, issue_ticket(session, services, caller.tenant_id, requested))
     )
 
 
 class ReconnectRequest(Body):
+    """Where the browser goes at the end."""
+
     redirect_url: RedirectUrl | None = None
 
 
@@ -100,27 +108,33 @@ class ReconnectRequest(Body):
 def reconnect_calendar_user(
     calendar_user_id: str,
     caller: Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))],
-    services: Container,
+    services: InjectedServices,
     creation: Creation,
     body: ReconnectRequest | None = None,
 ) -> Response:
-    """Like connect, for an account that is known: another account ends in `account_mismatch` and changes nothing."""
+    """Return a URL that gives access to a known account again.
+
+    Another account ends in `account_mismatch` and changes nothing.
+    """
     redirect_url = body.redirect_url if body is not None else None
 
     def create(session: Session) -> ConnectAnswer:
         user = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         if user is None:
             raise not_found("calendar_user")
-        return _answer(services, issue_ticket(session, services, caller.tenant_id, reconnecting(user, redirect_url)))
+        return _answer(
+            services, issue_ticket(session, services, caller.tenant_id, requested_reconnection(user, redirect_url))
+        )
 
     return creation.answer(201, caller, create)
 
 
-def _answer(services: Services, issued: Issued) -> ConnectAnswer:
+def _answer(services: ApiServices, issued: IssuedTicket) -> ConnectAnswer:
     return ConnectAnswer(authorization_url=authorize_url(services, issued.ticket), expires_at=issued.expires_at)
 
 
 def provider_named(name: str) -> Provider:
+    """Return the provider of this name. Raises the problem ``provider_unknown``."""
     try:
         return Provider(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The end-user's browser: to the provider's consent page and back."""
+"""The pages of the connect flow: the end-user's browser goes to the provider and comes back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api.connect.authorize import Departure, depart, issue_ticket, reconnecting
-from api.connect.callback import Arrival, Return, arrive
-from api.dependencies import Container, Services
+from api.connect.authorize import ProviderRedirect, issue_ticket, redirect_to_provider, requested_reconnection
+from api.connect.callback import CallbackParameters, ConsentResult, finish_consent
+from api.dependencies import ApiServices, InjectedServices
 from api.pages import message_page
 from api.problems import described
 from api.routers.connect import ProviderName, provider_named
@@ -25,6 +25,7 @@ from meetbot.calendars.connect_flow import (
     read_reconnect_token,
     read_token,
 )
+from meetbot.domain.calendar_user_status import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.errors import VaultError
 from meetbot.storage import connect_attempts
@@ -36,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 PAGES = described(400, 404, 409, 422, 503)
 PAGES[200] = {
-    "description": "A page that says how it ended, where there is no `redirect_url`.",
+    "description": "A page that says how it ended, if there is no `redirect_url`.",
     "content": {"text/html": {}},
 }
 PAGES[302] = {"description": "On to the provider, or back to the customer."}
@@ -55,8 +56,11 @@ for _status in (400, 503):
     responses=PAGES,
     summary="Go to the provider's consent page",
 )
-def authorize(ticket: str, services: Container) -> Response:
-    """Opened by the end-user's browser. Works once, within ten minutes, and sets the cookie that the way back needs."""
+def authorize(ticket: str, services: InjectedServices) -> Response:
+    """Send the end-user's browser to the provider.
+
+    Works once, within ten minutes, and sets the cookie that the callback needs.
+    """
     token = read_token(ticket)
     if token is None:
         return _unknown_link()
@@ -65,9 +69,9 @@ def authorize(ticket: str, services: Container) -> Response:
         if attempt is None:
             return _unknown_link()
         if attempt.state_hash is None and attempt.expires_at <= services.clock():
-            return _ended(Arrival(attempt, error=ConnectError.EXPIRED))
-        departure = depart(services, attempt, session)
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
+            return _ended(ConsentResult(attempt, error=ConnectError.EXPIRED))
+        redirect = redirect_to_provider(services, attempt, session)
+    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
 
 
 @router.get(
@@ -77,27 +81,31 @@ def authorize(ticket: str, services: Container) -> Response:
     responses=PAGES,
     summary="Give access again, from a reconnect_url",
 )
-def reconnect_from_link(token: str, services: Container) -> Response:
-    """Opened by the end-user's browser. Works until the calendar is connected again."""
+def reconnect_from_link(token: str, services: InjectedServices) -> Response:
+    """Send the end-user's browser to the provider. Works until the calendar is connected again."""
     claim = read_reconnect_token(token)
     if claim is None:
         return _unknown_link()
     with services.database.transaction(claim.tenant_id) as session:
         user = find_calendar_user(session, claim.tenant_id, claim.calendar_user_id)
-        if user is None or user.state != "needs_reconnect" or not claim.holds_for(user.refresh_ciphertext):
+        if (
+            user is None
+            or user.state != CalendarUserStatus.NEEDS_RECONNECT
+            or not claim.holds_for(user.refresh_ciphertext)
+        ):
             return _unknown_link()
-        issued = issue_ticket(session, services, claim.tenant_id, reconnecting(user))
+        issued = issue_ticket(session, services, claim.tenant_id, requested_reconnection(user))
         attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
-        departure = depart(services, attempt, session) if attempt is not None else None
-    return _unknown_link() if departure is None else _send_to_provider(services, departure)
+        redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
+    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
 
 
-def _send_to_provider(services: Services, departure: Departure) -> Response:
+def _send_to_provider(services: ApiServices, redirect: ProviderRedirect) -> Response:
     secure = _is_https(services)
-    answer = RedirectResponse(departure.provider_url, status_code=302)
+    answer = RedirectResponse(redirect.provider_url, status_code=302)
     answer.set_cookie(
-        cookie_name(departure.state, secure=secure),
-        departure.browser_secret,
+        cookie_name(redirect.state, secure=secure),
+        redirect.browser_secret,
         max_age=int(LIFETIME.total_seconds()),
         path="/",
         secure=secure,
@@ -120,15 +128,17 @@ Parameter = Annotated[str, Query()]
 def callback(
     request: Request,
     provider: ProviderName,
-    services: Container,
+    services: InjectedServices,
     state: Parameter = "",
     code: Parameter = "",
     error: Parameter = "",
     error_description: Parameter = "",
     iss: Parameter = "",
 ) -> Response:
-    """Opened by the end-user's browser, sent by the provider. A state that is forged, was used or belongs to another browser
-    stores nothing and gets a 400 page."""
+    """Take the end-user's browser back from the provider.
+
+    A state that is forged, was used or belongs to another browser stores nothing and gets a 400 page.
+    """
     wanted = provider_named(provider)
     token = read_token(state)
     secret = request.cookies.get(cookie_name(token, secure=_is_https(services))) if token is not None else None
@@ -141,57 +151,57 @@ def callback(
         return _refused(wanted, "unknown_state")
     if not _came_from(services, wanted, iss):
         return _refused(wanted, "other_issuer")
-    returned = Return(token, secret, code if not error else "", error, error_description)
+    returned = CallbackParameters(token, secret, code if not error else "", error, error_description)
     return _finish(services, attempt, returned)
 
 
-def _unused_attempt(services: Services, token: Token, secret: str) -> ConnectAttempt | None:
+def _unused_attempt(services: ApiServices, token: Token, secret: str) -> ConnectAttempt | None:
     with services.database.transaction(token.tenant_id) as session:
         return connect_attempts.find_unused(
             session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)
         )
 
 
-def _came_from(services: Services, provider: Provider, issuer: str) -> bool:
+def _came_from(services: ApiServices, provider: Provider, issuer: str) -> bool:
     settings = services.settings
     url = settings.google_authorize_url if provider is Provider.GOOGLE else settings.microsoft_login_url
     return not issuer or is_issuer_of(provider, url, issuer)
 
 
 def _refused(provider: Provider, reason: str) -> Response:
-    _log.warning("callback_refused", provider=provider.value, reason=reason)
+    _log.warning("connect.callback_refused", provider=provider.value, reason=reason)
     return _unknown_link()
 
 
-def _finish(services: Services, attempt: ConnectAttempt, returned: Return) -> Response:
+def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters) -> Response:
     try:
-        arrival = arrive(services, attempt, returned)
+        result = finish_consent(services, attempt, returned)
     except VaultError:
-        # Neither state nor code is spent yet, so loading the page again goes on where it stopped.
+        # Neither state nor code is spent yet, so loading the page again tries again.
         return message_page(
             "One moment, please",
             "We cannot store your consent safely right now. This page tries again by itself.",
             status=503,
             reload_seconds=5,
         )
-    if arrival is None:
+    if result is None:
         return _unknown_link()
-    answer = _ended(arrival)
+    answer = _ended(result)
     answer.delete_cookie(
         cookie_name(returned.state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
     )
     return answer
 
 
-def _ended(arrival: Arrival) -> Response:
-    url = arrival.url()
+def _ended(result: ConsentResult) -> Response:
+    url = result.url()
     if url is not None:
         return RedirectResponse(url, status_code=302)
-    if arrival.error is None:
+    if result.error is None:
         return message_page(
-            "Your calendar is connected", "You can close this page.", good=True, told=arrival.parameters()
+            "Your calendar is connected", "You can close this page.", good=True, told=result.parameters()
         )
-    return message_page(*_MESSAGES[arrival.error], told=arrival.parameters())
+    return message_page(*_MESSAGES[result.error], told=result.parameters())
 
 
 _MESSAGES = {
@@ -224,5 +234,5 @@ def _unknown_link() -> Response:
     )
 
 
-def _is_https(services: Services) -> bool:
+def _is_https(services: ApiServices) -> bool:
     return services.settings.public_url.startswith("https://")

@@ -1,4 +1,7 @@
-"""The console: one page that connects calendars and shows what happens to their meetings, through the public API alone."""
+"""The console: one page that connects calendars and shows what happens to their meetings.
+
+It knows nothing but the public API.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 def root() -> RedirectResponse:
+    """Lead to the console."""
     return RedirectResponse("/console", status_code=302)
 
 
 @router.get("/console")
 def console() -> HTMLResponse:
+    """Show the console."""
     return page("console.html")

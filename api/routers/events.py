@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import ApiServices, InjectedServices
+from api.paging import Page, PageQuery, PlaceInstant, PlaceText, cut_page, decode_cursor, micros_of, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Instant
-from api.times import micros_of
-from meetbot.resources.public import (
-    BotResource,
-    DispatchResource,
-    EventResource,
-    Resource,
-    bot_resource,
-    dispatch_resource,
-    event_fields,
-    event_resource,
-)
+from meetbot.resources.base import Resource
+from meetbot.resources.bot import BotResource, DispatchResource, bot_resource, dispatch_resource
+from meetbot.resources.event import EventResource, Recording, event_fields, event_resource
 from meetbot.storage.bot_reads import claims_by_meeting, latest_bots, latest_dispatch
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.event_reads import (
@@ -47,6 +39,8 @@ Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 
 
 class EventsQuery(PageQuery):
+    """The filters of the listing."""
+
     from_: Instant | None = Field(default=None, alias="from", description="Only events that end after it.")
     to: Instant | None = Field(default=None, description="Only events that start before it.")
     updated_since: Annotated[str, Field(max_length=200)] | None = Field(
@@ -54,12 +48,14 @@ class EventsQuery(PageQuery):
         description="A watermark of an earlier listing: only what changed after it, tombstones (`deleted: true`) included. "
         "To mirror a calendar, list without the other filters: an event that no longer matches them is not shown.",
     )
-    decision: Literal["record", "skip"] | None = None
+    decision: Recording | None = None
     has_meeting_url: bool | None = None
     calendar_id: Annotated[str, Field(max_length=1024)] | None = None
 
 
 class EventPage(Page[EventResource]):
+    """One page of events."""
+
     watermark: str | None = Field(
         description="On the last page: give it as `updated_since` later. It was taken before the first page was read, so what "
         "changed meanwhile is after it."
@@ -68,16 +64,19 @@ class EventPage(Page[EventResource]):
 
 @router.get("", responses=COMMON | described(404, 410), summary="List events")
 def list_user_events(
-    calendar_user_id: str, query: Annotated[EventsQuery, Query()], caller: Reader, services: Container
+    calendar_user_id: str, query: Annotated[EventsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> EventPage:
-    """In the order of their start; with `updated_since` in no meaningful order. Tombstones are kept for 30 days."""
+    """Return a page of events in the order of their start.
+
+    With `updated_since` they come in no meaningful order. Tombstones are kept for 30 days.
+    """
     asked = f"events {caller.tenant_id} {calendar_user_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
     with services.database.transaction(caller.tenant_id) as session:
         if find_calendar_user(session, caller.tenant_id, calendar_user_id) is None:
             raise not_found("calendar_user")
         since = _since(session, services, query)
-        # Before the first row is read: whatever is not yet visible to this listing is after it.
+        # Taken before the first row is read: every change that this listing does not show is after it.
         watermark = current_watermark(session) if place is None else place[0]
         rows = list_events(
             session,
@@ -85,22 +84,20 @@ def list_user_events(
             calendar_user_id,
             _filter(query, since),
             after=None if place is None else After(start_at=place[1], id=place[2]),
-            limit=query.limit + 1,
+            limit=rows_to_read(query),
         )
-        shown = rows[: query.limit]
+        shown, next_cursor = cut_page(
+            rows, query, asked=asked, place_of=lambda row: (watermark, micros_of(row.start_at), row.id)
+        )
         data = _views(session, caller.tenant_id, calendar_user_id, shown)
-    if len(rows) <= query.limit:
-        return EventPage(data=data, next_cursor=None, watermark=watermark)
-    last = shown[-1]
-    cursor = encode_cursor([watermark, micros_of(last.start_at), last.id], asked=asked)
-    return EventPage(data=data, next_cursor=cursor, watermark=None)
+    return EventPage(data=data, next_cursor=next_cursor, watermark=watermark if next_cursor is None else None)
 
 
-def _since(session: Session, services: Services, query: EventsQuery) -> Watermark | None:
+def _since(session: Session, services: ApiServices, query: EventsQuery) -> Watermark | None:
     if query.updated_since is None:
         return None
     watermark = parse_watermark(query.updated_since)
-    # One that lies ahead of the database is of another timeline, as after a restore: what changed since is not known.
+    # A watermark ahead of the database's own is from before a restore: what changed since is not known.
     if watermark.is_expired(services.clock()) or watermark.xid > next_transaction(session):
         raise Problem(410, "watermark_expired", "this watermark is too old; list again without updated_since")
     return watermark
@@ -133,6 +130,7 @@ def _views(session: Session, tenant_id: str, calendar_user_id: str, rows: list[C
 
 
 def view_event(session: Session, row: CalendarEvent) -> EventResource:
+    """Return the resource of an event, with its override and bot."""
     return _views(session, row.tenant_id, row.calendar_user_id, [row])[0]
 
 
@@ -141,12 +139,14 @@ class CopyResource(Resource):
 
     calendar_user_id: str
     event_id: str
-    outcome: Literal["record", "skip"]
+    outcome: Recording
     reason: str
     claimed: bool = Field(description="Whether this calendar user wants it recorded. One bot serves all claims.")
 
 
 class DeduplicationResource(Resource):
+    """The copies of the same meeting on all calendars of the tenant."""
+
     meeting_key: str
     copies: list[CopyResource]
 
@@ -160,7 +160,8 @@ class EventAnswer(EventResource):
 
 
 @router.get("/{event_id}", responses=COMMON | described(404), summary="Get an event, and why it was (not) recorded")
-def get_event(calendar_user_id: str, event_id: str, caller: Reader, services: Container) -> EventAnswer:
+def get_event(calendar_user_id: str, event_id: str, caller: Reader, services: InjectedServices) -> EventAnswer:
+    """Return an event, the override that applies, its bot, and the other copies of the meeting."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_event(session, caller.tenant_id, calendar_user_id, event_id)
         if row is None:

@@ -10,11 +10,11 @@ from pydantic import Field
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.schemas import Body
-from meetbot.resources.public import EventResource, OverrideScope, Recording
+from meetbot.resources.event import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
 from meetbot.storage.overrides import release_holds, remove_override, set_override
@@ -37,7 +37,7 @@ class OverrideRequest(Body):
 
 @router.put("", responses=COMMON | described(404, 409), summary="Record or skip, whatever the rules say")
 def put_override(
-    calendar_user_id: str, event_id: str, body: OverrideRequest, caller: Writer, services: Container
+    calendar_user_id: str, event_id: str, body: OverrideRequest, caller: Writer, services: InjectedServices
 ) -> EventResource:
     """`record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
     `skip` beats all. It speaks for this calendar user only, and holds through edits, moves and syncs. `record` also lifts
@@ -73,7 +73,7 @@ def delete_override(
     event_id: str,
     query: Annotated[OverrideQuery, Query()],
     caller: Writer,
-    services: Container,
+    services: InjectedServices,
 ) -> EventResource:
     """If there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
     too."""
@@ -104,7 +104,7 @@ def _answer(session: Session, event: CalendarEvent) -> _Answer:
     return _Answer(view_event(session, event), CalendarUserRef(user.tenant_id, user.id, user.provider))
 
 
-def _decided_again(services: Services, answer: _Answer) -> EventResource:
+def _decided_again(services: ApiServices, answer: _Answer) -> EventResource:
     """After the commit: the workflow must find what was written."""
     services.orchestrator.signal_calendar_user(answer.user, CalendarUserSignal.RULES_CHANGED)
     return answer.event

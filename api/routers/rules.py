@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import CreatingRequest, Creation
+from api.orchestrator import signal_rules_changed
 from api.paging import Page, PlaceNumber, decode_cursor, encode_cursor
 from api.problems import COMMON, described, not_found
 from api.routers.rule_schemas import (
@@ -29,7 +30,6 @@ from api.routers.rule_schemas import (
 )
 from api.routers.users import reference
 from api.simulation import Simulation, simulate
-from api.wake import rules_changed_for_all
 from meetbot.domain.decision import Layer
 from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import TENANT_OWNER
@@ -59,7 +59,7 @@ class RuleSetKey(NamedTuple):
 
 
 @router.get(_OF_USER, responses=COMMON | described(404), summary="Get the rules in force")
-def get_rules(calendar_user_id: str, caller: Reader, services: Container) -> UserRules:
+def get_rules(calendar_user_id: str, caller: Reader, services: InjectedServices) -> UserRules:
     """The calendar user's own, or else the tenant's default. The tenant's locked layers come on top of either."""
     key = _key_of_user(caller, calendar_user_id)
     with services.database.transaction(caller.tenant_id) as session:
@@ -73,20 +73,20 @@ def get_rules(calendar_user_id: str, caller: Reader, services: Container) -> Use
 
 
 @router.put(_OF_USER, responses=COMMON | described(404), summary="Put a rule set")
-def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
+def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
     """Stores a new version and applies it at once to all stored events, and to all bots that are not dispatched yet."""
     return _put(services, caller, _key_of_user(caller, calendar_user_id), body)
 
 
 @router.delete(_OF_USER, status_code=204, responses=COMMON | described(404), summary="Go back to the tenant's default")
-def delete_rules(calendar_user_id: str, caller: Writer, services: Container) -> Response:
+def delete_rules(calendar_user_id: str, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
     return _withdraw(services, _key_of_user(caller, calendar_user_id))
 
 
 @router.get(f"{_OF_USER}/versions", responses=COMMON | described(404), summary="List the versions")
 def list_rule_versions(
-    calendar_user_id: str, query: Annotated[VersionsQuery, Query()], caller: Reader, services: Container
+    calendar_user_id: str, query: Annotated[VersionsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     return _versions(services, _key_of_user(caller, calendar_user_id), query)
@@ -100,14 +100,16 @@ def list_rule_versions(
     summary="Put an earlier version again",
 )
 def roll_back_rules(
-    calendar_user_id: str, body: RollbackRequest, caller: Writer, services: Container, creation: Creation
+    calendar_user_id: str, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
     """The earlier version stays where it is in the history; its rules are put again, as the newest version."""
     return _roll_back(services, caller, creation, _key_of_user(caller, calendar_user_id), body.version)
 
 
 @router.post(f"{_OF_USER}/simulate", responses=COMMON | described(404), summary="See what a rule set would change")
-def simulate_rules(calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: Container) -> Simulation:
+def simulate_rules(
+    calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: InjectedServices
+) -> Simulation:
     """Decides over the stored events that are not over as if this were the calendar user's rule set; the tenant's locked
     layers and all overrides count. Stores nothing. It shows events, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
@@ -121,7 +123,7 @@ def simulate_rules(calendar_user_id: str, caller: EventReader, body: SentRuleSet
 
 
 @router.get(_OF_TENANT, responses=COMMON | described(404), summary="Get a layer of the tenant's rules")
-def get_layer(layer: LayerName, caller: Reader, services: Container) -> RuleSetAnswer:
+def get_layer(layer: LayerName, caller: Reader, services: InjectedServices) -> RuleSetAnswer:
     """Without rules and with a null version if none are in force."""
     key = _key_of_layer(caller, layer)
     with services.database.transaction(caller.tenant_id) as session:
@@ -130,7 +132,7 @@ def get_layer(layer: LayerName, caller: Reader, services: Container) -> RuleSetA
 
 
 @router.put(_OF_TENANT, responses=COMMON | described(404), summary="Put a layer of the tenant's rules")
-def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: Container) -> RuleSetAnswer:
+def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
     """Applied to all calendar users of the tenant: at once to the first thousand, to the others at their next sync."""
     return _put(services, caller, _key_of_layer(caller, layer), body)
 
@@ -138,14 +140,14 @@ def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: Con
 @router.delete(
     _OF_TENANT, status_code=204, responses=COMMON | described(404), summary="Remove a layer of the tenant's rules"
 )
-def delete_layer(layer: LayerName, caller: Writer, services: Container) -> Response:
+def delete_layer(layer: LayerName, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
     return _withdraw(services, _key_of_layer(caller, layer))
 
 
 @router.get(f"{_OF_TENANT}/versions", responses=COMMON | described(404), summary="List a layer's versions")
 def list_layer_versions(
-    layer: LayerName, query: Annotated[VersionsQuery, Query()], caller: Reader, services: Container
+    layer: LayerName, query: Annotated[VersionsQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     return _versions(services, _key_of_layer(caller, layer), query)
@@ -159,7 +161,7 @@ def list_layer_versions(
     summary="Put an earlier version of a layer again",
 )
 def roll_back_layer(
-    layer: LayerName, body: RollbackRequest, caller: Writer, services: Container, creation: Creation
+    layer: LayerName, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
     """The earlier version stays where it is in the history; its rules are put again, as the newest version."""
     return _roll_back(services, caller, creation, _key_of_layer(caller, layer), body.version)
@@ -178,7 +180,7 @@ def _key_of_layer(caller: Caller, name: str) -> RuleSetKey:
     return RuleSetKey(caller.tenant_id, TENANT_OWNER, Layer(name))
 
 
-def _put(services: Services, caller: Caller, key: RuleSetKey, body: RuleSetBody) -> RuleSetAnswer:
+def _put(services: ApiServices, caller: Caller, key: RuleSetKey, body: RuleSetBody) -> RuleSetAnswer:
     with services.database.transaction(key.tenant_id) as session:
         user = _find_user(session, key)
         row = add_version(session, *key, body=body.document(), created_by=caller.key_id)
@@ -186,7 +188,7 @@ def _put(services: Services, caller: Caller, key: RuleSetKey, body: RuleSetBody)
     return rule_set_answer(row)
 
 
-def _withdraw(services: Services, key: RuleSetKey) -> Response:
+def _withdraw(services: ApiServices, key: RuleSetKey) -> Response:
     with services.database.transaction(key.tenant_id) as session:
         user = _find_user(session, key)
         withdraw(session, *key)
@@ -197,7 +199,7 @@ def _withdraw(services: Services, key: RuleSetKey) -> Response:
 _PLACE: TypeAdapter[tuple[int]] = TypeAdapter(tuple[PlaceNumber])
 
 
-def _versions(services: Services, key: RuleSetKey, query: VersionsQuery) -> Page[RuleSetVersion]:
+def _versions(services: ApiServices, key: RuleSetKey, query: VersionsQuery) -> Page[RuleSetVersion]:
     with services.database.transaction(key.tenant_id) as session:
         _find_user(session, key)
         asked = f"versions {key.tenant_id} {key.owner} {key.layer} {query.question()}"
@@ -210,7 +212,7 @@ def _versions(services: Services, key: RuleSetKey, query: VersionsQuery) -> Page
 
 
 def _roll_back(
-    services: Services, caller: Caller, creation: CreatingRequest, key: RuleSetKey, version: int
+    services: ApiServices, caller: Caller, creation: CreatingRequest, key: RuleSetKey, version: int
 ) -> Response:
     """Put an earlier version again, as a new one: history is only ever added to."""
 
@@ -239,9 +241,9 @@ def _find_user(session: Session, key: RuleSetKey) -> CalendarUserRef | None:
     return reference(user)
 
 
-def _notify(services: Services, key: RuleSetKey, user: CalendarUserRef | None) -> None:
+def _notify(services: ApiServices, key: RuleSetKey, user: CalendarUserRef | None) -> None:
     """Wake the workflows that decide by the rule set. After the commit: they must find what was written."""
     if user is None:
-        rules_changed_for_all(services, key.tenant_id)
+        signal_rules_changed(services.orchestrator, services.database, key.tenant_id)
     else:
         services.orchestrator.signal_calendar_user(user, CalendarUserSignal.RULES_CHANGED)

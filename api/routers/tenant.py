@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container
+from api.dependencies import InjectedServices
+from api.orchestrator import signal_rules_changed
 from api.problems import COMMON, Problem, not_found
 from api.schemas import Body, ShortText
-from api.wake import rules_changed_for_all
 from meetbot.calendars.connect_flow import check_origin
 from meetbot.domain.addresses import rule_domain
 from meetbot.storage.claims import claim_again
@@ -24,6 +24,8 @@ router = APIRouter(prefix="/tenant", tags=["tenant"])
 
 
 class TenantAnswer(BaseModel):
+    """The tenant's settings."""
+
     id: str
     name: str
     region: str
@@ -47,7 +49,7 @@ Origin = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class TenantChanges(Body):
-    """What is not named stays."""
+    """The settings to change. What is not named stays."""
 
     name: ShortText | None = None
     internal_domains: Annotated[list[Domain], Field(max_length=200)] | None = Field(
@@ -67,7 +69,10 @@ class TenantChanges(Body):
 
 
 @router.get("", responses=COMMON, summary="Get the tenant's settings")
-def get_tenant(caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], services: Container) -> TenantAnswer:
+def get_tenant(
+    caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], services: InjectedServices
+) -> TenantAnswer:
+    """Return the tenant's settings."""
     with services.database.transaction(caller.tenant_id) as session:
         tenant = find_tenant(session, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
@@ -75,10 +80,12 @@ def get_tenant(caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))], 
 
 @router.patch("", responses=COMMON, summary="Change the tenant's settings")
 def patch_tenant(
-    body: TenantChanges, caller: Annotated[Caller, Depends(requires(Scope.TENANT_WRITE))], services: Container
+    body: TenantChanges, caller: Annotated[Caller, Depends(requires(Scope.TENANT_WRITE))], services: InjectedServices
 ) -> TenantAnswer:
-    """A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled
-    bots."""
+    """Change the tenant's settings.
+
+    A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled bots.
+    """
     changes = _changes(body)
     for origin in body.redirect_origins or ():
         check_origin(origin, allowed_networks=services.settings.outbound_allow_cidrs)
@@ -89,7 +96,7 @@ def patch_tenant(
         if "join_lead_seconds" in changes:
             claim_again(session, caller.tenant_id)
     if "join_lead_seconds" in changes or ("internal_domains" in changes and changes["internal_domains"] != known):
-        rules_changed_for_all(services, caller.tenant_id)
+        signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
 
 

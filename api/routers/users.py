@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.dependencies import ApiServices, InjectedServices
+from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
-from api.times import micros_of
 from meetbot.calendars.connect_flow import reconnect_url
-from meetbot.resources.public import CalendarUserResource, CalendarUserState, calendar_user_resource
+from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.resources.calendar_user import (
+    CalendarUserResource,
+    CalendarUserState,
+    ProviderName,
+    calendar_user_resource,
+)
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
     CalendarUserRef,
@@ -28,25 +32,25 @@ from meetbot.temporal.messages import CalendarUserSignal
 
 router = APIRouter(prefix="/calendar/users", tags=["calendar users"])
 
-_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
-
 Reader = Annotated[Caller, Depends(requires(Scope.CALENDARS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.CALENDARS_WRITE))]
 
 
 class UsersQuery(PageQuery):
+    """The filters of the listing."""
+
     customer_user_id: ShortText | None = None
-    provider: Literal["google", "microsoft"] | None = None
+    provider: ProviderName | None = None
     state: CalendarUserState | None = None
 
 
 @router.get("", responses=COMMON, summary="List calendar users")
 def list_users(
-    query: Annotated[UsersQuery, Query()], caller: Reader, services: Container
+    query: Annotated[UsersQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[CalendarUserResource]:
-    """In the order in which they were first connected."""
+    """Return a page of the tenant's calendar users, the first connected first."""
     asked = f"users {caller.tenant_id} {query.question()}"
-    place = decode_cursor(query.cursor, asked=asked, shape=_PLACE)
+    place = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     wanted = CalendarUserFilter(query.customer_user_id, query.provider, query.state)
     with services.database.transaction(caller.tenant_id) as session:
         rows = list_calendar_users(
@@ -54,18 +58,15 @@ def list_users(
             caller.tenant_id,
             wanted,
             after=place,
-            limit=query.limit + 1,
+            limit=rows_to_read(query),
         )
-    shown = rows[: query.limit]
-    more = len(rows) > query.limit
-    return Page(
-        data=[view(services, row) for row in shown],
-        next_cursor=encode_cursor([micros_of(shown[-1].created_at), shown[-1].id], asked=asked) if more else None,
-    )
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
+    return Page(data=[view(services, row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
-def get_user(calendar_user_id: str, caller: Reader, services: Container) -> CalendarUserResource:
+def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) -> CalendarUserResource:
+    """Return one calendar user."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
@@ -74,14 +75,18 @@ def get_user(calendar_user_id: str, caller: Reader, services: Container) -> Cale
 
 
 class UserChanges(Body):
+    """The attributes to change."""
+
     attributes: AttributeChanges = Field(
         description="Merged into the stored ones (RFC 7396): what is not named stays, null removes."
     )
 
 
 @router.patch("/{calendar_user_id}", responses=COMMON | described(404), summary="Change a calendar user's attributes")
-def change_user(calendar_user_id: str, body: UserChanges, caller: Writer, services: Container) -> CalendarUserResource:
-    """Rules that name the attributes are applied again at once."""
+def change_user(
+    calendar_user_id: str, body: UserChanges, caller: Writer, services: InjectedServices
+) -> CalendarUserResource:
+    """Change a calendar user's attributes. Rules that name them are applied again at once."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
         if row is None:
@@ -100,22 +105,24 @@ _MAX_ATTRIBUTES = 50
 @router.post(
     "/{calendar_user_id}/sync", status_code=202, responses=COMMON | described(404, 409), summary="Sync a calendar now"
 )
-def sync_user(calendar_user_id: str, caller: Writer, services: Container) -> CalendarUserResource:
-    """Asks the provider now instead of at the next slot. See `last_synced_at` for when it was done."""
+def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices) -> CalendarUserResource:
+    """Ask the provider now instead of at the next slot. `last_synced_at` shows when it was done."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
         raise not_found("calendar_user")
-    if row.state not in ("connecting", "active"):
+    if row.state not in (CalendarUserStatus.CONNECTING, CalendarUserStatus.ACTIVE):
         raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
     return view(services, row)
 
 
 def reference(row: CalendarUser) -> CalendarUserRef:
+    """Return what names a calendar user to the workflows."""
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
-def view(services: Services, row: CalendarUser) -> CalendarUserResource:
+def view(services: ApiServices, row: CalendarUser) -> CalendarUserResource:
+    """Return the resource of a row, with the address on which the end-user connects again."""
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.refresh_ciphertext)
     return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

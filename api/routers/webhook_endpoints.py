@@ -1,4 +1,4 @@
-"""Webhook endpoints, the log of their deliveries, and replays."""
+"""Webhook endpoints: where a tenant takes webhooks, and by which secret they are signed."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
 from api.auth import Caller, Scope, requires
-from api.dependencies import Container, Services
+from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
-from api.paging import Page, PageQuery, PlaceInstant, PlaceText, decode_cursor, encode_cursor
+from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
-from api.schemas import Body, Instant
-from api.times import micros_of
+from api.schemas import Body
+from meetbot.domain.event_types import ANY_EVENT, KNOWN_PATTERNS
 from meetbot.domain.ids import new_id
+from meetbot.domain.webhook_state import EndpointState
 from meetbot.errors import Fault
-from meetbot.resources.webhook import DeliveryResource, EndpointResource
-from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
-from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.storage.webhook_deliveries import MAX_REPLAYED_AT_ONCE, LogFilter
+from meetbot.resources.webhook import EndpointResource, endpoint_resource
+from meetbot.storage import webhook_endpoints
+from meetbot.storage.tables import WebhookEndpoint
 from meetbot.vault.sealing import seal_with
 from meetbot.webhooks.destinations import MAX_URL_LENGTH, DestinationRefused, check_destination
-from meetbot.webhooks.endpoint_secrets import OVERLAP, StoredSecret, secret_binding, stored_secret
-from meetbot.webhooks.event_types import ANY_EVENT, KNOWN_PATTERNS, EventType
-from meetbot.webhooks.outcome import DeliveryState, EndpointState
+from meetbot.webhooks.endpoint_secrets import OVERLAP, StoredSecret, rotated, secret_binding, stored_secret
 from meetbot.webhooks.signing import new_secret
 
 router = APIRouter(tags=["webhooks"])
@@ -63,6 +61,8 @@ Url = Annotated[
 
 
 class EndpointRequest(Body):
+    """A new endpoint."""
+
     url: Url
     event_types: EventPatterns = Field(default=[ANY_EVENT])
 
@@ -76,7 +76,7 @@ class EndpointChange(Body):
 
 
 class EndpointWithSecret(EndpointResource):
-    """The only answer that ever shows the secret."""
+    """An endpoint with its new secret. No other answer shows it."""
 
     secret: str = Field(
         description="`whsec_` and base64. `x-meetbot-signature` is keyed with this whole text, "
@@ -85,40 +85,20 @@ class EndpointWithSecret(EndpointResource):
 
 
 class RotatedEndpoint(EndpointWithSecret):
+    """An endpoint with its new secret, and how long the previous one is still used."""
+
     previous_valid_until: datetime = Field(
         description="Until then `webhook-signature` holds a signature by the previous secret too; "
         "`x-meetbot-signature` is by the new one at once."
     )
 
 
-class DeliveryQuery(PageQuery):
-    state: DeliveryState | None = None
-    event_type: Annotated[str | None, Field(max_length=64)] = None
-    since: Annotated[Instant | None, Field(description="Created then or later.")] = None
-    until: Annotated[Instant | None, Field(description="Created before then.")] = None
-
-
-class DeliveryWithData(DeliveryResource):
-    data: dict[str, Any] = Field(description="The `data` of its envelope.")
-
-
-class ReplayRequest(Body):
-    """Which finished deliveries to send again."""
-
-    state: DeliveryState = Field(default=DeliveryState.DEAD, description="`dead` or `delivered`.")
-    event_type: Annotated[str | None, Field(max_length=64)] = None
-    since: Instant | None = None
-    until: Instant | None = None
-
-
-class ReplayedDeliveries(BaseModel):
-    replayed: int = Field(description=f"At most {MAX_REPLAYED_AT_ONCE} at once, the oldest first: ask again for more.")
-
-
 @router.post(
     "/webhook-endpoints", status_code=201, response_model=EndpointWithSecret, responses={**COMMON, **described(409)}
 )
-def create_webhook_endpoint(body: EndpointRequest, caller: Writer, services: Container, creation: Creation) -> Any:
+def create_webhook_endpoint(
+    body: EndpointRequest, caller: Writer, services: InjectedServices, creation: Creation
+) -> Any:
     """Register where to send webhooks. The answer shows the secret, once."""
     _check_url(body.url, services)
     now, endpoint_id, secret = services.clock(), new_id("whe"), new_secret()
@@ -140,35 +120,34 @@ def create_webhook_endpoint(body: EndpointRequest, caller: Writer, services: Con
 
 @router.get("/webhook-endpoints", responses=COMMON)
 def list_webhook_endpoints(
-    query: Annotated[PageQuery, Query()], caller: Reader, services: Container
+    query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[EndpointResource]:
-    """The oldest first."""
+    """Return a page of the tenant's endpoints, the oldest first."""
     asked = f"{caller.tenant_id} webhook-endpoints {query.question()}"
-    after = _place(query.cursor, asked)
+    after = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     with services.database.transaction(caller.tenant_id) as session:
-        rows = webhook_endpoints.page(session, caller.tenant_id, after, query.limit + 1)
-    return Page[EndpointResource](
-        data=[EndpointResource.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=_next_cursor(rows[: query.limit], more=len(rows) > query.limit, asked=asked),
-    )
+        rows = webhook_endpoints.page(session, caller.tenant_id, after, rows_to_read(query))
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
+    return Page[EndpointResource](data=[endpoint_resource(row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/webhook-endpoints/{endpoint_id}", responses={**COMMON, **_MISSING})
-def get_webhook_endpoint(endpoint_id: str, caller: Reader, services: Container) -> EndpointResource:
+def get_webhook_endpoint(endpoint_id: str, caller: Reader, services: InjectedServices) -> EndpointResource:
+    """Return one endpoint, without its secret."""
     with services.database.transaction(caller.tenant_id) as session:
-        return EndpointResource.model_validate(_endpoint(session, caller, endpoint_id))
+        return endpoint_resource(endpoint_or_404(session, caller, endpoint_id))
 
 
 @router.patch("/webhook-endpoints/{endpoint_id}", responses={**COMMON, **_MISSING})
 def change_webhook_endpoint(
-    endpoint_id: str, body: EndpointChange, caller: Writer, services: Container
+    endpoint_id: str, body: EndpointChange, caller: Writer, services: InjectedServices
 ) -> EndpointResource:
     """Change the address, the event types or the state."""
     if body.url is not None:
         _check_url(body.url, services)
     now = services.clock()
     with services.database.transaction(caller.tenant_id) as session:
-        endpoint = _endpoint(session, caller, endpoint_id, lock=True)
+        endpoint = endpoint_or_404(session, caller, endpoint_id, lock=True)
         if body.url is not None and body.url != endpoint.url:
             webhook_endpoints.change_url(endpoint, body.url, now)
         if body.event_types is not None:
@@ -176,11 +155,11 @@ def change_webhook_endpoint(
         if body.state is not None:
             webhook_endpoints.change_state(endpoint, body.state, now)
         session.flush()
-        return EndpointResource.model_validate(endpoint)
+        return endpoint_resource(endpoint)
 
 
 @router.delete("/webhook-endpoints/{endpoint_id}", status_code=204, responses={**COMMON, **_MISSING})
-def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: Container) -> Response:
+def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: InjectedServices) -> Response:
     """Remove it with its log. What is under way to it is not sent any more."""
     with services.database.transaction(caller.tenant_id) as session:
         if not webhook_endpoints.remove(session, caller.tenant_id, endpoint_id):
@@ -193,120 +172,40 @@ def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: Containe
     response_model=RotatedEndpoint,
     responses={**COMMON, **_MISSING_OR_CONFLICT},
 )
-def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: Container, creation: Creation) -> Any:
+def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: InjectedServices, creation: Creation) -> Any:
     """Make a new secret, shown once. The previous one stays valid for 24 hours."""
     now, secret = services.clock(), new_secret()
     with services.database.transaction(caller.tenant_id) as session:
-        _endpoint(session, caller, endpoint_id)
+        endpoint_or_404(session, caller, endpoint_id)
     stored = _seal(services, caller.tenant_id, endpoint_id, secret, now)
 
     def rotate(session: Session) -> RotatedEndpoint:
-        endpoint = _endpoint(session, caller, endpoint_id, lock=True)
-        webhook_endpoints.rotate_secret(endpoint, stored, now)
+        endpoint = endpoint_or_404(session, caller, endpoint_id, lock=True)
+        webhook_endpoints.change_secrets(endpoint, rotated(endpoint.secrets, stored, now), now)
         session.flush()
         return RotatedEndpoint(**_fields(endpoint), secret=secret, previous_valid_until=now + OVERLAP)
 
     return creation.answer(200, caller, rotate)
 
 
-@router.post(
-    "/webhook-endpoints/{endpoint_id}/test",
-    status_code=202,
-    response_model=DeliveryResource,
-    responses={**COMMON, **_MISSING_OR_CONFLICT},
-)
-def send_test_webhook(endpoint_id: str, caller: Writer, creation: Creation) -> Any:
-    """Send a signed `webhook.ping`, whatever event types the endpoint takes."""
+def endpoint_or_404(session: Session, caller: Caller, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
+    """Return the caller's endpoint, locked if asked for.
 
-    def ping(session: Session) -> DeliveryResource:
-        _require_enabled(_endpoint(session, caller, endpoint_id))
-        data = {"endpoint_id": endpoint_id}
-        delivery_id = outbox.emit_to(session, caller.tenant_id, endpoint_id, EventType.WEBHOOK_PING, data)
-        return DeliveryResource.model_validate(_delivery(session, caller, delivery_id))
-
-    return creation.answer(202, caller, ping)
-
-
-@router.get("/webhook-endpoints/{endpoint_id}/deliveries", responses={**COMMON, **_MISSING})
-def list_webhook_deliveries(
-    endpoint_id: str, query: Annotated[DeliveryQuery, Query()], caller: Reader, services: Container
-) -> Page[DeliveryResource]:
-    """What was sent there or is to be, the newest first."""
-    asked = f"{caller.tenant_id} webhook-endpoints/{endpoint_id}/deliveries {query.question()}"
-    wanted = LogFilter(query.state, query.event_type, query.since, query.until, _place(query.cursor, asked))
-    with services.database.transaction(caller.tenant_id) as session:
-        _endpoint(session, caller, endpoint_id)
-        rows = webhook_deliveries.log_page(session, caller.tenant_id, endpoint_id, wanted, query.limit + 1)
-    return Page[DeliveryResource](
-        data=[DeliveryResource.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=_next_cursor(rows[: query.limit], more=len(rows) > query.limit, asked=asked),
-    )
-
-
-@router.post(
-    "/webhook-endpoints/{endpoint_id}/replay",
-    status_code=202,
-    response_model=ReplayedDeliveries,
-    responses={**COMMON, **_MISSING_OR_CONFLICT},
-)
-def replay_webhook_deliveries(endpoint_id: str, body: ReplayRequest, caller: Writer, creation: Creation) -> Any:
-    """Send finished deliveries again, by default the dead letters, each with its own id and the whole schedule."""
-    wanted = LogFilter(body.state, body.event_type, body.since, body.until)
-
-    def replay(session: Session) -> ReplayedDeliveries:
-        _require_enabled(_endpoint(session, caller, endpoint_id))
-        count = webhook_deliveries.replay_many(session, caller.tenant_id, endpoint_id, wanted)
-        return ReplayedDeliveries(replayed=count)
-
-    return creation.answer(202, caller, replay)
-
-
-@router.get("/webhook-deliveries/{delivery_id}", responses={**COMMON, **_MISSING})
-def get_webhook_delivery(delivery_id: str, caller: Reader, services: Container) -> DeliveryWithData:
-    with services.database.transaction(caller.tenant_id) as session:
-        return DeliveryWithData.model_validate(_delivery(session, caller, delivery_id))
-
-
-@router.post(
-    "/webhook-deliveries/{delivery_id}/replay",
-    status_code=202,
-    response_model=DeliveryResource,
-    responses={**COMMON, **_MISSING_OR_CONFLICT},
-)
-def replay_webhook_delivery(delivery_id: str, caller: Writer, creation: Creation) -> Any:
-    """Send one finished delivery again, with its own id and the whole schedule."""
-
-    def replay(session: Session) -> DeliveryResource:
-        delivery = _delivery(session, caller, delivery_id)
-        _require_enabled(_endpoint(session, caller, delivery.endpoint_id))
-        if not webhook_deliveries.replay(session, caller.tenant_id, delivery_id):
-            raise Problem(409, "delivery_pending", "the delivery is still under way")
-        session.refresh(delivery)
-        return DeliveryResource.model_validate(delivery)
-
-    return creation.answer(202, caller, replay)
-
-
-def _endpoint(session: Session, caller: Caller, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
+    Raises the problem ``webhook_endpoint_not_found``.
+    """
     endpoint = webhook_endpoints.find(session, caller.tenant_id, endpoint_id, lock=lock)
     if endpoint is None:
         raise not_found("webhook_endpoint")
     return endpoint
 
 
-def _delivery(session: Session, caller: Caller, delivery_id: str) -> WebhookDelivery:
-    delivery = webhook_deliveries.find(session, caller.tenant_id, delivery_id)
-    if delivery is None:
-        raise not_found("webhook_delivery")
-    return delivery
-
-
-def _require_enabled(endpoint: WebhookEndpoint) -> None:
+def require_enabled(endpoint: WebhookEndpoint) -> None:
+    """Raise the problem ``endpoint_disabled`` if the endpoint takes no webhooks."""
     if endpoint.state != EndpointState.ENABLED:
         raise Problem(409, "endpoint_disabled", "the endpoint is disabled; enable it first")
 
 
-def _check_url(url: str, services: Services) -> None:
+def _check_url(url: str, services: ApiServices) -> None:
     try:
         check_destination(url, services.settings.outbound_allow_cidrs)
     except DestinationRefused as error:
@@ -314,26 +213,15 @@ def _check_url(url: str, services: Services) -> None:
         raise Problem(422, "invalid_input", f"url: {error.detail}", faults=(fault,)) from None
 
 
-def _seal(services: Services, tenant_id: str, endpoint_id: str, secret: str, now: datetime) -> StoredSecret:
-    """Before the transaction begins: the key management service may take its time."""
+def _seal(services: ApiServices, tenant_id: str, endpoint_id: str, secret: str, now: datetime) -> StoredSecret:
+    """Seal before the transaction begins, since the key management service may take its time."""
     binding = secret_binding(services.settings.region, tenant_id, endpoint_id)
     return stored_secret(seal_with(services.vault.new_data_key(tenant_id), secret.encode("ascii"), binding), now)
 
 
 def _fields(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    return EndpointResource.model_validate(endpoint).model_dump()
+    return endpoint_resource(endpoint).model_dump()
 
 
 def _unique(patterns: list[str]) -> list[str]:
     return list(dict.fromkeys(patterns))
-
-
-_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[PlaceInstant, PlaceText])
-
-
-def _place(cursor: str | None, asked: str) -> tuple[datetime, str] | None:
-    return decode_cursor(cursor, asked=asked, shape=_PLACE)
-
-
-def _next_cursor(rows: Any, *, more: bool, asked: str) -> str | None:
-    return encode_cursor([micros_of(rows[-1].created_at), rows[-1].id], asked=asked) if more else None

@@ -16,7 +16,7 @@ from meetbot.domain.bot_lifecycle import Action, Standing, Wish, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.ids import new_id
 from meetbot.domain.plan import Candidate, Target, leading_copy
-from meetbot.resources.documents import bot_resource
+from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting, Tenant
@@ -234,7 +234,7 @@ def renew(session: Session, bot: Bot, now: datetime) -> None:
 def _tell(session: Session, event_type: str, bot: Bot) -> None:
     session.flush()
     claims = bots.claimants(session, bot.tenant_id, bot.meeting_key)
-    outbox.emit(session, bot.tenant_id, event_type, bot_resource(bot, claims) | bots.audience(session, bot))
+    outbox.emit(session, bot.tenant_id, event_type, bot_document(bot, claims) | bots.audience(session, bot))
 
 
 _STEPS = {

@@ -15,7 +15,7 @@ from meetbot.backends.meetbot import job_from
 from meetbot.bots import reconcile
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
 from meetbot.errors import BackendUnavailable, InvalidInput
-from meetbot.resources.documents import bot_resource
+from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox
 from meetbot.storage.database import Database
 from meetbot.storage.tables import Bot, Dispatch
@@ -136,7 +136,7 @@ def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) ->
 def _tell(session: Session, bot: Bot, event_type: str, now: datetime) -> None:
     bots.touch(bot, now)
     session.flush()
-    data = bot_resource(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key)) | bots.audience(session, bot)
+    data = bot_document(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key)) | bots.audience(session, bot)
     outbox.emit(session, bot.tenant_id, event_type, data)
 
 

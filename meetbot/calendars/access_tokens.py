@@ -19,21 +19,15 @@ from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.storage.refresh_tokens import store_rotated
 from meetbot.vault.client import Vault
-from meetbot.vault.sealing import SealedSecret, SecretBinding, seal_with
+from meetbot.vault.sealing import refresh_token_binding, seal_refresh_token
 
 Answer = TypeVar("Answer")
 
-REFRESH_TOKEN_KIND = "refresh_token"  # noqa: S105 - the name of a kind of secret
 _EXPIRY_MARGIN = timedelta(seconds=60)
 _CACHED_TOKENS = 50_000
 _LOCK_STRIPES = 256
 # Two refreshes, each after having waited for another one.
 _TOKENS_SECONDS = 80.0
-
-
-def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
-    """What a sealed refresh token is bound to: it opens for no other calendar user."""
-    return SecretBinding(region=region, tenant_id=tenant_id, kind=REFRESH_TOKEN_KIND, record_id=calendar_user_id)
 
 
 class AccessTokens:
@@ -126,8 +120,6 @@ class AccessTokens:
         if grant.refresh_token is None or grant.refresh_token == old:
             return user.token_version
         binding = refresh_token_binding(self._region, user.tenant_id, user.id)
-        sealed: SealedSecret = seal_with(
-            self._vault.new_data_key(user.tenant_id), grant.refresh_token.encode("utf-8"), binding
-        )
+        sealed = seal_refresh_token(self._vault.new_data_key(user.tenant_id), grant.refresh_token, binding)
         with self._database.transaction(user.tenant_id) as session:
             return store_rotated(session, user.tenant_id, user.id, sealed, replaces=user.token_version)

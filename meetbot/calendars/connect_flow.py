@@ -1,8 +1,8 @@
-"""Deciding in the connect flow: tokens, PKCE, the browser's cookie, where the browser may go. Pure.
+"""Decisions of the connect flow: tokens, PKCE, the browser's cookie, redirects. Pure.
 
 Ticket (in the address we hand out) and state (in the one the provider hands back) both read ``{tenant id}.{random}``: row
 level security must know the tenant before the row can be looked up. Only their SHA-256 is stored. The PKCE verifier is
-derived from the browser's cookie and so is stored nowhere: a database dump completes nobody's consent.
+derived from the browser's cookie and so is stored nowhere: a database dump completes no consent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class ConnectError(StrEnum):
-    """What the customer's redirect URL is told (``error=…``)."""
+    """The ``error=…`` that the customer's redirect URL gets."""
 
     ACCESS_DENIED = "access_denied"
     SCOPE_MISSING = "scope_missing"
@@ -60,12 +60,12 @@ class Token:
 
 
 def new_token(tenant_id: str) -> Token:
-    """256 random bits behind the tenant's id."""
+    """Return a fresh ticket or state: 256 random bits behind the tenant's id."""
     return _token(tenant_id, f"{tenant_id}.{secrets.token_urlsafe(32)}")
 
 
 def read_token(text: str) -> Token | None:
-    """None for whatever was never given out by `new_token`."""
+    """Return the token in this text, None if `new_token` cannot have made it."""
     match = _TOKEN_FORM.fullmatch(text)
     return _token(match.group(1), text) if match else None
 
@@ -75,19 +75,22 @@ def _token(tenant_id: str, text: str) -> Token:
 
 
 def new_browser_secret() -> str:
+    """Return a fresh value for the browser's cookie: 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def is_browser_secret(value: str | None) -> bool:
+    """Return whether `new_browser_secret` can have made this value."""
     return value is not None and _BROWSER_SECRET_FORM.fullmatch(value) is not None
 
 
 def browser_hash(browser_secret: str) -> bytes:
+    """Return the SHA-256 of a browser's secret, the only form in which it is stored."""
     return hashlib.sha256(browser_secret.encode("ascii")).digest()
 
 
 def cookie_name(state: Token, *, secure: bool) -> str:
-    """One cookie per attempt, so that two tabs do not disturb each other.
+    """Return the cookie's name: one per attempt, so that two tabs do not disturb each other.
 
     The ``__Host-`` prefix keeps sibling hosts from planting one; browsers refuse it on plain http.
     """
@@ -95,20 +98,21 @@ def cookie_name(state: Token, *, secure: bool) -> str:
 
 
 def code_verifier(browser_secret: str, state: Token) -> str:
-    """The PKCE verifier (RFC 7636: 43 characters) that this browser and this state give."""
+    """Return the PKCE verifier (RFC 7636: 43 characters) of this browser and this state."""
     return _base64url(hmac.digest(browser_secret.encode("ascii"), state.digest, "sha256"))
 
 
 def reconnect_token(tenant_id: str, calendar_user_id: str, sealed_token: bytes) -> str:
-    """What stands in a ``reconnect_url``: bound to the stored ciphertext, so it dies with the next connection.
+    """Return the token of a ``reconnect_url``, which dies with the next connection.
 
-    It opens nothing but the consent screen for one calendar user; another account is refused at the end.
+    It is bound to the stored ciphertext. It opens nothing but the consent screen for one calendar user; another account is
+    refused at the end.
     """
     return f"{tenant_id}.{calendar_user_id}.{_base64url(_reconnect_mac(calendar_user_id, sealed_token))}"
 
 
 def reconnect_url(public_url: str, tenant_id: str, calendar_user_id: str, sealed_token: bytes) -> str:
-    """Where the end-user connects the same calendar again."""
+    """Return where the end-user connects the same calendar again."""
     return (
         f"{public_url.rstrip('/')}/v1/calendar/reconnect/{reconnect_token(tenant_id, calendar_user_id, sealed_token)}"
     )
@@ -116,16 +120,20 @@ def reconnect_url(public_url: str, tenant_id: str, calendar_user_id: str, sealed
 
 @dataclass(frozen=True, slots=True)
 class ReconnectClaim:
+    """What a reconnect token claims. Nothing is proved before `holds_for`."""
+
     tenant_id: str
     calendar_user_id: str
     mac: str = field(repr=False)
 
     def holds_for(self, sealed_token: bytes) -> bool:
+        """Return whether the token was made for this stored ciphertext, in constant time."""
         expected = _base64url(_reconnect_mac(self.calendar_user_id, sealed_token))
         return hmac.compare_digest(expected, self.mac)
 
 
 def read_reconnect_token(text: str) -> ReconnectClaim | None:
+    """Return the claim in this text, None if it is no reconnect token."""
     match = _RECONNECT_FORM.fullmatch(text)
     return ReconnectClaim(*match.groups()) if match else None
 
@@ -135,10 +143,10 @@ def _reconnect_mac(calendar_user_id: str, sealed_token: bytes) -> bytes:
 
 
 def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins: Sequence[str]) -> None:
-    """Raise `InvalidInput` (``invalid_redirect_url``) unless the browser may be sent there with our answer.
+    """Check that the browser may be sent to this URL with our answer.
 
     https, or http to an address inside `allowed_networks` (``localhost`` counts as the loopback address); under one of the
-    tenant's `origins` where it has any. No fragment and no user name.
+    tenant's `origins` if it has any. No fragment and no user name. Raises `InvalidInput` (``invalid_redirect_url``).
     """
     reason = _fault_of_url(url, allowed_networks)
     if reason is None and origins and origin_of(url) not in {origin_of(origin) for origin in origins}:
@@ -150,7 +158,10 @@ def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins
 
 
 def check_origin(origin: str, *, allowed_networks: Sequence[Network]) -> None:
-    """Raise `InvalidInput` (``invalid_origin``) unless this is a scheme, a host and perhaps a port, and nothing else."""
+    """Check that this is a scheme, a host and perhaps a port, and nothing else.
+
+    Raises `InvalidInput` (``invalid_origin``).
+    """
     reason = _fault_of_url(origin, allowed_networks)
     if reason is None and (urlsplit(origin).path not in ("", "/") or urlsplit(origin).query or "?" in origin):
         reason = "has more than a scheme, a host and a port"
@@ -161,14 +172,14 @@ def check_origin(origin: str, *, allowed_networks: Sequence[Network]) -> None:
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port (RFC 6454). Raises ValueError where there are none."""
+    """Return scheme, host and port (RFC 6454). Raises ``ValueError`` if there are none."""
     parts = urlsplit(url)
     port = parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme, 0)
     return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
 def result_url(redirect_url: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """The customer's URL with our answer added to whatever query it has."""
+    """Return the customer's URL with our answer added to the query it has."""
     query = urlencode(list(parameters))
     if "?" not in redirect_url:
         return f"{redirect_url}?{query}"
@@ -176,7 +187,7 @@ def result_url(redirect_url: str, parameters: Iterable[tuple[str, str]]) -> str:
 
 
 def error_from_provider(error: str, description: str) -> ConnectError:
-    """What the provider's ``error`` parameter means to the customer.
+    """Return what the provider's ``error`` parameter means to the customer.
 
     Microsoft reports most things as ``access_denied`` and tells them apart by the AADSTS number in the description.
     """
@@ -188,7 +199,7 @@ def error_from_provider(error: str, description: str) -> ConnectError:
 
 
 def is_issuer_of(provider: Provider, authorize_url: str, issuer: str) -> bool:
-    """Whether the ``iss`` parameter (RFC 9207) names the server that the browser was sent to, or the provider.
+    """Return whether the ``iss`` parameter (RFC 9207) names the server asked, or the provider.
 
     A server that stands in for the provider may call itself by either name, as in its ID tokens.
     """

@@ -25,7 +25,7 @@ Claims = Mapping[str, Any]
 _LONGEST_TOKEN = 64 * 1024
 _CLOCK_SKEW = timedelta(seconds=60)
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def read_refreshed_id_token(token: object, check: IdTokenCheck) -> Claims:
     try:
         return read_id_token(token, check, nonce=None)
     except ReconnectRequired as refusal:
-        log.warning("id_token.ignored", provider=check.provider.value, code=refusal.code)
+        _log.warning("id_token.ignored", provider=check.provider.value, code=refusal.code)
         return {}
 
 

@@ -29,7 +29,7 @@ LISTING_SECONDS = 180.0
 _SMALL_PAGE_DIVISOR = 10
 _LONGEST_CURSOR = 16 * 1024
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, fai
     """What is known of a calendar after a failure: what was read so far, or that it is gone and has no events."""
     if calendar.id == PRIMARY or isinstance(failure, AccessTokenRejected):
         raise failure
-    log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
+    _log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
         return _Reading(complete=True)
     return reading
@@ -116,7 +116,7 @@ def _is_gone(source: Source, calendar: CalendarRef) -> bool:
     except AccessTokenRejected:
         raise
     except ProviderError as failure:
-        log.warning("calendar.not_confirmed", provider=source.provider.value, code=failure.code)
+        _log.warning("calendar.not_confirmed", provider=source.provider.value, code=failure.code)
         return False
 
 
@@ -158,7 +158,7 @@ def _read_pages(
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")
         seen.add(cursor)
-    log.warning("calendar.cut_short", provider=source.provider.value, events=len(reading.events))
+    _log.warning("calendar.cut_short", provider=source.provider.value, events=len(reading.events))
 
 
 def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:

@@ -1,16 +1,21 @@
-"""Endpoints and deliveries as customers see them, over HTTP and inside webhooks."""
+"""Webhook endpoints and deliveries as customers see them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from meetbot.webhooks.outcome import DeliveryState, DisabledReason, EndpointState
+from meetbot.domain.webhook_state import DeliveryState, DisabledReason, EndpointState
+from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 
 
 class EndpointResource(BaseModel):
-    """Where a tenant takes webhooks. The secret is no part of it: it is shown once, when it is made."""
+    """Where a tenant takes webhooks.
+
+    The secret is no part of it: it is shown once, when it is made.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -26,8 +31,24 @@ class EndpointResource(BaseModel):
     updated_at: datetime
 
 
+def endpoint_resource(row: WebhookEndpoint) -> EndpointResource:
+    """Return the resource of a row."""
+    return EndpointResource.model_validate(row)
+
+
+def endpoint_document(row: WebhookEndpoint, *, now: datetime) -> dict[str, Any]:
+    """Return the ``data`` of a webhook about this endpoint.
+
+    Its ``sequence`` is the time in milliseconds.
+    """
+    return endpoint_resource(row).model_dump(mode="json") | {"sequence": int(now.timestamp() * 1000)}
+
+
 class DeliveryResource(BaseModel):
-    """One message for one endpoint. ``id`` is the ``deliveryId`` of its envelope and its ``webhook-id``."""
+    """One message for one endpoint.
+
+    ``id`` is the ``deliveryId`` of its envelope and its ``webhook-id``.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -38,12 +59,17 @@ class DeliveryResource(BaseModel):
     attempts: int = Field(description="How often it was tried, replays included.")
     replays: int
     last_attempt_at: datetime | None = None
-    last_status: int | None = Field(default=None, description="The last HTTP status, where an answer came.")
+    last_status: int | None = Field(default=None, description="The last HTTP status, if an answer came.")
     last_error: str | None = Field(
         default=None,
         description="A stable code: `http_status`, `redirect`, `gone`, `timeout`, `dns_failed`, `connection_failed`, "
         "`tls_failed`, `protocol_error`, `destination_not_allowed`, `url_scheme`, `url_port`, `endpoint_disabled`, "
-        "`secret_unreadable`.",
+        "`secret_unreadable`, `internal_error`.",
     )
     emitted_at: datetime
     created_at: datetime
+
+
+def delivery_resource(row: WebhookDelivery) -> DeliveryResource:
+    """Return the resource of a row."""
+    return DeliveryResource.model_validate(row)

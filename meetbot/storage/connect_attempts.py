@@ -1,4 +1,7 @@
-"""Runs through the consent screens. Each transition is one conditional update: it happens once, whoever races."""
+"""Attempts to connect a calendar, from the ticket to the used state.
+
+Each transition is one conditional update: it happens once, however many requests race for it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ _KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
 def add_attempt(session: Session, attempt: ConnectAttempt) -> None:
+    """Store a new attempt, and delete some of the tenant's long expired ones."""
     session.execute(_PURGE, {"tenant_id": attempt.tenant_id, "age": _KEPT_AFTER_EXPIRY})
     session.add(attempt)
     session.flush()
 
 
 def find_by_ticket(session: Session, tenant_id: str, ticket_hash: bytes) -> ConnectAttempt | None:
+    """Return the attempt of a ticket, used or not."""
     return session.get(ConnectAttempt, (tenant_id, ticket_hash))
 
 
@@ -32,7 +37,10 @@ def use_ticket(
     nonce: str,
     lifetime: timedelta,
 ) -> bool:
-    """Bind the attempt to a browser. True once; the state then lives as long as the ticket might have."""
+    """Bind the attempt to a browser; return True only once and before it expires.
+
+    From then on the state lives for `lifetime`.
+    """
     return _happened(
         session.execute(
             _USE_TICKET,
@@ -49,7 +57,10 @@ def use_ticket(
 
 
 def find_unused(session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes) -> ConnectAttempt | None:
-    """The attempt that this browser holds this state for, expired or not. None once the state was used."""
+    """Return the attempt of this browser and this state, expired or not.
+
+    None once the state was used.
+    """
     return session.exec(
         select(ConnectAttempt).where(
             ConnectAttempt.tenant_id == tenant_id,
@@ -61,7 +72,7 @@ def find_unused(session: Session, tenant_id: str, *, state_hash: bytes, browser_
 
 
 def use_state(session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes) -> bool:
-    """True once, and only before it expires."""
+    """Use up the state; return True only once and before it expires."""
     values = {"tenant_id": tenant_id, "state_hash": state_hash, "browser_hash": browser_hash}
     return _happened(session.execute(_USE_STATE, values).one_or_none())
 

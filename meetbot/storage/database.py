@@ -1,4 +1,4 @@
-"""Connections and transactions. A transaction always speaks for one tenant; the database enforces it."""
+"""Connections and transactions. A transaction is one tenant's, and the database enforces it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 
 _POOL_SIZE = 20
 _POOL_OVERFLOW = 20
@@ -29,12 +29,13 @@ def _dump_json(value: Any) -> str:
 
 
 def psycopg_url(database_url: str) -> str:
-    """The URL with SQLAlchemy's psycopg 3 dialect named, whatever form the operator gave."""
+    """Return the URL with SQLAlchemy's psycopg 3 dialect named, in whatever form it was given."""
     scheme, separator, rest = database_url.partition("://")
     return f"postgresql+psycopg://{rest}" if separator and scheme.startswith("postgres") else database_url
 
 
 def create_database(database_url: str) -> Database:
+    """Return the database behind this URL. Nothing is connected before it is first used."""
     engine = create_engine(
         psycopg_url(database_url),
         pool_size=_POOL_SIZE,
@@ -58,8 +59,10 @@ def create_database(database_url: str) -> Database:
 
 
 def refuse_unbound_role(database: Database) -> None:
-    """Raises `MeetbotError` for a role to whom row level security means nothing. A database that is away is asked again by
-    whoever asks whether we are ready."""
+    """Raise `ConfigurationError` for a database role that row level security does not bind.
+
+    A database that does not answer is no reason to refuse here: readiness checks ask again.
+    """
     with contextlib.suppress(SQLAlchemyError):
         database.check(bound_by_policies=True)
 
@@ -72,47 +75,56 @@ class Database:
 
     @contextmanager
     def transaction(self, tenant_id: str) -> Iterator[Session]:
-        """A transaction that sees and writes only this tenant's rows. Commits on leaving, rolls back on an error."""
+        """Open a transaction that sees and writes only this tenant's rows.
+
+        It commits on leaving and rolls back on an error.
+        """
         with self._transaction("app.tenant_id", tenant_id) as session:
             yield session
 
     @contextmanager
     def key_lookup(self, public_id: str) -> Iterator[Session]:
-        """A transaction that sees one API key's row: who calls is not known before it is read."""
+        """Open a transaction that sees one API key's row: the tenant is not known before it is read."""
         with self._transaction("app.api_key_id", public_id) as session:
             yield session
 
     @contextmanager
     def dispatch_lookup(self, external_id: str) -> Iterator[Session]:
-        """A transaction that sees one dispatch's row: whose bot a backend reports on is not known before it is read."""
+        """Open a transaction that sees one dispatch's row.
+
+        A backend's report names only the external id; the tenant is not known before the row is read.
+        """
         with self._transaction("app.external_id", external_id) as session:
             yield session
 
     @contextmanager
     def relay(self) -> Iterator[Session]:
-        """A transaction that sees which webhook deliveries wait for their workflow, of all tenants."""
+        """Open a transaction that sees what waits for a workflow, of all tenants."""
         with self._transaction("app.relay", "on") as session:
             yield session
 
     @contextmanager
     def housekeeping(self) -> Iterator[Session]:
-        """A transaction that sees, of all tenants, only the rows that are past their time."""
+        """Open a transaction that sees, of all tenants, only the rows that are past their time."""
         with self._transaction("app.housekeeping", "on") as session:
             yield session
 
     def check(self, *, bound_by_policies: bool = False) -> None:
-        """Raises SQLAlchemy's OperationalError where the database does not answer, and, where ``bound_by_policies`` is asked
-        for, `MeetbotError` for a role to whom row level security means nothing."""
+        """Return if the database answers. Raises SQLAlchemy's ``OperationalError``.
+
+        With `bound_by_policies`, raises `ConfigurationError` for a role that row level security does not bind.
+        """
         with self.engine.connect() as connection:
             is_free = connection.execute(_IS_FREE_OF_POLICIES).scalar_one()
         if is_free and bound_by_policies:
-            raise MeetbotError(
+            raise ConfigurationError(
                 "database_role_unsafe",
                 "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
                 next_step="have DATABASE_URL name a role without either that owns its database",
             )
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager

@@ -37,23 +37,29 @@ _PURGE = text(
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
+    """The answer that a key was given, with the fingerprint of its request."""
+
     fingerprint: bytes
     status: int
     body: dict[str, Any]
 
 
 def try_lock(session: Session, tenant_id: str, key: str) -> bool:
-    """Whether nobody else is at work on this key; holds until the end of the transaction."""
+    """Return whether no other request is at work on this key.
+
+    The lock holds until the end of the transaction.
+    """
     return bool(session.execute(_TRY_LOCK, {"name": f"idempotency/{tenant_id}/{key}"}).scalar_one())
 
 
 def find_answer(session: Session, tenant_id: str, key: str) -> KeptAnswer | None:
+    """Return the answer kept for this key in the last 24 hours."""
     row = session.execute(_FIND, {"tenant_id": tenant_id, "key": key}).one_or_none()
     return None if row is None else KeptAnswer(bytes(row.fingerprint), row.status, row.body)
 
 
 def keep_answer(session: Session, tenant_id: str, key: str, answer: KeptAnswer) -> None:
-    """Keep it for 24 hours, and drop some that are older."""
+    """Keep the answer for 24 hours, and drop some that are older."""
     session.execute(_PURGE, {"tenant_id": tenant_id})
     session.execute(
         _KEEP,

@@ -18,7 +18,7 @@ def upgrade(database_url: str) -> None:
 
 
 def pending(database_url: str) -> bool:
-    """Whether the database is behind this release."""
+    """Return whether the database is behind this release."""
     head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
     engine = create_engine(psycopg_url(database_url))
     try:

@@ -1,6 +1,6 @@
-"""The transactional outbox: what a tenant's webhooks shall tell, written in the transaction of what it tells about.
+"""The transactional outbox: webhook messages, written in the transaction they tell about.
 
-Rolled back with it or committed with it; `activities.relay` then starts a workflow for each row. Deliveries are at
+Rolled back with it or committed with it; `activities.background.relay` then starts a workflow for each row. Deliveries are at
 least once and in no promised order: ``data`` carries a ``sequence`` that grows per resource wherever it matters.
 """
 
@@ -16,9 +16,9 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.event_types import matching_patterns
 from meetbot.domain.ids import new_id
 from meetbot.storage.tables import WebhookDelivery
-from meetbot.webhooks.event_types import matching_patterns
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 _EVENT_TYPE_LENGTH = 64
@@ -26,14 +26,17 @@ _EVENT_TYPE_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell: ``event_type`` such as ``bot.joined``, and its ``data`` as JSON (datetimes are taken too)."""
+    """One thing to tell.
+
+    ``event_type`` is such as ``bot.joined``; ``data`` is JSON, in which datetimes are taken too.
+    """
 
     event_type: str
     data: Mapping[str, Any]
 
 
 def emit(session: Session, tenant_id: str, event_type: str, data: Mapping[str, Any]) -> int:
-    """Queue one message for every enabled endpoint of the tenant that takes it; returns how many do.
+    """Queue one message for every enabled endpoint that takes it; return how many do.
 
     Call it inside the tenant's transaction (`Database.transaction`). Raises ``ValueError`` for a malformed event type.
     """
@@ -41,7 +44,7 @@ def emit(session: Session, tenant_id: str, event_type: str, data: Mapping[str, A
 
 
 def emit_many(session: Session, tenant_id: str, messages: Iterable[Message]) -> int:
-    """Like `emit`, for several messages in one statement."""
+    """Queue several messages in one statement, each as `emit` does."""
     rows = [_row(message) for message in messages]
     if not rows:
         return 0
@@ -50,7 +53,7 @@ def emit_many(session: Session, tenant_id: str, messages: Iterable[Message]) -> 
 
 
 def emit_to(session: Session, tenant_id: str, endpoint_id: str, event_type: str, data: Mapping[str, Any]) -> str:
-    """Queue one message for one endpoint, whatever types it takes; returns the delivery's id."""
+    """Queue one message for one endpoint, whatever types it takes; return the delivery's id."""
     delivery = WebhookDelivery(
         tenant_id=tenant_id, id=new_id("dlv"), endpoint_id=endpoint_id, event_type=event_type, data=dict(data)
     )
@@ -60,6 +63,7 @@ def emit_to(session: Session, tenant_id: str, endpoint_id: str, event_type: str,
 
 
 def is_event_type(value: str) -> bool:
+    """Return whether this has the form of an event type: dotted lower-case words."""
     return len(value) <= _EVENT_TYPE_LENGTH and _EVENT_TYPE.fullmatch(value) is not None
 
 

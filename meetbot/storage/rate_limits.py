@@ -25,7 +25,7 @@ _LOOK = text(f"select {_HELD} from rate_bucket b where b.tenant_id = :tenant_id 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a key may still do. ``retry_after_seconds`` is 0 where the request was allowed."""
+    """What a key may still do. ``retry_after_seconds`` is 0 if the request was allowed."""
 
     limit: int
     remaining: int
@@ -34,11 +34,12 @@ class Allowance:
 
     @property
     def is_exhausted(self) -> bool:
+        """Return whether the request was refused."""
         return self.retry_after_seconds > 0
 
 
 def take_token(session: Session, tenant_id: str, key: str, *, per_minute: int) -> Allowance:
-    """Take one of `per_minute` tokens. A refused request takes nothing, so waiting always helps."""
+    """Take one of `per_minute` tokens. A refused request takes none, so waiting always helps."""
     values = {"tenant_id": tenant_id, "key": key, "capacity": float(per_minute), "per_second": per_minute / 60}
     taken = session.execute(_TAKE, values).scalar_one_or_none()
     if taken is not None:

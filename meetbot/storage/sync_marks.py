@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from meetbot.calendars.connect_flow import reconnect_url
-from meetbot.resources.documents import calendar_user_resource
+from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import outbox
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.tables import CalendarUser
@@ -78,7 +78,7 @@ def announce_changes(session: Session, user: CalendarUserContext) -> None:
 def announce_lost_access(session: Session, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:
     row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
     url = reconnect_url(public_url, row.tenant_id, row.id, row.refresh_ciphertext)
-    data = calendar_user_resource(row, now=now, reconnect_url=url)
+    data = calendar_user_document(row, now=now, reconnect_url=url)
     outbox.emit(session, user.tenant_id, "calendar_user.needs_reconnect", data)
 
 

@@ -11,16 +11,18 @@ from meetbot.storage.tables import Tenant
 
 
 def find_tenant(session: Session, tenant_id: str) -> Tenant | None:
+    """Return the tenant, None if there is none."""
     return session.get(Tenant, tenant_id)
 
 
 def add_tenant(session: Session, tenant_id: str, *, name: str, region: str) -> None:
+    """Store a new tenant."""
     session.add(Tenant(id=tenant_id, name=name, region=region))
     session.flush()
 
 
 def change_tenant(session: Session, tenant_id: str, changes: Mapping[str, Any]) -> Tenant | None:
-    """Set the given columns; None where there is no such tenant."""
+    """Set the given columns; return None if there is no such tenant."""
     tenant = session.get(Tenant, tenant_id, with_for_update=True)
     if tenant is None:
         return None

@@ -1,4 +1,4 @@
-"""Reading and writing the deliveries of webhooks: what an attempt needs, what it came to, the log, and replays."""
+"""Deliveries of webhooks as rows: attempts, the log, replays, and the queue for the relay."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 from sqlalchemy import and_, or_, select, text, update
 from sqlmodel import Session, col
 
+from meetbot.domain.webhook_state import DeliveryState
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.webhooks.outcome import DeliveryState, Outcome
 
 MAX_REPLAYED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which deliveries of an endpoint to list or to replay. ``before`` is the last one seen: (created_at, id)."""
+    """Which deliveries of an endpoint to list or to replay.
+
+    ``before`` is the last one seen: (created_at, id).
+    """
 
     state: DeliveryState | None = None
     event_type: str | None = None
@@ -28,7 +31,20 @@ class LogFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Attempt:
+    """What one attempt came to.
+
+    ``status`` is the HTTP status if there was an answer, ``error`` a stable code if it failed.
+    """
+
+    at: datetime
+    state_after: DeliveryState
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingDelivery:
     """A delivery that has no workflow yet."""
 
     tenant_id: str
@@ -38,46 +54,42 @@ class Waiting:
 
 
 def find(session: Session, tenant_id: str, delivery_id: str) -> WebhookDelivery | None:
+    """Return the delivery, None if there is none."""
     return session.get(WebhookDelivery, (tenant_id, delivery_id))
 
 
 def find_with_endpoint(
     session: Session, tenant_id: str, delivery_id: str
 ) -> tuple[WebhookDelivery, WebhookEndpoint | None] | None:
+    """Return the delivery with its endpoint, if that still exists; None without a delivery."""
     delivery = find(session, tenant_id, delivery_id)
     if delivery is None:
         return None
     return delivery, session.get(WebhookEndpoint, (tenant_id, delivery.endpoint_id))
 
 
-def record_attempt(
-    session: Session,
-    delivery: WebhookDelivery,
-    outcome: Outcome,
-    state: DeliveryState,
-    now: datetime,
-) -> None:
+def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt) -> None:
     """Store what one attempt came to. A delivery that is no longer pending stays as it is."""
     session.execute(
         _pending(delivery.tenant_id, delivery.id).values(
-            state=state,
+            state=attempt.state_after,
             attempts=delivery.attempts + 1,
-            last_attempt_at=now,
-            last_status=outcome.status,
-            last_error=outcome.error,
+            last_attempt_at=attempt.at,
+            last_status=attempt.status,
+            last_error=attempt.error,
         )
     )
 
 
 def give_up(session: Session, tenant_id: str, delivery_id: str, reason: str) -> None:
-    """No attempt was made and none will be, for example since the endpoint is switched off."""
+    """End a delivery without another attempt, for example because the endpoint is switched off."""
     session.execute(_pending(tenant_id, delivery_id).values(state=DeliveryState.DEAD, last_error=reason))
 
 
 def log_page(
     session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter, limit: int
 ) -> Sequence[WebhookDelivery]:
-    """The newest first."""
+    """Return deliveries of the endpoint, the newest first."""
     statement = (
         select(WebhookDelivery)
         .where(*_conditions(tenant_id, endpoint_id, wanted))
@@ -88,7 +100,10 @@ def log_page(
 
 
 def replay(session: Session, tenant_id: str, delivery_id: str) -> bool:
-    """Put a finished delivery back into the outbox, for a workflow of its own. False where it is still under way."""
+    """Put a finished delivery back into the outbox, for a workflow of its own.
+
+    False if it is still under way.
+    """
     statement = _replayed().where(
         col(WebhookDelivery.tenant_id) == tenant_id,
         col(WebhookDelivery.id) == delivery_id,
@@ -98,7 +113,7 @@ def replay(session: Session, tenant_id: str, delivery_id: str) -> bool:
 
 
 def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter) -> int:
-    """Like `replay`, for the oldest thousand at most that fit; returns how many were put back."""
+    """Put the oldest thousand finished deliveries back into the outbox; return how many."""
     chosen = (
         select(col(WebhookDelivery.id))
         .where(*_conditions(tenant_id, endpoint_id, wanted), col(WebhookDelivery.state) != DeliveryState.PENDING)
@@ -110,17 +125,18 @@ def replay_many(session: Session, tenant_id: str, endpoint_id: str, wanted: LogF
     return len(session.execute(statement.returning(col(WebhookDelivery.id))).all())
 
 
-def lock_waiting(session: Session, limit: int) -> list[Waiting]:
-    """Deliveries of all tenants without a workflow, locked until the transaction ends; for `Database.relay` only.
+def lock_waiting(session: Session, limit: int) -> list[WaitingDelivery]:
+    """Return deliveries of all tenants without a workflow, locked until the transaction ends.
 
-    The tenants take turns, the oldest of each first, so that one with a long queue keeps nobody waiting. What another
-    relay has locked is passed over.
+    For `Database.relay` only. The tenants take turns, the oldest of each first, so that one with a long queue keeps no other
+    waiting. What another relay has locked is passed over.
     """
     rows = session.execute(_LOCK_WAITING, {"considered": limit * 50, "limit": limit}).all()
-    return [Waiting(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
+    return [WaitingDelivery(row.tenant_id, row.id, row.replays, row.event_type) for row in rows]
 
 
-def mark_relayed(session: Session, relayed: Sequence[Waiting], now: datetime) -> None:
+def mark_relayed(session: Session, relayed: Sequence[WaitingDelivery], now: datetime) -> None:
+    """Remember that these deliveries have their workflow."""
     session.execute(
         _MARK_RELAYED,
         {"now": now, "tenants": [row.tenant_id for row in relayed], "ids": [row.id for row in relayed]},

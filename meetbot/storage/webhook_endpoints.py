@@ -1,19 +1,20 @@
-"""Reading and writing the webhook endpoints of a tenant. Every function works inside the caller's transaction."""
+"""Webhook endpoints as rows.
+
+Every function works inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlmodel import Session, col
 
+from meetbot.domain.webhook_state import DisabledReason, EndpointState
 from meetbot.errors import InvalidInput
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.webhooks.endpoint_secrets import StoredSecret, rotated
-from meetbot.webhooks.outcome import DisabledReason, EndpointState
-from meetbot.webhooks.schedule import FAILING_LIMIT
 
 MAX_ENDPOINTS = 20
 
@@ -22,7 +23,7 @@ _LOCK_TENANT = text("select pg_advisory_xact_lock(hashtextextended('webhook_endp
 
 
 def add(session: Session, endpoint: WebhookEndpoint) -> None:
-    """Raises `InvalidInput` ``too_many_endpoints`` beyond twenty."""
+    """Store a new endpoint. Raises `InvalidInput` ``too_many_endpoints`` beyond twenty."""
     session.execute(_LOCK_TENANT, {"tenant_id": endpoint.tenant_id})
     count = select(func.count()).where(col(WebhookEndpoint.tenant_id) == endpoint.tenant_id)
     if session.scalars(count).one() >= MAX_ENDPOINTS:
@@ -33,11 +34,12 @@ def add(session: Session, endpoint: WebhookEndpoint) -> None:
 
 
 def find(session: Session, tenant_id: str, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint | None:
+    """Return the endpoint, None if there is none."""
     return session.get(WebhookEndpoint, (tenant_id, endpoint_id), with_for_update=lock or None)
 
 
 def page(session: Session, tenant_id: str, after: tuple[datetime, str] | None, limit: int) -> Sequence[WebhookEndpoint]:
-    """The oldest first. ``after`` is the last one seen: (created_at, id)."""
+    """Return endpoints, the oldest first. `after` is the last one seen: (created_at, id)."""
     created_at, identity = col(WebhookEndpoint.created_at), col(WebhookEndpoint.id)
     statement = select(WebhookEndpoint).where(col(WebhookEndpoint.tenant_id) == tenant_id)
     if after is not None:
@@ -47,19 +49,23 @@ def page(session: Session, tenant_id: str, after: tuple[datetime, str] | None, l
 
 
 def change_url(endpoint: WebhookEndpoint, url: str, now: datetime) -> None:
-    """Another address starts with a clean record."""
+    """Change the address and forget the failures of the old one."""
     endpoint.url = url
     endpoint.failing_since = None
     endpoint.updated_at = now
 
 
 def change_event_types(endpoint: WebhookEndpoint, event_types: list[str], now: datetime) -> None:
+    """Change which event types the endpoint takes."""
     endpoint.event_types = event_types
     endpoint.updated_at = now
 
 
 def change_state(endpoint: WebhookEndpoint, state: EndpointState, now: datetime) -> None:
-    """Switching on again starts with a clean record. What is already in that state keeps its reason."""
+    """Switch the endpoint on or off. Switched on again, it starts without failures.
+
+    One that is in that state already stays as it is, its reason too.
+    """
     if endpoint.state == state:
         return
     endpoint.state = state
@@ -68,13 +74,17 @@ def change_state(endpoint: WebhookEndpoint, state: EndpointState, now: datetime)
     endpoint.updated_at = now
 
 
-def rotate_secret(endpoint: WebhookEndpoint, newest: StoredSecret, now: datetime) -> None:
-    endpoint.secrets = rotated(endpoint.secrets, newest, now)
+def change_secrets(endpoint: WebhookEndpoint, secrets: list[dict[str, Any]], now: datetime) -> None:
+    """Replace the sealed secrets, the newest first."""
+    endpoint.secrets = secrets
     endpoint.updated_at = now
 
 
 def remove(session: Session, tenant_id: str, endpoint_id: str) -> bool:
-    """Delete the endpoint with its log; deliveries under way stop at their next attempt. False where there is none."""
+    """Delete the endpoint with its log; False if there is none.
+
+    Deliveries under way stop at their next attempt.
+    """
     endpoint = delete(WebhookEndpoint).where(_is(tenant_id, endpoint_id)).returning(col(WebhookEndpoint.id))
     if not session.execute(endpoint).all():
         return False
@@ -87,6 +97,7 @@ def remove(session: Session, tenant_id: str, endpoint_id: str) -> bool:
 
 
 def note_success(session: Session, tenant_id: str, endpoint_id: str) -> None:
+    """Forget that the endpoint was failing."""
     session.execute(
         update(WebhookEndpoint)
         .where(_is(tenant_id, endpoint_id), col(WebhookEndpoint.failing_since).is_not(None))
@@ -95,7 +106,10 @@ def note_success(session: Session, tenant_id: str, endpoint_id: str) -> None:
 
 
 def note_failure(session: Session, tenant_id: str, endpoint_id: str, now: datetime) -> None:
-    """Remember since when nothing was taken. Writes only at the first failure: the row is shared by all deliveries."""
+    """Remember since when the endpoint has taken nothing.
+
+    Writes only at the first failure: the row is shared by all deliveries.
+    """
     session.execute(
         update(WebhookEndpoint)
         .where(_is(tenant_id, endpoint_id), col(WebhookEndpoint.failing_since).is_(None))
@@ -103,16 +117,19 @@ def note_failure(session: Session, tenant_id: str, endpoint_id: str, now: dateti
     )
 
 
-def disable_if_failing_too_long(
-    session: Session, tenant_id: str, endpoint_id: str, now: datetime
+def disable_if_failing(
+    session: Session, tenant_id: str, endpoint_id: str, *, failing_limit: timedelta, now: datetime
 ) -> WebhookEndpoint | None:
-    """The endpoint, where this call has switched it off after five days of failure."""
-    too_long = col(WebhookEndpoint.failing_since) <= now - FAILING_LIMIT
+    """Switch the endpoint off if it has taken nothing for `failing_limit`.
+
+    Return it only if this call switched it off.
+    """
+    too_long = col(WebhookEndpoint.failing_since) <= now - failing_limit
     return _disable(session, tenant_id, endpoint_id, DisabledReason.FAILING, now, too_long)
 
 
 def disable_as_gone(session: Session, tenant_id: str, endpoint_id: str, now: datetime) -> WebhookEndpoint | None:
-    """The endpoint, where this call has switched it off since it answered 410."""
+    """Switch the endpoint off since it answered 410; return it only if this call did so."""
     return _disable(session, tenant_id, endpoint_id, DisabledReason.GONE, now)
 
 

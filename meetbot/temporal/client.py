@@ -1,4 +1,4 @@
-"""How every process of ours talks to Temporal: one plugin for converter and sandbox, one way to connect."""
+"""The connection to Temporal, the same for every process: converter, sandbox, attributes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
-from meetbot.errors import MeetbotError
+from meetbot.errors import ConfigurationError
 from meetbot.temporal.search_attributes import SEARCH_ATTRIBUTES
 
 _RPC_TIMEOUT = timedelta(seconds=10)
@@ -34,24 +34,31 @@ def _sandboxed(existing: WorkflowRunner | None) -> WorkflowRunner:
 
 
 def plugin() -> SimplePlugin:
-    """The same for client, worker and replayer, so that what one writes the others read."""
+    """Return the plugin of client, worker and replayer; what one writes the others can read."""
     return SimplePlugin("meetbot", data_converter=pydantic_data_converter, workflow_runner=_sandboxed)
 
 
 async def connect(address: str | None) -> Client:
-    """Connect by Temporal's own profile variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_…); `address` wins."""
+    """Connect to Temporal. An `address` overrides the one in the environment.
+
+    The rest comes from Temporal's own profile variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_…). Raises
+    `ConfigurationError` (``temporal_not_configured``) without any address.
+    """
     config = ClientConfig.load_client_connect_config()
     if address is not None:
         config["target_host"] = address
     if not config.get("target_host"):
-        raise MeetbotError(
+        raise ConfigurationError(
             "temporal_not_configured", "TEMPORAL_ADDRESS is not set", next_step="set it, or start `meetbot dev`"
         )
     return await Client.connect(**config, plugins=[plugin()])
 
 
 async def ensure_search_attributes(client: Client) -> None:
-    """Register our search attributes where the namespace lacks them. Raises Temporal's ``RPCError`` where we may not."""
+    """Register our search attributes if the namespace lacks them.
+
+    Raises Temporal's ``RPCError`` if we may not.
+    """
     request = ListSearchAttributesRequest(namespace=client.namespace)
     known = await client.operator_service.list_search_attributes(request, timeout=_RPC_TIMEOUT)
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]

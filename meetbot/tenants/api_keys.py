@@ -1,4 +1,7 @@
-"""API keys: ``mb_live_{public id}_{secret}``. The public id finds the row, SHA-256 of the whole key proves it. Pure."""
+"""API keys: ``mb_live_{public id}_{secret}``. Pure.
+
+The public id finds the row, the SHA-256 of the whole key proves it.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,15 @@ _FORM = re.compile(r"mb_(?:live|test)_([a-z2-7]{16})_[a-z2-7]{52}")
 
 
 class KeyMode(StrEnum):
+    """Whether a key is for real calendars or for trying out."""
+
     LIVE = "live"
     TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """``text`` is shown once and never stored."""
+    """A fresh key. ``text`` is shown once and never stored."""
 
     text: str = field(repr=False)
     public_id: str
@@ -30,24 +35,25 @@ class NewApiKey:
 
 
 def new_api_key(mode: KeyMode) -> NewApiKey:
-    """A fresh key with 256 secret random bits."""
+    """Return a fresh key with 256 secret random bits."""
     public_id = _base32(secrets.token_bytes(_PUBLIC_ID_BYTES))
     text = f"mb_{mode}_{public_id}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
     return NewApiKey(text=text, public_id=public_id, secret_hash=hash_api_key(text))
 
 
 def public_id_in(text: str) -> str | None:
-    """The public id of what has the form of a key; None for everything else."""
+    """Return the public id of a text with the form of a key; None for any other."""
     match = _FORM.fullmatch(text)
     return match.group(1) if match else None
 
 
 def hash_api_key(text: str) -> bytes:
+    """Return the SHA-256 of a key, the only form in which it is stored."""
     return hashlib.sha256(text.encode("utf-8")).digest()
 
 
-def proves(text: str, secret_hash: bytes) -> bool:
-    """Whether this is the key whose hash is stored, in constant time."""
+def matches_hash(text: str, secret_hash: bytes) -> bool:
+    """Return whether this is the key of the stored hash, in constant time."""
     return hmac.compare_digest(hash_api_key(text), secret_hash)
 
 

@@ -1,4 +1,4 @@
-"""Making tenants: the key in the vault, the row, and the first API key."""
+"""Creating tenants: the key in the vault, the row, and the first API key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from meetbot.errors import Fault, InvalidInput
 from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
 from meetbot.storage.tenants import add_tenant, find_tenant
-from meetbot.tenants.api_keys import KeyMode, new_api_key, proves, public_id_in
+from meetbot.tenants.api_keys import KeyMode, matches_hash, new_api_key, public_id_in
 from meetbot.vault.client import Vault
 
 MAX_NAME = 200
@@ -18,10 +18,10 @@ _DEMO_NAME = "Demo"
 def create_tenant(
     database: Database, vault: Vault, name: str, region: str, mode: KeyMode = KeyMode.LIVE
 ) -> tuple[str, str]:
-    """A new tenant and its first API key, which may do everything: ``(tenant_id, api_key)``.
+    """Create a tenant and its first API key, which may do everything: ``(tenant_id, api_key)``.
 
-    The vault comes first: a key without a tenant is harmless, a tenant without a key could seal nothing. Raises
-    `InvalidInput` for a name that is blank or too long, `VaultError` where the vault refuses.
+    The vault comes first: a key without a tenant is harmless, a tenant without a key could seal nothing. Raises `InvalidInput`
+    for a name that is blank or too long, `VaultError` if the vault refuses.
     """
     _check_name(name)
     tenant_id = new_id("ten")
@@ -32,7 +32,7 @@ def create_tenant(
 
 
 def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tuple[str, ...] = (ALL_SCOPES,)) -> str:
-    """One more API key for the tenant. It is shown only here."""
+    """Create one more API key for the tenant and return its text, which is shown only here."""
     key = new_api_key(mode)
     with database.transaction(tenant_id) as session:
         add_key(
@@ -47,9 +47,10 @@ def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tup
 
 
 def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key: str | None) -> tuple[str, str]:
-    """The demonstration tenant of a development stack: ``(tenant_id, api_key)``, the same at every start.
+    """Return the demonstration tenant of a development stack: ``(tenant_id, api_key)``.
 
-    ``known_key`` is the API key of the last start, which only the caller keeps; a new one is made where it fits no more.
+    It is the same at every start. `known_key` is the API key of the last start, which only the caller keeps; a new one is
+    made if that does not fit any more.
     """
     tenant_id = derived_id("ten", "demo", region)
     vault.create_tenant_key(tenant_id)
@@ -71,7 +72,7 @@ def _is_good(database: Database, tenant_id: str, api_key: str) -> bool:
             row is not None
             and row.tenant_id == tenant_id
             and row.revoked_at is None
-            and proves(api_key, row.secret_hash)
+            and matches_hash(api_key, row.secret_hash)
         )
 
 

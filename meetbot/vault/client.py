@@ -1,7 +1,7 @@
-"""Sealing secrets: a key per tenant in OpenBao (or Vault) transit, a fresh data key per secret, AES-256-GCM here.
+"""The key management service: a key per tenant in the transit engine of OpenBao or Vault.
 
-The tenant's key never leaves the key management service. Each secret gets its own 256-bit data key; the service
-hands it out in clear once, together with its wrapped form, which is what we store. Sealing needs only the right
+The tenant's key never leaves the service. Each secret gets its own 256-bit data key; the service hands it out in clear once,
+together with its wrapped form, which is what we store. Secrets are sealed here with AES-256-GCM. Sealing needs only the right
 to mint data keys, so the HTTP front can seal and never open.
 """
 
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 TRANSIT_MOUNT = "meetbot"
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _DATA_KEY_BYTES = 32
 _CONNECT_AND_READ_SECONDS = (0.5, 2.0)
@@ -53,7 +53,7 @@ _WRAPPED_KEY = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/=]+")
 
 @dataclass(frozen=True, slots=True)
 class TokenAuth:
-    """A token that somebody else renews: the operator's agent, or the development stack."""
+    """A token that is renewed elsewhere: by the operator's agent, or by the development stack."""
 
     token: str = field(repr=False)
 
@@ -67,7 +67,10 @@ class AppRoleAuth:
 
 
 def vault_from_settings(settings: Settings) -> Vault:
-    """Raises `VaultError` ``vault_not_configured`` where an address or credentials are missing."""
+    """Return the client of the configured key management service.
+
+    Raises `VaultError` ``vault_not_configured`` without an address or credentials.
+    """
     if settings.vault_addr is None:
         raise VaultError("vault_not_configured", "VAULT_ADDR is not set", next_step="set it or run `meetbot dev`")
     if settings.vault_token is not None:
@@ -91,7 +94,7 @@ class Vault:
     timeouts and 5xx. Raises `VaultUnavailable` (try again), `SecretUnreadable`, and `VaultError`
     ``vault_denied`` (policy or token) or ``vault_refused`` (the request, such as a tenant without a key).
 
-    Unwrapped data keys stay in memory for five minutes, so that a short outage of the service stops nobody.
+    Unwrapped data keys stay in memory for five minutes, so that a short outage of the service stops no sync.
     """
 
     def __init__(
@@ -112,12 +115,16 @@ class Vault:
         self._keys_lock = threading.Lock()
 
     def close(self) -> None:
+        """Close the connections and drop all data keys from memory."""
         with self._keys_lock:
             self._keys.clear()
         self._session.close()
 
     def new_data_key(self, tenant_id: str) -> DataKey:
-        """A fresh 256-bit key, wrapped by the newest version of the tenant's key. No copy is kept here."""
+        """Return a fresh 256-bit key, wrapped by the newest version of the tenant's key.
+
+        No copy is kept here.
+        """
         name = kek_name(tenant_id)
         data = self._call(
             lambda: self._client.secrets.transit.generate_data_key(
@@ -128,16 +135,20 @@ class Vault:
         return DataKey(_decoded_key(data["plaintext"]), wrapped, name, _key_version(wrapped))
 
     def seal(self, tenant_id: str, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
+        """Seal a secret with a data key of its own."""
         return seal_with(self.new_data_key(tenant_id), plaintext, binding)
 
     def open(self, tenant_id: str, sealed: SealedSecret, binding: SecretBinding) -> bytes:
-        """The secret in clear. One round trip at most; none while the data key is cached."""
+        """Return the secret in clear.
+
+        It takes one round trip at most, and none while the data key is cached.
+        """
         if binding.tenant_id != tenant_id or sealed.kek_name != kek_name(tenant_id):
             raise SecretUnreadable("secret_unreadable", "the sealed secret belongs to another tenant")
         return open_with(self._unwrapped(sealed), sealed, binding)
 
     def create_tenant_key(self, tenant_id: str) -> None:
-        """Create the tenant's key; an existing one is left as it is. Needs the provisioner's rights."""
+        """Create the tenant's key; an existing one stays as it is. Needs the provisioner's rights."""
         name = kek_name(tenant_id)
         self._call(
             lambda: self._client.secrets.transit.create_key(
@@ -153,7 +164,7 @@ class Vault:
                 self._keys.pop(cached, None)
 
     def check(self) -> None:
-        """Return where the service is unsealed and our credentials are good; raise otherwise."""
+        """Return if the service is unsealed and our credentials are good. Raises `VaultError`."""
         if self._call(self._client.sys.read_seal_status)["sealed"]:
             raise VaultUnavailable("vault_sealed", "the key management service is sealed", next_step="unseal it")
         self._call(self._client.auth.token.lookup_self)
@@ -190,15 +201,15 @@ class Vault:
             if error.code != "vault_denied" or self._app_role is None:
                 raise
         # An expired token and a refusal by policy look alike: log in again once, then believe it.
-        self._log_in_unless_somebody_did(token)
+        self._log_in_unless_done_meanwhile(token)
         return _translated(request)
 
     def _logged_in_token(self) -> str:
         if self._app_role is not None and not self._client.token:
-            self._log_in_unless_somebody_did("")
+            self._log_in_unless_done_meanwhile("")
         return str(self._client.token)
 
-    def _log_in_unless_somebody_did(self, stale_token: str) -> None:
+    def _log_in_unless_done_meanwhile(self, stale_token: str) -> None:
         role = self._app_role
         with self._login_lock:
             if role is None or self._client.token != stale_token:
@@ -229,8 +240,8 @@ def _retrying_session() -> requests.Session:
     return session
 
 
-def _translated(request: Callable[[], Answer]) -> Answer:
-    """Our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
+def _translated(request: Callable[[], Result]) -> Result:
+    """Raise our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
     try:
         return request()
     except requests.RequestException as error:

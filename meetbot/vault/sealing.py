@@ -1,7 +1,7 @@
-"""Sealing one secret with one data key: AES-256-GCM, bound to what the secret belongs to. Pure.
+"""Sealing one secret with one data key: AES-256-GCM, bound to its owner. Pure.
 
-The binding (region, tenant, kind, record) is authenticated data here and not in transit, because transit cannot
-rewrap a ciphertext that carries any.
+The binding (region, tenant, kind, record) is authenticated data here and not in transit, because transit cannot rewrap a
+ciphertext that carries any.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from meetbot.errors import SecretUnreadable
 
 _AAD_LABEL = "meetbot/secret/v1"
 _NONCE_BYTES = 12
+_REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a kind of secret
 _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -33,7 +34,7 @@ class SecretBinding:
     record_id: str
 
     def authenticated_data(self) -> bytes:
-        """Every part with its length before it, so that no two bindings read alike."""
+        """Return every part with its length before it, so that no two bindings read alike."""
         parts = (_AAD_LABEL, self.region, self.tenant_id, self.kind, self.record_id)
         encoded = [part.encode("utf-8") for part in parts]
         return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
@@ -51,7 +52,7 @@ class DataKey:
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """What storage holds. ``kek_version`` tells which rows a key rotation still has to rewrap."""
+    """What storage holds. ``kek_version`` says which rows a key rotation still has to rewrap."""
 
     kek_name: str
     kek_version: int
@@ -60,19 +61,32 @@ class SealedSecret:
 
 
 def kek_name(tenant_id: str) -> str:
-    """The tenant's key in transit. Raises ``ValueError`` for an id that could leave its path segment."""
+    """Return the name of the tenant's key in transit.
+
+    Raises ``ValueError`` for an id that could leave its path segment.
+    """
     if not _TENANT_ID.fullmatch(tenant_id):
         raise ValueError("a tenant id holds 1 to 64 letters, digits, '_' or '-'")
     return f"tenant-{tenant_id}"
 
 
 def seal_with(data_key: DataKey, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
-    """Seal without a call to anybody. Raises ``ValueError`` for another tenant's data key."""
+    """Seal without any call. Raises ``ValueError`` for another tenant's data key."""
     if data_key.kek_name != kek_name(binding.tenant_id):
         raise ValueError("the data key belongs to another tenant than the binding")
     nonce = secrets.token_bytes(_NONCE_BYTES)
     ciphertext = AESGCM(data_key.plaintext).encrypt(nonce, plaintext, binding.authenticated_data())
     return SealedSecret(data_key.kek_name, data_key.kek_version, data_key.wrapped_key, nonce + ciphertext)
+
+
+def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
+    """Return what a sealed refresh token is bound to: it opens for no other calendar user."""
+    return SecretBinding(region, tenant_id, _REFRESH_TOKEN, calendar_user_id)
+
+
+def seal_refresh_token(data_key: DataKey, refresh_token: str, binding: SecretBinding) -> SealedSecret:
+    """Seal a provider's refresh token with the `refresh_token_binding` of its calendar user."""
+    return seal_with(data_key, refresh_token.encode("utf-8"), binding)
 
 
 def open_with(key: bytes, sealed: SealedSecret, binding: SecretBinding) -> bytes:

@@ -1,7 +1,7 @@
-"""Preparing OpenBao (or Vault) for us: the transit mount, one policy per principal, and credentials for each.
+"""Preparing OpenBao or Vault: the transit mount, a policy and credentials per principal.
 
-The policies name whole path segments with ``+``. A suffix glob such as ``keys/t-*`` would also match
-``keys/t-1/config`` and hand the provisioner the right to make keys deletable and exportable.
+The policies name whole path segments with ``+``. A suffix glob such as ``keys/t-*`` would also match ``keys/t-1/config`` and
+hand the provisioner the right to make keys deletable and exportable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _APP_ROLE_MOUNT = "approle"
 
 
 class Principal(StrEnum):
-    """Who talks to the key management service. Each has exactly the rights of its policy and no other."""
+    """Who talks to the key management service, with exactly the rights of its policy."""
 
     API = "meetbot-api"
     WORKER = "meetbot-worker"
@@ -61,9 +61,10 @@ class VaultCredentials:
 
 
 def provision(address: str, root_token: str) -> VaultCredentials:
-    """`prepare`, then fresh tokens: for development and tests. Production logs in by AppRole, whose secrets expire.
+    """Prepare the service and return fresh tokens, for development and tests.
 
-    Raises hvac's and requests' own errors: an operator or the development stack runs it, and wants to see them.
+    Production logs in by AppRole, whose secrets expire. Raises hvac's and requests' own errors: an operator or the development
+    stack runs it, and wants to see them.
     """
     prepare(address, root_token)
     with _administering(address, root_token) as client:
@@ -75,7 +76,7 @@ def provision(address: str, root_token: str) -> VaultCredentials:
 
 
 def prepare(address: str, root_token: str) -> None:
-    """The mount, policies and AppRoles; what exists is brought up to date or left alone."""
+    """Create the mount, policies and AppRoles; what exists is brought up to date or left alone."""
     with _administering(address, root_token) as client:
         _mount_transit(client)
         _mount_app_role(client)
@@ -90,7 +91,7 @@ def prepare(address: str, root_token: str) -> None:
 
 
 def app_role_credentials(address: str, root_token: str, principal: Principal) -> AppRoleAuth:
-    """A fresh secret id for the principal's AppRole, after `prepare`."""
+    """Return the principal's AppRole with a fresh secret id, after `prepare`."""
     with _administering(address, root_token) as client:
         role_id = client.auth.approle.read_role_id(str(principal), mount_point=_APP_ROLE_MOUNT)
         secret_id = client.auth.approle.generate_secret_id(str(principal), mount_point=_APP_ROLE_MOUNT)
@@ -124,8 +125,10 @@ def _new_token(client: Any, principal: Principal) -> str:
 
 
 def main() -> None:
-    """``python -m meetbot.vault.setup``: with VAULT_ADDR and an administrator's VAULT_TOKEN set, prepare the service and
-    write the variables of each principal to standard output, as JSON. Each run gives out new secret ids."""
+    """Prepare the service and print the variables of each principal as JSON.
+
+    ``python -m meetbot.vault.setup`` with VAULT_ADDR and an administrator's VAULT_TOKEN. Each run gives out new secret ids.
+    """
     settings = load_settings()
     if settings.vault_addr is None or settings.vault_token is None:
         raise VaultError("vault_not_configured", "set VAULT_ADDR, and VAULT_TOKEN to an administrator's token")

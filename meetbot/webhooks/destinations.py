@@ -1,7 +1,8 @@
-"""Where a customer's URL may lead: public addresses over https, and what the operator allows besides. Pure.
+"""Where a customer's URL may lead. Pure.
 
-A URL is judged twice: here by its text when it is stored, and at each delivery by the addresses its name resolves to
-(`meetbot.webhooks.outbound`), since a name can be pointed elsewhere at any time.
+Public addresses over https, and the operator's allowed networks besides. A URL is judged twice: here by its text when it is
+stored, and at each delivery by the addresses its name resolves to (`meetbot.webhooks.outbound`), since a name can be pointed
+elsewhere at any time.
 """
 
 from __future__ import annotations
@@ -62,12 +63,18 @@ _NEVER_PUBLIC_V6 = tuple(
 
 
 class DestinationRefused(MeetbotError):
-    """``url_malformed``, ``url_userinfo``, ``url_scheme``, ``url_port`` or ``destination_not_allowed``."""
+    """The URL may not be used.
+
+    Codes: ``url_malformed``, ``url_userinfo``, ``url_scheme``, ``url_port`` or ``destination_not_allowed``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A URL taken apart once, so that what was judged is what is dialled. ``host`` is ASCII, without brackets."""
+    """A URL taken apart once, so that what was judged is what is dialled.
+
+    ``host`` is ASCII, without brackets.
+    """
 
     scheme: str
     host: str
@@ -76,7 +83,7 @@ class Destination:
 
     @property
     def literal(self) -> Address | None:
-        """The address, where the host is one and not a name."""
+        """Return the address if the host is one, None if it is a name."""
         try:
             return ipaddress.ip_address(self.host)
         except ValueError:
@@ -86,8 +93,8 @@ class Destination:
 def check_destination(url: str, allow: Sequence[Network]) -> Destination:
     """Judge a URL by its text alone, without asking the DNS. Raises `DestinationRefused`.
 
-    ``allow`` are the operator's networks: inside them any port and plain http will do. Whether a name leads into them
-    is seen only at delivery, so with any ``allow`` a name is taken with any scheme and port.
+    `allow` are the operator's networks: inside them any port and plain http will do. Whether a name leads into them is
+    seen only at delivery, so with any `allow` a name is taken with any scheme and port.
     """
     destination = parse_destination(url)
     literal = destination.literal
@@ -101,7 +108,10 @@ def check_destination(url: str, allow: Sequence[Network]) -> Destination:
 
 
 def require_allowed(destination: Destination, addresses: Sequence[Address], allow: Sequence[Network]) -> None:
-    """Judge the addresses a destination stands for: every one must be allowed. Raises `DestinationRefused`."""
+    """Judge the addresses a destination stands for: every one must be allowed.
+
+    Raises `DestinationRefused`.
+    """
     if not addresses:
         raise _not_allowed()
     for address in addresses:
@@ -113,7 +123,7 @@ def require_allowed(destination: Destination, addresses: Sequence[Address], allo
 
 
 def is_public(address: Address) -> bool:
-    """Whether the whole internet may be meant by it: global unicast, and no way around to an inner network."""
+    """Return whether an address is global unicast, with no way around to an inner network."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not any(address in network for network in _NEVER_PUBLIC_V4)
     if address.scope_id is not None or address not in _PUBLIC_V6:

@@ -1,4 +1,7 @@
-"""The secrets of a webhook endpoint as its row keeps them: sealed, the newest first, older ones with an end. Pure."""
+"""The secrets of a webhook endpoint as its row keeps them. Pure.
+
+They are sealed, the newest first, older ones with an end.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,12 @@ StoredSecret = dict[str, Any]
 
 
 def secret_binding(region: str, tenant_id: str, endpoint_id: str) -> SecretBinding:
+    """Return what an endpoint's sealed secrets are bound to: they open for no other endpoint."""
     return SecretBinding(region, tenant_id, _KIND, endpoint_id)
 
 
 def stored_secret(sealed: SealedSecret, created_at: datetime) -> StoredSecret:
-    """What the row keeps of a new secret; ``expires_at`` is null until it is rotated out."""
+    """Return what the row keeps of a new secret; ``expires_at`` is null until it is rotated out."""
     return {
         "kek_version": sealed.kek_version,
         "wrapped_key": sealed.wrapped_key,
@@ -32,6 +36,7 @@ def stored_secret(sealed: SealedSecret, created_at: datetime) -> StoredSecret:
 
 
 def sealed_secret(tenant_id: str, stored: StoredSecret) -> SealedSecret:
+    """Return the sealed form of a secret that the row keeps."""
     return SealedSecret(
         kek_name=kek_name(tenant_id),
         kek_version=stored["kek_version"],
@@ -41,12 +46,15 @@ def sealed_secret(tenant_id: str, stored: StoredSecret) -> SealedSecret:
 
 
 def valid_secrets(stored: list[StoredSecret], now: datetime) -> list[StoredSecret]:
-    """Those to sign with, the newest first."""
+    """Return the secrets to sign with, the newest first."""
     return [secret for secret in stored if _is_valid(secret, now)]
 
 
 def rotated(stored: list[StoredSecret], newest: StoredSecret, now: datetime) -> list[StoredSecret]:
-    """The list with ``newest`` at its head: what was current until now stays valid for 24 hours more."""
+    """Return the list with `newest` at its head.
+
+    What was current until now stays valid for 24 hours more.
+    """
     ending = (now + OVERLAP).isoformat()
     older = [{**secret, "expires_at": secret["expires_at"] or ending} for secret in valid_secrets(stored, now)]
     return [newest, *older][:_MOST_KEPT]

@@ -12,7 +12,10 @@ from meetbot.webhooks.signing import ENVELOPE_VERSION
 
 
 def envelope(delivery_id: str, event_type: str, emitted_at: datetime, attempt: int, data: Mapping[str, Any]) -> bytes:
-    """The exact bytes to sign and send. ``attempt`` counts from 1 and goes on through replays."""
+    """Return the exact bytes to sign and send.
+
+    `attempt` counts from 1 and goes on through replays.
+    """
     return orjson.dumps(
         {
             "deliveryId": delivery_id,

@@ -36,11 +36,14 @@ Resolver = Callable[[str, int, float], Sequence[Address]]
 
 
 class OutboundFailed(MeetbotError):
-    """``dns_failed``, ``connection_failed``, ``tls_failed``, ``timeout`` or ``protocol_error``; never holds the URL."""
+    """The request did not get through. Never holds the URL.
+
+    Codes: ``dns_failed``, ``connection_failed``, ``tls_failed``, ``timeout`` or ``protocol_error``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointAnswer:
     """What came back. The body is read, so that the peer can finish, and dropped."""
 
     status: int
@@ -48,7 +51,7 @@ class Answer:
 
 
 def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
-    """All addresses of a host, in the order of preference. Raises `OutboundFailed`.
+    """Return all addresses of a host, in the order of preference. Raises `OutboundFailed`.
 
     The system's resolver knows no deadline, so it works in a thread that we stop waiting for.
     """
@@ -72,7 +75,10 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """How we send to customers: the operator's allowed networks, trust and limits. Safe to share between threads."""
+    """How we send to customers: allowed networks, trust and limits.
+
+    Safe to share between threads.
+    """
 
     allow: Sequence[Network] = ()
     trust: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
@@ -80,8 +86,11 @@ class Outbound:
     clock: Callable[[], float] = time.monotonic
     deadline_seconds: float = DEADLINE_SECONDS
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One request, no retry. Raises `DestinationRefused` before anything is dialled, or `OutboundFailed`."""
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> EndpointAnswer:
+        """Send one request, without any retry.
+
+        Raises `DestinationRefused` before anything is dialled, or `OutboundFailed`.
+        """
         destination = check_destination(url, self.allow)
         deadline = _Deadline(self.clock, self.clock() + self.deadline_seconds)
         backend = _GuardedBackend(self, destination, deadline)
@@ -91,7 +100,7 @@ class Outbound:
 
 def _exchange(
     pool: httpcore.ConnectionPool, destination: Destination, body: bytes, headers: Mapping[str, str]
-) -> Answer:
+) -> EndpointAnswer:
     url = httpcore.URL(
         scheme=destination.scheme.encode("ascii"),
         host=destination.host.encode("ascii"),
@@ -106,7 +115,7 @@ def _exchange(
     sent.update(headers.items())
     try:
         with pool.stream("POST", url, headers=sent, content=body) as response:
-            answer = Answer(response.status, _header(response.headers, b"retry-after"))
+            answer = EndpointAnswer(response.status, _header(response.headers, b"retry-after"))
             _drain(response)
             return answer
     except httpcore.TimeoutException:
@@ -142,7 +151,7 @@ class _Deadline:
     at: float
 
     def remaining(self, error: type[httpcore.TimeoutException]) -> float:
-        """Seconds left, more than 0. Raises ``error`` where none are."""
+        """Return the seconds left, more than 0. Raises `error` if none are."""
         seconds = self.at - self.clock()
         if seconds <= 0:
             raise error("deadline")

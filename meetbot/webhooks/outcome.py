@@ -6,29 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from meetbot.domain.retry_after import retry_after
+from meetbot.domain.webhook_state import DeliveryState
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
-from meetbot.webhooks.schedule import retry_after_seconds
+from meetbot.webhooks.schedule import RETRY_AFTER_LIMIT
 
 _GONE = 410
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-class EndpointState(StrEnum):
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-
-
-class DisabledReason(StrEnum):
-    """Why an endpoint is switched off: its answer 410, five days of failure, or a person's wish."""
-
-    GONE = "gone"
-    FAILING = "failing"
-    MANUAL = "manual"
 
 
 class Blame(StrEnum):
@@ -40,8 +23,11 @@ class Blame(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """``status`` is the HTTP status where there was one; ``error`` a stable code where the attempt failed."""
+class AttemptOutcome:
+    """What one attempt came to.
+
+    ``status`` is the HTTP status if there was one; ``error`` a stable code if the attempt failed.
+    """
 
     blame: Blame
     status: int | None = None
@@ -50,38 +36,50 @@ class Outcome:
 
     @property
     def delivered(self) -> bool:
+        """Return whether the endpoint took the message."""
         return self.blame is Blame.NOBODY
 
     @property
     def gone(self) -> bool:
+        """Return whether the endpoint said that it is gone for good (410)."""
         return self.status == _GONE
 
 
-def answered(status: int, retry_after: str | None, now: datetime) -> Outcome:
-    """2xx is success; a redirect is not followed and fails like any other status."""
+def answered(status: int, retry_after_header: str | None, now: datetime) -> AttemptOutcome:
+    """Return the outcome of an answer: 2xx is success.
+
+    A redirect is not followed and fails like any other status.
+    """
     if 200 <= status < 300:
-        return Outcome(Blame.NOBODY, status)
-    return Outcome(Blame.ENDPOINT, status, _error(status), retry_after_seconds(retry_after, now))
+        return AttemptOutcome(Blame.NOBODY, status)
+    pause = retry_after(retry_after_header, now=now, at_most=RETRY_AFTER_LIMIT)
+    return AttemptOutcome(
+        Blame.ENDPOINT, status, _error(status), int(pause.total_seconds()) if pause is not None else 0
+    )
 
 
-def unanswered(code: str) -> Outcome:
-    """The request did not get through, for a reason that lies at the endpoint."""
-    return Outcome(Blame.ENDPOINT, error=code)
+def unanswered(code: str) -> AttemptOutcome:
+    """Return the outcome of a request that did not get through, for a reason at the endpoint."""
+    return AttemptOutcome(Blame.ENDPOINT, error=code)
 
 
-def unsigned(code: str) -> Outcome:
-    """We could not sign it: the endpoint never heard of it."""
-    return Outcome(Blame.SERVICE, error=code)
+def failed_here(code: str) -> AttemptOutcome:
+    """Return the outcome of a failure of ours, such as a secret that does not open.
+
+    It counts as an attempt and never against the endpoint.
+    """
+    return AttemptOutcome(Blame.SERVICE, error=code)
 
 
-def state_after(outcome: Outcome, *, last: bool) -> DeliveryState:
+def state_after(outcome: AttemptOutcome, *, last: bool) -> DeliveryState:
+    """Return how the delivery stands after an attempt, the `last` of its schedule or not."""
     if outcome.delivered:
         return DeliveryState.DELIVERED
     return DeliveryState.DEAD if last or outcome.gone else DeliveryState.PENDING
 
 
-def result_after(outcome: Outcome, state: DeliveryState) -> DeliveryResult:
-    """What the workflow is told; nothing else goes into its history."""
+def result_after(outcome: AttemptOutcome, state: DeliveryState) -> DeliveryResult:
+    """Return the result for the workflow; nothing else goes into its history."""
     verdict = {
         DeliveryState.DELIVERED: DeliveryVerdict.DELIVERED,
         DeliveryState.PENDING: DeliveryVerdict.RETRY,

@@ -30,17 +30,17 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A fresh secret: 256 random bits."""
+    """Return a fresh secret: 256 random bits."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
 
 
 def meetbot_signature(secret: str, body: bytes) -> str:
-    """The value of ``x-meetbot-signature``."""
+    """Return the value of ``x-meetbot-signature``."""
     return _SCHEME + hmac.new(secret.encode("utf-8"), body, hashlib.sha256).hexdigest()
 
 
 def verify_meetbot_signature(secret: str, body: bytes, header: str | None) -> bool:
-    """Whether ``header`` signs exactly these bytes; takes the same time wherever it differs."""
+    """Return whether `header` signs exactly these bytes, in constant time."""
     if not secret or header is None:
         return False
     return hmac.compare_digest(
@@ -49,9 +49,10 @@ def verify_meetbot_signature(secret: str, body: bytes, header: str | None) -> bo
 
 
 def signed_headers(secrets_newest_first: Sequence[str], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """All headers by which a receiver can verify the body. ``now`` is aware; whole seconds of it are signed.
+    """Return all headers by which a receiver can verify the body.
 
-    Raises ``ValueError`` without a secret, for a malformed one, and for a naive ``now``.
+    `now` is aware; whole seconds of it are signed. Raises ``ValueError`` without a secret, for a malformed one, and for a naive
+    `now`.
     """
     if not secrets_newest_first:
         raise ValueError("a webhook needs at least one secret to be signed with")

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import derived_id, new_id
 from meetbot.providers.base import OAuthClient
@@ -34,7 +34,7 @@ class Front:
 
     app: FastAPI
     client: TestClient
-    services: Services
+    services: ApiServices
     database: Database
     orchestrator: RecordingOrchestrator
     google: StandInProvider
@@ -215,7 +215,7 @@ def api_database(postgres_url: str) -> Iterator[Database]:
 def api_front(api_settings: Settings, api_database: Database) -> Iterator[Front]:
     orchestrator, vault = RecordingOrchestrator(), StandInVault()
     google, microsoft = StandInProvider(Provider.GOOGLE), StandInProvider(Provider.MICROSOFT)
-    services = Services(
+    services = ApiServices(
         settings=api_settings,
         database=api_database,
         vault=vault,

@@ -11,14 +11,13 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from meetbot.calendars.access_tokens import refresh_token_binding
 from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater
 from meetbot.providers.base import OAuthClient
 from meetbot.storage.rule_sets import active_rule_set
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import SealedSecret, kek_name, open_with
+from meetbot.vault.sealing import SealedSecret, kek_name, open_with, refresh_token_binding
 from tests.api.conftest import Front, Tenant
 from tests.api.stand_ins import Consent
 
@@ -124,7 +123,7 @@ def test_the_rules_of_the_request_become_the_first_version(tenant: Tenant) -> No
     assert (shown["version"], shown["source"], shown["rules"]) == (1, "user", RULES["rules"])
 
 
-def test_connecting_the_same_again_keeps_the_id_and_the_rules_and_takes_the_new_token(tenant: Tenant) -> None:
+def test_connecting_again_keeps_id_and_rules_and_takes_the_new_token(tenant: Tenant) -> None:
     first = connect(tenant, rules=RULES)
     second = connect(tenant, Consent(refresh_token="refresh-2"), rules={"rules": []}, attributes={"team": "red"})
     (user,) = users(tenant)
@@ -237,9 +236,7 @@ def test_an_answer_of_another_issuer_is_refused(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("issuer", ["https://accounts.google.com", "http://127.0.0.1:9"])
-def test_where_google_is_replaced_its_own_name_is_taken_as_well_as_the_replacements(
-    tenant: Tenant, issuer: str
-) -> None:
+def test_a_replaced_google_may_call_itself_by_either_name(tenant: Tenant, issuer: str) -> None:
     front = tenant.front
     front.with_settings(google_authorize_url="http://127.0.0.1:9/o/oauth2/v2/auth")
     parameters = front.google.consent(to_provider(front.client, begin(tenant)))
@@ -253,7 +250,7 @@ def test_a_refused_way_back_says_why_in_the_log_and_nothing_else(tenant: Tenant)
         come_back(front.client, parameters | {"iss": "https://evil.example"})
         come_back(front.browser(), parameters)
         come_back(front.client, parameters | {"state": "nonsense"})
-    refusals = [entry for entry in logs if entry["event"] == "callback_refused"]
+    refusals = [entry for entry in logs if entry["event"] == "connect.callback_refused"]
     assert [entry["reason"] for entry in refusals] == ["other_issuer", "other_browser", "unknown_state"]
     assert all(secret not in str(refusals) for secret in parameters.values())
 
@@ -429,7 +426,7 @@ def test_a_redirect_url_must_be_under_the_tenants_origins(tenant: Tenant) -> Non
         assert answer.json()["code"] == "invalid_redirect_url"
 
 
-def test_bad_rules_are_refused_before_anybody_is_sent_anywhere(tenant: Tenant) -> None:
+def test_bad_rules_are_refused_before_a_url_is_given_out(tenant: Tenant) -> None:
     rules = {"rules": [{"name": "x", "action": "record", "when": {"attendee_count": "many"}}]}
     answer = tenant.post("/calendar/connect/google", json={"customer_user_id": "c", "rules": rules})
     assert answer.status_code == 422

@@ -70,7 +70,7 @@ def routes_without_a_body() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("body", "place", "code"), [({"unknown": 1}, "unknown", "unknown_field"), ([], "", "no_body"), ("x", "", "no_body")]
 )
-def test_a_body_where_none_is_taken_is_422(
+def test_a_body_is_422_if_the_route_takes_none(
     tenant: Tenant, method: str, path: str, body: Any, place: str, code: str
 ) -> None:
     problem = assert_problem(tenant.request(method, path, json=body), 422, "invalid_input")
@@ -78,13 +78,13 @@ def test_a_body_where_none_is_taken_is_422(
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b"null"])
-def test_an_empty_body_where_none_is_taken_says_nothing(tenant: Tenant, body: bytes) -> None:
+def test_an_empty_body_is_let_through_if_the_route_takes_none(tenant: Tenant, body: bytes) -> None:
     user = tenant.add_user()
     headers = {"Content-Type": "application/json"}
     assert tenant.post(f"/calendar/users/{user.id}/sync", content=body, headers=headers).status_code == 202
 
 
-def test_who_may_not_ask_hears_that_before_anything_about_the_body(front: Front) -> None:
+def test_a_missing_scope_is_reported_before_faults_of_the_body(front: Front) -> None:
     assert_problem(front.client.post("/v1/calendar/users/x/sync", json={"unknown": 1}), 401, "unauthorized")
 
 
@@ -239,7 +239,7 @@ def test_the_log_holds_neither_tickets_nor_queries(tenant: Tenant, capsys: Any) 
     assert "canary" not in logged
 
 
-def test_a_key_that_stands_twice_is_refused_because_one_of_its_values_would_be_lost(tenant: Tenant) -> None:
+def test_a_duplicate_key_is_refused(tenant: Tenant) -> None:
     body = '{"customer_user_id": "a", "attributes": {"team": "x", "team": "y"}}'
     answer = tenant.post(URL, content=body, headers={"Content-Type": "application/json"})
     problem = assert_problem(answer, 422, "invalid_input")

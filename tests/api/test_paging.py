@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import TypeAdapter
 
-from api.paging import PlaceInstant, PlaceNumber, PlaceText, decode_cursor, encode_cursor
+from api.paging import PlaceInstant, PlaceNumber, PlaceText, decode_cursor, encode_cursor, micros_of
 from api.routers.bots import BotsQuery
-from api.times import micros_of
 from meetbot.errors import InvalidInput
 from tests.api.conftest import Tenant
 

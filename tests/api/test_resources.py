@@ -18,7 +18,7 @@ from api.health import create_ops_app
 from meetbot.calendars.connect_flow import new_token
 from meetbot.storage.tables import Dispatch, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.tenants.api_keys import KeyMode, hash_api_key, new_api_key, proves, public_id_in
+from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.create import ensure_demo_tenant
 from tests.api.conftest import BACKEND_SECRET, Front, Tenant
 from tests.api.test_connect import connect
@@ -156,7 +156,7 @@ def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
     assert tenant.front.orchestrator.reported == [(tenant.id, "mtg_1")]
 
 
-def test_a_report_is_read_also_where_the_backend_sends_a_key_beside_its_signature(front: Front) -> None:
+def test_a_report_with_an_api_key_beside_its_signature_is_read(front: Front) -> None:
     arguments = signed(report("bot_none-1"))
     arguments["headers"]["Authorization"] = "Bearer its-own"
     assert front.client.post("/v1/backends/meetbot/events", **arguments).status_code == 200
@@ -252,7 +252,7 @@ def test_a_request_under_way_makes_its_repetition_a_409(tenant: Tenant, monkeypa
     assert answers[0].status_code == 201
 
 
-def test_the_public_port_says_only_that_it_lives(front: Front) -> None:
+def test_the_public_port_says_only_that_it_answers(front: Front) -> None:
     assert front.client.get("/healthz").json() == {"status": "ok"}
     assert front.client.get("/readyz").status_code == 404
     assert front.client.get("/metrics").status_code == 404
@@ -303,8 +303,8 @@ def test_the_api_document_declares_keys_errors_and_closed_bodies(front: Front) -
 def test_a_key_is_proved_by_all_of_it() -> None:
     key = new_api_key(KeyMode.LIVE)
     assert public_id_in(key.text) == key.public_id
-    assert proves(key.text, key.secret_hash)
-    assert not proves(key.text[:-1] + "2", hash_api_key(key.text[:-1] + "3"))
+    assert matches_hash(key.text, key.secret_hash)
+    assert not matches_hash(key.text[:-1] + "2", hash_api_key(key.text[:-1] + "3"))
     assert key.text not in repr(key)
 
 

@@ -22,7 +22,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Worker
 
-from activities.failures import FailureBoundary
+from activities.interceptors import ErrorCodes
 from meetbot.dev.ports import free_port
 from meetbot.dev.processes import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
@@ -354,7 +354,7 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
     async with (
         staged(client, answer, tenant_ids=list(tenants)) as stage,
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
-        Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[FailureBoundary()]),
+        Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):
         stages = {name: replace(stage, tenant_id=f"tnt_{name}", started=set()) for name in scenarios}
         async with asyncio.timeout(_LONGEST_SECONDS):

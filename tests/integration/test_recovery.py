@@ -43,7 +43,7 @@ async def is_running(client: Client, workflow_id: str) -> bool:
     return execution.status is WorkflowExecutionStatus.RUNNING
 
 
-def test_a_due_bot_whose_workflow_was_terminated_gets_another(rig: Rig, temporal_address: str) -> None:
+def test_a_terminated_workflow_of_a_due_bot_is_restarted(rig: Rig, temporal_address: str) -> None:
     workflow_id = bot_due(rig, starts_in_minutes=2)
 
     async def scenario() -> list[bool]:
@@ -59,7 +59,7 @@ def test_a_due_bot_whose_workflow_was_terminated_gets_another(rig: Rig, temporal
     assert asyncio.run(scenario()) == [False, True, False, True]
 
 
-def test_a_bot_in_its_meeting_whose_workflow_was_terminated_gets_another(rig: Rig, temporal_address: str) -> None:
+def test_a_terminated_workflow_of_a_bot_in_its_meeting_is_restarted(rig: Rig, temporal_address: str) -> None:
     workflow_id = bot_due(rig, starts_in_minutes=60)
     (bot,) = rig.bots()
     with rig.database.transaction(rig.tenant_id) as session:
@@ -87,7 +87,7 @@ def test_a_workflow_that_runs_is_left_as_it_is(rig: Rig, temporal_address: str) 
     assert len(asyncio.run(scenario())) == 1
 
 
-def test_a_bot_that_is_not_due_for_long_is_nobodys_worry(rig: Rig, temporal_address: str) -> None:
+def test_a_bot_that_is_not_due_for_long_is_left_alone(rig: Rig, temporal_address: str) -> None:
     workflow_id = bot_due(rig, starts_in_minutes=60)
 
     async def scenario() -> tuple[int, bool]:
@@ -107,7 +107,7 @@ async def recovered(rig: Rig, client: Client, workflow_id: str) -> bool:
     return False
 
 
-def test_a_terminated_bot_gets_another_workflow_long_before_it_is_due_and_a_finished_one_does_not(
+def test_a_terminated_bots_workflow_is_restarted_early_and_a_finished_ones_is_not(
     rig: Rig, temporal_address: str
 ) -> None:
     finished, live = bot_due(rig, starts_in_minutes=600), bot_due(rig, starts_in_minutes=700)

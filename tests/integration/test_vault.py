@@ -233,7 +233,7 @@ def test_an_app_role_logs_in_by_itself_and_again_when_its_token_is_gone(
         assert worker.open(tenant, sealed, binding(tenant)) == REFRESH_TOKEN
 
 
-def test_an_app_role_that_logged_in_again_is_still_held_to_its_policy(vault_service: VaultService, tenant: str) -> None:
+def test_an_app_role_is_bound_to_its_policy_after_a_second_login(vault_service: VaultService, tenant: str) -> None:
     role = app_role_credentials(vault_service.address, vault_service.root_token, Principal.API)
     with closing(Vault(vault_service.address, role)) as api, pytest.raises(VaultError) as refusal:
         api.open(tenant, sealed_by(api, tenant), binding(tenant))
@@ -249,7 +249,7 @@ def test_a_wrong_app_role_is_a_denial(vault_service: VaultService, tenant: str) 
     assert refusal.value.code == "vault_denied"
 
 
-def test_a_secret_opened_lately_opens_during_an_outage_of_five_minutes_and_no_longer(
+def test_a_recently_opened_secret_opens_for_five_minutes_of_an_outage(
     vault_service: VaultService, api: Vault, tenant: str
 ) -> None:
     sealed, now = sealed_by(api, tenant), [0.0]
@@ -280,7 +280,7 @@ def test_a_forgotten_tenants_keys_are_asked_for_anew_and_others_are_kept(
         worker.open(tenant, sealed, binding(tenant))
 
 
-def test_an_operator_prepares_the_service_with_one_command_and_gets_working_credentials(
+def test_one_command_prepares_the_vault_and_prints_working_credentials(
     vault_service: VaultService, tenant: str
 ) -> None:
     finished = subprocess.run(

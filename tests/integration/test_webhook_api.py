@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from activities.webhooks import WebhookActivities
 from api.app import create_app
-from api.dependencies import Services
+from api.dependencies import ApiServices
 from api.orchestrator import Orchestrator
 from meetbot.dev.ports import free_port
 from meetbot.settings import Region, Settings
@@ -97,7 +97,7 @@ def front(fresh_database: str, vault_service: VaultService) -> Iterator[Front]:
         closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.api_token))) as vault,
     ):
         settings = Settings(outbound_allow_cidrs=LOOPBACK, rate_limit_per_minute=0)
-        services = Services(settings, database, vault, {}, {}, cast(Orchestrator, None), clock)
+        services = ApiServices(settings, database, vault, {}, {}, cast(Orchestrator, None), clock)
         with (
             serving(create_app(settings, services), free_port()) as url,
             httpx.Client(base_url=url, trust_env=False) as client,
@@ -120,7 +120,7 @@ def test_the_secret_is_shown_once(customer: Customer) -> None:
     assert made["secret"] not in customer.ask("GET", "/webhook-endpoints").text
 
 
-def test_an_endpoint_takes_everything_where_nothing_is_said(customer: Customer) -> None:
+def test_an_endpoint_takes_every_event_type_by_default(customer: Customer) -> None:
     answer = customer.ask("POST", "/webhook-endpoints", {"url": PUBLIC})
 
     assert answer.json()["event_types"] == ["*"]
@@ -221,9 +221,7 @@ def test_a_deleted_endpoint_is_gone_with_its_log(customer: Customer) -> None:
     assert customer.ask("GET", f"/webhook-deliveries/{delivery_id}").status_code == 404
 
 
-def test_a_rotation_shows_the_new_secret_once_and_says_until_when_the_old_one_is_good(
-    front: Front, customer: Customer
-) -> None:
+def test_a_rotation_shows_the_new_secret_once_and_the_old_ones_end(front: Front, customer: Customer) -> None:
     made = customer.created()
 
     rotated = customer.ask("POST", f"/webhook-endpoints/{made['id']}/rotate-secret").json()

@@ -21,9 +21,10 @@ from temporalio.worker import Worker
 
 from activities.background import relay
 from activities.background.relay import relay_once, run_relay
-from activities.failures import FailureBoundary
+from activities.interceptors import ErrorCodes
 from activities.webhooks import WebhookActivities
 from meetbot.domain.ids import new_id
+from meetbot.domain.webhook_state import EndpointState
 from meetbot.errors import VaultUnavailable
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
@@ -34,7 +35,6 @@ from meetbot.temporal.messages import DeliveryVerdict, TaskQueue, WorkflowName, 
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 from meetbot.webhooks.endpoint_secrets import secret_binding, stored_secret
 from meetbot.webhooks.outbound import Outbound
-from meetbot.webhooks.outcome import EndpointState
 from meetbot.webhooks.signing import new_secret
 from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
 from workflows.webhook import WebhookWorkflow
@@ -110,7 +110,7 @@ async def working(world: World, client: Client) -> AsyncIterator[None]:
                 task_queue=TaskQueue.DELIVERY,
                 activities=[activities.deliver],
                 activity_executor=threads,
-                interceptors=[FailureBoundary()],
+                interceptors=[ErrorCodes()],
             ),
         ):
             yield
@@ -151,7 +151,7 @@ def test_what_was_relayed_is_not_relayed_again(world: World) -> None:
     run(scenario())
 
 
-def test_a_start_whose_commit_was_lost_starts_nothing_twice(world: World) -> None:
+def test_a_start_with_a_lost_commit_starts_nothing_twice(world: World) -> None:
     async def scenario() -> None:
         client = await connect(world.temporal_address)
         world.endpoint()
@@ -214,7 +214,7 @@ def test_what_could_not_be_started_waits_and_the_rest_does_not(world: World, mon
     unlucky = world.deliveries()[0].id
     real_start = relay._start
 
-    async def start(client: Client, delivery: webhook_deliveries.Waiting) -> None:
+    async def start(client: Client, delivery: webhook_deliveries.WaitingDelivery) -> None:
         if delivery.id == unlucky:
             raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
         await real_start(client, delivery)
@@ -234,7 +234,7 @@ def test_a_start_that_hangs_holds_up_only_itself(world: World, monkeypatch: pyte
     world.emit(5)
     hanging = world.deliveries()[0].id
 
-    async def start(client: Client, delivery: webhook_deliveries.Waiting) -> None:
+    async def start(client: Client, delivery: webhook_deliveries.WaitingDelivery) -> None:
         if delivery.id == hanging:
             await asyncio.Event().wait()
 
@@ -275,7 +275,7 @@ def enable_and_replay(world: World, endpoint_id: str) -> None:
         assert webhook_deliveries.replay(session, world.tenant_id, world.deliveries()[0].id)
 
 
-def test_history_and_visibility_hold_no_content_even_where_it_fails(world: World) -> None:
+def test_history_and_visibility_hold_no_content_even_after_failures(world: World) -> None:
     world.vault.outages = 1
     world.receiver.replies = [Reply(500, body=b"canary-of-an-answer"), Reply(200)]
     histories: list[str] = []
@@ -314,7 +314,7 @@ def test_an_operator_finds_deliveries_by_tenant(world: World) -> None:
     run(scenario())
 
 
-def test_the_relay_goes_on_after_a_failure_and_ends_when_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_relay_goes_on_after_a_failure_and_stops_on_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "_POLL_SECONDS", 0.01)
     outcomes: list[int | Exception] = [1, RuntimeError("the database is away"), 2]
 

@@ -21,9 +21,7 @@ from worker import build_workers
 pytestmark = pytest.mark.stack
 
 
-def test_a_bot_that_is_to_be_armed_waits_for_a_dead_worker_no_longer_than_its_re_check_leaves(
-    rig: Rig, temporal_address: str
-) -> None:
+def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: Rig, temporal_address: str) -> None:
     webhooks = WebhookActivities(rig.database, rig.vault, rig.settings.region, Outbound([]))
     parts = WorkerParts(
         database=rig.database,

@@ -35,7 +35,7 @@ def test_a_process_is_asked_on_its_operations_port() -> None:
     assert serve_and_ask(on_port(free_port()), "/readyz") == 200
 
 
-def test_a_process_whose_port_is_taken_runs_without_and_says_what_to_do(taken_port: int) -> None:
+def test_a_process_runs_without_its_ops_port_if_that_is_taken(taken_port: int) -> None:
     with structlog.testing.capture_logs() as logs:
         assert asyncio.run(run_beside(on_port(taken_port)))
     (said,) = logs

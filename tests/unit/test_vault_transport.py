@@ -103,7 +103,7 @@ def test_a_frozen_service_is_unavailable_after_two_retries(service: ScriptedServ
     assert len(service.requests) == 3
 
 
-def test_a_service_nobody_runs_is_unavailable() -> None:
+def test_a_service_that_does_not_run_is_unavailable() -> None:
     with closing(Vault(f"http://127.0.0.1:{free_port()}", TokenAuth(TOKEN))) as vault:
         assert error_of(vault.check).code == "vault_unreachable"
 

@@ -25,8 +25,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.failures import FailureBoundary
-from activities.heartbeat import Heartbeats
+from activities.interceptors import ErrorCodes, Heartbeats
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
     BotOrder,
@@ -232,7 +231,7 @@ async def staged(
     played = PlayedActivities(answer, tenant_ids)
     stage = Stage(client, played, tenant_ids[0], skipping)
     of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
-    around = [FailureBoundary(), Heartbeats()]
+    around = [ErrorCodes(), Heartbeats()]
     async with (
         Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
         Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),

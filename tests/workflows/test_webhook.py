@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
-from activities.failures import FailureBoundary
+from activities.interceptors import ErrorCodes
 from activities.webhooks import WebhookActivities
 from meetbot.errors import VaultUnavailable
 from meetbot.temporal.client import plugin
@@ -84,7 +84,7 @@ async def delivering(script: Sequence[DeliveryResult | Exception]) -> AsyncItera
                 environment.client,
                 task_queue=TaskQueue.DELIVERY,
                 activities=[attempts.deliver],
-                interceptors=[FailureBoundary()],
+                interceptors=[ErrorCodes()],
             ),
         ):
             yield environment.client, attempts

@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# Values of the header that overflow a datetime, a C integer or Python's own conversion.
+HOSTILE_RETRY_AFTER = (
+    "Mon, 1 Jan 9999999999 00:00:00 GMT",
+    "Mon, 1 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 1 Jan 2026 00:00:00 +99999999999999999999",
+    "9" * 400,
+    "9" * 5000,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Received:

@@ -155,7 +155,7 @@ def test_the_operators_networks_open_nothing_else() -> None:
     assert code_of("https://8.8.8.8:9999/", LOOPBACK) == "url_port"
 
 
-def test_a_name_over_http_may_lead_into_the_operators_networks_but_nowhere_else() -> None:
+def test_a_name_over_http_may_lead_only_into_the_operators_networks() -> None:
     destination = check_destination("http://receiver:9999/", LOOPBACK)
 
     require_allowed(destination, [ipaddress.ip_address("127.0.0.1")], LOOPBACK)

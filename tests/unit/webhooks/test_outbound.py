@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from meetbot.settings import Network
 from meetbot.webhooks import outbound as outbound_module
 from meetbot.webhooks.destinations import Address, DestinationRefused, parse_destination
-from meetbot.webhooks.outbound import Answer, Outbound, OutboundFailed, Resolver, resolve
+from meetbot.webhooks.outbound import EndpointAnswer, Outbound, OutboundFailed, Resolver, resolve
 from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
 
 ALLOWED: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.1/32"),)
@@ -41,7 +41,7 @@ def resolving_to(*answers: Sequence[Address]) -> Resolver:
     return resolver
 
 
-def post(outbound: Outbound, url: str, body: bytes = b"{}") -> Answer:
+def post(outbound: Outbound, url: str, body: bytes = b"{}") -> EndpointAnswer:
     return outbound.post(url, body, {"content-type": "application/json"})
 
 
@@ -56,7 +56,7 @@ def test_the_exact_bytes_arrive_with_their_headers(receiver: Receiver) -> None:
     answer = post(Outbound(ALLOWED), f"http://127.0.0.1:{receiver.port}/hook?a=b", b'{"a":1}')
 
     request = receiver.received[0]
-    assert answer == Answer(204)
+    assert answer == EndpointAnswer(204)
     assert (request.path, request.body) == ("/hook?a=b", b'{"a":1}')
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert request.headers["accept-encoding"] == "identity"
@@ -108,7 +108,7 @@ def test_a_name_is_resolved_once_per_delivery(receiver: Receiver) -> None:
     assert asked == ["hook.test"]
 
 
-def test_the_peer_is_looked_at_after_the_connection_stands(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_peers_address_is_checked_once_connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.create_connection
 
     def diverted(address: tuple[str, int], timeout: float) -> socket.socket:
@@ -139,7 +139,7 @@ def test_proxy_variables_are_not_read(receiver: Receiver, monkeypatch: pytest.Mo
 def test_the_wish_to_be_asked_later_is_passed_on(receiver: Receiver) -> None:
     receiver.replies = [Reply(503, {"Retry-After": "120"})]
 
-    assert post(Outbound(ALLOWED), f"http://127.0.0.1:{receiver.port}/") == Answer(503, "120")
+    assert post(Outbound(ALLOWED), f"http://127.0.0.1:{receiver.port}/") == EndpointAnswer(503, "120")
 
 
 def test_an_endless_answer_is_cut_off(receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""What webhooks tell about, and how an endpoint says which of it it takes. Pure."""
+"""The event types of webhooks, and the patterns by which an endpoint chooses among them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from enum import StrEnum
 ANY_EVENT = "*"
 
 
-class EventType(StrEnum):
-    """`JOB_…` are the bot backend's own words, passed on as it said them."""
+class WebhookEventType(StrEnum):
+    """What a webhook tells about.
+
+    The ``job.…`` types pass on a bot backend's own report as it came.
+    """
 
     CALENDAR_USER_CONNECTED = "calendar_user.connected"
     CALENDAR_USER_NEEDS_RECONNECT = "calendar_user.needs_reconnect"
@@ -30,13 +33,16 @@ class EventType(StrEnum):
 
 
 def matching_patterns(event_type: str) -> tuple[str, ...]:
-    """What an endpoint may list to take this event: ``*``, any prefix such as ``bot.*``, or the type itself."""
+    """Return what an endpoint may list to take this event.
+
+    ``*``, a prefix such as ``bot.*``, or the type itself.
+    """
     parts = event_type.split(".")
     prefixes = (".".join(parts[:count]) + ".*" for count in range(1, len(parts)))
     return (ANY_EVENT, *prefixes, event_type)
 
 
-# In the order in which they are told to people.
+# In the order in which error messages and documentation list them.
 KNOWN_PATTERNS: tuple[str, ...] = tuple(
-    dict.fromkeys(pattern for event_type in EventType for pattern in matching_patterns(event_type))
+    dict.fromkeys(pattern for event_type in WebhookEventType for pattern in matching_patterns(event_type))
 )

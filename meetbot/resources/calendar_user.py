@@ -1,0 +1,78 @@
+"""The calendar user as customers see it: one end-user's connected calendar account."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.domain.event import Provider
+from meetbot.resources.base import OneOf, Resource
+from meetbot.storage.tables import CalendarUser
+
+CalendarUserState = Annotated[str, OneOf(CalendarUserStatus)]
+ProviderName = Annotated[str, OneOf(Provider)]
+
+
+class PushResource(Resource):
+    """Whether the provider reports changes by itself. Polling goes on either way."""
+
+    state: Literal["off"] = "off"
+    expires_at: datetime | None = None
+
+
+class CalendarUserResource(Resource):
+    """One end-user's connected calendar account."""
+
+    id: str = Field(examples=["cu_mzxw6ytboi4dsmrqgezdgnbvgy"])
+    customer_user_id: str
+    provider: ProviderName
+    email: str
+    state: CalendarUserState
+    error_code: str | None = Field(
+        description="Why the last sync failed, or why access was lost; null while all is well."
+    )
+    attributes: dict[str, Any] = Field(description="What rules may name with a leading `$`.")
+    last_synced_at: datetime | None
+    sync_lag_seconds: int | None = Field(description="Seconds since the last complete sync; null before the first.")
+    push: PushResource
+    scopes: list[str]
+    reconnect_url: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Only in state `needs_reconnect`: a page of ours that the end-user opens to give access again.",
+    )
+    created_at: datetime
+    updated_at: datetime
+
+
+def calendar_user_resource(
+    row: CalendarUser, *, now: datetime, reconnect_url: str | None = None
+) -> CalendarUserResource:
+    """Return the resource of a row. The `reconnect_url` is shown only while access is lost."""
+    lag = None if row.last_synced_at is None else max(0, int((now - row.last_synced_at).total_seconds()))
+    return CalendarUserResource.model_validate(
+        {
+            "id": row.id,
+            "customer_user_id": row.customer_user_id,
+            "provider": row.provider,
+            "email": row.email,
+            "state": row.state,
+            "error_code": row.error_code,
+            "attributes": row.attributes,
+            "last_synced_at": row.last_synced_at,
+            "sync_lag_seconds": lag,
+            "push": PushResource(),
+            "scopes": sorted(row.scopes),
+            "reconnect_url": reconnect_url if row.state == CalendarUserStatus.NEEDS_RECONNECT else None,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+        }
+    )
+
+
+def calendar_user_document(row: CalendarUser, *, now: datetime, reconnect_url: str | None = None) -> dict[str, Any]:
+    """Return the ``data`` of a webhook about this calendar user."""
+    return calendar_user_resource(row, now=now, reconnect_url=reconnect_url).document() | {"sequence": row.sequence}
