@@ -184,7 +184,7 @@ class Rig:
         with self.read() as session:
             return session.get_one(CalendarUser, (self.tenant_id, calendar_user_id))
 
-    def told(self) -> list[tuple[str, dict[str, Any]]]:
+    def webhook_events(self) -> list[tuple[str, dict[str, Any]]]:
         """Return type and data of the webhooks queued for the tenant, oldest first."""
         with self.read() as session:
             rows = session.exec(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at)))

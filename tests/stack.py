@@ -86,7 +86,7 @@ def vault_service(stack_directory: Path) -> Iterator[VaultService]:
 
 @pytest.fixture
 def temporal_address(stack_directory: Path) -> Iterator[str]:
-    """A Temporal server in memory, as ``host:port``, with search attributes and fair task queues.
+    """A Temporal server in memory, as ``host:port``, with search attributes and fair queues.
 
     Each test has its own, which takes a quarter of a second. Task queues have the same names everywhere, so otherwise one
     test's workers would continue workflows that another test has left.

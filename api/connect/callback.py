@@ -24,7 +24,7 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
-from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id

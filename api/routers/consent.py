@@ -25,7 +25,7 @@ from meetbot.calendars.connect_flow import (
     read_reconnect_token,
     read_token,
 )
-from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.errors import VaultError
 from meetbot.storage import connect_attempts

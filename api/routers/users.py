@@ -13,7 +13,7 @@ from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, pl
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
 from meetbot.calendars.connect_flow import reconnect_url
-from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.domain.calendar_user import CONNECTED
 from meetbot.resources.calendar_user import (
     CalendarUserResource,
     CalendarUserState,
@@ -111,7 +111,7 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
     if row is None:
         raise not_found("calendar_user")
-    if row.state not in (CalendarUserStatus.CONNECTING, CalendarUserStatus.ACTIVE):
+    if row.state not in CONNECTED:
         raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
     return view(services, row)

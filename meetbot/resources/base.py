@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,12 +23,12 @@ class Resource(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Say that a text field holds a value of this enum.
+    """Say that a text field holds one of these values of an enum.
 
     OpenAPI then lists the values in place. An enum as the field's type would become a named schema of its own instead.
     """
 
-    values: type[StrEnum]
+    values: Iterable[StrEnum]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.literal_schema([str(value) for value in self.values])

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from meetbot.domain.calendar_user_status import CalendarUserStatus
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.resources.base import OneOf, Resource
 from meetbot.storage.tables import CalendarUser
 
-CalendarUserState = Annotated[str, OneOf(CalendarUserStatus)]
+# What is gone has no row to be shown.
+_SHOWN = tuple(status for status in CalendarUserStatus if status is not CalendarUserStatus.GONE)
+CalendarUserState = Annotated[str, OneOf(_SHOWN)]
 ProviderName = Annotated[str, OneOf(Provider)]
 
 

@@ -3,6 +3,7 @@
 // The page asks for everything once a second and redraws only the parts that changed, so that focus and forms stay.
 
 const STEPS = ["queued", "joining", "in_call", "recording", "finalizing", "completed"];
+const PROVIDER_NAMES = { google: "Google", microsoft: "Microsoft" };
 const byId = (id) => document.getElementById(id);
 const form = byId("new-event");
 const drawn = new Map();
@@ -100,7 +101,7 @@ function answerButton(account, event, answer, label) {
     await call("POST", `/control/events/${event.key}/respond`, {
       email: account.email, answer, original_start: event.original_start,
     });
-    return `${account.name}: ${answer} “${event.title}”.`;
+    return `${account.name} ${answer} “${event.title}”.`;
   }, `${event.title}, as ${account.name}`);
 }
 
@@ -163,13 +164,13 @@ function person(account, now) {
   more.addEventListener("toggle", () => (more.open ? shownPast.add(account.email) : shownPast.delete(account.email)));
   const revoke = button("Revoke consent", async () => {
     await call("POST", `/control/accounts/${encodeURIComponent(account.email)}/revoke`);
-    return `${account.name} took back the consent.`;
+    return `${account.name} revoked their consent.`;
   }, account.name);
   revoke.dataset.focus = `${account.email} revoke`;
   return make("section", { className: "person", ariaLabel: account.name },
-    make("h3", {}, account.name, make("small", { textContent: account.email }), tag(account.provider),
+    make("h3", {}, account.name, make("small", { textContent: account.email }), tag(PROVIDER_NAMES[account.provider]),
       account.connected ? tag("connected", "good") : tag("not connected"), account.connected ? revoke : null),
-    account.events.length ? rows(near) : make("p", { className: "empty", textContent: "Nothing in this week." }),
+    account.events.length ? rows(near) : make("p", { className: "empty", textContent: "Nothing within a week." }),
     later.length ? more : null,
   );
 }
@@ -194,7 +195,7 @@ function jobRow(job) {
 
 function deliveryRow(delivery) {
   const kind = delivery.state === "delivered" ? "good" : delivery.state === "dead" ? "bad" : "warn";
-  const answer = delivery.answer === null ? delivery.state : `${delivery.answer}${delivery.attempts > 1 ? ` after ${delivery.attempts}` : ""}`;
+  const answer = delivery.answer === null ? delivery.state : `${delivery.answer}${delivery.attempts > 1 ? `, ${delivery.attempts} tries` : ""}`;
   return make("li", { className: "delivery" },
     make("span", { textContent: `${delivery.event.replace("job.", "")} · ${delivery.status}` }), tag(answer, kind));
 }
@@ -204,7 +205,7 @@ function drawPeopleChoices(accounts) {
   if (drawn.get("choices") === emails.join()) return;
   drawn.set("choices", emails.join());
   const owner = form.elements.owner, chosen = owner.value;
-  owner.replaceChildren(...accounts.map((account) => make("option", { value: account.email, textContent: `${account.name} (${account.provider})` })));
+  owner.replaceChildren(...accounts.map((account) => make("option", { value: account.email, textContent: `${account.name} (${PROVIDER_NAMES[account.provider]})` })));
   if (emails.includes(chosen)) owner.value = chosen;
   const legend = make("legend", { textContent: "Guests" });
   byId("guests").replaceChildren(legend, ...accounts.map((account) =>
@@ -237,7 +238,7 @@ async function refresh() {
   byId("now").textContent = clockFormat.format(now);
   byId("now").dateTime = state.clock.now;
   const ahead = Math.round(state.clock.offset_seconds);
-  byId("clock-note").textContent = state.clock.frozen ? "frozen" : ahead ? `${ahead > 0 ? "+" : "−"}${Math.abs(ahead)} s` : "real time";
+  byId("clock-note").textContent = state.clock.frozen ? "frozen" : ahead ? `${Math.abs(ahead)} s ${ahead > 0 ? "ahead of" : "behind"} real time` : "real time";
   byId("freeze").setAttribute("aria-pressed", String(state.clock.frozen));
   drawPeopleChoices(state.accounts);
   const minute = Math.floor(now / 60000);

@@ -38,7 +38,7 @@ def test_a_newcomer_connects_puts_a_meeting_in_and_watches_its_bot(stack: Stack,
     sandbox.get_by_label("Title").fill("Kick-off")
     # The bot is due in a few seconds.
     sandbox.get_by_label("Starts in (minutes)").fill("1.7")
-    sandbox.get_by_role("textbox", name="Others").fill("grace@acme.test")
+    sandbox.get_by_role("textbox", name="Other guests").fill("grace@acme.test")
     expect(sandbox.get_by_role("textbox", name="Link")).to_have_value(re.compile("^https://"))
     sandbox.get_by_role("button", name="Create meeting").click()
     expect(sandbox.locator("#message")).to_contain_text("Kick-off")

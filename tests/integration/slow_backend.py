@@ -62,7 +62,9 @@ def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:
 
 def told_of_the_bot(rig: Rig) -> list[str]:
     """What was told of bots, in the order in which it is to be read."""
-    told = [(data["sequence"], event_type) for event_type, data in rig.told() if event_type.startswith("bot.")]
+    told = [
+        (data["sequence"], event_type) for event_type, data in rig.webhook_events() if event_type.startswith("bot.")
+    ]
     return [event_type for _, event_type in sorted(told)]
 
 

@@ -72,7 +72,7 @@ def test_a_backend_that_refuses_for_good_fails_the_bot(rig: Rig) -> None:
     assert dispatch(rig, key, order).outcome is DispatchOutcome.REFUSED
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
     assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("failed", "backend_refused_422")]
-    assert "bot.failed" in [event_type for event_type, _ in rig.told()]
+    assert "bot.failed" in [event_type for event_type, _ in rig.webhook_events()]
 
 
 def test_a_backend_that_never_took_the_bot_makes_a_missed_recording(rig: Rig) -> None:
@@ -84,7 +84,7 @@ def test_a_backend_that_never_took_the_bot_makes_a_missed_recording(rig: Rig) ->
     rig.clock.offset = timedelta(minutes=16)
     assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
     assert [bot.state for bot in rig.bots()] == ["missed"]
-    assert "recording.missed" in [event_type for event_type, _ in rig.told()]
+    assert "recording.missed" in [event_type for event_type, _ in rig.webhook_events()]
 
 
 def test_a_late_claim_of_a_recorded_meeting_sends_no_second_bot(rig: Rig) -> None:
@@ -109,7 +109,7 @@ def test_reports_move_the_bot_on_and_are_relayed_once_with_whose_recording_it_is
     report(rig, "job.finalized", "completed", delivery="dlv_2", recorded_seconds=1800)
     (bot,) = rig.bots()
     assert (bot.state, bot.recorded_seconds) == ("completed", 1800)
-    told = rig.told()
+    told = rig.webhook_events()
     assert [event_type for event_type, _ in told].count("job.finalized") == 1
     finalized = next(data for event_type, data in told if event_type == "job.finalized")
     assert finalized["meetbot_calendar_user_ids"] == [user]
@@ -136,7 +136,7 @@ def test_a_lost_final_report_is_made_up_for_by_asking(rig: Rig) -> None:
         rig.sandbox.http.post(f"/control/backend/jobs/{job['id']}/advance", json={})
     assert rig.bot_activities.follow(rig.ref(key)).step is BotStep.CLOSE
     assert [bot.state for bot in rig.bots()] == ["completed"]
-    assert "job.finalized" in [event_type for event_type, _ in rig.told()]
+    assert "job.finalized" in [event_type for event_type, _ in rig.webhook_events()]
 
 
 def test_a_backend_that_says_nothing_for_a_day_after_the_end_has_lost_the_bot(rig: Rig) -> None:
@@ -149,7 +149,7 @@ def test_a_backend_that_says_nothing_for_a_day_after_the_end_has_lost_the_bot(ri
     rig.clock.offset += timedelta(days=2)
     assert rig.bot_activities.follow(rig.ref(key)).step is BotStep.CLOSE
     assert [(bot.state, bot.failure_code) for bot in rig.bots()] == [("failed", "backend_lost")]
-    assert "bot.failed" in [event_type for event_type, _ in rig.told()]
+    assert "bot.failed" in [event_type for event_type, _ in rig.webhook_events()]
 
 
 def test_a_bot_that_could_not_be_called_back_by_a_day_after_the_end_is_lost(rig: Rig) -> None:
@@ -192,7 +192,7 @@ def test_a_bot_first_reported_in_the_call_is_told_of_as_dispatched_before_it_is_
     lose_the_answer(rig, key, order)
     report(rig, "job.status_changed", "in_call")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined"]
-    (told,) = [data for event_type, data in rig.told() if event_type == "bot.dispatched"]
+    (told,) = [data for event_type, data in rig.webhook_events() if event_type == "bot.dispatched"]
     assert told["state"] == "dispatched"
 
 

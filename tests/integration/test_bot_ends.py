@@ -51,7 +51,7 @@ def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_co
     dispatched(rig)
     report(rig, "job.finalized", "completed")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined", "bot.completed"]
-    told = {kind: data for kind, data in rig.told() if kind.startswith("bot.")}
+    told = {kind: data for kind, data in rig.webhook_events() if kind.startswith("bot.")}
     assert (told["bot.joined"]["state"], told["bot.completed"]["state"]) == ("in_call", "completed")
     assert told["bot.joined"]["sequence"] < told["bot.completed"]["sequence"]
 
@@ -61,7 +61,7 @@ def test_a_job_that_somebody_cancelled_at_the_backend_is_not_told_of_as_finalize
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
     rig.bot_activities.follow(rig.ref(key))
-    told = [kind for kind, _ in rig.told()]
+    told = [kind for kind, _ in rig.webhook_events()]
     assert states(rig) == ["failed"]
     assert "job.status_changed" in told
     assert "job.finalized" not in told
@@ -90,7 +90,7 @@ def test_a_missed_meeting_whose_bot_the_backend_may_have_is_told_of_at_once_and_
     assert states(rig) == ["missed"]
     assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
     assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
-    assert [kind for kind, _ in rig.told()].count("recording.missed") == 1
+    assert [kind for kind, _ in rig.webhook_events()].count("recording.missed") == 1
 
 
 def test_a_missed_meeting_whose_bot_is_found_in_the_call_is_left_to_it(rig: Rig) -> None:

@@ -170,7 +170,7 @@ def test_a_revoked_grant_asks_for_a_reconnect_and_keeps_the_bots_for_the_grace_p
     result = rig.sync(user)
     assert result.state == "needs_reconnect"
     assert rig.calendar_user(user).state == "needs_reconnect"
-    (told,) = [data for event_type, data in rig.told() if event_type == "calendar_user.needs_reconnect"]
+    (told,) = [data for event_type, data in rig.webhook_events() if event_type == "calendar_user.needs_reconnect"]
     assert told["reconnect_url"].startswith(f"{rig.settings.public_url}/v1/calendar/reconnect/")
     (kept,) = rig.planned(user)
     assert kept.meeting_key == planned.meeting_key
