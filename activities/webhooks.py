@@ -18,7 +18,7 @@ from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.temporal.messages import ActivityName, DeliveryAttempt, DeliveryResult, DeliveryVerdict
 from meetbot.vault.sealing import SealedSecret, SecretBinding
 from meetbot.webhooks.destinations import DestinationRefused
 from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
@@ -63,7 +63,7 @@ class WebhookActivities:
     outbound: Outbound
     clock: Callable[[], datetime] = field(default=utc_now)
 
-    @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
+    @activity.defn(name=ActivityName.WEBHOOK_DELIVER, no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
         """One attempt, and what came of it.
 

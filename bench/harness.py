@@ -23,6 +23,7 @@ from sqlalchemy import Connection, event
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.recall import RecallActivity
 from activities.sync import SyncActivities
 from activities.wiring import build_services
 from meetbot.dev.ports import HOST, free_port
@@ -142,6 +143,7 @@ def opened_rig(database_url: str, vault: Vault, sandbox_url: str) -> Iterator[Ri
             sync_activities=SyncActivities(services),
             bot_activities=BotActivities(services),
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
+            recall_activity=RecallActivity(services),
         )
     services.close()
     vault.close()

@@ -21,6 +21,7 @@ from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
@@ -153,6 +154,7 @@ class Rig:
     sync_activities: SyncActivities
     bot_activities: BotActivities
     dispatch_activity: DispatchActivity
+    recall_activity: RecallActivity
     plan_digests: dict[str, str] = field(default_factory=dict)
 
     def connect(
@@ -328,6 +330,7 @@ def rig(fresh_database: str, vault_service: VaultService, sandbox_server: str) -
             sync_activities=SyncActivities(services),
             bot_activities=BotActivities(services),
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
+            recall_activity=RecallActivity(services),
         )
     services.close()
     vault.close()

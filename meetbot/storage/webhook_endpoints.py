@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlmodel import Session, col
 
+from meetbot.domain.webhook_schedule import FAILING_LIMIT
 from meetbot.errors import InvalidInput
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 from meetbot.webhooks.endpoint_secrets import StoredSecret, rotated
 from meetbot.webhooks.outcome import DisabledReason, EndpointState
-from meetbot.webhooks.schedule import FAILING_LIMIT
 
 MAX_ENDPOINTS = 20
 

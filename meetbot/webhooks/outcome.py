@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from meetbot.domain.webhook_schedule import retry_after_seconds
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
-from meetbot.webhooks.schedule import retry_after_seconds
 
 _GONE = 410
 

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from activities.dispatch import DispatchActivity
 from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendUnavailable
-from meetbot.temporal.messages import BotOrder
+from meetbot.temporal.messages import NextStep
 from tests.integration.meetings import dispatch
 from tests.rig import Rig
 
@@ -66,8 +66,8 @@ def told_of_the_bot(rig: Rig) -> list[str]:
     return [event_type for _, event_type in sorted(told)]
 
 
-def lose_the_answer(rig: Rig, key: str, order: BotOrder) -> None:
+def lose_the_answer(rig: Rig, key: str, step: NextStep) -> None:
     """The backend takes the bot, and we do not hear of it."""
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.webhooks.schedule import retry_after_seconds
+from meetbot.domain.webhook_schedule import retry_after_seconds
 
 NOW = datetime(2026, 3, 1, 9, 0, 0, tzinfo=UTC)
 A_DAY = 24 * 3600
