@@ -1,4 +1,4 @@
-"""The activities of a bot's workflow: reconcile the bot with its claims, and follow it once it was sent."""
+"""Reconcile a bot with its claims, and follow it once it was sent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BotActivities:
         return self.reconcile(ref)
 
     def _progress_of(self, bot: Bot, backend_bot_id: str) -> BackendBot | None:
-        """Return what the backend says, or None if it says nothing and has had all the time that we give it."""
+        """Return what the backend says, or None if it says nothing and its time is up."""
         try:
             return self._services.backend.progress(backend_bot_id)
         except (BackendUnavailable, BackendRefused):

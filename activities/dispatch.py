@@ -1,4 +1,7 @@
-"""Dispatch a bot: re-check, sleep until the instant, write the intent, ask the backend, record the answer."""
+"""Dispatch a bot.
+
+Re-check, sleep until the instant, write the intent, ask the backend, record the answer.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,9 @@ class DispatchActivity:
 
     @activity.defn(name=ActivityName.BOT_DISPATCH, no_thread_cancel_exception=True)
     def dispatch(self, request: DispatchRequest) -> DispatchResult:
-        """Re-check with the provider, wait for the very instant, and ask the backend. Safe to repeat at any point.
+        """Re-check with the provider, wait for the very instant, and ask the backend.
 
-        Raises `BackendUnavailable` if asking again may help.
+        Safe to repeat at any point. Raises `BackendUnavailable` if asking again may help.
         """
         for _ in range(_TRIES):
             result = self._try_to_dispatch(request)
@@ -98,7 +101,7 @@ class DispatchActivity:
             )
 
     def _write_intent(self, request: DispatchRequest, departure: Departure) -> tuple[Intent, BotRequest] | None:
-        """Store the intent before the backend is asked, or return None if the meeting has changed meanwhile."""
+        """Store the intent, or return None if the meeting has changed meanwhile."""
         now = self._services.clock()
         with self._services.database.transaction(request.tenant_id) as session:
             meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
@@ -113,7 +116,7 @@ class DispatchActivity:
             return dispatches.write_intent(session, bot, self._services.clock()), backend_request(session, bot)
 
     def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
-        """Whether rules, attributes or an override changed since the user's last sync: a change counts at once."""
+        """Whether rules, attributes or an override have changed since the user's last sync."""
         user = load_context(session, tenant_id, claim.calendar_user_id)
         return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
 
@@ -148,7 +151,7 @@ class DispatchActivity:
             dispatches.record_outage(session, request, error, intent)
 
     def _recall_unwanted(self, request: DispatchRequest) -> None:
-        """Recall the bot that the backend accepted after we had given it up, in this attempt or in an unfinished one."""
+        """Recall a bot that the backend accepted, in this attempt or an earlier one, after we gave it up."""
         with self._services.database.transaction(request.tenant_id) as session:
             unwanted = dispatches.unwanted_backend_bot(session, request)
         if unwanted is None:

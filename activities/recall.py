@@ -1,4 +1,4 @@
-"""Recall a bot that was sent: tell its backend to take it back, and settle what becomes of it."""
+"""Recall a bot that was sent: have its backend take it back, and settle what becomes of it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ class RecallActivity:
 
     @activity.defn(name=ActivityName.BOT_RECALL, no_thread_cancel_exception=True)
     def recall(self, ref: MeetingRef) -> NextStep:
-        """Take the bot back or out of the meeting, then reconcile: it is gone for good, or to be sent again.
+        """Take the bot back or out of the meeting, then reconcile.
 
-        Raises `BackendUnavailable` until the backend has taken it back: no other may join one that may still be there.
+        It is gone for good then, or to be sent again. Raises `BackendUnavailable` until the backend has taken it back, since
+        no other may join one that may still be there.
         """
         begun = self._begin(ref)
         if isinstance(begun, NextStep):
@@ -57,7 +58,10 @@ class RecallActivity:
             return reconcile(session, ref, self._services.reconcile_context())
 
     def _begin(self, ref: MeetingRef) -> _Recall | NextStep:
-        """Note that the recall begins, before the backend is told; or return the next step if it is not a recall any more."""
+        """Note that the recall begins, before the backend is told.
+
+        Return the next step instead if that is not a recall any more.
+        """
         with self._services.database.transaction(ref.tenant_id) as session:
             step = reconcile(session, ref, self._services.reconcile_context())
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
@@ -71,7 +75,7 @@ class RecallActivity:
             return _Recall(bot, dispatch, backend_request(session, bot))
 
     def _take_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> bool:
-        """Whether the backend has taken the bot back; False only if it is lost, past all hope of an answer."""
+        """Whether the backend has taken the bot back; False only if the bot is lost."""
         backend_bot_id = dispatch.backend_bot_id
         try:
             if backend_bot_id is None:
@@ -131,7 +135,7 @@ class RecallActivity:
 
 
 def _is_still_ours(bot: Bot, dispatch: Dispatch | None, begun: _Recall) -> bool:
-    """Whether it is for this recall to settle: an attempt settles only what it has told to leave itself."""
+    """Whether it is for this recall to settle: one settles only what it has told to leave itself."""
     if bot.generation != begun.bot.generation:
         return False
     if begun.dispatch is not None:

@@ -39,7 +39,7 @@ _FRESH_ENOUGH = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A bot about to be dispatched: when, to which target, and the claims on its meeting, the leading one first.
+    """A bot about to be dispatched, with the claims on its meeting, the leading one first.
 
     ``wait_is_over``: it has waited for the meeting's start because no provider could be asked.
     """
@@ -53,7 +53,10 @@ class Departure:
 
 
 class _Verdict(StrEnum):
-    """`UNCHANGED`: the copy is as stored. `CHANGED`: it was not, and is stored now. `UNREACHABLE`: no answer."""
+    """What a provider's answer means.
+
+    `UNCHANGED`: the copy is as stored. `CHANGED`: it was not, and is stored now. `UNREACHABLE`: no answer.
+    """
 
     UNCHANGED = "unchanged"
     CHANGED = "changed"
@@ -62,7 +65,10 @@ class _Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One copy to be read again. ``unanswered``: the copies asked for before it, whose providers did not answer."""
+    """One copy to be read again.
+
+    ``unanswered``: the copies asked for before it, for which no provider answered.
+    """
 
     ref: MeetingRef
     copy: ClaimCopy
@@ -88,7 +94,7 @@ def recheck(
 
 
 def _may_go_unchecked(departure: Departure, now: datetime) -> bool:
-    """Whether the last known state is fresh enough to go by. At the meeting's start it is, however old."""
+    """Whether the stored state is fresh enough to go by; at the meeting's start any is."""
     if departure.wait_is_over or now >= departure.join_at:
         return True
     synced = [copy.last_synced_at for copy in departure.claims if copy.last_synced_at is not None]
@@ -96,7 +102,7 @@ def _may_go_unchecked(departure: Departure, now: datetime) -> bool:
 
 
 def _ask_claimants(services: Services, departure: Departure) -> tuple[_Verdict, ClaimCopy | None]:
-    """Ask one claimant's provider after the other; the first that answers decides. Returns the copy that it was asked for."""
+    """Ask one claimant's provider after the other; return the first verdict and its copy."""
     ref, claims = departure.ref, departure.claims
     deadline = Deadline(RECHECK_SECONDS)
     for number, copy in enumerate(claims):
@@ -114,7 +120,7 @@ def _ask_claimants(services: Services, departure: Departure) -> tuple[_Verdict, 
 
 
 def _ask(services: Services, question: _Question, *, seconds: float) -> _Verdict:
-    """Read one copy at its provider. If it differs from what is stored, store it with a new decision."""
+    """Read one copy at its provider; if it differs from the stored one, store it, decided anew."""
     deadline = Deadline(seconds)
     with services.database.transaction(question.ref.tenant_id) as session:
         user = load_context(session, question.ref.tenant_id, question.copy.calendar_user_id)
@@ -131,7 +137,10 @@ def _ask(services: Services, question: _Question, *, seconds: float) -> _Verdict
 def _read_twice_if_gone(
     services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline
 ) -> Mapping[str, Any] | None:
-    """The event as it is now, or None if two answers say that it is gone: one wrong answer must cost no meeting its bot."""
+    """Return the event as it is now, or None if two answers say that it is gone.
+
+    One wrong answer must cost no meeting its bot.
+    """
     try:
         return _read(services, user, copy, deadline)
     except ResourceGone:
@@ -182,7 +191,7 @@ def _store_answer(
 
 
 def _doubt(session: Session, ref: MeetingRef, copies: Sequence[ClaimCopy], now: datetime) -> None:
-    """Doubt copies that could not be read, now that the meeting is known to be cancelled or another one."""
+    """Doubt copies that could not be read, since the meeting turned out to have changed."""
     if copies:
         users = [copy.calendar_user_id for copy in copies]
         bots.doubt(session, ref.tenant_id, ref.meeting_key, users, now=now)

@@ -1,5 +1,6 @@
-"""The workflow of one meeting's bot: wait, re-check, dispatch, follow, and recall if the meeting changes.
+"""The workflow of one meeting's bot.
 
+It waits, has the bot re-checked and dispatched, follows it, and has it recalled if the meeting changes.
 Claims and bots are in the database; this workflow only decides when the next activity runs. A signal only wakes it, so none
 can be lost, doubled or come too early.
 """
@@ -61,7 +62,7 @@ class BotWorkflow:
 
     @workflow.run
     async def run(self, start: BotStart) -> None:
-        """Go on until the meeting needs no bot any more; continue as new when the run's history is full."""
+        """Go on until the meeting needs no bot; continue as new when the run's history is full."""
         while True:
             self._rounds += 1
             self._woken = False
@@ -77,7 +78,7 @@ class BotWorkflow:
 
     @workflow.signal(name=BotSignal.CLAIM)
     def claim(self, change: ClaimChange) -> None:
-        """Wake up: a calendar user wants the meeting recorded, and perhaps that user's provider can be asked."""
+        """Wake up: a calendar user wants the meeting recorded; its provider may be reachable."""
         self._woken = True
         self._waiting_for_start = None
 
@@ -190,7 +191,7 @@ class BotWorkflow:
         return self._rounds >= self._start.rounds_per_run or workflow.info().is_continue_as_new_suggested()
 
     def _show(self, step: NextStep) -> None:
-        """Show the bot's state to operators: as a search attribute and in the details of the Temporal UI."""
+        """Show the bot's state to operators, as a search attribute and in the Temporal UI."""
         shown = workflow.info().typed_search_attributes.get(MEETBOT_STATE)
         if step.state and step.state != shown:
             workflow.upsert_search_attributes([MEETBOT_STATE.value_set(step.state)])

@@ -1,4 +1,4 @@
-"""Deliver one webhook message to one endpoint: at once, then again on the published schedule."""
+"""The workflow of one webhook delivery: an attempt at once, then on the published schedule."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WebhookWorkflow:
 
     @workflow.run
     async def run(self, start: WebhookStart) -> DeliveryVerdict:
-        """Attempt the delivery until it succeeds, must stop, or the schedule is used up; return the last verdict."""
+        """Attempt the delivery until it succeeds, must stop, or the schedule is used up."""
         attempts = len(start.schedule_seconds)
         asked_gap = 0
         for attempt, gap in enumerate(start.schedule_seconds, start=1):

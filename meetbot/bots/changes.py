@@ -1,4 +1,7 @@
-"""The changes of a bot, each with what is announced of it. Callers hold the meeting's row lock."""
+"""The changes of a bot, each with what is announced of it.
+
+Callers hold the meeting's row lock.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
 
 
 def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
-    """Note that the backend has the bot, as its answer or its report says, whichever comes first."""
+    """Note that the backend has the bot, as its answer or its report says."""
     bots.move_dispatch(dispatch, DispatchState.ACCEPTED)
     dispatch.accepted_at = at
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id

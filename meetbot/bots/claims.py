@@ -26,7 +26,7 @@ def counting_claims(session: Session, ref: MeetingRef, now: datetime) -> list[Cl
 
 
 def _is_doubted(copy: ClaimCopy) -> bool:
-    """Whether another copy contradicted it while its provider could not be asked, and it was not read since."""
+    """Whether another copy contradicted it when it could not be read, and it was not read since."""
     if copy.doubted_at is None:
         return False
     return copy.last_synced_at is None or copy.last_synced_at < copy.doubted_at

@@ -23,9 +23,10 @@ from meetbot.temporal.messages import DispatchRequest
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One attempt's intent to ask the backend. ``written_at`` tells it from the intent of another attempt.
+    """One attempt's intent to ask the backend.
 
-    ``surely_not_accepted``: the backend has not been asked before, or has turned every request away.
+    ``written_at`` tells it from the intent of another attempt. ``surely_not_accepted``: the backend has not been asked
+    before, or has turned every request away.
     """
 
     surely_not_accepted: bool
@@ -76,7 +77,7 @@ def write_intent(session: Session, bot: Bot, now: datetime) -> Intent:
 
 
 def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id: str, *, asked_at: datetime) -> bool:
-    """Store that the backend has the bot. Return False if the bot is not wanted any more and must be recalled."""
+    """Store that the backend has the bot. Return False if it is unwanted and must be recalled."""
     bot, dispatch = _as_requested(session, request)
     if dispatch.state is DispatchState.ACCEPTED:
         # The backend's report was faster than its answer.
@@ -91,7 +92,10 @@ def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id
 
 
 def record_refusal(session: Session, request: DispatchRequest, code: str, intent: Intent, now: datetime) -> bool:
-    """Fail the bot that the backend refused for good. Return False if the refusal says nothing of the bot any more."""
+    """Fail the bot that the backend refused for good.
+
+    Return False if the refusal is outdated: the bot was moved, or another attempt has begun.
+    """
     bot, dispatch = _as_requested(session, request)
     if not is_awaited(bot, request) or not _is_the_last(dispatch, intent):
         return False
@@ -113,7 +117,7 @@ def record_outage(session: Session, request: DispatchRequest, error: BackendUnav
 
 
 def unwanted_backend_bot(session: Session, request: DispatchRequest) -> str | None:
-    """Return the backend's id of a bot that it accepted after we had given it up, or None if there is none."""
+    """Return the backend's id of a bot that it accepted after we gave it up, or None."""
     bot = session.get_one(Bot, (request.tenant_id, request.bot_id))
     dispatch = session.get(Dispatch, (request.tenant_id, request.meeting_key, request.generation))
     if dispatch is None or dispatch.state is not DispatchState.INTENDED or not _is_given_up(bot, request):

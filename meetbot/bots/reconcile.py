@@ -26,7 +26,10 @@ RECHECK_AHEAD = timedelta(seconds=12)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileContext:
-    """What reconciling needs besides the database. ``default_lead`` holds for tenants that set none."""
+    """What reconciling needs besides the database.
+
+    ``default_lead`` is the lead of tenants that set none.
+    """
 
     now: datetime
     default_lead: timedelta
@@ -45,7 +48,10 @@ class _Observation:
 
 
 def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> NextStep:
-    """Bring the meeting's bot to what its claims ask for, as far as the database goes; return what is left to do."""
+    """Bring the meeting's bot to what its claims ask for; return what is left to be done.
+
+    It changes the database only. Waiting, and talking to backend or provider, is what is left.
+    """
     seen = _observe(session, ref, context)
     action = _decide(session, seen, context)
     _act(session, action, seen, context)

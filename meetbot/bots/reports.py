@@ -102,9 +102,9 @@ def _apply(
 
 
 def apply_answer(database: Database, seen: Bot, answer: BackendBot | None, *, now: datetime) -> None:
-    """Apply what a backend answered about a bot as it was when the backend was asked; None if it did not answer.
+    """Apply what a backend answered about a bot; None if it did not answer.
 
-    An answer about a bot that was recalled meanwhile changes nothing.
+    ``seen`` is the bot as it was when the backend was asked. An answer about a bot that was recalled meanwhile changes nothing.
     """
     with database.transaction(seen.tenant_id) as session:
         bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
@@ -121,12 +121,12 @@ def apply_answer(database: Database, seen: Bot, answer: BackendBot | None, *, no
 
 
 def is_lost(bot: Bot, now: datetime) -> bool:
-    """Return whether a bot that has not ended is lost: its backend has had a day since the meeting's end to say so."""
+    """Return whether a bot that has not ended a day after its meeting's end is lost."""
     return now > bot.end_at + _LOST_AFTER
 
 
 def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot, *, now: datetime) -> None:
-    """Move the bot on to what its backend says, never back, and only for the bot's present dispatch."""
+    """Move the bot on to what its backend says, never back, and only for its present dispatch."""
     dispatch.backend_bot_id = dispatch.backend_bot_id or reported.id
     if dispatch.generation != bot.generation or bot.state is BotState.SCHEDULED:
         return
@@ -191,7 +191,7 @@ def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: 
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether it was in the meeting after all, though no answer had reached us before the meeting was over.
+    """Whether it was in the meeting after all, though no answer reached us in time.
 
     Not if the meeting has had another bot since: that one speaks for the meeting now.
     """

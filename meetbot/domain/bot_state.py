@@ -61,5 +61,5 @@ BOT_TRANSITIONS: TransitionTable[BotState] = {
 
 
 def followed_by(current: BotState, following: BotState) -> BotState:
-    """Return ``following``. Raises `IllegalTransition` unless the table allows it after ``current``."""
+    """Return ``following``; raises `IllegalTransition` unless it may follow ``current``."""
     return checked(BOT_TRANSITIONS, current, following)

@@ -37,7 +37,7 @@ _OUT = frozenset({DispatchState.INTENDED, DispatchState.ACCEPTED})
 
 
 def followed_by(current: DispatchState, following: DispatchState) -> DispatchState:
-    """Return ``following``. Raises `IllegalTransition` unless the table allows it after ``current``."""
+    """Return ``following``; raises `IllegalTransition` unless it may follow ``current``."""
     return checked(DISPATCH_TRANSITIONS, current, following)
 
 

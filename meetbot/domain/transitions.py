@@ -1,4 +1,4 @@
-"""Tables of the allowed changes of a state, and the one check that every change of a state goes through."""
+"""Tables of a state's allowed changes, and the one check that every change goes through."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TransitionTable = Mapping[State, frozenset[State]]
 
 
 class IllegalTransition(ValueError):
-    """A change of a state that its table does not allow: a fault of ours, never of what came from outside."""
+    """A change of a state that its table does not allow: a fault of ours, not of any input."""
 
     def __init__(self, current: StrEnum, following: StrEnum) -> None:
         super().__init__(f"{type(current).__name__}: {current} is not followed by {following}")
 
 
 def checked(table: TransitionTable[State], current: State, following: State) -> State:
-    """Return ``following``. Raises `IllegalTransition` unless ``table`` allows it after ``current``."""
+    """Return ``following``; raises `IllegalTransition` unless it may follow ``current``."""
     if following not in table[current]:
         raise IllegalTransition(current, following)
     return following

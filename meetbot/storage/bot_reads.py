@@ -35,7 +35,7 @@ def find_bot(session: Session, tenant_id: str, bot_id: str) -> Bot | None:
 def list_bots(
     session: Session, tenant_id: str, wanted: BotFilter, *, before: tuple[datetime, str] | None, limit: int
 ) -> list[Bot]:
-    """Return a page of bots, the newest first, after the one at ``before`` (its creation and id)."""
+    """Return a page of bots, the newest first, after the one at ``before``: (created, id)."""
     statement = select(Bot).where(Bot.tenant_id == tenant_id)
     if wanted.state is not None:
         statement = statement.where(Bot.state == wanted.state)
@@ -109,7 +109,10 @@ _SUPPRESS = text(
 
 
 def suppress_meeting(session: Session, tenant_id: str, meeting_key: str, *, suppressed_by: str, now: datetime) -> None:
-    """Let the meeting have no bot until an override says "record". The first to suppress it is remembered."""
+    """Let the meeting have no bot until an override says "record".
+
+    The first to suppress it is remembered.
+    """
     session.execute(
         _SUPPRESS, {"tenant_id": tenant_id, "meeting_key": meeting_key, "suppressed_by": suppressed_by, "now": now}
     )

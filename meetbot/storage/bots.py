@@ -28,7 +28,7 @@ _LOCK_MEETING = text(
 
 
 def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
-    """Return the meeting's row, locked until the transaction ends; it is created if there is none."""
+    """Return the meeting's row, made if there is none, locked until the transaction ends."""
     session.execute(_LOCK_MEETING, {"tenant_id": tenant_id, "meeting_key": meeting_key})
     return session.exec(
         select(Meeting).where(Meeting.tenant_id == tenant_id, Meeting.meeting_key == meeting_key).with_for_update()
@@ -166,7 +166,7 @@ _EVENT = text(
 
 
 def event_of(session: Session, bot: Bot) -> BotEvent | None:
-    """Return the event that the bot was made for, or None if it was cancelled or has left the calendar."""
+    """Return the event that the bot was made for, or None if it is cancelled or gone."""
     row = session.execute(_EVENT, {"tenant_id": bot.tenant_id, "event_id": bot.event_id}).one_or_none()
     return BotEvent(row.outcome, row.reason, row.start_at, bot.dispatch_at) if row is not None else None
 
@@ -177,12 +177,18 @@ def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:
 
 
 def move_bot(bot: Bot, state: BotState) -> None:
-    """Change a bot's state: the only way to. Raises `IllegalTransition` for a change that its table does not allow."""
+    """Change a bot's state, as nothing else does.
+
+    Raises `IllegalTransition` for a change that `BOT_TRANSITIONS` does not allow.
+    """
     bot.state = bot_state.followed_by(bot.state, state)
 
 
 def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
-    """Change a dispatch's state: the only way to. Raises `IllegalTransition` likewise."""
+    """Change a dispatch's state, as nothing else does.
+
+    Raises `IllegalTransition` for a change that `DISPATCH_TRANSITIONS` does not allow.
+    """
     dispatch.state = dispatch_state.followed_by(dispatch.state, state)
 
 
@@ -205,7 +211,7 @@ _AUDIENCE = text(
 
 
 def audience(session: Session, bot: Bot) -> dict[str, Any]:
-    """Return the ids of the users and events whose recording it is, to be added to what a backend says of a bot."""
+    """Return the ids of the users and events whose recording it is, as webhooks carry them."""
     rows = session.execute(
         _AUDIENCE,
         {"tenant_id": bot.tenant_id, "meeting_key": bot.meeting_key, "event_id": bot.event_id},

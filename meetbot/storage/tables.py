@@ -100,7 +100,10 @@ class CalendarUser(SQLModel, table=True):
 
 
 class ConnectAttempt(SQLModel, table=True):
-    """One run through the consent screens. Ticket, state and browser cookie are kept only as SHA-256."""
+    """One run through the consent screens.
+
+    Ticket, state and browser cookie are kept only as SHA-256.
+    """
 
     __tablename__ = "connect_attempt"
     __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
@@ -123,7 +126,10 @@ class ConnectAttempt(SQLModel, table=True):
 
 
 class CalendarEvent(SQLModel, table=True):
-    """One occurrence on one calendar with its decision. ``fingerprint`` is the digest of the provider's own JSON."""
+    """One occurrence on one calendar with its decision.
+
+    ``fingerprint`` is the digest of the provider's own JSON.
+    """
 
     __tablename__ = "calendar_event"
     __table_args__ = (
@@ -177,7 +183,10 @@ class CalendarEvent(SQLModel, table=True):
 
 
 class RuleSet(SQLModel, table=True):
-    """One immutable version. ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own."""
+    """One immutable version of a rule set.
+
+    ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own.
+    """
 
     __tablename__ = "rule_set"
 
@@ -192,7 +201,10 @@ class RuleSet(SQLModel, table=True):
 
 
 class RecordingOverride(SQLModel, table=True):
-    """What a person said about one occurrence (``key`` is the meeting key) or a series (the series key)."""
+    """What a person said about one occurrence or a series.
+
+    ``key`` is the meeting key of an occurrence, or the series key.
+    """
 
     __tablename__ = "recording_override"
     __table_args__ = (CheckConstraint("recording in ('record','skip')", name="recording"),)
@@ -244,7 +256,10 @@ class BotClaim(SQLModel, table=True):
 
 
 class Bot(SQLModel, table=True):
-    """One recording bot. The partial unique index is what makes two live bots for a meeting impossible."""
+    """One recording bot.
+
+    The partial unique index is what makes two live bots for a meeting impossible.
+    """
 
     __tablename__ = "bot"
     __table_args__ = (
@@ -282,9 +297,10 @@ class Bot(SQLModel, table=True):
 
 
 class Dispatch(SQLModel, table=True):
-    """The intent to ask the backend for a bot, written before it is asked: at most one per meeting and generation.
+    """The intent to ask the backend for a bot, written before it is asked.
 
-    ``recalled_at`` is when the backend was (or was about to be) told to take the bot back.
+    There is at most one for a meeting and generation. ``recalled_at`` is when the backend was (or was about to be) told to
+    take the bot back.
     """
 
     __tablename__ = "dispatch"
@@ -315,7 +331,10 @@ class BackendReport(SQLModel, table=True):
 
 
 class WebhookEndpoint(SQLModel, table=True):
-    """An address at which a tenant takes webhooks. ``secrets`` are sealed; the newest is first, older ones carry an expiry."""
+    """An address at which a tenant receives webhooks.
+
+    ``secrets`` are sealed; the newest is first, older ones carry an expiry.
+    """
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (CheckConstraint("state in ('enabled','disabled')", name="state"),)
@@ -333,7 +352,10 @@ class WebhookEndpoint(SQLModel, table=True):
 
 
 class WebhookDelivery(SQLModel, table=True):
-    """The transactional outbox: one message for one endpoint, written in the transaction of what it tells about."""
+    """One message for one endpoint: the transactional outbox.
+
+    It is written in the transaction of what it tells about.
+    """
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
@@ -359,7 +381,10 @@ class WebhookDelivery(SQLModel, table=True):
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """The answer given to a POST with an Idempotency-Key. ``status`` is null while the first one is in flight."""
+    """The answer given to a POST with an Idempotency-Key.
+
+    ``status`` is null while the first one is in flight.
+    """
 
     __tablename__ = "idempotency_record"
 

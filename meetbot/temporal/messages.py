@@ -26,6 +26,8 @@ class TaskQueue(StrEnum):
 
 
 class WorkflowName(StrEnum):
+    """The name by which a workflow is started."""
+
     CALENDAR_USER = "CalendarUserWorkflow"
     BOT = "BotWorkflow"
     WEBHOOK = "WebhookWorkflow"
@@ -50,6 +52,8 @@ class CalendarUserSignal(StrEnum):
 
 
 class BotSignal(StrEnum):
+    """What wakes a bot's workflow."""
+
     CLAIM = "claim"
     RELEASE = "release"
     RESCHEDULE = "reschedule"
@@ -62,10 +66,12 @@ def calendar_user_workflow_id(tenant_id: str, calendar_user_id: str) -> str:
 
 
 def bot_workflow_id(tenant_id: str, meeting_key: str) -> str:
+    """Return the workflow id of a meeting's bot."""
     return f"bot/{tenant_id}/{meeting_key}"
 
 
 def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
+    """Return the workflow id of a delivery's n-th replay; 0 is the delivery itself."""
     return f"webhook/{tenant_id}/{delivery_id}/{replay}"
 
 
@@ -134,7 +140,10 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class BotStart:
-    """Input of a bot's workflow. ``rounds_per_run`` bounds the steps of one run, and with them its history."""
+    """Input of a bot's workflow.
+
+    ``rounds_per_run`` bounds the steps of one run, and with them its history.
+    """
 
     tenant_id: str
     meeting_key: str
@@ -143,7 +152,7 @@ class BotStart:
 
 @dataclass(frozen=True, slots=True)
 class ClaimChange:
-    """Payload of the signals claim, reschedule and release: the calendar user whose claim changed, and its target."""
+    """Payload of claim, reschedule and release: the user whose claim changed, and its target."""
 
     calendar_user_id: str
     target_digest: str = ""
@@ -232,6 +241,8 @@ class WebhookStart:
 
 
 class DeliveryVerdict(StrEnum):
+    """What follows an attempt to deliver."""
+
     DELIVERED = "delivered"
     RETRY = "retry"
     STOP = "stop"
@@ -239,6 +250,8 @@ class DeliveryVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
+    """Asks for one attempt. ``attempt`` counts from 1; ``last``: no other follows."""
+
     tenant_id: str
     delivery_id: str
     attempt: int
@@ -247,7 +260,10 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """``retry_after_seconds`` is the endpoint's own wish, already bounded; 0 where it stated none."""
+    """What an attempt came to.
+
+    ``retry_after_seconds`` is what the endpoint asked for, already bounded; 0 if it stated none.
+    """
 
     verdict: DeliveryVerdict
     status: int = 0

@@ -1,4 +1,6 @@
-"""Record the golden histories that every later release must be able to replay (about 80 seconds, on a real server).
+"""Record the golden histories that every later release must be able to replay.
+
+It takes about 80 seconds, on a real server.
 
     python -m tests.histories.record
 
@@ -70,7 +72,7 @@ OUTAGE = BackendUnavailable("backend_unavailable", SAID)
 
 @dataclass(slots=True)
 class Scenario:
-    """``run`` starts workflows and sees them to their end; ``answer`` stands in for their activities."""
+    """``run`` starts workflows and awaits their end; ``answer`` stands in for their activities."""
 
     answer: Answer
     run: Callable[[Harness], Awaitable[None]]
@@ -101,11 +103,20 @@ async def to_the_end(harness: Harness) -> None:
     await (await harness.start_bot()).result()
 
 
-def signalled(*signals: BotSignal, rounds_per_run: int = 200) -> Callable[[Harness], Awaitable[None]]:
+async def called(harness: Harness, name: ActivityName, times: int) -> None:
+    """Wait until an activity was called so often for the scenario's tenant, and a little longer."""
+    while sum(call.request.tenant_id == harness.tenant_id for call in harness.called(name)) < times:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+
+
+def signalled(*signals: tuple[int, BotSignal], rounds_per_run: int = 200) -> Callable[[Harness], Awaitable[None]]:
+    """Return a run in which each signal is sent once the bot was reconciled so often."""
+
     async def run(harness: Harness) -> None:
         await harness.start_bot(rounds_per_run=rounds_per_run)
-        for signal in signals:
-            await asyncio.sleep(0.5)
+        for times, signal in signals:
+            await called(harness, ActivityName.BOT_RECONCILE, times)
             arguments = [] if signal in (BotSignal.CANCEL, BotSignal.BACKEND_REPORTED) else [CHANGE]
             await harness.bot().signal(signal, args=arguments)
         await harness.bot().result()
@@ -121,7 +132,7 @@ def bots() -> dict[str, Scenario]:
             Script(
                 reconcile=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
             ).answer,
-            signalled_after_dispatch,
+            signalled((2, BotSignal.BACKEND_REPORTED), (3, BotSignal.BACKEND_REPORTED)),
         ),
         "bot_followed": Scenario(
             Script(reconcile=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end
@@ -131,10 +142,10 @@ def bots() -> dict[str, Scenario]:
                 reconcile=[minutes_away, minutes_away, waiting(), following(), closed("completed")],
                 dispatch=[DISPATCHED],
             ).answer,
-            signalled(BotSignal.CLAIM, BotSignal.RESCHEDULE, BotSignal.BACKEND_REPORTED),
+            signalled((1, BotSignal.CLAIM), (2, BotSignal.RESCHEDULE), (4, BotSignal.BACKEND_REPORTED)),
         ),
         "bot_cancelled": Scenario(
-            Script(reconcile=[minutes_away, closed("cancelled")]).answer, signalled(BotSignal.CANCEL)
+            Script(reconcile=[minutes_away, closed("cancelled")]).answer, signalled((1, BotSignal.CANCEL))
         ),
         "bot_waited_for_start": Scenario(
             Script(
@@ -161,22 +172,13 @@ def bots() -> dict[str, Scenario]:
                 recall=[OUTAGE, waiting(), closed("cancelled")],
                 dispatch=[DISPATCHED],
             ).answer,
-            signalled(BotSignal.RELEASE),
+            signalled((1, BotSignal.RELEASE)),
         ),
         "bot_continued": Scenario(
             Script(reconcile=[*[minutes_away] * 4, waiting(), closed("completed")], dispatch=[DISPATCHED]).answer,
-            signalled(*[BotSignal.CLAIM] * 4, rounds_per_run=2),
+            signalled(*[(times, BotSignal.CLAIM) for times in range(1, 5)], rounds_per_run=2),
         ),
     }
-
-
-async def signalled_after_dispatch(harness: Harness) -> None:
-    await harness.start_bot()
-    await asyncio.sleep(5)
-    for _ in range(2):
-        await harness.bot().signal(BotSignal.BACKEND_REPORTED)
-        await asyncio.sleep(0.5)
-    await harness.bot().result()
 
 
 def calendars() -> dict[str, Scenario]:
@@ -206,13 +208,14 @@ async def one_calendar(harness: Harness) -> None:
 
 async def every_signal(harness: Harness) -> None:
     handle = await harness.connect(interval_seconds=3600)
-    for signal in (
+    signals = (
         CalendarUserSignal.RULES_CHANGED,
         CalendarUserSignal.SYNC_NOW,
         CalendarUserSignal.RECONNECTED,
         CalendarUserSignal.SYNC_NOW,
-    ):
-        await asyncio.sleep(0.5)
+    )
+    for times, signal in enumerate(signals, start=1):
+        await called(harness, ActivityName.CALENDAR_SYNC, times)
         await handle.signal(signal)
     await handle.result()
 
@@ -311,7 +314,7 @@ def hanging() -> Scenario:
 
     async def run(harness: Harness) -> None:
         handle = await harness.connect(interval_seconds=3600)
-        await asyncio.sleep(0.5)
+        await called(harness, ActivityName.CALENDAR_SYNC, 1)
         await handle.signal(CalendarUserSignal.RULES_CHANGED)
         await handle.result()
 

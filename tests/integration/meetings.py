@@ -1,4 +1,4 @@
-"""The first steps of many tests: a calendar with a meeting, its bot scheduled, and its dispatch."""
+"""The first steps of many tests: a calendar with a meeting, its bot, and its dispatch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def connected_with_meeting(
 def dispatched(
     rig: Rig, *, starts_in_minutes: float = 60, **fields: object
 ) -> tuple[str, dict[str, object], str, NextStep]:
-    """A calendar user, the meeting, its key and the step by which its bot was sent."""
+    """A calendar user, the meeting, its key, and the step by which its bot was sent."""
     user, event = connected_with_meeting(rig, starts_in_minutes=starts_in_minutes, **fields)
     key, step = scheduled(rig, user)
     dispatch(rig, key, step)

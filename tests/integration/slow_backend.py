@@ -1,4 +1,4 @@
-"""A backend with which something happens while it is being asked, and what was told of its bots."""
+"""A backend during whose calls something happens, and what was told of its bots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.rig import Rig
 
 
 class SlowBackend:
-    """The rig's backend, with something happening between its taking a bot and our hearing of it."""
+    """The rig's backend; something happens after it accepted a bot and before it answers."""
 
     def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
         self._backend = rig.services.backend
@@ -67,7 +67,7 @@ def told_of_the_bot(rig: Rig) -> list[str]:
 
 
 def lose_the_answer(rig: Rig, key: str, step: NextStep) -> None:
-    """The backend takes the bot, and we do not hear of it."""
+    """The backend accepts the bot, and its answer is lost."""
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
         dispatch(rig, key, step)

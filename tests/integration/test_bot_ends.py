@@ -1,4 +1,4 @@
-"""How a bot's end is told: as what it was, however late or out of step the news of it comes."""
+"""How a bot's end is told: as what it was, however late or out of order the news of it comes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,16 @@ def colleagues(rig: Rig) -> tuple[str, str, str, NextStep, dict[str, object]]:
     return first, second, key, step, event
 
 
-# In any step
+def given_up(rig: Rig) -> tuple[str, dict[str, object], str, NextStep]:
+    """A calendar user, a meeting that ended before the backend's answer came, its key, and what is left to be done."""
+    user, event = connected_with_meeting(rig, duration_minutes=30)
+    key, step = scheduled(rig, user)
+    lose_the_answer(rig, key, step)
+    rig.clock.offset += timedelta(minutes=95)
+    return user, event, key, rig.bot_activities.reconcile(rig.ref(key))
+
+
+# In any order
 
 
 def test_a_late_report_takes_nothing_of_the_recording_back(rig: Rig) -> None:
@@ -48,7 +57,7 @@ def test_a_late_report_takes_nothing_of_the_recording_back(rig: Rig) -> None:
     assert [(bot.state, bot.recorded_seconds) for bot in rig.bots()] == [("completed", 1800)]
 
 
-def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_completed(rig: Rig) -> None:
+def test_a_bot_first_reported_at_its_end_is_announced_as_joined_first(rig: Rig) -> None:
     dispatched(rig)
     report(rig, "job.finalized", "completed")
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.dispatched", "bot.joined", "bot.completed"]
@@ -57,7 +66,7 @@ def test_a_bot_first_heard_of_at_its_end_is_told_of_as_joined_before_it_is_as_co
     assert told["bot.joined"]["sequence"] < told["bot.completed"]["sequence"]
 
 
-def test_a_job_that_somebody_cancelled_at_the_backend_is_not_told_of_as_finalized(rig: Rig) -> None:
+def test_a_job_cancelled_at_the_backend_is_not_announced_as_finalized(rig: Rig) -> None:
     _, _, key, _ = dispatched(rig)
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
@@ -71,23 +80,16 @@ def test_a_job_that_somebody_cancelled_at_the_backend_is_not_told_of_as_finalize
 # Missed
 
 
-def test_a_recording_that_was_given_up_as_missed_is_told_of_once_its_backend_speaks_again(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig, duration_minutes=30)
-    key, step = scheduled(rig, user)
-    lose_the_answer(rig, key, step)
-    rig.clock.offset += timedelta(minutes=95)
-    rig.bot_activities.reconcile(rig.ref(key))
+def test_a_recording_given_up_as_missed_is_announced_when_its_backend_reports_it(rig: Rig) -> None:
+    given_up(rig)
     assert states(rig) == ["missed"]
     report(rig, "job.finalized", "completed", recordedSeconds=1800)
     assert [(bot.state, bot.outcome, bot.recorded_seconds) for bot in rig.bots()] == [("completed", "completed", 1800)]
 
 
-def test_a_missed_meeting_whose_bot_the_backend_may_have_is_told_of_at_once_and_its_bot_called_back(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig, duration_minutes=30)
-    key, step = scheduled(rig, user)
-    lose_the_answer(rig, key, step)
-    rig.clock.offset += timedelta(minutes=95)
-    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.RECALL
+def test_a_missed_bot_that_its_backend_may_have_is_announced_at_once_and_recalled(rig: Rig) -> None:
+    _, _, key, left = given_up(rig)
+    assert left.kind is StepKind.RECALL
     assert states(rig) == ["missed"]
     assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.CLOSE
     assert [job["status"] for job in rig.sandbox.jobs()] == ["cancelled"]
@@ -95,11 +97,7 @@ def test_a_missed_meeting_whose_bot_the_backend_may_have_is_told_of_at_once_and_
 
 
 def test_a_missed_meeting_whose_bot_is_found_in_the_call_is_left_to_it(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig, duration_minutes=30)
-    key, step = scheduled(rig, user)
-    lose_the_answer(rig, key, step)
-    rig.clock.offset += timedelta(minutes=95)
-    rig.bot_activities.reconcile(rig.ref(key))
+    key = given_up(rig)[2]
 
     class Recording(SlowBackend):
         def look_up(self, request: BotRequest) -> BackendBot | None:
@@ -112,7 +110,7 @@ def test_a_missed_meeting_whose_bot_is_found_in_the_call_is_left_to_it(rig: Rig)
     assert [job["status"] for job in rig.sandbox.jobs()] != ["cancelled"]
 
 
-def test_a_meeting_missed_after_its_first_claimant_let_go_is_told_of_as_missed(rig: Rig) -> None:
+def test_a_meeting_missed_after_its_first_claim_was_released_is_announced_as_missed(rig: Rig) -> None:
     first, _, key, _, _ = colleagues(rig)
     rig.put_rules(first, {"rules": []})
     rig.sync(first, SyncScope.DECISIONS)
@@ -154,7 +152,7 @@ def test_a_meeting_that_was_moved_into_the_past_before_its_bot_went_was_not_miss
     assert states(rig) == ["cancelled"]
 
 
-def test_a_bot_is_called_out_of_a_meeting_that_was_moved_into_the_past(rig: Rig) -> None:
+def test_a_bot_is_recalled_from_a_meeting_that_was_moved_into_the_past(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig, duration_minutes=30)
     report(rig, "job.status_changed", "in_call")
     rig.sandbox.change(event, shift_minutes=-360)
@@ -163,11 +161,7 @@ def test_a_bot_is_called_out_of_a_meeting_that_was_moved_into_the_past(rig: Rig)
 
 
 def test_a_missed_bot_is_not_revived_beside_the_one_that_the_meeting_has_now(rig: Rig) -> None:
-    user, event = connected_with_meeting(rig, duration_minutes=30)
-    key, step = scheduled(rig, user)
-    lose_the_answer(rig, key, step)
-    rig.clock.offset += timedelta(minutes=95)
-    rig.bot_activities.reconcile(rig.ref(key))
+    user, event, key, _ = given_up(rig)
     rig.recall_activity.recall(rig.ref(key))
     rig.sandbox.change(event, shift_minutes=180)
     rig.sync(user)
@@ -179,7 +173,7 @@ def test_a_missed_bot_is_not_revived_beside_the_one_that_the_meeting_has_now(rig
     assert states(rig) == ["missed", "scheduled"]
 
 
-def test_a_meeting_that_passed_while_its_bot_could_not_be_called_back_from_another_time_was_missed(rig: Rig) -> None:
+def test_a_meeting_that_passed_while_its_bot_could_not_be_recalled_was_missed(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig, duration_minutes=30)
     rig.sandbox.change(event, shift_minutes=10)
     rig.sync(user)
@@ -192,7 +186,7 @@ def test_a_meeting_that_passed_while_its_bot_could_not_be_called_back_from_anoth
     assert "bot.cancelled" not in told_of_the_bot(rig)
 
 
-def test_a_meeting_that_was_cancelled_while_the_backend_took_nothing_was_not_missed(rig: Rig) -> None:
+def test_a_meeting_cancelled_while_the_backend_was_down_was_not_missed(rig: Rig) -> None:
     user, event = connected_with_meeting(rig, duration_minutes=30)
     key, step = scheduled(rig, user)
     rig.sandbox.fault(path=_JOBS, times=1, status=503)
@@ -209,7 +203,7 @@ def test_a_meeting_that_was_cancelled_while_the_backend_took_nothing_was_not_mis
 # In the meeting
 
 
-def test_changed_rules_call_no_bot_out_of_a_meeting_whose_first_claimant_had_let_go(rig: Rig) -> None:
+def test_changed_rules_recall_no_bot_after_the_first_claim_was_released(rig: Rig) -> None:
     first, second, key, _, event = colleagues(rig)
     rig.sandbox.respond(event, "ada@acme.test", "declined")
     rig.sync(first)
@@ -221,7 +215,7 @@ def test_changed_rules_call_no_bot_out_of_a_meeting_whose_first_claimant_had_let
     assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.FOLLOW
 
 
-def test_a_bot_stays_in_a_meeting_whose_planned_end_was_brought_forward_to_before_now(rig: Rig) -> None:
+def test_a_bot_stays_in_a_meeting_whose_end_was_moved_to_before_now(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig, duration_minutes=60)
     report(rig, "job.status_changed", "recording")
     rig.clock.offset = timedelta(minutes=91)

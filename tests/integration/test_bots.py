@@ -164,7 +164,7 @@ def test_a_restored_meeting_gets_a_new_bot(rig: Rig) -> None:
     assert [bot.state for bot in rig.bots()] == ["cancelled", "scheduled"]
 
 
-def test_a_meeting_cancelled_after_dispatch_calls_the_bot_back(rig: Rig) -> None:
+def test_a_meeting_cancelled_after_dispatch_has_its_bot_recalled(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
     dispatch(rig, key, step)
@@ -176,7 +176,7 @@ def test_a_meeting_cancelled_after_dispatch_calls_the_bot_back(rig: Rig) -> None
     assert rig.sandbox.counts("/backend/api/v1/jobs") == 2
 
 
-def test_a_meeting_moved_after_dispatch_calls_the_bot_back_first_and_sends_it_again(rig: Rig) -> None:
+def test_a_bot_of_a_meeting_moved_after_dispatch_is_recalled_and_then_sent_again(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
     dispatch(rig, key, step)

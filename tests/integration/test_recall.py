@@ -55,7 +55,7 @@ class Deadly(SlowBackend):
         raise Died
 
 
-def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_back_first(rig: Rig) -> None:
+def test_a_bot_moved_earlier_goes_again_though_its_cancellation_is_reported_first(rig: Rig) -> None:
     user, event, key, step = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
@@ -65,7 +65,7 @@ def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_b
 
 
 @pytest.mark.parametrize("shift_minutes", [-30, 60])
-def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
+def test_a_worker_that_dies_after_recalling_a_moved_bot_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
     user, event, key, step = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=shift_minutes)
     rig.sync(user)
@@ -77,7 +77,7 @@ def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
-def test_a_bot_that_is_being_called_back_is_still_followed(rig: Rig) -> None:
+def test_a_bot_that_is_being_recalled_is_still_followed(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
@@ -88,7 +88,7 @@ def test_a_bot_that_is_being_called_back_is_still_followed(rig: Rig) -> None:
     assert [bot.state for bot in rig.bots()] == ["in_call"]
 
 
-def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig: Rig) -> None:
+def test_a_bot_that_never_went_is_announced_as_cancelled_and_not_as_dispatched(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
     rig.sandbox.fault(path=_JOBS, times=1, status=500)
@@ -100,7 +100,7 @@ def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.cancelled"]
 
 
-def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
+def test_a_recall_whose_report_comes_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig, starts_in_minutes=120, duration_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
@@ -112,7 +112,7 @@ def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_ag
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
-def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_to_its_time(rig: Rig) -> None:
+def test_a_recall_that_has_begun_is_finished_though_the_meeting_moved_back(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
@@ -126,13 +126,13 @@ def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_
     assert [bot.state for bot in rig.bots()] == ["dispatched"]
 
 
-def test_a_leaving_that_nobody_wants_any_more_leaves_the_bot_where_it_is(rig: Rig) -> None:
+def test_a_recall_that_is_outdated_leaves_the_bot_where_it_is(rig: Rig) -> None:
     _, _, key, _ = dispatched(rig)
     assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.FOLLOW
     assert live_jobs(rig) == 1
 
 
-def test_a_leaving_that_told_nobody_does_not_give_up_the_bot_that_was_sent_between(rig: Rig) -> None:
+def test_a_recall_that_told_no_backend_keeps_the_bot_that_was_sent_between(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
     rig.sandbox.fault(path=_JOBS, times=1, status=503)
@@ -166,9 +166,7 @@ class Refusing(SlowBackend):
 
 
 @pytest.mark.parametrize("change", [{"shift_minutes": 60}, {"platform": "zoom"}])
-def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other_until_it_does(
-    rig: Rig, change: dict[str, object]
-) -> None:
+def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other(rig: Rig, change: dict[str, object]) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, **change)
     rig.sync(user)
@@ -192,7 +190,7 @@ def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig
     assert [bot.state for bot in rig.bots()] == ["cancelled"]
 
 
-def test_a_bot_that_its_backend_refuses_to_take_back_because_it_has_ended_is_taken_for_gone(rig: Rig) -> None:
+def test_a_bot_that_has_ended_when_its_recall_is_refused_counts_as_recalled(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
@@ -231,7 +229,7 @@ def test_small_moves_of_a_bot_whose_answer_was_lost_add_up(rig: Rig) -> None:
     assert live_jobs(rig) == 0
 
 
-def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_next_ones(rig: Rig) -> None:
+def test_progress_of_a_bot_recalled_meanwhile_is_not_applied_to_the_next_one(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
 
     class Stalled(SlowBackend):
@@ -264,7 +262,7 @@ def test_a_refusal_after_a_lost_answer_ends_no_bot_that_may_be_out(rig: Rig) -> 
     assert live_jobs(rig) == 1
 
 
-def test_an_attempt_that_was_turned_away_does_not_say_so_of_a_later_one_whose_answer_was_lost(rig: Rig) -> None:
+def test_a_failed_attempt_says_nothing_of_a_later_one_whose_answer_was_lost(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
 
@@ -289,7 +287,7 @@ def test_an_attempt_that_was_turned_away_does_not_say_so_of_a_later_one_whose_an
     assert live_jobs(rig) == 0
 
 
-def test_an_unwanted_bot_is_called_back_again_where_the_first_time_failed(rig: Rig) -> None:
+def test_an_unwanted_bot_is_recalled_again_if_the_first_time_failed(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     key, step = scheduled(rig, user)
     deaf = [True]

@@ -106,7 +106,7 @@ def test_a_waiting_bot_of_a_user_who_disconnected_is_cancelled() -> None:
     assert action(bot(BotState.SCHEDULED, COMING), None, expected=True) is Action.CANCEL
 
 
-def test_a_waiting_bot_that_somebody_cancelled_is_cancelled_whatever_is_claimed() -> None:
+def test_a_waiting_bot_that_a_person_cancels_is_cancelled_whatever_is_claimed() -> None:
     assert action(bot(BotState.SCHEDULED, COMING), COMING, suppressed=True) is Action.CANCEL
 
 
@@ -139,12 +139,12 @@ def test_a_bot_that_was_sent_stays_while_its_claim_stands(state: BotState) -> No
 
 
 @pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
-def test_the_last_claim_gone_calls_a_sent_bot_back(state: BotState) -> None:
+def test_a_sent_bot_whose_last_claim_is_gone_is_recalled(state: BotState) -> None:
     assert action(bot(state, RUNNING), None) is Action.WITHDRAW
 
 
 @pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
-def test_somebody_cancelling_calls_a_sent_bot_back(state: BotState) -> None:
+def test_a_sent_bot_that_a_person_cancels_is_recalled(state: BotState) -> None:
     assert action(bot(state, RUNNING), RUNNING, suppressed=True) is Action.WITHDRAW
     assert action(bot(state, ENDED), None, suppressed=True) is Action.WITHDRAW
 
@@ -155,7 +155,7 @@ def test_a_bot_in_a_meeting_that_runs_long_stays(state: BotState) -> None:
     assert action(bot(state, ENDED), ENDED) is Action.KEEP
 
 
-def test_a_backend_that_never_took_the_bot_until_the_end_made_us_miss_it() -> None:
+def test_a_bot_that_the_backend_had_not_accepted_by_the_end_was_missed() -> None:
     assert action(bot(BotState.DISPATCHING, ENDED), None) is Action.MISS
 
 
@@ -188,7 +188,7 @@ def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, suppresse
 
 
 @pytest.mark.parametrize("target", [moved(RUNNING, MINUTE), replace(RUNNING, end_at=RUNNING.end_at + 15 * MINUTE)])
-def test_a_bot_the_backend_has_not_taken_yet_follows_a_small_change(target: Target) -> None:
+def test_a_bot_the_backend_has_not_accepted_yet_follows_a_small_change(target: Target) -> None:
     """It is still to be sent, and is only sent for what is claimed: kept as it stands, it would never go."""
     assert action(bot(BotState.DISPATCHING, RUNNING), target) is Action.RESCHEDULE
 
@@ -365,23 +365,23 @@ def test_a_waiting_bot_of_a_meeting_that_turns_out_to_be_over_was_missed() -> No
         (BotState.FINALIZING, Action.KEEP),
     ],
 )
-def test_of_a_meeting_whose_end_was_brought_forward_to_before_now_the_bot_stays_that_is_in_the_call(
+def test_of_a_meeting_whose_end_was_moved_to_before_now_a_bot_in_the_call_stays(
     state: BotState, expected: Action
 ) -> None:
     assert next_action(bot(state, RUNNING), DesiredState(None, over=True), now=NOW, lead=LEAD) is expected
 
 
-def test_a_bot_that_nobody_expects_any_more_and_the_backend_never_took_was_not_missed() -> None:
+def test_an_unexpected_bot_that_the_backend_never_accepted_was_not_missed() -> None:
     assert action(bot(BotState.DISPATCHING, ENDED), None, expected=False) is Action.WITHDRAW
 
 
-def test_small_moves_of_a_bot_that_may_have_been_sent_are_counted_from_when_it_was_asked_for() -> None:
+def test_small_moves_of_a_bot_that_may_be_out_add_up_since_it_was_asked_for() -> None:
     observed = replace(bot(BotState.DISPATCHING, RUNNING), asked_at=RUNNING.join_at - 3 * MINUTE)
     assert action(observed, moved(RUNNING, MINUTE)) is Action.RELOCATE
     assert action(replace(observed, asked_at=None), moved(RUNNING, MINUTE)) is Action.RESCHEDULE
 
 
-def test_a_missed_bot_that_its_backend_may_have_is_called_back_before_any_other_is_made() -> None:
+def test_a_missed_bot_that_its_backend_may_have_is_recalled_before_another_is_made() -> None:
     observed = replace(bot(BotState.MISSED, ENDED), asked_at=ENDED.join_at)
     assert action(observed, COMING) is Action.WITHDRAW
     assert action(replace(observed, asked_at=None), COMING) is Action.CREATE
@@ -391,7 +391,7 @@ def test_a_missed_bot_that_its_backend_may_have_is_called_back_before_any_other_
 
 
 @pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING, BotState.FINALIZING])
-def test_changed_rules_call_no_bot_out_of_a_meeting(state: BotState) -> None:
+def test_changed_rules_recall_no_bot_from_a_meeting(state: BotState) -> None:
     desired = DesiredState(None, by_rules_only=True, expected=False)
     assert next_action(bot(state, RUNNING), desired, now=NOW, lead=LEAD) is Action.KEEP
 
@@ -405,6 +405,6 @@ def test_changed_rules_take_back_a_bot_that_is_not_on_its_way(state: BotState, e
 
 
 @pytest.mark.parametrize("state", IN_THE_MEETING)
-def test_a_person_calls_the_bot_out_whatever_the_rules_say(state: BotState) -> None:
+def test_a_person_recalls_the_bot_whatever_the_rules_say(state: BotState) -> None:
     desired = DesiredState(None, suppressed=True, by_rules_only=True, expected=False)
     assert next_action(bot(state, RUNNING), desired, now=NOW, lead=LEAD) is Action.WITHDRAW

@@ -1,4 +1,4 @@
-"""A bot's workflow that does the same things in another order, for showing that replay notices."""
+"""A bot's workflow with its steps in another order, to show that replay notices."""
 
 from __future__ import annotations
 

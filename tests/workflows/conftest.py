@@ -72,9 +72,10 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def virtual_time(runner: asyncio.Runner) -> Iterator[VirtualTime]:
-    """A server of its own: ending a workflow lets it jump ten years ahead, to the timeout of the ended run.
+    """Virtual time on a server of the test's own.
 
-    Its present is just past a slot of the user ``cu_1``, so that no test depends on the time of day it is run at.
+    Ending a workflow lets the server jump ten years ahead, to the timeout of the ended run. Its present is just past a slot
+    of the user ``cu_1``, so that no test depends on the time of day it is run at.
     """
     environment = runner.run(start_time_skipping())
     try:

@@ -75,7 +75,7 @@ class UnexpectedCall(ApplicationError):
 
 
 class FakeActivities:
-    """All activities of the calendar user's and the bot's workflow; ``answer`` decides what they return."""
+    """All activities of calendar users and bots; ``answer`` decides what they return."""
 
     def __init__(self, answer: Answer, tenant_ids: Collection[str]) -> None:
         self._answer = answer
@@ -144,7 +144,10 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Harness:
-    """A server with our workers on it, for one test. It has a tenant of its own and ends the workflows that it started."""
+    """A server with our workers on it, for one test.
+
+    It has a tenant of its own and ends the workflows that it started.
+    """
 
     client: Client
     activities: FakeActivities
@@ -204,7 +207,7 @@ class Harness:
         return await self.run(scenario)
 
     async def run(self, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
-        """Return what the scenario returns. Fails at once if an activity was called in a way that the test did not expect."""
+        """Return what the scenario returns; fail at once if an activity is called unexpectedly."""
         running = asyncio.ensure_future(scenario(self))
         either: set[asyncio.Future[Any]] = {running, self.activities.broken}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -253,7 +256,10 @@ async def running_workers(
 
 
 async def start_time_skipping() -> WorkflowEnvironment:
-    """Start a server whose clock jumps to the next timer while a result is awaited and nothing else is to be done."""
+    """Start a server that skips time.
+
+    Its clock jumps to the next timer while a result is awaited and nothing else is to be done.
+    """
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(TEST_SERVER), plugins=[plugin()]
     )

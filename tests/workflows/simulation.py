@@ -1,7 +1,8 @@
-"""Simulated activities: a small stand-in for database, provider and backend, to run whole days of both workflows.
+"""Simulated activities, to run whole days of both workflows.
 
-It keeps to the activities' contract: a sync returns the plan only if its digest differs from the one sent, reconciling
-decides as the real one does and acknowledges the claims, and a dispatch re-checks with the provider first.
+A small stand-in for database, provider and backend that keeps to the activities' contract: a sync returns the plan only if
+its digest differs from the one sent, reconciling decides as the real one does and acknowledges the claims, and a dispatch
+re-checks with the provider first.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class Dispatched:
 
 @dataclass(slots=True)
 class Simulation:
-    """The provider's calendars, what is stored of them, and the bots; a short ``lead`` makes tests on a real clock fast."""
+    """The provider's calendars, what is stored of them, and the bots.
+
+    A short ``lead`` makes tests on a real clock fast.
+    """
 
     lead: timedelta = LEAD
     calendars: dict[str, Calendar] = field(default_factory=dict)

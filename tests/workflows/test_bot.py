@@ -122,9 +122,7 @@ def test_a_meeting_nobody_claims_is_closed_at_once(virtual_time: VirtualTime) ->
     assert ran.steps == ["reconcile"]
 
 
-def test_it_waits_until_the_very_instant_to_arm_and_then_dispatches(
-    virtual_time: VirtualTime, meeting: Meeting
-) -> None:
+def test_it_waits_until_the_re_check_begins_and_then_dispatches(virtual_time: VirtualTime, meeting: Meeting) -> None:
     ran = run(virtual_time, Script(reconcile=[meeting.waiting, meeting.closed()], dispatch=[DISPATCHED]))
 
     assert ran.steps == ["reconcile", "dispatch", "reconcile"]
@@ -133,7 +131,7 @@ def test_it_waits_until_the_very_instant_to_arm_and_then_dispatches(
     assert ran.dispatches == [DispatchRequest(ran.harness.tenant_id, "mtg_1", "bot_1", 1, wait_is_over=False)]
 
 
-def test_a_meeting_whose_time_to_arm_has_passed_is_dispatched_at_once(virtual_time: VirtualTime) -> None:
+def test_a_meeting_whose_re_check_is_overdue_is_dispatched_at_once(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
 
     ran = run(virtual_time, Script(reconcile=[running.waiting, running.closed()], dispatch=[DISPATCHED]))
@@ -143,7 +141,7 @@ def test_a_meeting_whose_time_to_arm_has_passed_is_dispatched_at_once(virtual_ti
 
 
 @pytest.mark.parametrize("signal", [BotSignal.RESCHEDULE, BotSignal.CLAIM, BotSignal.RELEASE])
-def test_a_change_while_it_waits_makes_it_take_stock_and_wait_for_the_new_time(
+def test_a_change_while_it_waits_makes_it_reconcile_and_wait_for_the_new_time(
     virtual_time: VirtualTime, meeting: Meeting, signal: BotSignal
 ) -> None:
     later = Meeting(meeting.join_at + HOUR)
@@ -160,7 +158,9 @@ def test_a_change_while_it_waits_makes_it_take_stock_and_wait_for_the_new_time(
     assert ran.waits == [meeting.recheck_at, later.recheck_at]
 
 
-def test_a_meeting_moved_close_is_dispatched_as_soon_as_it_hears(virtual_time: VirtualTime, meeting: Meeting) -> None:
+def test_a_meeting_moved_close_is_dispatched_as_soon_as_it_is_notified(
+    virtual_time: VirtualTime, meeting: Meeting
+) -> None:
     sooner = Meeting(virtual_time.now() + MINUTE)
 
     async def move(harness: Harness, handle: Handle) -> None:
@@ -192,7 +192,7 @@ def test_a_bot_cancelled_while_it_waits_is_closed_without_a_dispatch(
 # What the dispatch may come to
 
 
-def test_a_recheck_that_found_a_change_is_followed_by_taking_stock(virtual_time: VirtualTime, meeting: Meeting) -> None:
+def test_a_re_check_that_found_a_change_is_followed_by_reconciling(virtual_time: VirtualTime, meeting: Meeting) -> None:
     later = Meeting(meeting.join_at + HOUR)
     script = Script(reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[CHANGED, DISPATCHED])
 
@@ -225,7 +225,7 @@ def test_one_change_after_a_quiet_dispatch_is_not_slowed_down(virtual_time: Virt
     assert ran.waits == [meeting.recheck_at]
 
 
-def test_with_nothing_fresh_known_it_holds_until_the_start_and_then_goes(
+def test_if_nothing_fresh_is_known_it_waits_for_the_start_and_then_goes(
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     script = Script(
@@ -239,7 +239,7 @@ def test_with_nothing_fresh_known_it_holds_until_the_start_and_then_goes(
 
 
 @pytest.mark.parametrize("signal", [BotSignal.RESCHEDULE, BotSignal.CLAIM])
-def test_a_claim_that_arrives_while_it_holds_is_checked_at_once(
+def test_a_claim_that_arrives_while_it_waits_for_the_start_is_checked_at_once(
     virtual_time: VirtualTime, meeting: Meeting, signal: BotSignal
 ) -> None:
     """The newcomer's calendar may well be reachable."""
@@ -257,7 +257,7 @@ def test_a_claim_that_arrives_while_it_holds_is_checked_at_once(
     assert [request.wait_is_over for request in ran.dispatches] == [False, False]
 
 
-def test_a_meeting_moved_while_its_dispatch_held_is_rechecked_at_its_new_time(
+def test_a_meeting_moved_while_it_waits_for_the_start_is_re_checked_at_its_new_time(
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     later = Meeting(meeting.join_at + HOUR)
@@ -330,7 +330,7 @@ def test_in_the_meeting_it_asks_every_minute_how_the_bot_is_doing(virtual_time: 
     assert [timer.length for timer in timers_in(ran.history)] == [MINUTE] * 4
 
 
-def test_a_report_of_the_backend_is_taken_in_without_asking(virtual_time: VirtualTime) -> None:
+def test_after_a_report_of_the_backend_it_does_not_ask(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
 
     async def report(harness: Harness, handle: Handle) -> None:
@@ -352,7 +352,7 @@ def test_a_backend_that_cannot_be_asked_is_asked_again_a_minute_later(virtual_ti
     assert ran.steps == ["reconcile", "follow", "follow", "reconcile", "follow", "reconcile"]
 
 
-def test_the_last_claim_gone_calls_the_bot_back(virtual_time: VirtualTime) -> None:
+def test_a_bot_whose_last_claim_is_gone_is_recalled(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
 
     async def release(harness: Harness, handle: Handle) -> None:
@@ -370,7 +370,7 @@ def test_the_last_claim_gone_calls_the_bot_back(virtual_time: VirtualTime) -> No
     assert states_shown(ran.history) == ["recording", "cancelled"]
 
 
-def test_calling_back_goes_on_until_the_backend_hears_it(virtual_time: VirtualTime) -> None:
+def test_a_recall_is_tried_until_the_backend_accepts_it(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
     closed = running.closed("cancelled")
 
@@ -379,7 +379,7 @@ def test_calling_back_goes_on_until_the_backend_hears_it(virtual_time: VirtualTi
     assert ran.steps == ["reconcile", *["recall"] * 21, "reconcile"]
 
 
-def test_a_relocated_bot_is_called_back_first_and_then_sent_again(virtual_time: VirtualTime, meeting: Meeting) -> None:
+def test_a_relocated_bot_is_recalled_first_and_then_sent_again(virtual_time: VirtualTime, meeting: Meeting) -> None:
     script = Script(
         reconcile=[meeting.recalling, meeting.waiting, meeting.closed()],
         recall=[meeting.waiting],
@@ -448,7 +448,7 @@ def test_a_change_during_the_dispatch_is_looked_at_before_anything_else(
     assert virtual_time.run(script.answer, whole) == ["reconcile", "dispatch", "reconcile", "recall", "reconcile"]
 
 
-def test_a_claim_during_a_dispatch_that_comes_to_holding_is_checked_at_once(
+def test_a_claim_during_a_dispatch_that_has_to_wait_is_checked_at_once(
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     dispatching = SignalsFirst(WAIT_FOR_START, BotSignal.CLAIM)
@@ -495,7 +495,7 @@ def test_a_new_run_waits_on_for_the_same_instant(virtual_time: VirtualTime, meet
     assert ran.steps == ["reconcile"] * 4 + ["dispatch", "reconcile"]
 
 
-def test_a_bot_called_back_and_waiting_again_is_found_as_waiting_also_in_a_new_run(
+def test_a_recalled_bot_that_waits_again_is_shown_as_waiting_in_a_new_run_too(
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     async def whole(harness: Harness) -> str | None:
@@ -563,7 +563,7 @@ def test_the_details_tell_which_bot_and_what_is_next(virtual_time: VirtualTime, 
     assert f"{meeting.join_at:%Y-%m-%d %H:%M:%S} to {meeting.end_at:%H:%M:%S} UTC" in details
 
 
-def test_the_details_tell_that_it_holds(virtual_time: VirtualTime) -> None:
+def test_the_details_tell_that_it_waits_for_the_start(virtual_time: VirtualTime) -> None:
     near = Meeting(virtual_time.now() + 10 * MINUTE)
 
     async def look(harness: Harness) -> str:
@@ -576,7 +576,7 @@ def test_the_details_tell_that_it_holds(virtual_time: VirtualTime) -> None:
     assert "the provider could not be asked" in virtual_time.run(script.answer, look)
 
 
-def test_the_details_tell_where_there_is_no_bot(virtual_time: VirtualTime) -> None:
+def test_the_details_tell_if_there_is_no_bot(virtual_time: VirtualTime) -> None:
     async def look(harness: Harness) -> str:
         handle = await harness.start_bot()
         await harness.end_of(handle)
