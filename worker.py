@@ -165,7 +165,9 @@ def build_workers(
     return [
         activity_worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
         activity_worker(
-            TaskQueue.DISPATCH, [bots.schedule, parts.dispatch.dispatch, bots.leave, bots.follow], _DISPATCH_THREADS
+            TaskQueue.DISPATCH,
+            [bots.reconcile, parts.dispatch.dispatch, parts.recall.recall, bots.follow],
+            _DISPATCH_THREADS,
         ),
         activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from meetbot.backends.base import BotBackend
-from meetbot.bots.reconcile import StockTaking
+from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
@@ -18,7 +18,7 @@ from meetbot.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``clock`` gives the present in UTC; durations are the service's defaults."""
+    """The connections and defaults of a worker. ``clock`` gives the present in UTC."""
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
@@ -31,9 +31,11 @@ class Services:
     horizon: timedelta
     join_lead: timedelta
 
-    def stock_taking(self) -> StockTaking:
-        return StockTaking(now=self.clock(), default_lead=self.join_lead, backend_name=self.backend.name)
+    def reconcile_context(self) -> ReconcileContext:
+        """Return what reconciling a bot needs, as of now."""
+        return ReconcileContext(now=self.clock(), default_lead=self.join_lead, backend_name=self.backend.name)
 
     def close(self) -> None:
+        """Close the connections to providers and backend; the database is closed by its opener."""
         for connection in self.connections:
             connection.close()

@@ -13,6 +13,7 @@ from temporalio import activity
 
 from meetbot.clock import utc_now
 from meetbot.domain.event_types import WebhookEventType
+from meetbot.domain.webhook_schedule import FAILING_LIMIT
 from meetbot.domain.webhook_state import DeliveryState, EndpointState
 from meetbot.errors import SecretUnreadable
 from meetbot.resources.webhook import endpoint_document
@@ -20,7 +21,7 @@ from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
-from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
+from meetbot.temporal.messages import ActivityName, DeliveryAttempt, DeliveryResult, DeliveryVerdict
 from meetbot.vault.sealing import SealedSecret, SecretBinding
 from meetbot.webhooks.destinations import DestinationRefused
 from meetbot.webhooks.endpoint_secrets import sealed_secret, secret_binding, valid_secrets
@@ -35,7 +36,6 @@ from meetbot.webhooks.outcome import (
     state_after,
     unanswered,
 )
-from meetbot.webhooks.schedule import FAILING_LIMIT
 from meetbot.webhooks.signing import signed_headers
 
 _STOP = DeliveryResult(DeliveryVerdict.STOP)
@@ -67,7 +67,7 @@ class WebhookActivities:
     outbound: Outbound
     clock: Callable[[], datetime] = field(default=utc_now)
 
-    @activity.defn(name="webhook.deliver", no_thread_cancel_exception=True)
+    @activity.defn(name=ActivityName.WEBHOOK_DELIVER, no_thread_cancel_exception=True)
     def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
         """Make one attempt and record what came of it.
 

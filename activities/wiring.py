@@ -10,6 +10,7 @@ import httpx
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.webhooks import WebhookActivities
@@ -39,6 +40,7 @@ class WorkerParts:
     sync: SyncActivities
     bots: BotActivities
     dispatch: DispatchActivity
+    recall: RecallActivity
     webhooks: WebhookActivities
 
     def close(self) -> None:
@@ -64,6 +66,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         sync=SyncActivities(services),
         bots=BotActivities(services),
         dispatch=DispatchActivity(services, sleep_until=sleep_until),
+        recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
     )
 

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
@@ -74,6 +75,7 @@ class Rig:
     sync_activities: SyncActivities
     bot_activities: BotActivities
     dispatch_activity: DispatchActivity
+    recall_activity: RecallActivity
     plan_digests: dict[str, str] = field(default_factory=dict)
 
     def connect(
@@ -222,6 +224,7 @@ def open_rig(database_url: str, vault_address: str, vault_token: str, sandbox_ur
             sync_activities=SyncActivities(services),
             bot_activities=BotActivities(services),
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
+            recall_activity=RecallActivity(services),
         )
     services.close()
     vault.close()

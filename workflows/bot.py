@@ -1,7 +1,8 @@
-"""The life of one meeting's bot: wait, re-check, dispatch, follow, and call back where the meeting says so.
+"""The workflow of one meeting's bot.
 
-What is claimed and what was done stands in the database; this workflow is the clock and the conductor. A signal only says
-"look again", so none can be lost, doubled or come too early.
+It waits, has the bot re-checked and dispatched, follows it, and has it recalled if the meeting changes.
+Claims and bots are in the database; this workflow only decides when the next activity runs. A signal only wakes it, so none
+can be lost, doubled or come too early.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.temporal.messages import (
-        BotOrder,
+        ActivityName,
         BotSignal,
         BotStart,
-        BotStep,
         ClaimChange,
         DispatchOutcome,
         DispatchRequest,
         DispatchResult,
         MeetingRef,
+        NextStep,
+        StepKind,
         TaskQueue,
         WorkflowName,
         fairness_key,
@@ -32,38 +34,43 @@ with workflow.unsafe.imports_passed_through():
     from meetbot.temporal.search_attributes import MEETBOT_STATE
 
 
-_PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
-# So long after its worker's death an activity begins anew.
+_RETRY_POLICY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
+# The heartbeat_timeout: an activity is retried so long after its worker died.
 _HEARTBEAT_TIMEOUT = timedelta(seconds=5)
-_FOLLOW_EVERY = timedelta(minutes=1)
+_START_TO_CLOSE_TIMEOUT = timedelta(seconds=60)
+# The least schedule_to_close_timeout of a dispatch: it is retried until the meeting's end, but at least for this long.
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
-# After so many re-checks in a row that each found something else, the next one waits a little.
-_RESTLESS = 5
+_FOLLOW_EVERY = timedelta(minutes=1)
+# After so many re-checks in a row that each found a change, the next one waits a little.
+_MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
 
 
 @workflow.defn(name=WorkflowName.BOT)
 class BotWorkflow:
+    """The loop of reconciling a bot and carrying out the next step."""
+
     @workflow.init
     def __init__(self, start: BotStart) -> None:
         self._ref = MeetingRef(start.tenant_id, start.meeting_key)
         self._start = start
-        self._look_again = False
-        # The start for which the dispatch is held; one that was moved meanwhile is checked anew.
-        self._held_for: datetime | None = None
+        self._woken = False
+        # The start of the meeting that the dispatch waits for; a meeting that moved meanwhile is re-checked at its new time.
+        self._waiting_for_start: datetime | None = None
         self._rounds = 0
         self._changes_in_a_row = 0
 
     @workflow.run
     async def run(self, start: BotStart) -> None:
+        """Go on until the meeting needs no bot; continue as new when the run's history is full."""
         while True:
             self._rounds += 1
-            self._look_again = False
-            order = await self._activity("bot.schedule", "take stock of the claims")
-            order = await self._step(order)
-            if order.step is BotStep.CLOSE:
+            self._woken = False
+            step = await self._activity(ActivityName.BOT_RECONCILE, "reconcile the bot with its claims")
+            await self._carry_out(step)
+            if step.kind is StepKind.CLOSE:
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                if not self._look_again:
+                if not self._woken:
                     return
             if self._run_is_full():
                 await workflow.wait_condition(workflow.all_handlers_finished)
@@ -71,133 +78,132 @@ class BotWorkflow:
 
     @workflow.signal(name=BotSignal.CLAIM)
     def claim(self, change: ClaimChange) -> None:
-        """A calendar user wants this meeting recorded, and perhaps its provider can be asked."""
-        self._look_again = True
-        self._held_for = None
+        """Wake up: a calendar user wants the meeting recorded; its provider may be reachable."""
+        self._woken = True
+        self._waiting_for_start = None
 
     @workflow.signal(name=BotSignal.RESCHEDULE)
     def reschedule(self, change: ClaimChange) -> None:
-        """A claimant's copy has another time or link."""
-        self._look_again = True
-        self._held_for = None
+        """Wake up: a claimant's copy has another time or link."""
+        self._woken = True
+        self._waiting_for_start = None
 
     @workflow.signal(name=BotSignal.RELEASE)
     def release(self, change: ClaimChange) -> None:
-        """A calendar user no longer wants it."""
-        self._look_again = True
+        """Wake up: a calendar user no longer wants the meeting recorded."""
+        self._woken = True
 
     @workflow.signal(name=BotSignal.CANCEL)
     def cancel(self) -> None:
-        """Somebody ended the bot by hand."""
-        self._look_again = True
+        """Wake up: a person cancelled the bot by hand."""
+        self._woken = True
 
     @workflow.signal(name=BotSignal.BACKEND_REPORTED)
     def backend_reported(self) -> None:
-        """The backend said something new, and it is stored."""
-        self._look_again = True
+        """Wake up: a report of the backend was stored."""
+        self._woken = True
 
-    async def _step(self, order: BotOrder) -> BotOrder:
-        self._show(order)
-        match order.step:
-            case BotStep.WAIT:
-                if await self._reached(order):
-                    await self._dispatch(order)
-            case BotStep.FOLLOW:
-                if not await self._noticed(_FOLLOW_EVERY, "ask the backend"):
+    async def _carry_out(self, step: NextStep) -> None:
+        self._show(step)
+        match step.kind:
+            case StepKind.WAIT:
+                if await self._is_time_to_dispatch(step):
+                    await self._dispatch(step)
+            case StepKind.FOLLOW:
+                if not await self._woken_within(_FOLLOW_EVERY, "until the backend is asked"):
                     await self._follow()
-            case BotStep.LEAVE:
-                await self._activity("bot.leave", "call the bot back")
-        return order
+            case StepKind.RECALL:
+                await self._activity(ActivityName.BOT_RECALL, "recall the bot")
 
-    async def _reached(self, order: BotOrder) -> bool:
-        """Wait for the time to arm; False where something changed before."""
-        due = order.join_at if self._holds(order) else order.arm_at
+    async def _is_time_to_dispatch(self, step: NextStep) -> bool:
+        """Wait for the re-check to begin; False if a signal came before."""
+        due = step.join_at if self._waits_for_start_of(step) else step.recheck_at
         remaining = due - workflow.now() if due else timedelta()
         if remaining <= timedelta():
             return True
-        return not await self._noticed(remaining, "arm the dispatch")
+        return not await self._woken_within(remaining, "until the re-check begins")
 
-    async def _dispatch(self, order: BotOrder) -> None:
-        remaining = (order.end_at - workflow.now()) if order.end_at else timedelta()
+    async def _dispatch(self, step: NextStep) -> None:
+        remaining = (step.end_at - workflow.now()) if step.end_at else timedelta()
+        wait_is_over = self._waits_for_start_of(step)
         try:
             result = await workflow.execute_activity(
-                "bot.dispatch",
-                DispatchRequest(
-                    self._ref.tenant_id, self._ref.meeting_key, order.bot_id, order.generation, self._holds(order)
-                ),
+                ActivityName.BOT_DISPATCH,
+                DispatchRequest(self._ref.tenant_id, self._ref.meeting_key, step.bot_id, step.generation, wait_is_over),
                 result_type=DispatchResult,
                 task_queue=TaskQueue.DISPATCH,
-                start_to_close_timeout=timedelta(seconds=60),
+                start_to_close_timeout=_START_TO_CLOSE_TIMEOUT,
                 schedule_to_close_timeout=max(remaining, _LEAST_TIME_TO_DISPATCH),
                 heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-                retry_policy=_PATIENT,
+                retry_policy=_RETRY_POLICY,
                 priority=Priority(priority_key=1, fairness_key=fairness_key(self._ref.tenant_id)),
                 summary="re-check and dispatch",
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            # The meeting is all but over and the backend never took the bot: taking stock tells, or has it tried again.
+            # The meeting is all but over and the backend never accepted the bot. Reconciling ends it, or has it tried again.
             return
-        # Where something was heard of meanwhile, the next look may find more than this one.
-        hold = result.outcome is DispatchOutcome.HOLD and not self._look_again
-        self._held_for = order.join_at if hold else None
+        # If a signal came meanwhile, the next re-check may find more than this one did.
+        waits = result.outcome is DispatchOutcome.WAIT_FOR_START and not self._woken
+        self._waiting_for_start = step.join_at if waits else None
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
-        if self._changes_in_a_row > _RESTLESS:
+        if self._changes_in_a_row > _MOST_CHANGES_IN_A_ROW:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
 
     async def _follow(self) -> None:
         try:
-            await self._activity("bot.follow", "ask how the bot is doing", attempts=2)
+            await self._activity(ActivityName.BOT_FOLLOW, "ask the backend how the bot is doing", attempts=2)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             # The next minute asks again.
 
-    async def _activity(self, name: str, summary: str, *, attempts: int = 0) -> BotOrder:
-        order: BotOrder = await workflow.execute_activity(
+    async def _activity(self, name: ActivityName, summary: str, *, attempts: int = 0) -> NextStep:
+        step: NextStep = await workflow.execute_activity(
             name,
             self._ref,
-            result_type=BotOrder,
+            result_type=NextStep,
             task_queue=TaskQueue.DISPATCH,
-            start_to_close_timeout=timedelta(seconds=60),
+            start_to_close_timeout=_START_TO_CLOSE_TIMEOUT,
             heartbeat_timeout=_HEARTBEAT_TIMEOUT,
             retry_policy=RetryPolicy(
-                initial_interval=_PATIENT.initial_interval,
-                maximum_interval=_PATIENT.maximum_interval,
+                initial_interval=_RETRY_POLICY.initial_interval,
+                maximum_interval=_RETRY_POLICY.maximum_interval,
                 maximum_attempts=attempts,
             ),
             priority=Priority(priority_key=2, fairness_key=fairness_key(self._ref.tenant_id)),
             summary=summary,
         )
-        return order
+        return step
 
-    async def _noticed(self, within: timedelta, summary: str) -> bool:
+    async def _woken_within(self, within: timedelta, summary: str) -> bool:
+        """Wait for a signal; False if none came in time."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await workflow.wait_condition(lambda: self._look_again, timeout=within, timeout_summary=summary)
+            await workflow.wait_condition(lambda: self._woken, timeout=within, timeout_summary=summary)
             return True
         return False
 
-    def _holds(self, order: BotOrder) -> bool:
-        return self._held_for is not None and self._held_for == order.join_at
+    def _waits_for_start_of(self, step: NextStep) -> bool:
+        return self._waiting_for_start is not None and self._waiting_for_start == step.join_at
 
     def _run_is_full(self) -> bool:
         return self._rounds >= self._start.rounds_per_run or workflow.info().is_continue_as_new_suggested()
 
-    def _show(self, order: BotOrder) -> None:
+    def _show(self, step: NextStep) -> None:
+        """Show the bot's state to operators, as a search attribute and in the Temporal UI."""
         shown = workflow.info().typed_search_attributes.get(MEETBOT_STATE)
-        if order.state and order.state != shown:
-            workflow.upsert_search_attributes([MEETBOT_STATE.value_set(order.state)])
-        workflow.set_current_details(_details(order, holds=self._holds(order)))
+        if step.state and step.state != shown:
+            workflow.upsert_search_attributes([MEETBOT_STATE.value_set(step.state)])
+        workflow.set_current_details(_details(step, waits_for_start=self._waits_for_start_of(step)))
 
 
-def _details(order: BotOrder, *, holds: bool) -> str:
-    """What an operator reads in the Temporal UI."""
-    if not order.bot_id:
+def _details(step: NextStep, *, waits_for_start: bool) -> str:
+    if not step.bot_id:
         return "No bot: nobody claims this meeting, or it had its bot."
-    lines = [f"**{order.bot_id}** (dispatch {order.generation}) is **{order.state}**", "", f"- next: {order.step}"]
-    if order.join_at and order.end_at:
-        lines.append(f"- meeting: {order.join_at:%Y-%m-%d %H:%M:%S} to {order.end_at:%H:%M:%S} UTC")
-    if holds:
+    lines = [f"**{step.bot_id}** (dispatch {step.generation}) is **{step.state}**", "", f"- next: {step.kind}"]
+    if step.join_at and step.end_at:
+        lines.append(f"- meeting: {step.join_at:%Y-%m-%d %H:%M:%S} to {step.end_at:%H:%M:%S} UTC")
+    if waits_for_start:
         lines.append("- the provider could not be asked; waiting for the meeting's start")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from api.dependencies import InjectedServices
 from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, described, not_found
 from meetbot.resources.bot import BotResource, BotStateName, bot_resource
-from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, hold_meeting, is_live, list_bots
+from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, is_live, list_bots, suppress_meeting
 from meetbot.storage.tables import Bot
 
 router = APIRouter(prefix="/bots", tags=["bots"])
@@ -80,7 +80,9 @@ def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Respo
             raise not_found("bot")
         live = is_live(row)
         if live:
-            hold_meeting(session, caller.tenant_id, row.meeting_key, held_by=caller.key_id, now=services.clock())
+            suppress_meeting(
+                session, caller.tenant_id, row.meeting_key, suppressed_by=caller.key_id, now=services.clock()
+            )
         view = _views(session, caller.tenant_id, [row])[0]
     if live:
         services.orchestrator.cancel_bot(caller.tenant_id, row.meeting_key)

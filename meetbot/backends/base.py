@@ -1,5 +1,4 @@
-"""What every bot backend does for us: create, look up, cancel, read progress, and say how far it can be trusted to do it
-only once."""
+"""What every bot backend does for us: create, look up, cancel and tell of a bot, each only once."""
 
 from __future__ import annotations
 
@@ -47,19 +46,26 @@ class BackendBot:
 
 
 class BotBackend(Protocol):
-    """Blocking calls, bounded by timeouts. They raise `BackendRefused` for good, `BackendUnavailable` for now."""
+    """The service that runs bots.
+
+    Calls block, and are bounded by timeouts. They raise `BackendRefused` for good, `BackendUnavailable` for now.
+    """
 
     name: str
     idempotency: Idempotency
 
-    def create(self, request: BotRequest) -> BackendBot: ...
+    def create(self, request: BotRequest) -> BackendBot:
+        """Make the bot, or return the one that was made for the same external id."""
+        ...
 
     def look_up(self, request: BotRequest) -> BackendBot | None:
-        """The bot of an earlier `create` whose answer was lost, or None where there is none."""
+        """Return the bot of an earlier `create` whose answer was lost, or None if there is none."""
         ...
 
     def cancel(self, backend_bot_id: str) -> None:
         """Take the bot back, or out of the meeting. One that is gone or done already is no error."""
         ...
 
-    def progress(self, backend_bot_id: str) -> BackendBot: ...
+    def progress(self, backend_bot_id: str) -> BackendBot:
+        """Return the bot as it is now."""
+        ...

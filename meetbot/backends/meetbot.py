@@ -1,4 +1,4 @@
-"""The meetbot backend: jobs under ``/api/v1/jobs``, with ``externalId`` as the idempotency key."""
+"""The meetbot backend: jobs at ``/api/v1/jobs``, with ``externalId`` as idempotency key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_RETRY_AFTER = timedelta(minutes=10)
 # "Not now" before anything was done: RFC 9110 15.6.4, RFC 6585 4, RFC 8470 5.2.
-_NOT_TAKEN = frozenset({425, 429, 503})
+_NOT_ACCEPTED = frozenset({425, 429, 503})
 _RETRIED_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
 _STATES = {
     "queued": BotState.DISPATCHED,
@@ -38,6 +38,11 @@ _LOOK_UP_DELAY = timedelta(hours=1)
 
 
 class MeetbotBackend:
+    """A client of meetbot's API for bots.
+
+    ``report_url`` is our address at which the backend reports a bot's progress.
+    """
+
     name = "meetbot"
     idempotency = Idempotency.NATIVE
 
@@ -48,6 +53,7 @@ class MeetbotBackend:
         self._client = client
 
     def create(self, request: BotRequest) -> BackendBot:
+        """Make a job; its API answers the existing one for a known ``externalId``."""
         body = {
             "externalId": request.external_id,
             "meetingUrl": request.meeting_url,
@@ -59,14 +65,19 @@ class MeetbotBackend:
         return job_from(self._request("POST", self._jobs_url, body))
 
     def look_up(self, request: BotRequest) -> BackendBot | None:
-        """There is no search by ``externalId``; asking again answers the job where there is one. Where there was none, this
-        makes one that joins only in an hour, for the caller to cancel."""
+        """Return the job of an earlier `create`.
+
+        The API has no search by ``externalId``, but creating again answers the job if there is one. If there was none, this
+        makes one that joins only in an hour, for the caller to cancel.
+        """
         return self.create(replace(request, join_at=datetime.now(UTC) + _LOOK_UP_DELAY))
 
     def cancel(self, backend_bot_id: str) -> None:
+        """Cancel the job, or make its bot leave. One that is unknown or over is no error."""
         self._request("DELETE", self._job_url(backend_bot_id), None, absent_is_done=True)
 
     def progress(self, backend_bot_id: str) -> BackendBot:
+        """Return the job as it is now."""
         return job_from(self._request("GET", self._job_url(backend_bot_id), None))
 
     def _job_url(self, backend_bot_id: str) -> str:
@@ -93,7 +104,10 @@ class MeetbotBackend:
 
 
 def job_from(document: Mapping[str, Any]) -> BackendBot:
-    """Read a job of meetbot's API. Raises `BackendUnavailable` for one that names no id or an unknown status."""
+    """Read a job of meetbot's API.
+
+    Raises `BackendUnavailable` if it has no id or an unknown status.
+    """
     job_id, status = document.get("id"), document.get("status")
     if not isinstance(job_id, str) or not job_id or not isinstance(status, str) or status not in _STATES:
         raise BackendUnavailable("backend_nonsense", "the answer is no job")
@@ -122,7 +136,7 @@ def _raise_for_status(answer: httpx.Response) -> None:
         f"backend_answered_{status}",
         f"the backend answered {status}",
         retry_after=_retry_after(answer),
-        nothing_done=status in _NOT_TAKEN,
+        nothing_done=status in _NOT_ACCEPTED,
     )
 
 

@@ -1,10 +1,10 @@
-"""Taking in what a backend says of a bot, by report or by our asking, once and in the right order."""
+"""Apply what a backend says of a bot, in a report or because we asked, once and in order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -12,10 +12,11 @@ from sqlmodel import Session, select
 
 from meetbot.backends.base import BackendBot
 from meetbot.backends.meetbot import job_from
-from meetbot.bots import reconcile
+from meetbot.bots import changes
+from meetbot.bots.changes import announce
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
+from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
 from meetbot.errors import BackendUnavailable, InvalidInput
-from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox
 from meetbot.storage.database import Database
 from meetbot.storage.tables import Bot, Dispatch
@@ -24,8 +25,9 @@ _RELAYED = frozenset({"job.status_changed", "job.finalized", "job.failed"})
 _ENDS = {BotState.COMPLETED: "bot.completed", BotState.FAILED: "bot.failed"}
 # What the backend says of an end; that a job was cancelled is a change of its status.
 _REPORTED_AS = {BotState.COMPLETED: "job.finalized", BotState.FAILED: "job.failed"}
+_LOST_AFTER = timedelta(hours=24)
 _MAX_ID = 200
-_TAKE = text(
+_REMEMBER = text(
     """
     insert into backend_report (tenant_id, backend, delivery_id) values (:tenant_id, 'meetbot', :delivery_id)
     on conflict do nothing returning delivery_id
@@ -35,16 +37,16 @@ _TAKE = text(
 
 @dataclass(frozen=True, slots=True)
 class ReportOutcome:
-    """Whose meeting a report was about, for waking its workflow."""
+    """The meeting that a report was about, so that its workflow can be woken."""
 
     tenant_id: str
     meeting_key: str
 
 
 def apply_report(database: Database, document: Mapping[str, Any], now: datetime) -> ReportOutcome | None:
-    """Take in a report in meetbot's envelope. None where it is about no bot of ours.
+    """Apply a report in meetbot's envelope. Return None if it is about no bot of ours.
 
-    A report taken in before changes nothing. Raises `InvalidInput` for a document that is no report.
+    A repeated report changes nothing. Raises `InvalidInput` for a document that is no report.
     """
     delivery_id, event_type, data = _envelope(document)
     external_id = data.get("externalId", data.get("external_id"))
@@ -56,7 +58,7 @@ def apply_report(database: Database, document: Mapping[str, Any], now: datetime)
         return None
     with database.transaction(dispatch.tenant_id) as session:
         if _is_news(session, dispatch.tenant_id, delivery_id):
-            _take_in(session, external_id, dispatch, event_type, data, now)
+            _apply(session, external_id, dispatch, event_type, data, now)
     return ReportOutcome(dispatch.tenant_id, dispatch.meeting_key)
 
 
@@ -73,11 +75,11 @@ def _envelope(document: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]
 
 
 def _is_news(session: Session, tenant_id: str, delivery_id: str) -> bool:
-    taken = session.execute(_TAKE, {"tenant_id": tenant_id, "delivery_id": delivery_id}).one_or_none()
-    return taken is not None
+    remembered = session.execute(_REMEMBER, {"tenant_id": tenant_id, "delivery_id": delivery_id}).one_or_none()
+    return remembered is not None
 
 
-def _take_in(
+def _apply(
     session: Session,
     external_id: str,
     seen: Dispatch,
@@ -95,53 +97,72 @@ def _take_in(
     except BackendUnavailable:
         reported = None
     if reported is not None:
-        apply_progress(session, bot, dispatch, reported, now=now)
+        _apply_progress(session, bot, dispatch, reported, now=now)
     _relay(session, bot, dispatch, event_type, data, now)
 
 
-def apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot, *, now: datetime) -> None:
-    """Move the bot on to what its backend says, never back, and only for the dispatch that is the bot's present one."""
+def apply_answer(database: Database, seen: Bot, answer: BackendBot | None, *, now: datetime) -> None:
+    """Apply what a backend answered about a bot; None if it did not answer.
+
+    ``seen`` is the bot as it was when the backend was asked. An answer about a bot that was recalled meanwhile changes nothing.
+    """
+    with database.transaction(seen.tenant_id) as session:
+        bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
+        bot = session.get_one(Bot, (seen.tenant_id, seen.id), populate_existing=True)
+        dispatch = bots.dispatch_of(session, bot)
+        if dispatch is None or (bot.generation, bot.backend_bot_id) != (seen.generation, seen.backend_bot_id):
+            return
+        if answer is not None:
+            _apply_progress(session, bot, dispatch, answer, now=now)
+        if answer is not None and answer.state in TERMINAL_STATES:
+            _relay_end(session, bot, dispatch, answer, now=now)
+        elif is_lost(bot, now) and bot.state not in TERMINAL_STATES:
+            changes.fail_bot(session, bot, "backend_lost", now)
+
+
+def is_lost(bot: Bot, now: datetime) -> bool:
+    """Return whether a bot that has not ended a day after its meeting's end is lost."""
+    return now > bot.end_at + _LOST_AFTER
+
+
+def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot, *, now: datetime) -> None:
+    """Move the bot on to what its backend says, never back, and only for its present dispatch."""
     dispatch.backend_bot_id = dispatch.backend_bot_id or reported.id
-    if dispatch.generation != bot.generation or BotState(bot.state) is BotState.SCHEDULED:
+    if dispatch.generation != bot.generation or bot.state is BotState.SCHEDULED:
         return
     if reported.recorded_seconds is not None:
         # Reports may come in any order, and a recording only grows.
         bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
     if not _is_its_own_doing(session, bot, dispatch, reported):
         return
-    if BotState(bot.state) is BotState.MISSED:
-        # Nobody needs to call it back for want of an answer any more.
-        dispatch.left_at = None
-    if BotState(bot.state) in (BotState.DISPATCHING, BotState.MISSED):
-        # Faster than the answer to our asking, which may never come.
-        reconcile.note_taken(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
-    if _is_ahead(reported.state, BotState(bot.state)):
+    if bot.state is BotState.MISSED:
+        # It need not be recalled any more for want of an answer.
+        dispatch.recalled_at = None
+    if bot.state in (BotState.DISPATCHING, BotState.MISSED):
+        # Faster than the answer to our request, which may never come.
+        changes.accept_bot(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
+    if _is_ahead(reported.state, bot.state):
         _move_on(session, bot, reported, now)
 
 
 def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) -> None:
     ends = reported.state in TERMINAL_STATES
-    if _joined_between(BotState(bot.state), reported.state):
-        bot.state = BotState.IN_CALL if ends else reported.state
-        _tell(session, bot, "bot.joined", now)
+    if _joined_between(bot.state, reported.state):
+        bots.move_bot(bot, BotState.IN_CALL if ends else reported.state)
+        bots.touch(bot, now)
+        announce(session, bot, "bot.joined")
     if ends:
-        bot.state = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
+        bots.move_bot(bot, BotState.FAILED if reported.state is BotState.CANCELLED else reported.state)
         bot.outcome, bot.failure_code = str(bot.state), reported.failure_code
-        _tell(session, bot, _ENDS[BotState(bot.state)], now)
-    elif BotState(bot.state) is not reported.state:
-        bot.state = reported.state
+        bots.touch(bot, now)
+        announce(session, bot, _ENDS[bot.state])
+    elif bot.state is not reported.state:
+        bots.move_bot(bot, reported.state)
         bots.touch(bot, now)
 
 
-def _tell(session: Session, bot: Bot, event_type: str, now: datetime) -> None:
-    bots.touch(bot, now)
-    session.flush()
-    data = bot_document(bot, bots.claimants(session, bot.tenant_id, bot.meeting_key)) | bots.audience(session, bot)
-    outbox.emit(session, bot.tenant_id, event_type, data)
-
-
-def relay_end(session: Session, bot: Bot, dispatch: Dispatch, ended: BackendBot, *, now: datetime) -> None:
-    """Tell the tenant of an end that we had to ask for, in the words in which the backend would have reported it."""
+def _relay_end(session: Session, bot: Bot, dispatch: Dispatch, ended: BackendBot, *, now: datetime) -> None:
+    """Tell the tenant of an end that we had to ask for, as the backend would have reported it."""
     _relay(session, bot, dispatch, _REPORTED_AS.get(ended.state, "job.status_changed"), ended.document, now)
 
 
@@ -159,23 +180,30 @@ def _relay(
 
 
 def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether what is reported says something of the bot: not so where it has ended, or where the end is the answer to our
-    calling it back."""
-    if BotState(bot.state) in TERMINAL_STATES:
+    """Whether what is reported happened to the bot by itself.
+
+    Not if the bot has ended already, nor if the reported end is the answer to our recalling it.
+    """
+    if bot.state in TERMINAL_STATES:
         return _was_wrongly_missed(session, bot, dispatch, reported)
-    return reported.state not in TERMINAL_STATES or not reconcile.is_being_called_back(dispatch)
+    being_recalled = is_being_recalled(dispatch.state, dispatch.recalled_at)
+    return reported.state not in TERMINAL_STATES or not being_recalled
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether it was in the meeting after all, though no answer had reached us before the meeting was over. Not where the
-    meeting has had another bot since: that one speaks for it now."""
-    if BotState(bot.state) is not BotState.MISSED or dispatch.state != "intended" or not was_in_the_call(reported):
+    """Whether it was in the meeting after all, though no answer reached us in time.
+
+    Not if the meeting has had another bot since: that one speaks for the meeting now.
+    """
+    unanswered = dispatch.state is DispatchState.INTENDED
+    if bot.state is not BotState.MISSED or not unanswered or not was_in_the_call(reported):
         return False
     latest = bots.latest_bot(session, bot.tenant_id, bot.meeting_key)
     return latest is not None and latest.id == bot.id
 
 
 def was_in_the_call(reported: BackendBot) -> bool:
+    """Return whether the backend's bot is or was in the call."""
     return _joined_between(BotState.DISPATCHED, reported.state)
 
 

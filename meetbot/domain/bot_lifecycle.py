@@ -1,4 +1,4 @@
-"""What is to become of a meeting's bot: the one place that decides it, from its standing and what is wanted. Pure."""
+"""Decide what becomes of a meeting's bot, from what is observed and desired. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from meetbot.domain.plan import Target
 
 
 class Action(StrEnum):
-    """`NOTHING`: no bot and none wanted, or it had its bot. `KEEP`: as it stands. The others change it."""
+    """What is to be done about a meeting's bot.
+
+    `NOTHING`: there is no bot and none is wanted, or the meeting had its bot. `KEEP`: leave the bot as it is.
+    `RESCHEDULE`: give it the new target. `CANCEL`, `MISS`: end it. `RELOCATE`: recall it and send it again.
+    `WITHDRAW`: recall it for good.
+    """
 
     NOTHING = "nothing"
     CREATE = "create"
@@ -27,9 +32,12 @@ _IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The meeting's latest bot. ``asked_at``: when its backend was last asked for it without an answer that we know of.
-    ``called_back``: its backend was, or may have been, told to take it back, and what became of that is not settled."""
+class ObservedState:
+    """The meeting's latest bot as it is now.
+
+    ``asked_at``: when the backend was last asked for it, if no answer is known. ``being_recalled``: the backend was told to
+    take it back, or may have been, and what became of that is not settled.
+    """
 
     state: BotState
     join_at: datetime
@@ -37,88 +45,102 @@ class Standing:
     dispatch_at: datetime
     meeting_url: str
     asked_at: datetime | None = None
-    called_back: bool = False
+    being_recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the claims come to. ``target`` is None without a claim. ``held``: somebody cancelled the bot by hand.
-    ``expected``: the bot's event is still one to be recorded, which tells a missed meeting from a cancelled one.
-    ``over``: that event has ended, be it because it was shortened.
-    ``by_rules_only``: the bot's event stands and only rules leave it out now, which calls no bot out of a meeting."""
+class DesiredState:
+    """What the claims ask for.
+
+    ``target`` is None if nobody claims the meeting. ``suppressed``: a person cancelled the bot by hand. ``expected``: the
+    bot's event is still one to be recorded, which tells a missed meeting from a cancelled one. ``over``: that event has
+    ended, perhaps because it was shortened. ``by_rules_only``: the event is unchanged and only rules leave it out now, which
+    takes no bot out of a meeting.
+    """
 
     target: Target | None
-    held: bool = False
+    suppressed: bool = False
     expected: bool = True
     over: bool = False
     by_rules_only: bool = False
 
 
-def next_action(bot: Standing | None, wish: Wish, *, now: datetime, lead: timedelta) -> Action:
-    target = None if wish.held or wish.target is None or wish.target.end_at <= now else wish.target
+def next_action(bot: ObservedState | None, desired: DesiredState, *, now: datetime, lead: timedelta) -> Action:
+    """Return what brings the bot from its observed to its desired state.
+
+    ``bot`` is None if the meeting never had one. ``lead`` is how long before the start the backend is asked.
+    """
+    target = None if desired.suppressed or desired.target is None or desired.target.end_at <= now else desired.target
     if bot is None:
         return Action.NOTHING if target is None else Action.CREATE
     if bot.state is BotState.MISSED and bot.asked_at is not None:
-        # Its backend may have it all the same: no other may join it, and somebody must tell it to go.
+        # Its backend may have it all the same: it must be told to leave before another bot is made.
         return Action.WITHDRAW
     if bot.state in TERMINAL_STATES:
         return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
     if bot.state is BotState.SCHEDULED:
-        return _before_dispatch(bot, target, wish, now, lead)
-    return _after_dispatch(bot, target, wish, now, lead)
+        return _before_dispatch(bot, target, desired, now, lead)
+    return _after_dispatch(bot, target, desired, now, lead)
 
 
-def _deserves_another(bot: Standing, target: Target, lead: timedelta) -> bool:
-    """A restored meeting gets a new bot, and so does one that goes on after all though it had been taken for over and missed.
-    One that had its bot gets another only where it moved on or to another link."""
+def _deserves_another(bot: ObservedState, target: Target, lead: timedelta) -> bool:
+    """Whether the meeting gets a new bot after its last one has ended.
+
+    It does if it was restored, or goes on although it was taken for over and missed. A meeting that had its bot gets another
+    only if it moved to a later time or to another link.
+    """
     if bot.state in (BotState.CANCELLED, BotState.MISSED):
         return True
     return target.join_at > bot.join_at + lead or target.meeting_url != bot.meeting_url
 
 
-def _before_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime, lead: timedelta) -> Action:
+def _before_dispatch(
+    bot: ObservedState, target: Target | None, desired: DesiredState, now: datetime, lead: timedelta
+) -> Action:
     if target is not None:
         in_time = bot.dispatch_at == target.join_at - lead
         return Action.KEEP if in_time and _same(bot, target) else Action.RESCHEDULE
-    overdue = wish.over or bot.end_at <= now
-    return Action.MISS if overdue and wish.expected and not wish.held else Action.CANCEL
+    overdue = desired.over or bot.end_at <= now
+    return Action.MISS if overdue and desired.expected and not desired.suppressed else Action.CANCEL
 
 
-def _after_dispatch(bot: Standing, target: Target | None, wish: Wish, now: datetime, lead: timedelta) -> Action:
-    # Once begun, calling back is brought to its end: nobody knows whether the bot is still there.
-    is_left_to_finish = bot.state is BotState.FINALIZING and not bot.called_back
-    if wish.held:
+def _after_dispatch(
+    bot: ObservedState, target: Target | None, desired: DesiredState, now: datetime, lead: timedelta
+) -> Action:
+    # A recall that has begun is finished: nobody knows whether the bot is still there.
+    is_left_to_finish = bot.state is BotState.FINALIZING and not bot.being_recalled
+    if desired.suppressed:
         return Action.KEEP if is_left_to_finish else Action.WITHDRAW
     if target is None:
-        return _unclaimed_after_dispatch(bot, wish, now)
-    if bot.called_back:
+        return _unclaimed_after_dispatch(bot, desired, now)
+    if bot.being_recalled:
         return Action.RELOCATE
     if is_left_to_finish:
         return Action.KEEP
     if _has_moved(bot, target, lead) or target.meeting_url != bot.meeting_url:
         return Action.RELOCATE
-    # The backend has not taken it yet, and it is only sent for what is claimed: left as it stands, it would never go.
+    # Not accepted yet, and sent only for the claimed target: with an outdated one it would never be sent.
     unsent = bot.state is BotState.DISPATCHING and not _same(bot, target)
     return Action.RESCHEDULE if unsent else Action.KEEP
 
 
-def _unclaimed_after_dispatch(bot: Standing, wish: Wish, now: datetime) -> Action:
-    # Claims end with the meeting's scheduled end; a bot in a meeting that runs long stays to the last word.
+def _unclaimed_after_dispatch(bot: ObservedState, desired: DesiredState, now: datetime) -> Action:
+    # Claims end with the meeting's planned end, but a bot stays in a meeting that runs long.
     over = bot.end_at <= now or bot.state is BotState.FINALIZING
     if bot.state is BotState.DISPATCHING:
-        return Action.MISS if (over or wish.over) and wish.expected else Action.WITHDRAW
-    # Where the end was brought forward to before now, who is in the call may still be talking; who is not comes too late.
-    over = over or (wish.over and bot.state in _IN_THE_CALL)
-    stays = (over or wish.by_rules_only) and not bot.called_back
+        return Action.MISS if (over or desired.over) and desired.expected else Action.WITHDRAW
+    # If the end was moved to before now, people in the call may still be talking; a bot that is not in it comes too late.
+    over = over or (desired.over and bot.state in _IN_THE_CALL)
+    stays = (over or desired.by_rules_only) and not bot.being_recalled
     return Action.KEEP if stays else Action.WITHDRAW
 
 
-def _has_moved(bot: Standing, target: Target, lead: timedelta) -> bool:
+def _has_moved(bot: ObservedState, target: Target, lead: timedelta) -> bool:
     if abs(target.join_at - bot.join_at) > lead:
         return True
-    # Small moves add up for one that may be on its way, as nobody has said, since it was asked for.
+    # If its request has no answer yet, the bot may be on its way to the first time: small moves since then add up.
     return bot.asked_at is not None and target.join_at - lead > bot.asked_at + lead
 
 
-def _same(bot: Standing, target: Target) -> bool:
+def _same(bot: ObservedState, target: Target) -> bool:
     return (bot.join_at, bot.end_at, bot.meeting_url) == (target.join_at, target.end_at, target.meeting_url)

@@ -59,7 +59,7 @@ class DispatchResource(Resource):
     generation: int
     requested_at: datetime
     accepted_at: datetime | None
-    left_at: datetime | None
+    recalled_at: datetime | None
 
 
 def dispatch_resource(row: Dispatch) -> DispatchResource:

@@ -1,4 +1,4 @@
-"""Reading bots as customers see them, and holding a meeting's bot back."""
+"""Read bots as customers see them, and suppress a meeting's bot."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from datetime import datetime
 from sqlalchemy import exists, text, tuple_
 from sqlmodel import Session, col, select
 
-from meetbot.storage.tables import LIVE_BOT_STATES, Bot, BotClaim, Dispatch
+from meetbot.domain.bot_state import TERMINAL_STATES
+from meetbot.storage.tables import Bot, BotClaim, Dispatch
 
 
 @dataclass(frozen=True, slots=True)
 class BotFilter:
+    """What a listing of bots is narrowed to; None does not narrow it."""
+
     state: str | None = None
     meeting_key: str | None = None
     calendar_user_id: str | None = None
 
 
 def is_live(bot: Bot) -> bool:
-    return bot.state in LIVE_BOT_STATES
+    """Return whether the bot has not ended."""
+    return bot.state not in TERMINAL_STATES
 
 
 def find_bot(session: Session, tenant_id: str, bot_id: str) -> Bot | None:
+    """Return a bot of the tenant, or None."""
     return session.get(Bot, (tenant_id, bot_id))
 
 
 def list_bots(
     session: Session, tenant_id: str, wanted: BotFilter, *, before: tuple[datetime, str] | None, limit: int
 ) -> list[Bot]:
-    """The newest first."""
+    """Return a page of bots, the newest first, after the one at ``before``: (created, id)."""
     statement = select(Bot).where(Bot.tenant_id == tenant_id)
     if wanted.state is not None:
         statement = statement.where(Bot.state == wanted.state)
@@ -50,7 +55,7 @@ def list_bots(
 
 
 def claims_by_meeting(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, list[str]]:
-    """Who wants each meeting recorded, in one statement."""
+    """Return the ids of the calendar users who want each meeting recorded, in one statement."""
     rows = session.exec(
         select(BotClaim.meeting_key, BotClaim.calendar_user_id)
         .where(BotClaim.tenant_id == tenant_id, col(BotClaim.meeting_key).in_(sorted(meeting_keys)))
@@ -72,13 +77,14 @@ _LATEST = text(
 
 
 def latest_bots(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, Bot]:
-    """Each meeting's newest bot, in one statement."""
+    """Return each meeting's newest bot, in one statement."""
     values = {"tenant_id": tenant_id, "meeting_keys": sorted(meeting_keys)}
     rows = session.execute(select(Bot).from_statement(_LATEST), values).scalars()
     return {bot.meeting_key: bot for bot in rows}
 
 
 def latest_dispatch(session: Session, bot: Bot) -> Dispatch | None:
+    """Return the bot's dispatch of the highest generation, or None if it was never to be sent."""
     return session.exec(
         select(Dispatch)
         .where(
@@ -91,16 +97,22 @@ def latest_dispatch(session: Session, bot: Bot) -> Dispatch | None:
     ).one_or_none()
 
 
-_HOLD = text(
+_SUPPRESS = text(
     """
-    insert into meeting as m (tenant_id, meeting_key, generation, held_at, held_by)
-    values (:tenant_id, :meeting_key, 0, :now, :held_by)
+    insert into meeting as m (tenant_id, meeting_key, generation, suppressed_at, suppressed_by)
+    values (:tenant_id, :meeting_key, 0, :now, :suppressed_by)
     on conflict (tenant_id, meeting_key) do update
-       set held_at = coalesce(m.held_at, excluded.held_at), held_by = coalesce(m.held_by, excluded.held_by)
+       set suppressed_at = coalesce(m.suppressed_at, excluded.suppressed_at),
+           suppressed_by = coalesce(m.suppressed_by, excluded.suppressed_by)
     """
 )
 
 
-def hold_meeting(session: Session, tenant_id: str, meeting_key: str, *, held_by: str, now: datetime) -> None:
-    """No bot for this meeting until somebody overrides with "record". The first to say so is remembered."""
-    session.execute(_HOLD, {"tenant_id": tenant_id, "meeting_key": meeting_key, "held_by": held_by, "now": now})
+def suppress_meeting(session: Session, tenant_id: str, meeting_key: str, *, suppressed_by: str, now: datetime) -> None:
+    """Let the meeting have no bot until an override says "record".
+
+    The first to suppress it is remembered.
+    """
+    session.execute(
+        _SUPPRESS, {"tenant_id": tenant_id, "meeting_key": meeting_key, "suppressed_by": suppressed_by, "now": now}
+    )

@@ -1,4 +1,7 @@
-"""Meetings, bots and dispatches: the rows that exactly-once rests on. Callers hold the meeting's row lock."""
+"""Meetings, bots and dispatches: the rows that exactly-once rests on.
+
+Callers that change one hold the meeting's row lock (`lock_meeting`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from meetbot.domain import bot_state, dispatch_state
+from meetbot.domain.bot_event import BotEvent
+from meetbot.domain.bot_state import BotState
+from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 _LOCK_MEETING = text(
@@ -21,7 +28,7 @@ _LOCK_MEETING = text(
 
 
 def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
-    """The meeting's row, created where there is none, locked until the transaction ends."""
+    """Return the meeting's row, made if there is none, locked until the transaction ends."""
     session.execute(_LOCK_MEETING, {"tenant_id": tenant_id, "meeting_key": meeting_key})
     return session.exec(
         select(Meeting).where(Meeting.tenant_id == tenant_id, Meeting.meeting_key == meeting_key).with_for_update()
@@ -29,6 +36,7 @@ def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
 
 
 def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None:
+    """Return the meeting's bot of the highest generation, or None."""
     return session.exec(
         select(Bot)
         .where(Bot.tenant_id == tenant_id, Bot.meeting_key == meeting_key)
@@ -39,7 +47,7 @@ def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None
 
 @dataclass(frozen=True, slots=True)
 class ClaimCopy:
-    """A claim with the claimant's copy of the event and the claimant's standing."""
+    """A claim with the claimant's copy of the event and the state of the claimant's connection."""
 
     calendar_user_id: str
     customer_user_id: str
@@ -57,13 +65,6 @@ class ClaimCopy:
     provider_updated: datetime | None
     is_organizer: bool
     doubted_at: datetime | None
-
-    @property
-    def is_doubted(self) -> bool:
-        """Somebody else's copy contradicted it when its provider could not be asked, and it was not read since."""
-        if self.doubted_at is None:
-            return False
-        return self.last_synced_at is None or self.last_synced_at < self.doubted_at
 
 
 _COPIES = text(
@@ -83,38 +84,38 @@ _COPIES = text(
 
 
 def claim_copies(session: Session, tenant_id: str, meeting_key: str) -> list[ClaimCopy]:
-    """The claims whose event still stands, as last stored."""
+    """Return the claims whose event is still to be recorded, as last stored."""
     rows = session.execute(_COPIES, {"tenant_id": tenant_id, "meeting_key": meeting_key})
     return [ClaimCopy(*row) for row in rows]
 
 
 _ACKNOWLEDGE = text(
     """
-    update bot_claim claim set acknowledged_digest = taken.digest
+    update bot_claim claim set acknowledged_digest = read.digest
       from bot_claim mine
-      left join unnest(cast(:users as text[]), cast(:digests as text[])) taken (calendar_user_id, digest)
-             on taken.calendar_user_id = mine.calendar_user_id
+      left join unnest(cast(:users as text[]), cast(:digests as text[])) read (calendar_user_id, digest)
+             on read.calendar_user_id = mine.calendar_user_id
      where mine.tenant_id = :tenant_id and mine.meeting_key = :meeting_key
        and claim.tenant_id = mine.tenant_id and claim.meeting_key = mine.meeting_key
        and claim.calendar_user_id = mine.calendar_user_id
-       and claim.acknowledged_digest is distinct from taken.digest
+       and claim.acknowledged_digest is distinct from read.digest
     """
 )
 
 
-def acknowledge(session: Session, tenant_id: str, meeting_key: str, taken: Mapping[str, str]) -> None:
-    """Note what was taken in: by calendar user, the digest of the target as read.
+def acknowledge(session: Session, tenant_id: str, meeting_key: str, targets: Mapping[str, str]) -> None:
+    """Store, by calendar user, the digest of the target that the bot was reconciled with.
 
-    It may be another than the claim's where a re-check has found something new, and a claim whose event does not stand is
-    taken in by nobody: where the calendar then goes back to what was claimed, the claim must be made again.
+    It differs from the claim's own if a re-check has found something new, and is null for a claim whose event is not to be
+    recorded any more. So a calendar that goes back to what was claimed makes its claim again.
     """
     session.execute(
         _ACKNOWLEDGE,
         {
             "tenant_id": tenant_id,
             "meeting_key": meeting_key,
-            "users": list(taken.keys()),
-            "digests": list(taken.values()),
+            "users": list(targets.keys()),
+            "digests": list(targets.values()),
         },
     )
 
@@ -128,12 +129,12 @@ _DOUBT = text(
 
 
 def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[str], *, now: datetime) -> None:
-    """Have claims not count until their calendars are read again."""
+    """Let these users' claims not count until their calendars are read again."""
     session.execute(_DOUBT, {"tenant_id": tenant_id, "meeting_key": meeting_key, "users": list(users), "now": now})
 
 
 _DOUBT_CONTRADICTED = text(
-    # A copy that only left a calendar has no fingerprint (`bury_events`) and is no witness.
+    # A copy that only left a calendar has no fingerprint (`bury_events`) and says nothing against the meeting.
     """
     update bot_claim claim set doubted_at = :now
       from calendar_user u
@@ -151,56 +152,48 @@ _DOUBT_CONTRADICTED = text(
 
 
 def doubt_contradicted(session: Session, tenant_id: str, meeting_key: str, *, now: datetime) -> bool:
-    """Doubt the claims whose calendars were last read before somebody else's copy turned out to be cancelled."""
+    """Doubt claims whose calendars were last read before another copy was found cancelled.
+
+    Return whether there were any.
+    """
     bounds = {"tenant_id": tenant_id, "meeting_key": meeting_key, "now": now}
     return session.execute(_DOUBT_CONTRADICTED, bounds).first() is not None
 
 
-@dataclass(frozen=True, slots=True)
-class StandingEvent:
-    """The event that a bot was made for, as it is decided now."""
-
-    outcome: str
-    reason: str
-    was_moved_before: bool
-    """Before the time for which the bot was made: what is over then has not taken place without it."""
-
-    @property
-    def is_over(self) -> bool:
-        return self.outcome == "skip" and self.reason == "ended" and not self.was_moved_before
-
-    @property
-    def is_expected(self) -> bool:
-        """Nothing speaks against recording it, or against its having been recorded."""
-        return self.outcome == "record" or self.is_over
-
-    @property
-    def is_left_out_by_rules(self) -> bool:
-        """The meeting stands as it did; only rules (or what they go by) say otherwise now."""
-        return self.outcome == "skip" and self.reason in ("rule_matched", "no_rule_matched")
-
-
-_STANDING_EVENT = text(
+_EVENT = text(
     "select outcome, reason, start_at from calendar_event where tenant_id = :tenant_id and id = :event_id and not deleted"
 )
 
 
-def standing_event(session: Session, bot: Bot) -> StandingEvent | None:
-    """The event that the bot was made for. None where it was cancelled or has left the calendar."""
-    row = session.execute(_STANDING_EVENT, {"tenant_id": bot.tenant_id, "event_id": bot.event_id}).one_or_none()
-    if row is None:
-        return None
-    outcome, reason, start_at = row
-    return StandingEvent(outcome, reason, start_at is None or start_at < bot.dispatch_at)
+def event_of(session: Session, bot: Bot) -> BotEvent | None:
+    """Return the event that the bot was made for, or None if it is cancelled or gone."""
+    row = session.execute(_EVENT, {"tenant_id": bot.tenant_id, "event_id": bot.event_id}).one_or_none()
+    return BotEvent(row.outcome, row.reason, row.start_at, bot.dispatch_at) if row is not None else None
 
 
 def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:
-    """The dispatch of the bot's present generation."""
+    """Return the dispatch of the bot's present generation, or None if it was not to be sent yet."""
     return session.get(Dispatch, (bot.tenant_id, bot.meeting_key, bot.generation))
 
 
+def move_bot(bot: Bot, state: BotState) -> None:
+    """Change a bot's state, as nothing else does.
+
+    Raises `IllegalTransition` for a change that `BOT_TRANSITIONS` does not allow.
+    """
+    bot.state = bot_state.followed_by(bot.state, state)
+
+
+def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
+    """Change a dispatch's state, as nothing else does.
+
+    Raises `IllegalTransition` for a change that `DISPATCH_TRANSITIONS` does not allow.
+    """
+    dispatch.state = dispatch_state.followed_by(dispatch.state, state)
+
+
 def touch(bot: Bot, now: datetime) -> None:
-    """Every change that customers can see moves the bot's sequence on."""
+    """Count a change of the bot that customers can see."""
     bot.sequence += 1
     bot.updated_at = now
 
@@ -218,7 +211,7 @@ _AUDIENCE = text(
 
 
 def audience(session: Session, bot: Bot) -> dict[str, Any]:
-    """Whose recording it is: what is added to what a backend says of a bot."""
+    """Return the ids of the users and events whose recording it is, as webhooks carry them."""
     rows = session.execute(
         _AUDIENCE,
         {"tenant_id": bot.tenant_id, "meeting_key": bot.meeting_key, "event_id": bot.event_id},
@@ -231,6 +224,7 @@ def audience(session: Session, bot: Bot) -> dict[str, Any]:
 
 
 def claimants(session: Session, tenant_id: str, meeting_key: str) -> list[str]:
+    """Return the ids of the calendar users who claim the meeting, sorted."""
     rows = session.execute(
         text(
             "select calendar_user_id from bot_claim where tenant_id = :tenant_id and meeting_key = :meeting_key order by 1"

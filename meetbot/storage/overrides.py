@@ -97,8 +97,8 @@ _CLAIM_AGAIN = """
 _RELEASE_OCCURRENCE = text(
     f"""
     with released as (
-        update meeting set held_at = null, held_by = null
-         where tenant_id = :tenant_id and meeting_key = :meeting_key and held_at is not null
+        update meeting set suppressed_at = null, suppressed_by = null
+         where tenant_id = :tenant_id and meeting_key = :meeting_key and suppressed_at is not null
         returning meeting_key)
     {_CLAIM_AGAIN}
     """  # noqa: S608 - nothing but our own text
@@ -106,8 +106,8 @@ _RELEASE_OCCURRENCE = text(
 _RELEASE_SERIES = text(
     f"""
     with released as (
-        update meeting m set held_at = null, held_by = null
-         where m.tenant_id = :tenant_id and m.held_at is not null and m.meeting_key in (
+        update meeting m set suppressed_at = null, suppressed_by = null
+         where m.tenant_id = :tenant_id and m.suppressed_at is not null and m.meeting_key in (
                select e.meeting_key from calendar_event e
                 where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id
                   and e.series_key = :series_key)

@@ -40,12 +40,13 @@ _OVERRIDES = text(
 _HOLDS = text(
     f"""
     with succession as ({_SUCCESSION})
-    insert into meeting as m (tenant_id, meeting_key, generation, held_at, held_by)
-    select h.tenant_id, s.successor, 0, h.held_at, h.held_by
+    insert into meeting as m (tenant_id, meeting_key, generation, suppressed_at, suppressed_by)
+    select h.tenant_id, s.successor, 0, h.suppressed_at, h.suppressed_by
       from meeting h join succession s on s.predecessor = h.meeting_key
-     where h.tenant_id = :tenant_id and h.held_at is not null
-    on conflict (tenant_id, meeting_key) do update set held_at = excluded.held_at, held_by = excluded.held_by
-     where m.held_at is null
+     where h.tenant_id = :tenant_id and h.suppressed_at is not null
+    on conflict (tenant_id, meeting_key) do update
+       set suppressed_at = excluded.suppressed_at, suppressed_by = excluded.suppressed_by
+     where m.suppressed_at is null
     """  # noqa: S608 - as above
 )
 

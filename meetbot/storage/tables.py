@@ -1,4 +1,4 @@
-"""The tables. Columns only: behaviour lives in the modules that use them.
+"""The tables: columns only; behaviour is in the modules that use them.
 
 Every tenant-owned table leads its primary key with ``tenant_id`` and is under row level security
 (`meetbot.storage.database` sets the tenant for each transaction). Instants are ``timestamptz`` in UTC.
@@ -12,9 +12,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from meetbot.domain.bot_state import LIVE_STATES, BotState
+from meetbot.domain.dispatch_state import DispatchState
+from meetbot.storage import columns
 
 JsonObject = dict[str, Any]
 
@@ -26,40 +30,23 @@ NAMING_CONVENTION = {
 }
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
-LIVE_BOT_STATES = ("scheduled", "dispatching", "dispatched", "joining", "in_call", "recording", "finalizing")
-_IS_LIVE_BOT = "state in ('" + "','".join(LIVE_BOT_STATES) + "')"
-
-
-def _instant(*, nullable: bool = False) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable)
-
-
-def _now() -> Any:
-    return Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
-
-
-def _json(default: str) -> Any:
-    return Column(JSONB, nullable=False, server_default=text(f"'{default}'::jsonb"))
-
-
-def _change_xid() -> Any:
-    return Column(BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint"), index=False)
+_IS_LIVE_BOT = columns.one_of("state", LIVE_STATES)
 
 
 class Tenant(SQLModel, table=True):
-    """A customer of ours. ``join_lead_seconds`` is null where the service's default holds."""
+    """A customer of ours. ``join_lead_seconds`` is null if the service's default holds."""
 
     __tablename__ = "tenant"
 
     id: str = Field(primary_key=True)
     name: str
     region: str
-    internal_domains: list[str] = Field(default_factory=list, sa_column=_json("[]"))
-    redirect_origins: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     join_lead_seconds: int | None = None
     revoked_grace_hours: int = 24
     bot_display_name: str = "Notetaker"
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class ApiKey(SQLModel, table=True):
@@ -70,10 +57,10 @@ class ApiKey(SQLModel, table=True):
     public_id: str = Field(primary_key=True)
     tenant_id: str = Field(index=True)
     mode: str
-    scopes: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    revoked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    revoked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class CalendarUser(SQLModel, table=True):
@@ -97,23 +84,26 @@ class CalendarUser(SQLModel, table=True):
     customer_user_id: str
     email: str
     state: str
-    state_changed_at: datetime = Field(sa_column=_instant())
+    state_changed_at: datetime = Field(sa_column=columns.instant())
     error_code: str | None = None
-    attributes: JsonObject = Field(default_factory=dict, sa_column=_json("{}"))
-    scopes: list[str] = Field(default_factory=list, sa_column=_json("[]"))
+    attributes: JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     kek_version: int
     wrapped_key: str = Field(sa_column=Column(Text, nullable=False))
     refresh_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     token_version: int = 1
     decided_policy: str | None = None
-    last_synced_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    updated_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class ConnectAttempt(SQLModel, table=True):
-    """One run through the consent screens. Ticket, state and browser cookie are kept only as SHA-256."""
+    """One run through the consent screens.
+
+    Ticket, state and browser cookie are kept only as SHA-256.
+    """
 
     __tablename__ = "connect_attempt"
     __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
@@ -130,13 +120,16 @@ class ConnectAttempt(SQLModel, table=True):
     attributes: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     rules: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     reconnect_calendar_user_id: str | None = None
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    expires_at: datetime = Field(sa_column=_instant())
-    used_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    expires_at: datetime = Field(sa_column=columns.instant())
+    used_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class CalendarEvent(SQLModel, table=True):
-    """One occurrence on one calendar with its decision. ``fingerprint`` is the digest of the provider's own JSON."""
+    """One occurrence on one calendar with its decision.
+
+    ``fingerprint`` is the digest of the provider's own JSON.
+    """
 
     __tablename__ = "calendar_event"
     __table_args__ = (
@@ -152,16 +145,16 @@ class CalendarEvent(SQLModel, table=True):
     calendar_id: str
     provider_event_id: str
     ical_uid: str | None = None
-    original_start: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    original_start: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     meeting_key: str
     series_key: str
     title: str
-    start_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    end_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    start_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    end_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     all_day: bool
     status: str
     organizer: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
-    attendees: list[JsonObject] = Field(default_factory=list, sa_column=_json("[]"))
+    attendees: list[JsonObject] = Field(default_factory=list, sa_column=columns.json("[]"))
     attendees_complete: bool = True
     is_organizer: bool
     is_meeting: bool = True
@@ -173,24 +166,27 @@ class CalendarEvent(SQLModel, table=True):
     meeting_id: str | None = None
     passcode: str | None = None
     meeting_url_source: str | None = None
-    provider_updated: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    provider_updated: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     outcome: str
     reason: str
     rule: str | None = None
     rule_set_version: str | None = None
     rule_layer: str | None = None
-    facts: JsonObject = Field(default_factory=dict, sa_column=_json("{}"))
-    decided_at: datetime = Field(sa_column=_instant())
+    facts: JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    decided_at: datetime = Field(sa_column=columns.instant())
     override: str | None = None
     deleted: bool = False
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    updated_at: datetime | None = Field(default=None, sa_column=_now())
-    change_xid: int | None = Field(default=None, sa_column=_change_xid())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+    change_xid: int | None = Field(default=None, sa_column=columns.change_xid())
 
 
 class RuleSet(SQLModel, table=True):
-    """One immutable version. ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own."""
+    """One immutable version of a rule set.
+
+    ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own.
+    """
 
     __tablename__ = "rule_set"
 
@@ -201,11 +197,14 @@ class RuleSet(SQLModel, table=True):
     active: bool
     body: JsonObject = Field(sa_column=Column(JSONB, nullable=False))
     created_by: str
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class RecordingOverride(SQLModel, table=True):
-    """What a person said about one occurrence (``key`` is the meeting key) or a series (the series key)."""
+    """What a person said about one occurrence or a series.
+
+    ``key`` is the meeting key of an occurrence, or the series key.
+    """
 
     __tablename__ = "recording_override"
     __table_args__ = (CheckConstraint("recording in ('record','skip')", name="recording"),)
@@ -216,26 +215,32 @@ class RecordingOverride(SQLModel, table=True):
     key: str = Field(primary_key=True)
     recording: str
     set_by: str
-    set_at: datetime | None = Field(default=None, sa_column=_now())
+    set_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class Meeting(SQLModel, table=True):
-    """The one row that everything about a meeting's bots is serialised on. ``held`` since somebody cancelled its bot by
-    hand; ``generation`` counts the dispatches ever intended, over all bots of the meeting."""
+    """The one row on which everything about a meeting's bots is serialised.
+
+    ``suppressed_at`` is set while the meeting gets no bot because a person cancelled one. ``generation`` counts the
+    dispatches ever intended, over all bots of the meeting.
+    """
 
     __tablename__ = "meeting"
 
     tenant_id: str = Field(primary_key=True)
     meeting_key: str = Field(primary_key=True)
     generation: int = 0
-    held_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    held_by: str | None = None
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    suppressed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    suppressed_by: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class BotClaim(SQLModel, table=True):
-    """A calendar user's wish that a meeting be recorded. ``acknowledged_digest`` is what its bot has taken in. From
-    ``doubted_at`` it does not count until the calendar is read again: another claimant's copy says otherwise."""
+    """A calendar user's wish that a meeting be recorded.
+
+    ``acknowledged_digest`` is the target that its bot was last reconciled with. From ``doubted_at`` the claim does not
+    count until its calendar is read again: another claimant's copy says otherwise.
+    """
 
     __tablename__ = "bot_claim"
     __table_args__ = (Index("ix_bot_claim_user", "tenant_id", "calendar_user_id"),)
@@ -246,12 +251,15 @@ class BotClaim(SQLModel, table=True):
     event_id: str
     target_digest: str
     acknowledged_digest: str | None = None
-    doubted_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    doubted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class Bot(SQLModel, table=True):
-    """One recording bot. The partial unique index is what makes two live bots for a meeting impossible."""
+    """One recording bot.
+
+    The partial unique index is what makes two live bots for a meeting impossible.
+    """
 
     __tablename__ = "bot"
     __table_args__ = (
@@ -270,11 +278,11 @@ class Bot(SQLModel, table=True):
     id: str = Field(primary_key=True)
     meeting_key: str
     generation: int
-    state: str
-    join_at: datetime = Field(sa_column=_instant())
-    end_at: datetime = Field(sa_column=_instant())
-    dispatch_at: datetime = Field(sa_column=_instant())
-    dispatched_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    state: BotState = Field(sa_column=columns.state_of(BotState))
+    join_at: datetime = Field(sa_column=columns.instant())
+    end_at: datetime = Field(sa_column=columns.instant())
+    dispatch_at: datetime = Field(sa_column=columns.instant())
+    dispatched_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     meeting_url: str = Field(sa_column=Column(Text, nullable=False))
     target_digest: str
     event_id: str
@@ -284,30 +292,31 @@ class Bot(SQLModel, table=True):
     failure_code: str | None = None
     recorded_seconds: int | None = None
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    updated_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class Dispatch(SQLModel, table=True):
-    """The intent to ask the backend for a bot, written before it is asked: at most one per meeting and generation.
+    """The intent to ask the backend for a bot, written before it is asked.
 
-    While ``intended``, the backend may or may not have acted; ``untaken`` once it surely has not.
+    There is at most one for a meeting and generation. ``recalled_at`` is when the backend was (or was about to be) told to
+    take the bot back.
     """
 
     __tablename__ = "dispatch"
-    __table_args__ = (CheckConstraint("state in ('intended','untaken','accepted','refused','left')", name="state"),)
+    __table_args__ = (CheckConstraint(columns.one_of("state", DispatchState), name="state"),)
 
     tenant_id: str = Field(primary_key=True)
     meeting_key: str = Field(primary_key=True)
     generation: int = Field(primary_key=True)
     bot_id: str = Field(index=True)
     external_id: str = Field(unique=True)
-    state: str
+    state: DispatchState = Field(sa_column=columns.state_of(DispatchState))
     backend_bot_id: str | None = None
-    requested_at: datetime | None = Field(default=None, sa_column=_now())
-    accepted_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    left_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    ended_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    requested_at: datetime | None = Field(default=None, sa_column=columns.now())
+    accepted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    recalled_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class BackendReport(SQLModel, table=True):
@@ -318,11 +327,14 @@ class BackendReport(SQLModel, table=True):
     tenant_id: str = Field(primary_key=True)
     backend: str = Field(primary_key=True)
     delivery_id: str = Field(primary_key=True)
-    received_at: datetime | None = Field(default=None, sa_column=_now())
+    received_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class WebhookEndpoint(SQLModel, table=True):
-    """Where a tenant takes webhooks. ``secrets`` are sealed; the newest is first, older ones carry an expiry."""
+    """An address at which a tenant receives webhooks.
+
+    ``secrets`` are sealed; the newest is first, older ones carry an expiry.
+    """
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (CheckConstraint("state in ('enabled','disabled')", name="state"),)
@@ -330,17 +342,20 @@ class WebhookEndpoint(SQLModel, table=True):
     tenant_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
     url: str = Field(sa_column=Column(Text, nullable=False))
-    event_types: list[str] = Field(default_factory=list, sa_column=_json('["*"]'))
+    event_types: list[str] = Field(default_factory=list, sa_column=columns.json('["*"]'))
     state: str = "enabled"
     disabled_reason: str | None = None
-    failing_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
-    secrets: list[JsonObject] = Field(default_factory=list, sa_column=_json("[]"))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    updated_at: datetime | None = Field(default=None, sa_column=_now())
+    failing_since: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    secrets: list[JsonObject] = Field(default_factory=list, sa_column=columns.json("[]"))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class WebhookDelivery(SQLModel, table=True):
-    """The transactional outbox: one message for one endpoint, written in the transaction of what it tells about."""
+    """One message for one endpoint: the transactional outbox.
+
+    It is written in the transaction of what it tells about.
+    """
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
@@ -357,16 +372,19 @@ class WebhookDelivery(SQLModel, table=True):
     state: str = "pending"
     attempts: int = 0
     replays: int = 0
-    last_attempt_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    last_attempt_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     last_status: int | None = None
     last_error: str | None = None
-    emitted_at: datetime | None = Field(default=None, sa_column=_now())
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    relayed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    emitted_at: datetime | None = Field(default=None, sa_column=columns.now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    relayed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """The answer given to a POST with an Idempotency-Key. ``status`` is null while the first one is in flight."""
+    """The answer given to a POST with an Idempotency-Key.
+
+    ``status`` is null while the first one is in flight.
+    """
 
     __tablename__ = "idempotency_record"
 
@@ -375,7 +393,7 @@ class IdempotencyRecord(SQLModel, table=True):
     fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     status: int | None = None
     body: JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class RateBucket(SQLModel, table=True):
@@ -387,4 +405,4 @@ class RateBucket(SQLModel, table=True):
     tenant_id: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     tokens: float
-    refilled_at: datetime = Field(sa_column=_instant())
+    refilled_at: datetime = Field(sa_column=columns.instant())

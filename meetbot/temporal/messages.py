@@ -6,11 +6,12 @@ an address, a name or a URL. Field additions need defaults, so that histories of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from meetbot.domain.plan import PlanEntry
+from meetbot.domain.webhook_schedule import RETRY_GAPS_SECONDS
 
 
 class TaskQueue(StrEnum):
@@ -25,9 +26,22 @@ class TaskQueue(StrEnum):
 
 
 class WorkflowName(StrEnum):
+    """The name by which a workflow is started."""
+
     CALENDAR_USER = "CalendarUserWorkflow"
     BOT = "BotWorkflow"
     WEBHOOK = "WebhookWorkflow"
+
+
+class ActivityName(StrEnum):
+    """The name by which a workflow asks for an activity."""
+
+    CALENDAR_SYNC = "calendar.sync"
+    BOT_RECONCILE = "bot.reconcile"
+    BOT_DISPATCH = "bot.dispatch"
+    BOT_RECALL = "bot.recall"
+    BOT_FOLLOW = "bot.follow"
+    WEBHOOK_DELIVER = "webhook.deliver"
 
 
 class CalendarUserSignal(StrEnum):
@@ -38,6 +52,8 @@ class CalendarUserSignal(StrEnum):
 
 
 class BotSignal(StrEnum):
+    """What wakes a bot's workflow."""
+
     CLAIM = "claim"
     RELEASE = "release"
     RESCHEDULE = "reschedule"
@@ -50,10 +66,12 @@ def calendar_user_workflow_id(tenant_id: str, calendar_user_id: str) -> str:
 
 
 def bot_workflow_id(tenant_id: str, meeting_key: str) -> str:
+    """Return the workflow id of a meeting's bot."""
     return f"bot/{tenant_id}/{meeting_key}"
 
 
 def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
+    """Return the workflow id of a delivery's n-th replay; 0 is the delivery itself."""
     return f"webhook/{tenant_id}/{delivery_id}/{replay}"
 
 
@@ -122,7 +140,10 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class BotStart:
-    """Input of a bot's workflow. ``rounds`` counts the steps of the run, ``rounds_per_run`` bounds its history."""
+    """Input of a bot's workflow.
+
+    ``rounds_per_run`` bounds the steps of one run, and with them its history.
+    """
 
     tenant_id: str
     meeting_key: str
@@ -131,62 +152,80 @@ class BotStart:
 
 @dataclass(frozen=True, slots=True)
 class ClaimChange:
-    """Payload of the signals claim, reschedule and release: whose claim changed, and to which target."""
+    """Payload of claim, reschedule and release: the user whose claim changed, and its target."""
 
     calendar_user_id: str
     target_digest: str = ""
     join_at: datetime | None = None
 
 
-class BotStep(StrEnum):
-    """What a bot's workflow does next: see `meetbot.domain.bot_lifecycle`."""
+class StepKind(StrEnum):
+    """What a bot's workflow does next.
+
+    `WAIT` until the re-check begins, then dispatch. `FOLLOW` the bot to its end. `RECALL` it. `CLOSE` the workflow.
+    """
 
     WAIT = "wait"
     FOLLOW = "follow"
-    LEAVE = "leave"
+    RECALL = "recall"
     CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True)
 class MeetingRef:
+    """A meeting, as activities are asked about it."""
+
     tenant_id: str
     meeting_key: str
 
 
 @dataclass(frozen=True, slots=True)
-class BotOrder:
-    """The standing of a meeting's bot after its claims were looked at."""
+class NextStep:
+    """What is left to be done after a meeting was reconciled, and the state of its bot.
 
-    step: BotStep
+    ``recheck_at`` is when the re-check with the provider begins; ``join_at`` and ``end_at`` are the meeting's.
+    """
+
+    kind: StepKind
     bot_id: str = ""
     generation: int = 0
     state: str = ""
-    arm_at: datetime | None = None
+    recheck_at: datetime | None = None
     join_at: datetime | None = None
     end_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchRequest:
+    """Asks for one generation of a bot to be dispatched.
+
+    ``wait_is_over``: the meeting's start has come for which an earlier answer asked to wait.
+    """
+
     tenant_id: str
     meeting_key: str
     bot_id: str
     generation: int
-    hold_over: bool = False
+    wait_is_over: bool = False
 
 
 class DispatchOutcome(StrEnum):
-    """`CHANGED`: the re-check found another state of things, look again. `HOLD`: nothing fresh is known, wait for the
-    start. `REFUSED`: the backend said no for good."""
+    """What a dispatch came to.
+
+    `CHANGED`: the meeting is another one by now, reconcile. `WAIT_FOR_START`: the provider cannot be asked and what is
+    stored is old, so ask again at the meeting's start. `REFUSED`: the backend said no for good.
+    """
 
     DISPATCHED = "dispatched"
     CHANGED = "changed"
-    HOLD = "hold"
+    WAIT_FOR_START = "wait_for_start"
     REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchResult:
+    """``reason`` is the backend's code if it refused."""
+
     outcome: DispatchOutcome
     reason: str = ""
 
@@ -198,10 +237,12 @@ class WebhookStart:
     tenant_id: str
     delivery_id: str
     replay: int = 0
-    schedule_seconds: tuple[int, ...] = field(default=(0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
+    schedule_seconds: tuple[int, ...] = RETRY_GAPS_SECONDS
 
 
 class DeliveryVerdict(StrEnum):
+    """What follows an attempt to deliver."""
+
     DELIVERED = "delivered"
     RETRY = "retry"
     STOP = "stop"
@@ -209,6 +250,8 @@ class DeliveryVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
+    """Asks for one attempt. ``attempt`` counts from 1; ``last``: no other follows."""
+
     tenant_id: str
     delivery_id: str
     attempt: int
@@ -217,7 +260,10 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """``retry_after_seconds`` is the endpoint's own wish, already bounded; 0 where it stated none."""
+    """What an attempt came to.
+
+    ``retry_after_seconds`` is what the endpoint asked for, already bounded; 0 if it stated none.
+    """
 
     verdict: DeliveryVerdict
     status: int = 0

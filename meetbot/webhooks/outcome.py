@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from meetbot.domain.retry_after import retry_after
+from meetbot.domain.webhook_schedule import RETRY_AFTER_LIMIT
 from meetbot.domain.webhook_state import DeliveryState
 from meetbot.temporal.messages import DeliveryResult, DeliveryVerdict
-from meetbot.webhooks.schedule import RETRY_AFTER_LIMIT
 
 _GONE = 410
 

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from api.connect import authorize
 from api.health import create_ops_app
 from meetbot.calendars.connect_flow import new_token
+from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage.tables import Dispatch, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
@@ -78,9 +79,9 @@ def test_cancelling_holds_the_meeting_and_tells_its_workflow_however_often(tenan
     assert tenant.front.orchestrator.cancelled == [(tenant.id, "mtg_1")] * 2
     with tenant.front.database.transaction(tenant.id) as session:
         meeting = session.get_one(Meeting, (tenant.id, "mtg_1"))
-    assert meeting.held_at is not None
-    assert meeting.held_by is not None
-    assert meeting.held_by in tenant.key
+    assert meeting.suppressed_at is not None
+    assert meeting.suppressed_by is not None
+    assert meeting.suppressed_by in tenant.key
 
 
 def test_cancelling_a_bot_that_has_ended_changes_nothing(tenant: Tenant) -> None:
@@ -148,7 +149,7 @@ def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
                 generation=1,
                 bot_id=bot.id,
                 external_id=external_id,
-                state="accepted",
+                state=DispatchState.ACCEPTED,
             )
         )
     answer = tenant.front.client.post("/v1/backends/meetbot/events", **signed(report(external_id)))

@@ -276,7 +276,7 @@ def test_a_deleted_event_takes_no_override(tenant: Tenant, user: CalendarUser) -
 def held(tenant: Tenant, meeting_key: str) -> bool:
     with tenant.front.database.transaction(tenant.id) as session:
         meeting = session.exec(select(Meeting).where(Meeting.meeting_key == meeting_key)).one()
-    return meeting.held_at is not None
+    return meeting.suppressed_at is not None
 
 
 _BAD_RULES = {"rules": [{"name": "x", "action": "keep", "when": {"nonsense": True}}]}

@@ -1,4 +1,6 @@
-"""Records the golden histories that every later release must be able to replay (about 80 seconds, on a real server).
+"""Record the golden histories that every later release must be able to replay.
+
+It takes about 80 seconds, on a real server.
 
     python -m tests.histories.record
 
@@ -30,9 +32,8 @@ from meetbot.domain.plan import Target
 from meetbot.errors import BackendUnavailable, RetryLater
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
-    BotOrder,
+    ActivityName,
     BotSignal,
-    BotStep,
     CalendarUserSignal,
     ClaimChange,
     DeliveryAttempt,
@@ -40,15 +41,17 @@ from meetbot.temporal.messages import (
     DeliveryVerdict,
     DispatchOutcome,
     DispatchResult,
+    NextStep,
+    StepKind,
     SyncResult,
     TaskQueue,
     WebhookStart,
     WorkflowName,
     webhook_workflow_id,
 )
-from tests.workflows.stage import Answer, Call, Script, Stage, staged
-from tests.workflows.truth import Truth
-from workflows.webhook import DELIVER, WebhookWorkflow
+from tests.workflows.fake_activities import Answer, Call, Harness, Script, running_workers
+from tests.workflows.simulation import Simulation
+from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -61,7 +64,7 @@ _LONGEST_SECONDS = 180.0
 CHANGE = ClaimChange("cu_1", "d_1")
 DISPATCHED = DispatchResult(DispatchOutcome.DISPATCHED)
 CHANGED = DispatchResult(DispatchOutcome.CHANGED)
-HOLD = DispatchResult(DispatchOutcome.HOLD)
+WAIT_FOR_START = DispatchResult(DispatchOutcome.WAIT_FOR_START)
 QUIET = SyncResult("active", "d_none", None)
 GONE = SyncResult("gone", "", ())
 OUTAGE = BackendUnavailable("backend_unavailable", SAID)
@@ -69,112 +72,113 @@ OUTAGE = BackendUnavailable("backend_unavailable", SAID)
 
 @dataclass(slots=True)
 class Scenario:
-    """``play`` starts workflows and sees them to their end; ``answer`` stands in for their activities."""
+    """``run`` starts workflows and awaits their end; ``answer`` stands in for their activities."""
 
     answer: Answer
-    play: Callable[[Stage], Awaitable[None]]
+    run: Callable[[Harness], Awaitable[None]]
 
 
-def order(step: BotStep, state: str, *, starts_in: timedelta = -SECOND) -> BotOrder:
+def next_step(kind: StepKind, state: str, *, starts_in: timedelta = -SECOND) -> NextStep:
     start = datetime.now(UTC) + starts_in
-    return BotOrder(step, "bot_1", 1, state, start - SECOND, start, start + HOUR)
+    return NextStep(kind, "bot_1", 1, state, start - SECOND, start, start + HOUR)
 
 
-def waiting(starts_in: timedelta = -SECOND) -> BotOrder:
-    return order(BotStep.WAIT, "scheduled", starts_in=starts_in)
+def waiting(starts_in: timedelta = -SECOND) -> NextStep:
+    return next_step(StepKind.WAIT, "scheduled", starts_in=starts_in)
 
 
-def following() -> BotOrder:
-    return order(BotStep.FOLLOW, "recording")
+def following() -> NextStep:
+    return next_step(StepKind.FOLLOW, "recording")
 
 
-def leaving() -> BotOrder:
-    return order(BotStep.LEAVE, "recording")
+def recalling() -> NextStep:
+    return next_step(StepKind.RECALL, "recording")
 
 
-def closed(state: str) -> BotOrder:
-    return order(BotStep.CLOSE, state)
+def closed(state: str) -> NextStep:
+    return next_step(StepKind.CLOSE, state)
 
 
-async def to_the_end(stage: Stage) -> None:
-    await (await stage.start_bot()).result()
+async def to_the_end(harness: Harness) -> None:
+    await (await harness.start_bot()).result()
 
 
-def signalled(*signals: BotSignal, rounds_per_run: int = 200) -> Callable[[Stage], Awaitable[None]]:
-    async def play(stage: Stage) -> None:
-        await stage.start_bot(rounds_per_run=rounds_per_run)
-        for signal in signals:
-            await asyncio.sleep(0.5)
+async def called(harness: Harness, name: ActivityName, times: int) -> None:
+    """Wait until an activity was called so often for the scenario's tenant, and a little longer."""
+    while sum(call.request.tenant_id == harness.tenant_id for call in harness.called(name)) < times:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+
+
+def signalled(*signals: tuple[int, BotSignal], rounds_per_run: int = 200) -> Callable[[Harness], Awaitable[None]]:
+    """Return a run in which each signal is sent once the bot was reconciled so often."""
+
+    async def run(harness: Harness) -> None:
+        await harness.start_bot(rounds_per_run=rounds_per_run)
+        for times, signal in signals:
+            await called(harness, ActivityName.BOT_RECONCILE, times)
             arguments = [] if signal in (BotSignal.CANCEL, BotSignal.BACKEND_REPORTED) else [CHANGE]
-            await stage.bot().signal(signal, args=arguments)
-        await stage.bot().result()
+            await harness.bot().signal(signal, args=arguments)
+        await harness.bot().result()
 
-    return play
+    return run
 
 
 def bots() -> dict[str, Scenario]:
     minutes_away = waiting(starts_in=HOUR)
     return {
-        "bot_nobody_claims": Scenario(Script(schedule=[BotOrder(BotStep.CLOSE)]).answer, to_the_end),
+        "bot_nobody_claims": Scenario(Script(reconcile=[NextStep(StepKind.CLOSE)]).answer, to_the_end),
         "bot_recorded": Scenario(
             Script(
-                schedule=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
+                reconcile=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
             ).answer,
-            signalled_after_dispatch,
+            signalled((2, BotSignal.BACKEND_REPORTED), (3, BotSignal.BACKEND_REPORTED)),
         ),
         "bot_followed": Scenario(
-            Script(schedule=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end
+            Script(reconcile=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end
         ),
         "bot_rescheduled": Scenario(
             Script(
-                schedule=[minutes_away, minutes_away, waiting(), following(), closed("completed")],
+                reconcile=[minutes_away, minutes_away, waiting(), following(), closed("completed")],
                 dispatch=[DISPATCHED],
             ).answer,
-            signalled(BotSignal.CLAIM, BotSignal.RESCHEDULE, BotSignal.BACKEND_REPORTED),
+            signalled((1, BotSignal.CLAIM), (2, BotSignal.RESCHEDULE), (4, BotSignal.BACKEND_REPORTED)),
         ),
         "bot_cancelled": Scenario(
-            Script(schedule=[minutes_away, closed("cancelled")]).answer, signalled(BotSignal.CANCEL)
+            Script(reconcile=[minutes_away, closed("cancelled")]).answer, signalled((1, BotSignal.CANCEL))
         ),
-        "bot_held": Scenario(
+        "bot_waited_for_start": Scenario(
             Script(
-                schedule=[near := waiting(4 * SECOND), near, closed("completed")], dispatch=[HOLD, DISPATCHED]
+                reconcile=[near := waiting(4 * SECOND), near, closed("completed")],
+                dispatch=[WAIT_FOR_START, DISPATCHED],
             ).answer,
             to_the_end,
         ),
         "bot_restless": Scenario(
             Script(
-                schedule=[*[waiting()] * 8, closed("cancelled")], dispatch=[*[CHANGED] * 7, OUTAGE, DISPATCHED]
+                reconcile=[*[waiting()] * 8, closed("cancelled")], dispatch=[*[CHANGED] * 7, OUTAGE, DISPATCHED]
             ).answer,
             to_the_end,
         ),
         "bot_refused": Scenario(
             Script(
-                schedule=[waiting(), closed("failed")], dispatch=[DispatchResult(DispatchOutcome.REFUSED, "not_found")]
+                reconcile=[waiting(), closed("failed")], dispatch=[DispatchResult(DispatchOutcome.REFUSED, "not_found")]
             ).answer,
             to_the_end,
         ),
-        "bot_called_back": Scenario(
+        "bot_recalled": Scenario(
             Script(
-                schedule=[following(), leaving(), waiting(), leaving(), closed("cancelled")],
-                leave=[OUTAGE, waiting(), closed("cancelled")],
+                reconcile=[following(), recalling(), waiting(), recalling(), closed("cancelled")],
+                recall=[OUTAGE, waiting(), closed("cancelled")],
                 dispatch=[DISPATCHED],
             ).answer,
-            signalled(BotSignal.RELEASE),
+            signalled((1, BotSignal.RELEASE)),
         ),
         "bot_continued": Scenario(
-            Script(schedule=[*[minutes_away] * 4, waiting(), closed("completed")], dispatch=[DISPATCHED]).answer,
-            signalled(*[BotSignal.CLAIM] * 4, rounds_per_run=2),
+            Script(reconcile=[*[minutes_away] * 4, waiting(), closed("completed")], dispatch=[DISPATCHED]).answer,
+            signalled(*[(times, BotSignal.CLAIM) for times in range(1, 5)], rounds_per_run=2),
         ),
     }
-
-
-async def signalled_after_dispatch(stage: Stage) -> None:
-    await stage.start_bot()
-    await asyncio.sleep(5)
-    for _ in range(2):
-        await stage.bot().signal(BotSignal.BACKEND_REPORTED)
-        await asyncio.sleep(0.5)
-    await stage.bot().result()
 
 
 def calendars() -> dict[str, Scenario]:
@@ -198,19 +202,20 @@ def calendars() -> dict[str, Scenario]:
     }
 
 
-async def one_calendar(stage: Stage) -> None:
-    await (await stage.connect(interval_seconds=1)).result()
+async def one_calendar(harness: Harness) -> None:
+    await (await harness.connect(interval_seconds=1)).result()
 
 
-async def every_signal(stage: Stage) -> None:
-    handle = await stage.connect(interval_seconds=3600)
-    for signal in (
+async def every_signal(harness: Harness) -> None:
+    handle = await harness.connect(interval_seconds=3600)
+    signals = (
         CalendarUserSignal.RULES_CHANGED,
         CalendarUserSignal.SYNC_NOW,
         CalendarUserSignal.RECONNECTED,
         CalendarUserSignal.SYNC_NOW,
-    ):
-        await asyncio.sleep(0.5)
+    )
+    for times, signal in enumerate(signals, start=1):
+        await called(harness, ActivityName.CALENDAR_SYNC, times)
         await handle.signal(signal)
     await handle.result()
 
@@ -222,15 +227,15 @@ def meeting(starts_in: timedelta) -> Target:
 
 def hour_of_a_calendar() -> Scenario:
     """Several meetings start, one moves, some are released together, over several runs."""
-    truth = Truth(lead=SECOND)
+    simulation = Simulation(lead=SECOND)
     for number in range(6):
-        truth.put("cu_1", f"mtg_{number}", meeting(HOUR))
-    truth.put("cu_1", "mtg_soon", meeting(6 * SECOND))
+        simulation.put("cu_1", f"mtg_{number}", meeting(HOUR))
+    simulation.put("cu_1", "mtg_soon", meeting(6 * SECOND))
     changes: dict[int, Callable[[], None]] = {
-        3: lambda: truth.move("mtg_0", HOUR),
-        5: lambda: truth.cancel("mtg_1", "mtg_2", "mtg_3"),
-        6: lambda: truth.put("cu_1", "mtg_late", meeting(2 * HOUR)),
-        12: lambda: truth.gone.add("cu_1"),
+        3: lambda: simulation.move("mtg_0", HOUR),
+        5: lambda: simulation.cancel("mtg_1", "mtg_2", "mtg_3"),
+        6: lambda: simulation.put("cu_1", "mtg_late", meeting(2 * HOUR)),
+        12: lambda: simulation.gone.add("cu_1"),
     }
     syncs = 0
 
@@ -239,40 +244,40 @@ def hour_of_a_calendar() -> Scenario:
         if call.name == "calendar.sync":
             syncs += 1
             changes.pop(syncs, lambda: None)()
-        return await truth.answer(call)
+        return await simulation.answer(call)
 
-    async def play(stage: Stage) -> None:
-        handle = await stage.connect(interval_seconds=1, rounds_per_run=4)
+    async def run(harness: Harness) -> None:
+        handle = await harness.connect(interval_seconds=1, rounds_per_run=4)
         await handle.result()
-        for key in sorted(truth.bots):
-            await stage.bot(key).result()
+        for key in sorted(simulation.bots):
+            await harness.bot(key).result()
 
-    return Scenario(answer, play)
+    return Scenario(answer, run)
 
 
 def shared_meeting() -> Scenario:
     """Two users in one meeting: the second one finds the bot running."""
-    truth = Truth()
+    simulation = Simulation()
     for user in ("cu_1", "cu_2"):
-        truth.put(user, "mtg_1", meeting(HOUR))
+        simulation.put(user, "mtg_1", meeting(HOUR))
 
-    async def play(stage: Stage) -> None:
+    async def run(harness: Harness) -> None:
         for user in ("cu_1", "cu_2"):
-            await stage.connect(user, interval_seconds=1)
+            await harness.connect(user, interval_seconds=1)
             await asyncio.sleep(2)
         for user in ("cu_1", "cu_2"):
-            truth.gone.add(user)
-            await stage.calendar(user).result()
-        await stage.bot().result()
+            simulation.gone.add(user)
+            await harness.calendar(user).result()
+        await harness.bot().result()
 
-    return Scenario(truth.answer, play)
+    return Scenario(simulation.answer, run)
 
 
 def disconnected() -> Scenario:
     """Disconnected while a sync is being retried, with bots to be released."""
-    truth = Truth()
+    simulation = Simulation()
     for number in range(3):
-        truth.put("cu_1", f"mtg_{number}", meeting(HOUR))
+        simulation.put("cu_1", f"mtg_{number}", meeting(HOUR))
     syncs = 0
 
     async def answer(call: Call) -> Any:
@@ -281,18 +286,18 @@ def disconnected() -> Scenario:
             syncs += 1
             if syncs > 2:
                 raise RetryLater("provider_unavailable", SAID, retry_after=HOUR / 6)
-        return await truth.answer(call)
+        return await simulation.answer(call)
 
-    async def play(stage: Stage) -> None:
-        handle = await stage.connect(interval_seconds=1)
+    async def run(harness: Harness) -> None:
+        handle = await harness.connect(interval_seconds=1)
         await asyncio.sleep(5)
-        truth.gone.add("cu_1")
+        simulation.gone.add("cu_1")
         await handle.signal(CalendarUserSignal.DISCONNECT)
         await handle.result()
         for number in range(3):
-            await stage.bot(f"mtg_{number}").result()
+            await harness.bot(f"mtg_{number}").result()
 
-    return Scenario(answer, play)
+    return Scenario(answer, run)
 
 
 def hanging() -> Scenario:
@@ -307,13 +312,13 @@ def hanging() -> Scenario:
         applied.set()
         return QUIET
 
-    async def play(stage: Stage) -> None:
-        handle = await stage.connect(interval_seconds=3600)
-        await asyncio.sleep(0.5)
+    async def run(harness: Harness) -> None:
+        handle = await harness.connect(interval_seconds=3600)
+        await called(harness, ActivityName.CALENDAR_SYNC, 1)
         await handle.signal(CalendarUserSignal.RULES_CHANGED)
         await handle.result()
 
-    return Scenario(Script(sync=[hang, apply, GONE]).answer, play)
+    return Scenario(Script(sync=[hang, apply, GONE]).answer, run)
 
 
 def webhooks() -> dict[str, Scenario]:
@@ -331,12 +336,12 @@ def webhooks() -> dict[str, Scenario]:
     }
 
 
-async def delivery(stage: Stage) -> None:
-    workflow_id = webhook_workflow_id(stage.tenant_id, "dlv_1", 0)
-    stage.started.add(workflow_id)
-    start = WebhookStart(stage.tenant_id, "dlv_1", schedule_seconds=(0, 1, 1))
-    await stage.client.start_workflow(WorkflowName.WEBHOOK, start, id=workflow_id, task_queue=TaskQueue.WEBHOOKS)
-    await stage.client.get_workflow_handle(workflow_id).result()
+async def delivery(harness: Harness) -> None:
+    workflow_id = webhook_workflow_id(harness.tenant_id, "dlv_1", 0)
+    harness.started.add(workflow_id)
+    start = WebhookStart(harness.tenant_id, "dlv_1", schedule_seconds=(0, 1, 1))
+    await harness.client.start_workflow(WorkflowName.WEBHOOK, start, id=workflow_id, task_queue=TaskQueue.WEBHOOKS)
+    await harness.client.get_workflow_handle(workflow_id).result()
 
 
 async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
@@ -346,21 +351,23 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
     async def answer(call: Call) -> Any:
         return await tenants[call.request.tenant_id].answer(call)
 
-    @activity.defn(name=DELIVER)
+    @activity.defn(name=ActivityName.WEBHOOK_DELIVER)
     async def deliver(attempt: DeliveryAttempt) -> DeliveryResult:
-        result: DeliveryResult = await answer(Call(DELIVER, activity.info().current_attempt_scheduled_time, attempt))
+        result: DeliveryResult = await answer(
+            Call(ActivityName.WEBHOOK_DELIVER, activity.info().current_attempt_scheduled_time, attempt)
+        )
         return result
 
     async with (
-        staged(client, answer, tenant_ids=list(tenants)) as stage,
+        running_workers(client, answer, tenant_ids=list(tenants)) as harness,
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):
-        stages = {name: replace(stage, tenant_id=f"tnt_{name}", started=set()) for name in scenarios}
+        harnesses = {name: replace(harness, tenant_id=f"tnt_{name}", started=set()) for name in scenarios}
         async with asyncio.timeout(_LONGEST_SECONDS):
-            await asyncio.gather(*(scenarios[name].play(stages[name]) for name in scenarios))
-        for name, played in stages.items():
-            await save(client, name, sorted(played.started))
+            await asyncio.gather(*(scenarios[name].run(harnesses[name]) for name in scenarios))
+        for name, harness in harnesses.items():
+            await save(client, name, sorted(harness.started))
 
 
 async def save(client: Client, name: str, workflow_ids: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""Replays all golden histories on today's code: ``python -m tests.histories.replay``. Prints which do not."""
+"""Replay all golden histories on today's code, and print which do not.
+
+python -m tests.histories.replay
+"""
 
 from __future__ import annotations
 

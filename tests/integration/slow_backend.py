@@ -1,4 +1,4 @@
-"""A backend with which something happens while it is being asked, and what was told of its bots."""
+"""A backend during whose calls something happens, and what was told of its bots."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sqlmodel import Session
 from activities.dispatch import DispatchActivity
 from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendUnavailable
-from meetbot.temporal.messages import BotOrder
+from meetbot.temporal.messages import NextStep
 from tests.integration.meetings import dispatch
 from tests.rig import Rig
 
 
 class SlowBackend:
-    """The rig's backend, with something happening between its taking a bot and our hearing of it."""
+    """The rig's backend; something happens after it accepted a bot and before it answers."""
 
     def __init__(self, rig: Rig, meanwhile: Callable[[], object]) -> None:
         self._backend = rig.services.backend
@@ -68,8 +68,8 @@ def told_of_the_bot(rig: Rig) -> list[str]:
     return [event_type for _, event_type in sorted(told)]
 
 
-def lose_the_answer(rig: Rig, key: str, order: BotOrder) -> None:
-    """The backend takes the bot, and we do not hear of it."""
+def lose_the_answer(rig: Rig, key: str, step: NextStep) -> None:
+    """The backend accepts the bot, and its answer is lost."""
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)

@@ -12,7 +12,7 @@ from meetbot.domain.event import Provider
 from meetbot.errors import BackendUnavailable
 from meetbot.storage.overrides import release_holds
 from meetbot.storage.tables import BotClaim, Meeting
-from meetbot.temporal.messages import BotStep, DispatchOutcome, SyncScope
+from meetbot.temporal.messages import DispatchOutcome, StepKind, SyncScope
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
 from tests.rig import Rig
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.stack
 
 def test_a_claim_schedules_one_bot_ninety_seconds_before_the_start(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    _, order = scheduled(rig, user)
+    _, step = scheduled(rig, user)
     (bot,) = rig.bots()
-    assert (bot.state, order.step) == ("scheduled", BotStep.WAIT)
+    assert (bot.state, step.kind) == ("scheduled", StepKind.WAIT)
     assert bot.dispatch_at == bot.join_at - timedelta(seconds=90)
 
 
@@ -39,7 +39,7 @@ def test_a_changed_lead_moves_the_bots_that_are_scheduled(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     key, _ = scheduled(rig, user)
     rig.set_tenant(join_lead_seconds=300)
-    rig.bot_activities.schedule(rig.ref(key))
+    rig.bot_activities.reconcile(rig.ref(key))
     (bot,) = rig.bots()
     assert bot.dispatch_at == bot.join_at - timedelta(seconds=300)
 
@@ -53,8 +53,8 @@ def test_an_acknowledged_claim_settles_the_plan(rig: Rig) -> None:
 
 def test_the_backend_is_asked_at_the_lead_time_and_not_before(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    result = dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    result = dispatch(rig, key, step)
     (bot,) = rig.bots()
     assert result.outcome is DispatchOutcome.DISPATCHED
     assert bot.dispatched_at is not None
@@ -66,23 +66,23 @@ def test_the_backend_is_asked_at_the_lead_time_and_not_before(rig: Rig) -> None:
 
 def test_dispatching_again_after_a_lost_answer_makes_no_second_bot(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
-    assert dispatch(rig, key, order).outcome is DispatchOutcome.DISPATCHED
+        dispatch(rig, key, step)
+    assert dispatch(rig, key, step).outcome is DispatchOutcome.DISPATCHED
     assert len(rig.sandbox.jobs()) == 1
 
 
 def test_a_meeting_made_longer_after_a_lost_answer_is_dispatched_all_the_same(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     rig.sandbox.fault(path="/backend/api/v1/jobs", when="after", times=1, drop=True)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)
     rig.sandbox.change(event, duration_minutes=90)
     rig.sync(user)
-    assert dispatch(rig, key, rig.bot_activities.schedule(rig.ref(key))).outcome is DispatchOutcome.DISPATCHED
+    assert dispatch(rig, key, rig.bot_activities.reconcile(rig.ref(key))).outcome is DispatchOutcome.DISPATCHED
     (job,) = rig.sandbox.jobs()
     assert [(bot.state, bot.backend_bot_id) for bot in rig.bots()] == [("dispatched", job["id"])]
 
@@ -96,10 +96,10 @@ def test_two_colleagues_in_one_meeting_get_one_bot_that_goes_with_the_last_claim
     (bot,) = rig.bots()
     rig.sandbox.respond(event, grace, "declined")
     assert rig.sync(second).plan == ()
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.WAIT
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.WAIT
     rig.put_rules(first, {"rules": []})
     rig.sync(first)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.CLOSE
     assert [(found.id, found.state) for found in rig.bots()] == [(bot.id, "cancelled")]
 
 
@@ -107,8 +107,8 @@ def test_claims_arriving_together_make_one_bot(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
     (entry,) = rig.planned(user)
     with ThreadPoolExecutor(8) as pool:
-        orders = list(pool.map(lambda _: rig.bot_activities.schedule(rig.ref(entry.meeting_key)), range(16)))
-    assert len({order.bot_id for order in orders}) == 1
+        orders = list(pool.map(lambda _: rig.bot_activities.reconcile(rig.ref(entry.meeting_key)), range(16)))
+    assert len({step.bot_id for step in orders}) == 1
     assert len(rig.bots()) == 1
 
 
@@ -116,11 +116,11 @@ def test_a_bot_cancelled_by_hand_stays_cancelled_through_edits(rig: Rig) -> None
     user, event = connected_with_meeting(rig)
     key, _ = scheduled(rig, user)
     with rig.database.transaction(rig.tenant_id) as session:
-        session.get_one(Meeting, (rig.tenant_id, key)).held_at = rig.clock()
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
+        session.get_one(Meeting, (rig.tenant_id, key)).suppressed_at = rig.clock()
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.CLOSE
     rig.sandbox.change(event, shift_minutes=15)
     rig.planned(user)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.CLOSE
     assert [(bot.state, bot.outcome) for bot in rig.bots()] == [("cancelled", "cancelled_by_hand")]
 
 
@@ -129,8 +129,8 @@ def test_an_override_to_record_lifts_the_cancellation_by_hand_and_brings_a_new_b
     key, _ = scheduled(rig, user)
     rig.sync(user)
     with rig.database.transaction(rig.tenant_id) as session:
-        session.get_one(Meeting, (rig.tenant_id, key)).held_at = rig.clock()
-    rig.bot_activities.schedule(rig.ref(key))
+        session.get_one(Meeting, (rig.tenant_id, key)).suppressed_at = rig.clock()
+    rig.bot_activities.reconcile(rig.ref(key))
     assert rig.sync(user).plan is None
     (event,) = rig.events(user)
     with rig.database.transaction(rig.tenant_id) as session:
@@ -138,14 +138,14 @@ def test_an_override_to_record_lifts_the_cancellation_by_hand_and_brings_a_new_b
     plan = rig.sync(user, SyncScope.DECISIONS).plan
     assert plan is not None
     assert [entry.acknowledged for entry in plan] == [False]
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.WAIT
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.WAIT
     assert [bot.state for bot in rig.bots()] == ["cancelled", "scheduled"]
 
 
 def test_the_claims_of_a_meeting_that_is_over_stay_to_be_read(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig, starts_in_minutes=5, duration_minutes=10)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    dispatch(rig, key, step)
     rig.clock.offset = timedelta(minutes=20)
     rig.sync(user)
     with rig.read() as session:
@@ -157,34 +157,34 @@ def test_a_restored_meeting_gets_a_new_bot(rig: Rig) -> None:
     key, _ = scheduled(rig, user)
     rig.sandbox.cancel(event)
     rig.sync(user)
-    rig.bot_activities.schedule(rig.ref(key))
+    rig.bot_activities.reconcile(rig.ref(key))
     rig.sandbox.restore(event)
     again, _ = scheduled(rig, user)
     assert again == key
     assert [bot.state for bot in rig.bots()] == ["cancelled", "scheduled"]
 
 
-def test_a_meeting_cancelled_after_dispatch_calls_the_bot_back(rig: Rig) -> None:
+def test_a_meeting_cancelled_after_dispatch_has_its_bot_recalled(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    dispatch(rig, key, step)
     rig.sandbox.cancel(event)
     rig.sync(user)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
-    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.RECALL
+    assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.CLOSE
     assert [bot.state for bot in rig.bots()] == ["cancelled"]
     assert rig.sandbox.counts("/backend/api/v1/jobs") == 2
 
 
-def test_a_meeting_moved_after_dispatch_calls_the_bot_back_first_and_sends_it_again(rig: Rig) -> None:
+def test_a_bot_of_a_meeting_moved_after_dispatch_is_recalled_and_then_sent_again(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    dispatch(rig, key, step)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
-    again = rig.bot_activities.leave(rig.ref(key))
-    assert (again.step, again.generation) == (BotStep.WAIT, 2)
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.RECALL
+    again = rig.recall_activity.recall(rig.ref(key))
+    assert (again.kind, again.generation) == (StepKind.WAIT, 2)
     assert dispatch(rig, key, again).outcome is DispatchOutcome.DISPATCHED
     assert len(rig.bots()) == 1
     assert len(rig.sandbox.jobs()) == 2
@@ -192,29 +192,29 @@ def test_a_meeting_moved_after_dispatch_calls_the_bot_back_first_and_sends_it_ag
 
 def test_a_changed_title_makes_no_call_to_the_backend(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    dispatch(rig, key, step)
     rig.sandbox.change(event, title="Renamed")
     rig.sync(user)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.FOLLOW
     assert rig.sandbox.counts("/backend/api/v1/jobs") == 1
 
 
 def test_changed_rules_call_no_bot_out_of_a_meeting(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    dispatch(rig, key, order)
+    key, step = scheduled(rig, user)
+    dispatch(rig, key, step)
     report(rig, "job.status_changed", "recording")
     rig.put_rules(user, {"rules": []})
     assert rig.sync(user, SyncScope.DECISIONS).plan == ()
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.FOLLOW
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.FOLLOW
 
 
 def test_a_skip_said_while_the_provider_hangs_still_counts(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig, starts_in_minutes=30)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     rig.put_rules(user, {"rules": []})
     rig.sandbox.fault(path="/google/calendar/v3", status=503)
-    assert dispatch(rig, key, order).outcome is DispatchOutcome.CHANGED
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.CLOSE
+    assert dispatch(rig, key, step).outcome is DispatchOutcome.CHANGED
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.CLOSE
     assert rig.sandbox.jobs() == []

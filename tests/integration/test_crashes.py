@@ -101,7 +101,7 @@ def test_a_worker_killed_again_and_again_sends_every_meeting_exactly_one_bot(
     assert all(bot.dispatched_at and bot.dispatched_at >= bot.dispatch_at for bot in rig.bots())
 
 
-def test_a_worker_killed_in_the_midst_of_a_sync_holds_the_calendar_up_for_seconds_only(
+def test_a_worker_killed_during_a_sync_delays_the_calendar_by_seconds_only(
     rig: Rig, fresh_database: str, vault_service: VaultService, temporal_address: str, tmp_path: Path
 ) -> None:
     ada = rig.sandbox.account("ada@acme.test")

@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.background.recovery import recover_bots, recover_calendar_users, recover_ended
+from meetbot.domain.bot_state import BotState
 from meetbot.storage.tables import Bot, CalendarUser
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import bot_workflow_id, calendar_user_workflow_id
@@ -28,7 +29,7 @@ def bot_due(rig: Rig, *, starts_in_minutes: float) -> str:
     user = rig.connect(ada)
     rig.sandbox.event(ada, starts_in_minutes=starts_in_minutes)
     (entry,) = rig.planned(user)
-    rig.bot_activities.schedule(rig.ref(entry.meeting_key))
+    rig.bot_activities.reconcile(rig.ref(entry.meeting_key))
     return bot_workflow_id(rig.tenant_id, entry.meeting_key)
 
 
@@ -63,7 +64,7 @@ def test_a_terminated_workflow_of_a_bot_in_its_meeting_is_restarted(rig: Rig, te
     workflow_id = bot_due(rig, starts_in_minutes=60)
     (bot,) = rig.bots()
     with rig.database.transaction(rig.tenant_id) as session:
-        session.get_one(Bot, (rig.tenant_id, bot.id)).state = "recording"
+        session.get_one(Bot, (rig.tenant_id, bot.id)).state = BotState.RECORDING
 
     async def scenario() -> bool:
         client = await connect(temporal_address)
@@ -113,7 +114,7 @@ def test_a_terminated_bots_workflow_is_restarted_early_and_a_finished_ones_is_no
     finished, live = bot_due(rig, starts_in_minutes=600), bot_due(rig, starts_in_minutes=700)
     meeting_keys = [workflow_id.split("/")[2] for workflow_id in (finished, live)]
     with rig.database.transaction(rig.tenant_id) as session:
-        session.exec(select(Bot).where(col(Bot.meeting_key) == meeting_keys[0])).one().state = "completed"
+        session.exec(select(Bot).where(col(Bot.meeting_key) == meeting_keys[0])).one().state = BotState.COMPLETED
 
     async def scenario() -> list[bool]:
         client = await connect(temporal_address)

@@ -327,7 +327,7 @@ def test_what_was_said_about_an_occurrence_goes_with_it_when_its_series_is_moved
     first, second, *_ = rig.events(user)
     with rig.database.transaction(rig.tenant_id) as session:
         set_override(session, first, scope="occurrence", recording="skip", set_by="somebody", now=rig.clock())
-        lock_meeting(session, rig.tenant_id, second.meeting_key).held_at = rig.clock()
+        lock_meeting(session, rig.tenant_id, second.meeting_key).suppressed_at = rig.clock()
     rig.sandbox.change(series, shift_minutes=30)
     rig.sync(user)
     moved = [event for event in rig.events(user) if not event.deleted]
@@ -337,7 +337,7 @@ def test_what_was_said_about_an_occurrence_goes_with_it_when_its_series_is_moved
     ]
     assert moved[0].meeting_key != first.meeting_key
     with rig.read() as session:
-        assert session.get_one(Meeting, (rig.tenant_id, moved[1].meeting_key)).held_at is not None
+        assert session.get_one(Meeting, (rig.tenant_id, moved[1].meeting_key)).suppressed_at is not None
         assert session.get(Meeting, (rig.tenant_id, moved[2].meeting_key)) is None
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from activities.dispatch import RECHECK_SECONDS
+from activities.recheck import RECHECK_SECONDS
 from activities.webhooks import WebhookActivities
 from activities.wiring import WorkerParts
-from meetbot.bots.reconcile import ARMING
+from meetbot.bots.reconcile import RECHECK_AHEAD
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import TaskQueue
 from meetbot.webhooks.outbound import Outbound
@@ -30,6 +30,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         sync=rig.sync_activities,
         bots=rig.bot_activities,
         dispatch=rig.dispatch_activity,
+        recall=rig.recall_activity,
         webhooks=webhooks,
     )
 
@@ -39,4 +40,4 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
             (bots,) = (worker for worker in workers if worker.task_queue == TaskQueue.BOTS)
             return bots.config()["sticky_queue_schedule_to_start_timeout"]
 
-    assert asyncio.run(kept_for_the_dead()) <= ARMING - timedelta(seconds=RECHECK_SECONDS)
+    assert asyncio.run(kept_for_the_dead()) <= RECHECK_AHEAD - timedelta(seconds=RECHECK_SECONDS)

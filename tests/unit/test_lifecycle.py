@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.domain.bot_lifecycle import Action, Standing, Wish, next_action
+from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.plan import Target
 
@@ -27,8 +27,8 @@ IN_THE_MEETING = [BotState.JOINING, BotState.IN_CALL, BotState.RECORDING]
 HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED]
 
 
-def bot(state: BotState, target: Target) -> Standing:
-    return Standing(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)
+def bot(state: BotState, target: Target) -> ObservedState:
+    return ObservedState(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)
 
 
 def moved(target: Target, by: timedelta) -> Target:
@@ -36,9 +36,14 @@ def moved(target: Target, by: timedelta) -> Target:
 
 
 def action(
-    standing: Standing | None, target: Target | None, *, held: bool = False, expected: bool = True, now: datetime = NOW
+    observed: ObservedState | None,
+    target: Target | None,
+    *,
+    suppressed: bool = False,
+    expected: bool = True,
+    now: datetime = NOW,
 ) -> Action:
-    return next_action(standing, Wish(target, held, expected), now=now, lead=LEAD)
+    return next_action(observed, DesiredState(target, suppressed, expected), now=now, lead=LEAD)
 
 
 # No bot yet
@@ -57,8 +62,8 @@ def test_a_meeting_that_has_ended_gets_none() -> None:
     assert action(None, ENDED) is Action.NOTHING
 
 
-def test_a_meeting_that_is_held_gets_none() -> None:
-    assert action(None, COMING, held=True) is Action.NOTHING
+def test_a_suppressed_meeting_gets_none() -> None:
+    assert action(None, COMING, suppressed=True) is Action.NOTHING
 
 
 # Waiting for its time
@@ -101,8 +106,8 @@ def test_a_waiting_bot_of_a_user_who_disconnected_is_cancelled() -> None:
     assert action(bot(BotState.SCHEDULED, COMING), None, expected=True) is Action.CANCEL
 
 
-def test_a_waiting_bot_that_somebody_cancelled_is_cancelled_whatever_is_claimed() -> None:
-    assert action(bot(BotState.SCHEDULED, COMING), COMING, held=True) is Action.CANCEL
+def test_a_waiting_bot_that_a_person_cancels_is_cancelled_whatever_is_claimed() -> None:
+    assert action(bot(BotState.SCHEDULED, COMING), COMING, suppressed=True) is Action.CANCEL
 
 
 def test_a_waiting_bot_whose_meeting_passed_was_missed() -> None:
@@ -112,7 +117,7 @@ def test_a_waiting_bot_whose_meeting_passed_was_missed() -> None:
 
 def test_a_bot_nobody_expects_any_more_is_not_missed() -> None:
     assert action(bot(BotState.SCHEDULED, ENDED), None, expected=False) is Action.CANCEL
-    assert action(bot(BotState.SCHEDULED, ENDED), None, held=True) is Action.CANCEL
+    assert action(bot(BotState.SCHEDULED, ENDED), None, suppressed=True) is Action.CANCEL
 
 
 def test_a_meeting_moved_into_the_past_before_its_bot_went_is_cancelled() -> None:
@@ -134,14 +139,14 @@ def test_a_bot_that_was_sent_stays_while_its_claim_stands(state: BotState) -> No
 
 
 @pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
-def test_the_last_claim_gone_calls_a_sent_bot_back(state: BotState) -> None:
+def test_a_sent_bot_whose_last_claim_is_gone_is_recalled(state: BotState) -> None:
     assert action(bot(state, RUNNING), None) is Action.WITHDRAW
 
 
 @pytest.mark.parametrize("state", [*IN_FLIGHT, *IN_THE_MEETING])
-def test_somebody_cancelling_calls_a_sent_bot_back(state: BotState) -> None:
-    assert action(bot(state, RUNNING), RUNNING, held=True) is Action.WITHDRAW
-    assert action(bot(state, ENDED), None, held=True) is Action.WITHDRAW
+def test_a_sent_bot_that_a_person_cancels_is_recalled(state: BotState) -> None:
+    assert action(bot(state, RUNNING), RUNNING, suppressed=True) is Action.WITHDRAW
+    assert action(bot(state, ENDED), None, suppressed=True) is Action.WITHDRAW
 
 
 @pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING])
@@ -150,7 +155,7 @@ def test_a_bot_in_a_meeting_that_runs_long_stays(state: BotState) -> None:
     assert action(bot(state, ENDED), ENDED) is Action.KEEP
 
 
-def test_a_backend_that_never_took_the_bot_until_the_end_made_us_miss_it() -> None:
+def test_a_bot_that_the_backend_had_not_accepted_by_the_end_was_missed() -> None:
     assert action(bot(BotState.DISPATCHING, ENDED), None) is Action.MISS
 
 
@@ -177,13 +182,13 @@ def test_a_sent_bot_stays_in_a_meeting_that_is_prolonged(state: BotState) -> Non
 
 
 @pytest.mark.parametrize("target", [None, RUNNING, COMING, replace(RUNNING, meeting_url=OTHER_LINK)])
-@pytest.mark.parametrize("held", [True, False])
-def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, held: bool) -> None:
-    assert action(bot(BotState.FINALIZING, RUNNING), target, held=held) is Action.KEEP
+@pytest.mark.parametrize("suppressed", [True, False])
+def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, suppressed: bool) -> None:
+    assert action(bot(BotState.FINALIZING, RUNNING), target, suppressed=suppressed) is Action.KEEP
 
 
 @pytest.mark.parametrize("target", [moved(RUNNING, MINUTE), replace(RUNNING, end_at=RUNNING.end_at + 15 * MINUTE)])
-def test_a_bot_the_backend_has_not_taken_yet_follows_a_small_change(target: Target) -> None:
+def test_a_bot_the_backend_has_not_accepted_yet_follows_a_small_change(target: Target) -> None:
     """It is still to be sent, and is only sent for what is claimed: kept as it stands, it would never go."""
     assert action(bot(BotState.DISPATCHING, RUNNING), target) is Action.RESCHEDULE
 
@@ -197,8 +202,8 @@ def test_nothing_follows_a_bots_end_without_a_claim(state: BotState) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL_STATES))
-def test_a_held_meeting_gets_no_further_bot(state: BotState) -> None:
-    assert action(bot(state, RUNNING), replace(COMING, meeting_url=OTHER_LINK), held=True) is Action.NOTHING
+def test_a_suppressed_meeting_gets_no_further_bot(state: BotState) -> None:
+    assert action(bot(state, RUNNING), replace(COMING, meeting_url=OTHER_LINK), suppressed=True) is Action.NOTHING
 
 
 def test_a_missed_meeting_that_goes_on_after_all_gets_a_new_bot() -> None:
@@ -238,106 +243,116 @@ targets = st.builds(
 )
 askings = st.none() | st.integers(-3600, 0).map(lambda seconds: NOW + timedelta(seconds=seconds))
 bots = st.builds(
-    lambda state, target, asked_at, called_back: replace(
-        bot(state, target), asked_at=asked_at, called_back=called_back
+    lambda state, target, asked_at, being_recalled: replace(
+        bot(state, target), asked_at=asked_at, being_recalled=being_recalled
     ),
     states,
     targets,
     askings,
     st.booleans(),
 )
-wishes = st.builds(
-    Wish,
+desired_states = st.builds(
+    DesiredState,
     st.none() | targets,
-    held=st.booleans(),
+    suppressed=st.booleans(),
     expected=st.booleans(),
     over=st.booleans(),
     by_rules_only=st.booleans(),
 )
 
 
-def decided(standing: Standing | None, wish: Wish) -> Action:
-    return next_action(standing, wish, now=NOW, lead=LEAD)
+def decided(observed: ObservedState | None, desired: DesiredState) -> Action:
+    return next_action(observed, desired, now=NOW, lead=LEAD)
 
 
-@given(bots, wishes)
-def test_no_bot_is_created_beside_a_live_one(standing: Standing, wish: Wish) -> None:
-    if standing.state not in TERMINAL_STATES:
-        assert decided(standing, wish) is not Action.CREATE
+@given(bots, desired_states)
+def test_no_bot_is_created_beside_a_live_one(observed: ObservedState, desired: DesiredState) -> None:
+    if observed.state not in TERMINAL_STATES:
+        assert decided(observed, desired) is not Action.CREATE
 
 
-@given(st.none() | bots, wishes)
-def test_held_never_leads_to_a_bot(standing: Standing | None, wish: Wish) -> None:
-    assert decided(standing, replace(wish, held=True)) not in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE)
+@given(st.none() | bots, desired_states)
+def test_a_suppressed_meeting_gets_no_bot_whatever_is_claimed(
+    observed: ObservedState | None, desired: DesiredState
+) -> None:
+    assert decided(observed, replace(desired, suppressed=True)) not in (
+        Action.CREATE,
+        Action.RESCHEDULE,
+        Action.RELOCATE,
+    )
 
 
-@given(st.none() | bots, wishes)
+@given(st.none() | bots, desired_states)
 def test_no_bot_is_made_or_moved_without_a_claim_on_a_meeting_that_goes_on(
-    standing: Standing | None, wish: Wish
+    observed: ObservedState | None, desired: DesiredState
 ) -> None:
-    if decided(standing, wish) in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE):
-        assert wish.target is not None
-        assert wish.target.end_at > NOW
+    if decided(observed, desired) in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE):
+        assert desired.target is not None
+        assert desired.target.end_at > NOW
 
 
-@given(bots, wishes)
+@given(bots, desired_states)
 def test_a_bot_that_may_be_in_a_meeting_is_never_just_written_off_before_its_end(
-    standing: Standing, wish: Wish
+    observed: ObservedState, desired: DesiredState
 ) -> None:
-    if standing.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
-        decision = decided(standing, wish)
+    if observed.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
+        decision = decided(observed, desired)
         assert decision is not Action.CANCEL
-        assert decision is not Action.MISS or standing.end_at <= NOW or wish.over
+        assert decision is not Action.MISS or observed.end_at <= NOW or desired.over
 
 
-@given(bots, wishes)
-def test_calling_back_is_brought_to_its_end_whatever_is_wanted_meanwhile(standing: Standing, wish: Wish) -> None:
-    if standing.called_back and standing.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
+@given(bots, desired_states)
+def test_a_recall_is_finished_whatever_is_wanted_meanwhile(observed: ObservedState, desired: DesiredState) -> None:
+    if observed.being_recalled and observed.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
         settled = (Action.RELOCATE, Action.WITHDRAW)
-        assert decided(standing, wish) in (
-            settled if standing.state is not BotState.DISPATCHING else (*settled, Action.MISS)
+        assert decided(observed, desired) in (
+            settled if observed.state is not BotState.DISPATCHING else (*settled, Action.MISS)
         )
 
 
-@given(bots, wishes)
-def test_an_ended_bot_is_never_touched_again(standing: Standing, wish: Wish) -> None:
-    if standing.state in TERMINAL_STATES and not (standing.state is BotState.MISSED and standing.asked_at):
-        assert decided(standing, wish) in (Action.NOTHING, Action.CREATE)
+@given(bots, desired_states)
+def test_an_ended_bot_is_never_touched_again(observed: ObservedState, desired: DesiredState) -> None:
+    if observed.state in TERMINAL_STATES and not (observed.state is BotState.MISSED and observed.asked_at):
+        assert decided(observed, desired) in (Action.NOTHING, Action.CREATE)
 
 
-@given(bots, wishes)
-def test_a_live_bot_is_never_overlooked(standing: Standing, wish: Wish) -> None:
-    if standing.state not in TERMINAL_STATES:
-        assert decided(standing, wish) is not Action.NOTHING
+@given(bots, desired_states)
+def test_a_live_bot_is_never_overlooked(observed: ObservedState, desired: DesiredState) -> None:
+    if observed.state not in TERMINAL_STATES:
+        assert decided(observed, desired) is not Action.NOTHING
 
 
-@given(wishes)
-def test_a_bot_just_created_is_kept(wish: Wish) -> None:
-    if decided(None, wish) is Action.CREATE:
-        assert wish.target is not None
-        assert decided(bot(BotState.SCHEDULED, wish.target), wish) is Action.KEEP
+@given(desired_states)
+def test_a_bot_just_created_is_kept(desired: DesiredState) -> None:
+    if decided(None, desired) is Action.CREATE:
+        assert desired.target is not None
+        assert decided(bot(BotState.SCHEDULED, desired.target), desired) is Action.KEEP
 
 
-@given(bots, wishes)
-def test_a_bot_just_rescheduled_is_kept(standing: Standing, wish: Wish) -> None:
-    if decided(standing, wish) is Action.RESCHEDULE:
-        assert wish.target is not None
-        assert decided(bot(standing.state, wish.target), wish) is Action.KEEP
+@given(bots, desired_states)
+def test_a_bot_just_rescheduled_is_kept(observed: ObservedState, desired: DesiredState) -> None:
+    if decided(observed, desired) is Action.RESCHEDULE:
+        assert desired.target is not None
+        assert decided(bot(observed.state, desired.target), desired) is Action.KEEP
 
 
-@given(bots, wishes)
-def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(standing: Standing, wish: Wish) -> None:
+@given(bots, desired_states)
+def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(
+    observed: ObservedState, desired: DesiredState
+) -> None:
     """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
-    if standing.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(standing, wish) is Action.KEEP:
-        assert wish.target is not None
-        assert replace(standing, asked_at=None, called_back=False) == bot(standing.state, wish.target)
+    if observed.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(observed, desired) is Action.KEEP:
+        assert desired.target is not None
+        assert replace(observed, asked_at=None, being_recalled=False) == bot(observed.state, desired.target)
 
 
 # Once it is over, be it because it was shortened
 
 
 def test_a_waiting_bot_of_a_meeting_that_turns_out_to_be_over_was_missed() -> None:
-    assert next_action(bot(BotState.SCHEDULED, COMING), Wish(None, over=True), now=NOW, lead=LEAD) is Action.MISS
+    assert (
+        next_action(bot(BotState.SCHEDULED, COMING), DesiredState(None, over=True), now=NOW, lead=LEAD) is Action.MISS
+    )
 
 
 @pytest.mark.parametrize(
@@ -350,46 +365,46 @@ def test_a_waiting_bot_of_a_meeting_that_turns_out_to_be_over_was_missed() -> No
         (BotState.FINALIZING, Action.KEEP),
     ],
 )
-def test_of_a_meeting_whose_end_was_brought_forward_to_before_now_the_bot_stays_that_is_in_the_call(
+def test_of_a_meeting_whose_end_was_moved_to_before_now_a_bot_in_the_call_stays(
     state: BotState, expected: Action
 ) -> None:
-    assert next_action(bot(state, RUNNING), Wish(None, over=True), now=NOW, lead=LEAD) is expected
+    assert next_action(bot(state, RUNNING), DesiredState(None, over=True), now=NOW, lead=LEAD) is expected
 
 
-def test_a_bot_that_nobody_expects_any_more_and_the_backend_never_took_was_not_missed() -> None:
+def test_an_unexpected_bot_that_the_backend_never_accepted_was_not_missed() -> None:
     assert action(bot(BotState.DISPATCHING, ENDED), None, expected=False) is Action.WITHDRAW
 
 
-def test_small_moves_of_a_bot_that_may_have_been_sent_are_counted_from_when_it_was_asked_for() -> None:
-    standing = replace(bot(BotState.DISPATCHING, RUNNING), asked_at=RUNNING.join_at - 3 * MINUTE)
-    assert action(standing, moved(RUNNING, MINUTE)) is Action.RELOCATE
-    assert action(replace(standing, asked_at=None), moved(RUNNING, MINUTE)) is Action.RESCHEDULE
+def test_small_moves_of_a_bot_that_may_be_out_add_up_since_it_was_asked_for() -> None:
+    observed = replace(bot(BotState.DISPATCHING, RUNNING), asked_at=RUNNING.join_at - 3 * MINUTE)
+    assert action(observed, moved(RUNNING, MINUTE)) is Action.RELOCATE
+    assert action(replace(observed, asked_at=None), moved(RUNNING, MINUTE)) is Action.RESCHEDULE
 
 
-def test_a_missed_bot_that_its_backend_may_have_is_called_back_before_any_other_is_made() -> None:
-    standing = replace(bot(BotState.MISSED, ENDED), asked_at=ENDED.join_at)
-    assert action(standing, COMING) is Action.WITHDRAW
-    assert action(replace(standing, asked_at=None), COMING) is Action.CREATE
+def test_a_missed_bot_that_its_backend_may_have_is_recalled_before_another_is_made() -> None:
+    observed = replace(bot(BotState.MISSED, ENDED), asked_at=ENDED.join_at)
+    assert action(observed, COMING) is Action.WITHDRAW
+    assert action(replace(observed, asked_at=None), COMING) is Action.CREATE
 
 
 # Only rules leave the meeting out
 
 
 @pytest.mark.parametrize("state", [BotState.DISPATCHED, *IN_THE_MEETING, BotState.FINALIZING])
-def test_changed_rules_call_no_bot_out_of_a_meeting(state: BotState) -> None:
-    wish = Wish(None, by_rules_only=True, expected=False)
-    assert next_action(bot(state, RUNNING), wish, now=NOW, lead=LEAD) is Action.KEEP
+def test_changed_rules_recall_no_bot_from_a_meeting(state: BotState) -> None:
+    desired = DesiredState(None, by_rules_only=True, expected=False)
+    assert next_action(bot(state, RUNNING), desired, now=NOW, lead=LEAD) is Action.KEEP
 
 
 @pytest.mark.parametrize(
     ("state", "expected"), [(BotState.SCHEDULED, Action.CANCEL), (BotState.DISPATCHING, Action.WITHDRAW)]
 )
 def test_changed_rules_take_back_a_bot_that_is_not_on_its_way(state: BotState, expected: Action) -> None:
-    wish = Wish(None, by_rules_only=True, expected=False)
-    assert next_action(bot(state, COMING), wish, now=NOW, lead=LEAD) is expected
+    desired = DesiredState(None, by_rules_only=True, expected=False)
+    assert next_action(bot(state, COMING), desired, now=NOW, lead=LEAD) is expected
 
 
 @pytest.mark.parametrize("state", IN_THE_MEETING)
-def test_a_person_calls_the_bot_out_whatever_the_rules_say(state: BotState) -> None:
-    wish = Wish(None, held=True, by_rules_only=True, expected=False)
-    assert next_action(bot(state, RUNNING), wish, now=NOW, lead=LEAD) is Action.WITHDRAW
+def test_a_person_recalls_the_bot_whatever_the_rules_say(state: BotState) -> None:
+    desired = DesiredState(None, suppressed=True, by_rules_only=True, expected=False)
+    assert next_action(bot(state, RUNNING), desired, now=NOW, lead=LEAD) is Action.WITHDRAW

@@ -1,4 +1,4 @@
-"""A bot's workflow that does the same things in another order, for showing that replay notices."""
+"""A bot's workflow with its steps in another order, to show that replay notices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from meetbot.temporal.messages import BotOrder, BotStart, MeetingRef, TaskQueue, WorkflowName
+from meetbot.temporal.messages import ActivityName, BotStart, MeetingRef, NextStep, TaskQueue, WorkflowName
 
 
 @workflow.defn(name=WorkflowName.BOT)
@@ -15,9 +15,9 @@ class AlteredBotWorkflow:
     async def run(self, start: BotStart) -> None:
         await workflow.sleep(timedelta(seconds=1))
         await workflow.execute_activity(
-            "bot.schedule",
+            ActivityName.BOT_RECONCILE,
             MeetingRef(start.tenant_id, start.meeting_key),
-            result_type=BotOrder,
+            result_type=NextStep,
             task_queue=TaskQueue.DISPATCH,
             start_to_close_timeout=timedelta(seconds=60),
         )

@@ -13,16 +13,16 @@ from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSki
 from temporalio.testing import WorkflowEnvironment
 
 from meetbot.domain.plan import next_slot, sync_phase
-from tests.workflows.stage import Answer, Stage, staged, start_time_skipping
+from tests.workflows.fake_activities import Answer, Harness, running_workers, start_time_skipping
 
-# Only ends a play that hangs; how long one takes is nobody's concern.
-_SECONDS_PER_PLAY = 100.0
+# Only ends a run that hangs; no test depends on how long one takes.
+_SECONDS_PER_RUN = 100.0
 INTERVAL = timedelta(minutes=5)
 _T = TypeVar("_T")
 
 
-class Theatre:
-    """Plays a scene in virtual time."""
+class VirtualTime:
+    """Runs workflows in virtual time."""
 
     def __init__(self, runner: asyncio.Runner, environment: WorkflowEnvironment) -> None:
         self._runner = runner
@@ -30,7 +30,7 @@ class Theatre:
         self.server_now = environment.get_current_time
 
     def now(self) -> datetime:
-        """The server's present, to the next full second."""
+        """Return the server's time, to the next full second."""
         present = self._runner.run(self._environment.get_current_time())
         return present.replace(microsecond=0) + timedelta(seconds=1)
 
@@ -47,15 +47,19 @@ class Theatre:
         finally:
             await server.lock_time_skipping(LockTimeSkippingRequest())
 
-    def play(self, answer: Answer, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
-        """What the scene returns, with ``answer`` standing in for all activities."""
+    def play(self, answer: Answer, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
+        """Do the same as `run`, under its earlier name."""
+        return self.run(answer, scenario)
+
+    def run(self, answer: Answer, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
+        """Return what the scenario returns, with ``answer`` for all activities."""
 
         async def whole() -> _T:
             async with (
-                asyncio.timeout(_SECONDS_PER_PLAY),
-                staged(self._environment.client, answer, skipping=self._skipping) as stage,
+                asyncio.timeout(_SECONDS_PER_RUN),
+                running_workers(self._environment.client, answer, skipping=self._skipping) as harness,
             ):
-                return await stage.perform(scene)
+                return await harness.run(scenario)
 
         return self._runner.run(whole())
 
@@ -67,17 +71,24 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def theatre(runner: asyncio.Runner) -> Iterator[Theatre]:
-    """A server of its own: ending a workflow lets it jump ten years ahead, to the timeout of the ended run.
+def virtual_time(runner: asyncio.Runner) -> Iterator[VirtualTime]:
+    """Virtual time on a server of the test's own.
 
-    Its present is just past a slot of the user ``cu_1``, so that no test depends on the time of day it is run at.
+    Ending a workflow lets the server jump ten years ahead, to the timeout of the ended run. Its present is just past a slot
+    of the user ``cu_1``, so that no test depends on the time of day it is run at.
     """
     environment = runner.run(start_time_skipping())
     try:
-        theatre = Theatre(runner, environment)
-        present = theatre.now()
+        virtual_time = VirtualTime(runner, environment)
+        present = virtual_time.now()
         slot = next_slot(present, INTERVAL, sync_phase("cu_1", INTERVAL))
-        runner.run(theatre.wait(slot - present + timedelta(seconds=2)))
-        yield theatre
+        runner.run(virtual_time.wait(slot - present + timedelta(seconds=2)))
+        yield virtual_time
     finally:
         runner.run(environment.shutdown())
+
+
+@pytest.fixture
+def theatre(virtual_time: VirtualTime) -> VirtualTime:
+    """The fixture `virtual_time` under its earlier name."""
+    return virtual_time

@@ -1,10 +1,12 @@
-"""The commands of each workflow, in the order of its source: what a recorded history depends on, read off the code."""
+"""Read the commands of each workflow off its source: what a recorded history depends on."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from meetbot.temporal import messages
 
 # Each of these writes into the history, or decides what is written next.
 _COMMANDS = frozenset(
@@ -32,7 +34,10 @@ _Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def fingerprints(sources: Iterable[Path]) -> Fingerprint:
-    """By class: each method's commands, as ``method: command subject``, and its calls of methods that have some."""
+    """Return, by class, the commands of each method as ``method: command subject``.
+
+    Calls of methods that have commands count too.
+    """
     return {
         definition.name: list(_lines(definition))
         for source in sorted(sources)
@@ -82,7 +87,7 @@ def _described(call: ast.Call, commanding: frozenset[str]) -> str | None:
     if owner == "workflow" and name in _COMMANDS:
         return " ".join([name, *_subject(call, name)])
     if owner == "self" and name in commanding:
-        constants = [ast.unparse(one) for one in call.args[:1] if isinstance(one, ast.Constant)]
+        constants = [value for one in call.args[:1] if (value := _constant(one)) is not None]
         return " ".join([f"self.{name}", *constants])
     if owner not in ("workflow", "self") and name in _COMMANDS_OF_HANDLES:
         return f"{owner}.{name}"
@@ -94,5 +99,15 @@ def _subject(call: ast.Call, command: str) -> list[str]:
     if command == "wait_condition":
         return ["with a timeout"] if any(keyword.arg == "timeout" for keyword in call.keywords) else []
     if any(kind in command for kind in ("activity", "child", "patch")):
-        return [ast.unparse(one) for one in call.args[:1]]
+        return [_constant(one) or ast.unparse(one) for one in call.args[:1]]
     return []
+
+
+def _constant(node: ast.expr) -> str | None:
+    """The source of a constant; a name such as ``ActivityName.BOT_RECALL`` counts as its value, which histories hold."""
+    match node:
+        case ast.Constant():
+            return ast.unparse(node)
+        case ast.Attribute(value=ast.Name(id=enum), attr=member) if hasattr(messages, enum):
+            return repr(str(getattr(getattr(messages, enum), member)))
+    return None

@@ -1,4 +1,4 @@
-"""Reading what Temporal wrote down about a workflow."""
+"""Read the history that Temporal keeps of a workflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """``due`` is the workflow's own present when it set the timer, and the length it set; exact to the millisecond."""
+    """A timer of a workflow, exact to the millisecond.
+
+    ``due`` is the workflow's time when it set the timer, plus ``length``.
+    """
 
     due: datetime
     length: timedelta

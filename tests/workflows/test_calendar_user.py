@@ -11,15 +11,17 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from meetbot.domain.bot_lifecycle import Standing
+from meetbot.domain.bot_lifecycle import ObservedState
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.plan import PlanEntry, Target, next_slot, sync_phase
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.temporal.messages import CalendarUserSignal, SyncResult, SyncScope
-from tests.workflows.conftest import Theatre
+from tests.workflows.conftest import VirtualTime as Theatre
+from tests.workflows.fake_activities import Call, Script, details_of
+from tests.workflows.fake_activities import Harness as Stage
 from tests.workflows.histories import children_in, history_of, signals_in, states_shown, timers_in
-from tests.workflows.stage import Call, Script, Stage, details_of
-from tests.workflows.truth import LEAD, Truth
+from tests.workflows.simulation import LEAD
+from tests.workflows.simulation import Simulation as Truth
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 FIVE_MINUTES = timedelta(minutes=5)
@@ -436,7 +438,7 @@ def test_a_meeting_that_ended_is_forgotten_without_a_word_to_its_bot(theatre: Th
     play(theatre, truth, watch)
 
     assert signals == []
-    assert truth.left == []
+    assert truth.recalled == []
     assert truth.bots["mtg_1"].state is BotState.COMPLETED
 
 
@@ -448,7 +450,7 @@ def test_a_meeting_cancelled_while_its_bot_is_in_it_calls_the_bot_back(theatre: 
 
     play(theatre, truth)
 
-    assert truth.left == ["mtg_1"]
+    assert truth.recalled == ["mtg_1"]
     assert truth.bots["mtg_1"].state is BotState.CANCELLED
 
 
@@ -539,5 +541,5 @@ def test_the_details_list_the_meetings_to_come_and_nothing_about_them(theatre: T
     assert LINK not in details
 
 
-def _standing(target: Target, state: BotState) -> Standing:
-    return Standing(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)
+def _standing(target: Target, state: BotState) -> ObservedState:
+    return ObservedState(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)

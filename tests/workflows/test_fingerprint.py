@@ -16,7 +16,7 @@ BASELINE = Path(__file__).with_name("fingerprints.json")
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.py"))
 REPLAYED = [
     *WORKFLOWS,
-    *(ROOT / "meetbot" / "domain" / name for name in ("plan.py", "identity.py")),
+    *(ROOT / "meetbot" / "domain" / name for name in ("plan.py", "identity.py", "webhook_schedule.py")),
     *(ROOT / "meetbot" / "temporal" / name for name in ("messages.py", "search_attributes.py")),
 ]
 
@@ -58,6 +58,7 @@ def test_the_fingerprint_sees_a_swap_a_rename_and_a_new_command(tmp_path: Path) 
     assert of(sync.replace("calendar.sync", "sync"), sleep) != of(sync, sleep)
     assert of(sync, sleep, "workflow.upsert_search_attributes([])") != of(sync, sleep)
     assert of(sync, sleep.replace("60", "90")) == of(sync, sleep)
+    assert of(sync.replace('"calendar.sync"', "ActivityName.CALENDAR_SYNC"), sleep) == of(sync, sleep)
     assert of("await workflow.wait_condition(f, timeout=1)") != of("await workflow.wait_condition(f)")
 
 
@@ -65,13 +66,13 @@ def test_the_fingerprint_sees_what_is_commanded_through_other_methods(tmp_path: 
     source = tmp_path / "one.py"
     source.write_text(
         "@workflow.defn\nclass One:\n"
-        "    async def run(self): await self._ask('bot.schedule'); self._note()\n"
+        "    async def run(self): await self._ask('bot.reconcile'); self._note()\n"
         "    async def _ask(self, name): await workflow.execute_activity(name)\n"
         "    def _note(self): self.noted = True\n",
         encoding="utf-8",
     )
 
-    assert fingerprints([source])["One"] == ["run: self._ask 'bot.schedule'", "_ask: execute_activity name"]
+    assert fingerprints([source])["One"] == ["run: self._ask 'bot.reconcile'", "_ask: execute_activity name"]
 
 
 def test_every_workflow_has_a_fingerprint() -> None:

@@ -14,9 +14,11 @@ from meetbot.domain.bot_state import BotState
 from meetbot.domain.plan import Target
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import CalendarUserSignal, SyncScope
+from tests.workflows.fake_activities import Answer, Call
+from tests.workflows.fake_activities import Harness as Stage
+from tests.workflows.fake_activities import running_workers as staged
 from tests.workflows.histories import children_in, signals_in
-from tests.workflows.stage import Answer, Call, Stage, staged
-from tests.workflows.truth import Truth
+from tests.workflows.simulation import Simulation as Truth
 
 pytestmark = pytest.mark.stack
 
@@ -67,7 +69,7 @@ def test_meetings_outlive_the_runs_that_started_them_and_are_reached_from_later_
     assert len(set(runs)) > 2
     assert [one.meeting_key for one in truth.dispatched] == ["mtg_joined"]
     assert [heard[-1] for heard in signals] == ["release", "release"]
-    assert truth.left == ["mtg_joined"]
+    assert truth.recalled == ["mtg_joined"]
     assert {bot.state for bot in truth.bots.values()} == {BotState.CANCELLED}
 
 
@@ -156,7 +158,7 @@ def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signal
                 await stages[0].calendar().signal(CalendarUserSignal.SYNC_NOW)
             if all_there.is_set():
                 truth.gone.add("cu_1")
-        elif call.name == "bot.schedule":
+        elif call.name == "bot.reconcile":
             there.add(call.request.meeting_key)
             if len(there) == len(numbers):
                 all_there.set()

@@ -22,6 +22,7 @@ from activities.webhooks import WebhookActivities
 from meetbot.errors import VaultUnavailable
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
+    ActivityName,
     DeliveryAttempt,
     DeliveryResult,
     DeliveryVerdict,
@@ -29,7 +30,7 @@ from meetbot.temporal.messages import (
     WebhookStart,
     WorkflowName,
 )
-from workflows.webhook import DELIVER, WebhookWorkflow
+from workflows.webhook import WebhookWorkflow
 
 TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
 PUBLISHED = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -47,7 +48,7 @@ class ScriptedAttempts:
     script: list[DeliveryResult | Exception]
     made: list[tuple[datetime, DeliveryAttempt]] = field(default_factory=list)
 
-    @activity.defn(name=DELIVER)
+    @activity.defn(name=ActivityName.WEBHOOK_DELIVER)
     async def deliver(self, request: DeliveryAttempt) -> DeliveryResult:
         self.made.append((activity.info().current_attempt_scheduled_time, request))
         step = self.script.pop(0)
@@ -176,4 +177,4 @@ def test_the_history_of_a_delivery_replays() -> None:
 def test_workflow_and_activity_agree_on_the_activitys_name() -> None:
     definition = activity._Definition.must_from_callable(WebhookActivities.deliver)
 
-    assert definition.name == DELIVER
+    assert definition.name == ActivityName.WEBHOOK_DELIVER

@@ -1,4 +1,4 @@
-"""A workflow whose module imports something that is not passed through, and would cost memory in every single run."""
+"""A workflow with an import that is not passed through, which would cost memory in every run."""
 
 from __future__ import annotations
 

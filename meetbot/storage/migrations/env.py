@@ -12,6 +12,7 @@ _MIGRATION_LOCK = 7_263_541_001
 
 
 def run() -> None:
+    """Run the pending migrations."""
     engine = create_engine(context.config.attributes["database_url"])
     try:
         with engine.begin() as connection:

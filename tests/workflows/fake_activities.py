@@ -1,4 +1,4 @@
-"""Where workflows are played: a server, our workers, and activities whose answers a test decides."""
+"""A server with our workers, and activities whose answers a test decides."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from temporalio.worker import Worker
 from activities.interceptors import ErrorCodes, Heartbeats
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
-    BotOrder,
+    ActivityName,
     BotStart,
     CalendarUserState,
     DispatchRequest,
     DispatchResult,
     MeetingRef,
+    NextStep,
     SyncRequest,
     SyncResult,
     TaskQueue,
@@ -46,7 +47,7 @@ from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 
 TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
-# More rounds than any test plays: the time-skipping server stalls when a child outlives its parent's run.
+# More rounds than any test needs: the time-skipping server stalls when a child outlives its parent's run.
 WITHOUT_END = 100_000
 Handle = WorkflowHandle[Any, Any]
 _T = TypeVar("_T")
@@ -65,15 +66,15 @@ class Call:
 Answer = Callable[[Call], Awaitable[Any]]
 
 
-class OutOfScript(ApplicationError):
-    """A workflow asked for more than the test foresaw."""
+class UnexpectedCall(ApplicationError):
+    """A workflow asked for an activity that the test did not expect."""
 
     def __init__(self, call: Call) -> None:
         super().__init__(f"nothing is left in the script for {call.name}", non_retryable=True)
 
 
-class PlayedActivities:
-    """All activities of the two workflows by their names; what they answer is up to ``answer``."""
+class FakeActivities:
+    """All activities of calendar users and bots; ``answer`` decides what they return."""
 
     def __init__(self, answer: Answer, tenant_ids: Collection[str]) -> None:
         self._answer = answer
@@ -81,36 +82,36 @@ class PlayedActivities:
         self.calls: list[Call] = []
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @activity.defn(name="calendar.sync")
+    @activity.defn(name=ActivityName.CALENDAR_SYNC)
     async def sync(self, request: SyncRequest) -> SyncResult:
-        return await self._play(request, SyncResult)
+        return await self._call(request, SyncResult)
 
-    @activity.defn(name="bot.schedule")
-    async def schedule(self, ref: MeetingRef) -> BotOrder:
-        return await self._play(ref, BotOrder)
+    @activity.defn(name=ActivityName.BOT_RECONCILE)
+    async def reconcile(self, ref: MeetingRef) -> NextStep:
+        return await self._call(ref, NextStep)
 
-    @activity.defn(name="bot.dispatch")
+    @activity.defn(name=ActivityName.BOT_DISPATCH)
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
-        return await self._play(request, DispatchResult)
+        return await self._call(request, DispatchResult)
 
-    @activity.defn(name="bot.leave")
-    async def leave(self, ref: MeetingRef) -> BotOrder:
-        return await self._play(ref, BotOrder)
+    @activity.defn(name=ActivityName.BOT_RECALL)
+    async def recall(self, ref: MeetingRef) -> NextStep:
+        return await self._call(ref, NextStep)
 
-    @activity.defn(name="bot.follow")
-    async def follow(self, ref: MeetingRef) -> BotOrder:
-        return await self._play(ref, BotOrder)
+    @activity.defn(name=ActivityName.BOT_FOLLOW)
+    async def follow(self, ref: MeetingRef) -> NextStep:
+        return await self._call(ref, NextStep)
 
-    async def _play(self, request: Any, kind: type[_T]) -> _T:
+    async def _call(self, request: Any, kind: type[_T]) -> _T:
         info = activity.info()
         call = Call(info.activity_type, info.current_attempt_scheduled_time, request)
         self.calls.append(call)
         try:
-            # A workflow that another test left on the server would be played to the end here, and counted.
-            assert request.tenant_id in self._tenant_ids, f"{request.tenant_id} is not of this stage"
+            # A workflow that another test left on the server would be run to its end here, and counted.
+            assert request.tenant_id in self._tenant_ids, f"{request.tenant_id} is not of this test"
             answer = await self._answer(call)
             assert isinstance(answer, kind)
-        except (AssertionError, OutOfScript) as error:
+        except (AssertionError, UnexpectedCall) as error:
             if not self.broken.done():
                 self.broken.set_exception(error)
             raise
@@ -118,9 +119,10 @@ class PlayedActivities:
 
 
 class Script:
-    """Answers in their order, by activity: a result, an exception to raise, or a function of the call that answers it.
+    """The answers of activities in their order, by the last part of the activity's name.
 
-    What is asked beyond the script ends the play with `OutOfScript`.
+    An answer is a result, an exception to raise, or a function of the call that returns a result. A call beyond the script
+    ends the test with `UnexpectedCall`.
     """
 
     def __init__(self, **steps: list[Any]) -> None:
@@ -129,7 +131,7 @@ class Script:
     async def answer(self, call: Call) -> Any:
         steps = self._steps.get(call.name.rpartition(".")[2], [])
         if not steps:
-            raise OutOfScript(call)
+            raise UnexpectedCall(call)
         step = steps.pop(0)
         if isinstance(step, Exception):
             raise step
@@ -140,11 +142,14 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A server with our workers on it. Each stage has a tenant of its own; what was started on it is ended with it."""
+class Harness:
+    """A server with our workers on it, for one test.
+
+    It has a tenant of its own and ends the workflows that it started.
+    """
 
     client: Client
-    activities: PlayedActivities
+    activities: FakeActivities
     tenant_id: str
     skipping: Callable[[], AbstractAsyncContextManager[None]]
     started: set[str] = field(default_factory=set)
@@ -189,26 +194,30 @@ class Stage:
         return self._handle(calendar_user_workflow_id(self.tenant_id, user))
 
     def bot(self, key: str = "mtg_1") -> Handle:
-        """The workflow of a meeting's bot, whoever started it."""
+        """Return a handle of the workflow of a meeting's bot."""
         return self._handle(bot_workflow_id(self.tenant_id, key))
 
     def _handle(self, workflow_id: str) -> Handle:
         self.started.add(workflow_id)
         return self.client.get_workflow_handle(workflow_id)
 
-    async def perform(self, scene: Callable[[Stage], Awaitable[_T]]) -> _T:
-        """What the scene returns. Ends at once where an activity found that something is not as the test has it."""
-        performance = asyncio.ensure_future(scene(self))
-        either: set[asyncio.Future[Any]] = {performance, self.activities.broken}
+    async def perform(self, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
+        """Do the same as `run`, under its earlier name."""
+        return await self.run(scenario)
+
+    async def run(self, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
+        """Return what the scenario returns; fail at once if an activity is called unexpectedly."""
+        running = asyncio.ensure_future(scenario(self))
+        either: set[asyncio.Future[Any]] = {running, self.activities.broken}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self.activities.broken.done():
-            performance.cancel()
-            await asyncio.wait({performance})
+            running.cancel()
+            await asyncio.wait({running})
             self.activities.broken.result()
-        return await performance
+        return await running
 
     async def end_of(self, handle: Handle) -> Any:
-        """The workflow's result, letting the time until then pass where it can be skipped."""
+        """Return the workflow's result; time is skipped until then if the server can."""
         async with self.skipping():
             return await handle.result()
 
@@ -219,34 +228,37 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(
+async def running_workers(
     client: Client,
     answer: Answer,
     *,
     tenant_ids: Sequence[str] = (),
     skipping: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-) -> AsyncIterator[Stage]:
-    """Our workers on a server, as the worker process makes them, with played activities, for these tenants or for a new one."""
+) -> AsyncIterator[Harness]:
+    """Run our workers on a server, with fake activities, for these tenants or for a new one."""
     tenant_ids = tenant_ids or [f"tnt_{next(_tenant_numbers)}"]
-    played = PlayedActivities(answer, tenant_ids)
-    stage = Stage(client, played, tenant_ids[0], skipping)
-    of_bots: list[Callable[..., Any]] = [played.schedule, played.dispatch, played.leave, played.follow]
+    fakes = FakeActivities(answer, tenant_ids)
+    harness = Harness(client, fakes, tenant_ids[0], skipping)
+    of_bots: list[Callable[..., Any]] = [fakes.reconcile, fakes.dispatch, fakes.recall, fakes.follow]
     around = [ErrorCodes(), Heartbeats()]
     async with (
         Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
         Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),
-        Worker(client, task_queue=TaskQueue.SYNC, activities=[played.sync], interceptors=around),
+        Worker(client, task_queue=TaskQueue.SYNC, activities=[fakes.sync], interceptors=around),
         Worker(client, task_queue=TaskQueue.DISPATCH, activities=of_bots, interceptors=around),
     ):
         try:
-            yield stage
+            yield harness
         finally:
-            played.broken.cancel()
-            await stage.clear()
+            fakes.broken.cancel()
+            await harness.clear()
 
 
 async def start_time_skipping() -> WorkflowEnvironment:
-    """A server whose clock jumps to the next timer whenever a result is awaited and nothing else is to be done."""
+    """Start a server that skips time.
+
+    Its clock jumps to the next timer while a result is awaited and nothing else is to be done.
+    """
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(TEST_SERVER), plugins=[plugin()]
     )
@@ -260,7 +272,7 @@ async def start_time_skipping() -> WorkflowEnvironment:
 
 
 async def details_of(handle: Handle) -> str:
-    """What the workflow shows an operator."""
+    """Return what the workflow shows an operator."""
     metadata: WorkflowMetadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     return metadata.current_details
 

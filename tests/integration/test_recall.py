@@ -10,10 +10,11 @@ import pytest
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.recall import RecallActivity
 from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage.database import Database
-from meetbot.temporal.messages import BotStep, DispatchRequest
+from meetbot.temporal.messages import DispatchRequest, StepKind
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, SlowDatabase, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
@@ -32,8 +33,8 @@ def live_jobs(rig: Rig) -> int:
     return sum(job["status"] not in _OVER for job in rig.sandbox.jobs())
 
 
-def bots_with(rig: Rig, backend: SlowBackend) -> BotActivities:
-    return BotActivities(replace(rig.services, backend=backend))
+def recall_with(rig: Rig, backend: SlowBackend) -> RecallActivity:
+    return RecallActivity(replace(rig.services, backend=backend))
 
 
 class TellsOfCancelling(SlowBackend):
@@ -54,99 +55,99 @@ class Deadly(SlowBackend):
         raise Died
 
 
-def test_a_bot_moved_earlier_goes_again_though_its_backend_reports_the_calling_back_first(rig: Rig) -> None:
-    user, event, key, order = dispatched(rig, starts_in_minutes=120)
+def test_a_bot_moved_earlier_goes_again_though_its_cancellation_is_reported_first(rig: Rig) -> None:
+    user, event, key, step = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
-    renewed = bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
-    assert (renewed.step, renewed.bot_id) == (BotStep.WAIT, order.bot_id)
+    renewed = recall_with(rig, TellsOfCancelling(rig)).recall(rig.ref(key))
+    assert (renewed.kind, renewed.bot_id) == (StepKind.WAIT, step.bot_id)
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
 @pytest.mark.parametrize("shift_minutes", [-30, 60])
-def test_a_worker_that_dies_after_calling_a_moved_bot_back_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
-    user, event, key, order = dispatched(rig, starts_in_minutes=120)
+def test_a_worker_that_dies_after_recalling_a_moved_bot_loses_no_bot(rig: Rig, shift_minutes: int) -> None:
+    user, event, key, step = dispatched(rig, starts_in_minutes=120)
     rig.sandbox.change(event, shift_minutes=shift_minutes)
     rig.sync(user)
     with pytest.raises(Died):
-        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+        recall_with(rig, Deadly(rig, lambda: None)).recall(rig.ref(key))
     report(rig, "job.status_changed", "cancelled")
-    renewed = rig.bot_activities.leave(rig.ref(key))
-    assert (renewed.step, renewed.bot_id) == (BotStep.WAIT, order.bot_id)
+    renewed = rig.recall_activity.recall(rig.ref(key))
+    assert (renewed.kind, renewed.bot_id) == (StepKind.WAIT, step.bot_id)
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
-def test_a_bot_that_is_being_called_back_is_still_followed(rig: Rig) -> None:
+def test_a_bot_that_is_being_recalled_is_still_followed(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
     rig.sandbox.fault(path=_JOBS, status=503)
     with pytest.raises(BackendUnavailable):
-        rig.bot_activities.leave(rig.ref(key))
+        rig.recall_activity.recall(rig.ref(key))
     report(rig, "job.status_changed", "in_call")
     assert [bot.state for bot in rig.bots()] == ["in_call"]
 
 
-def test_a_bot_that_never_went_is_told_of_as_cancelled_and_not_as_dispatched(rig: Rig) -> None:
+def test_a_bot_that_never_went_is_announced_as_cancelled_and_not_as_dispatched(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     rig.sandbox.fault(path=_JOBS, times=1, status=500)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)
     rig.sandbox.cancel(event)
     rig.sync(user)
-    bots_with(rig, TellsOfCancelling(rig)).leave(rig.ref(key))
+    recall_with(rig, TellsOfCancelling(rig)).recall(rig.ref(key))
     assert told_of_the_bot(rig) == ["bot.scheduled", "bot.cancelled"]
 
 
-def test_a_calling_back_that_was_heard_of_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
+def test_a_recall_whose_report_comes_late_is_still_ours_and_the_bot_goes_again(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig, starts_in_minutes=120, duration_minutes=120)
     rig.sandbox.change(event, shift_minutes=-30)
     rig.sync(user)
     with pytest.raises(Died):
-        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+        recall_with(rig, Deadly(rig, lambda: None)).recall(rig.ref(key))
     rig.clock.offset += timedelta(hours=1)
     report(rig, "job.status_changed", "cancelled")
-    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.WAIT
+    assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.WAIT
     assert "bot.failed" not in told_of_the_bot(rig)
 
 
-def test_a_calling_back_that_was_begun_is_finished_though_the_meeting_went_back_to_its_time(rig: Rig) -> None:
+def test_a_recall_that_has_begun_is_finished_though_the_meeting_moved_back(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
     with pytest.raises(Died):
-        bots_with(rig, Deadly(rig, lambda: None)).leave(rig.ref(key))
+        recall_with(rig, Deadly(rig, lambda: None)).recall(rig.ref(key))
     rig.sandbox.change(event, shift_minutes=-60)
     rig.sync(user)
-    assert rig.bot_activities.schedule(rig.ref(key)).step is BotStep.LEAVE
-    dispatch(rig, key, rig.bot_activities.leave(rig.ref(key)))
+    assert rig.bot_activities.reconcile(rig.ref(key)).kind is StepKind.RECALL
+    dispatch(rig, key, rig.recall_activity.recall(rig.ref(key)))
     assert live_jobs(rig) == 1
     assert [bot.state for bot in rig.bots()] == ["dispatched"]
 
 
-def test_a_leaving_that_nobody_wants_any_more_leaves_the_bot_where_it_is(rig: Rig) -> None:
+def test_a_recall_that_is_outdated_leaves_the_bot_where_it_is(rig: Rig) -> None:
     _, _, key, _ = dispatched(rig)
-    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.FOLLOW
+    assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.FOLLOW
     assert live_jobs(rig) == 1
 
 
-def test_a_leaving_that_told_nobody_does_not_give_up_the_bot_that_was_sent_between(rig: Rig) -> None:
+def test_a_recall_that_told_no_backend_keeps_the_bot_that_was_sent_between(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     rig.sandbox.fault(path=_JOBS, times=1, status=503)
     with pytest.raises(BackendUnavailable):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
 
     def back_and_sent() -> None:
         rig.sandbox.change(event, shift_minutes=-60)
         rig.sync(user)
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)
 
     database = cast(Database, SlowDatabase(rig, back_and_sent))
-    BotActivities(replace(rig.services, database=database)).leave(rig.ref(key))
+    RecallActivity(replace(rig.services, database=database)).recall(rig.ref(key))
     assert [(bot.state, bot.generation) for bot in rig.bots()] == [("dispatched", 1)]
     assert live_jobs(rig) == 1
 
@@ -165,17 +166,15 @@ class Refusing(SlowBackend):
 
 
 @pytest.mark.parametrize("change", [{"shift_minutes": 60}, {"platform": "zoom"}])
-def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other_until_it_does(
-    rig: Rig, change: dict[str, object]
-) -> None:
+def test_a_bot_that_its_backend_refuses_to_take_back_is_joined_by_no_other(rig: Rig, change: dict[str, object]) -> None:
     user, event, key, _ = dispatched(rig)
     rig.sandbox.change(event, **change)
     rig.sync(user)
-    activities = bots_with(rig, Refusing(rig))
+    activity = recall_with(rig, Refusing(rig))
     with pytest.raises(BackendUnavailable, match="backend_refused_401"):
-        activities.leave(rig.ref(key))
+        activity.recall(rig.ref(key))
     assert [(bot.state, bot.generation) for bot in rig.bots()] == [("dispatched", 1)]
-    dispatch(rig, key, activities.leave(rig.ref(key)))
+    dispatch(rig, key, activity.recall(rig.ref(key)))
     assert live_jobs(rig) == 1
 
 
@@ -183,34 +182,34 @@ def test_a_cancelled_bot_that_its_backend_refused_to_take_back_is_told_again(rig
     user, event, key, _ = dispatched(rig)
     rig.sandbox.cancel(event)
     rig.sync(user)
-    activities = bots_with(rig, Refusing(rig))
+    activity = recall_with(rig, Refusing(rig))
     with pytest.raises(BackendUnavailable, match="backend_refused_401"):
-        activities.leave(rig.ref(key))
-    activities.leave(rig.ref(key))
+        activity.recall(rig.ref(key))
+    activity.recall(rig.ref(key))
     assert live_jobs(rig) == 0
     assert [bot.state for bot in rig.bots()] == ["cancelled"]
 
 
-def test_a_bot_that_its_backend_refuses_to_take_back_because_it_has_ended_is_taken_for_gone(rig: Rig) -> None:
+def test_a_bot_that_has_ended_when_its_recall_is_refused_counts_as_recalled(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
     (job,) = rig.sandbox.jobs()
     rig.services.backend.cancel(job["id"])
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
-    assert bots_with(rig, Refusing(rig)).leave(rig.ref(key)).step is BotStep.WAIT
+    assert recall_with(rig, Refusing(rig)).recall(rig.ref(key)).kind is StepKind.WAIT
 
 
 def test_a_refused_attempt_that_was_overtaken_fails_no_bot_that_may_be_out(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
 
     class Overtaken(SlowBackend):
         def create(self, request: BotRequest) -> BackendBot:
-            lose_the_answer(rig, key, order)
+            lose_the_answer(rig, key, step)
             raise BackendRefused("backend_refused_402", "no")
 
     services = replace(rig.services, backend=Overtaken(rig, lambda: None))
-    request = DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+    request = DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
     with pytest.raises(BackendUnavailable):
         DispatchActivity(services, sleep_until=rig.clock.sleep_until).dispatch(request)
     assert [bot.state for bot in rig.bots()] == ["dispatching"]
@@ -218,31 +217,31 @@ def test_a_refused_attempt_that_was_overtaken_fails_no_bot_that_may_be_out(rig: 
 
 def test_small_moves_of_a_bot_whose_answer_was_lost_add_up(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    lose_the_answer(rig, key, order)
+    key, step = scheduled(rig, user)
+    lose_the_answer(rig, key, step)
     for _ in range(4):
         rig.sandbox.change(event, shift_minutes=1)
         rig.sync(user)
-        order = rig.bot_activities.schedule(rig.ref(key))
-        if order.step is BotStep.LEAVE:
-            order = rig.bot_activities.leave(rig.ref(key))
-    assert (order.step, order.generation) == (BotStep.WAIT, 2)
+        step = rig.bot_activities.reconcile(rig.ref(key))
+        if step.kind is StepKind.RECALL:
+            step = rig.recall_activity.recall(rig.ref(key))
+    assert (step.kind, step.generation) == (StepKind.WAIT, 2)
     assert live_jobs(rig) == 0
 
 
-def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_next_ones(rig: Rig) -> None:
+def test_progress_of_a_bot_recalled_meanwhile_is_not_applied_to_the_next_one(rig: Rig) -> None:
     user, event, key, _ = dispatched(rig)
 
     class Stalled(SlowBackend):
         def progress(self, backend_bot_id: str) -> BackendBot:
             rig.sandbox.change(event, shift_minutes=60)
             rig.sync(user)
-            again = rig.bot_activities.leave(rig.ref(key))
+            again = rig.recall_activity.recall(rig.ref(key))
             said = super().progress(backend_bot_id)
             dispatch(rig, key, again)
             return said
 
-    bots_with(rig, Stalled(rig, lambda: None)).follow(rig.ref(key))
+    BotActivities(replace(rig.services, backend=Stalled(rig, lambda: None))).follow(rig.ref(key))
     (bot,) = rig.bots()
     assert (bot.state, bot.generation) == ("dispatched", 2)
     assert live_jobs(rig) == 1
@@ -250,22 +249,22 @@ def test_progress_of_a_bot_that_was_called_back_meanwhile_is_not_taken_for_the_n
 
 def test_a_refusal_after_a_lost_answer_ends_no_bot_that_may_be_out(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
-    lose_the_answer(rig, key, order)
+    key, step = scheduled(rig, user)
+    lose_the_answer(rig, key, step)
     rig.sandbox.fault(path=_JOBS, times=1, status=402)
     with pytest.raises(BackendUnavailable, match="backend_refused_402"):
-        dispatch(rig, key, order)
+        dispatch(rig, key, step)
     rig.sandbox.change(event, shift_minutes=60)
     rig.sync(user)
-    again = rig.bot_activities.leave(rig.ref(key))
+    again = rig.recall_activity.recall(rig.ref(key))
     dispatch(rig, key, again)
     assert [bot.state for bot in rig.bots()] == ["dispatched"]
     assert live_jobs(rig) == 1
 
 
-def test_an_attempt_that_was_turned_away_does_not_say_so_of_a_later_one_whose_answer_was_lost(rig: Rig) -> None:
+def test_a_failed_attempt_says_nothing_of_a_later_one_whose_answer_was_lost(rig: Rig) -> None:
     user, event = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
 
     class Stalled(SlowBackend):
         def create(self, request: BotRequest) -> BackendBot:
@@ -273,24 +272,24 @@ def test_an_attempt_that_was_turned_away_does_not_say_so_of_a_later_one_whose_an
             try:
                 return self._backend.create(request)
             except BackendUnavailable:
-                lose_the_answer(rig, key, order)
+                lose_the_answer(rig, key, step)
                 raise
 
     stalled = replace(rig.services, backend=Stalled(rig, lambda: None))
     with pytest.raises(BackendUnavailable):
         DispatchActivity(stalled, sleep_until=rig.clock.sleep_until).dispatch(
-            DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+            DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
         )
     assert live_jobs(rig) == 1
     rig.sandbox.cancel(event)
     rig.sync(user)
-    assert rig.bot_activities.leave(rig.ref(key)).step is BotStep.CLOSE
+    assert rig.recall_activity.recall(rig.ref(key)).kind is StepKind.CLOSE
     assert live_jobs(rig) == 0
 
 
-def test_an_unwanted_bot_is_called_back_again_where_the_first_time_failed(rig: Rig) -> None:
+def test_an_unwanted_bot_is_recalled_again_if_the_first_time_failed(rig: Rig) -> None:
     user, _ = connected_with_meeting(rig)
-    key, order = scheduled(rig, user)
+    key, step = scheduled(rig, user)
     deaf = [True]
 
     class Deaf(SlowBackend):
@@ -301,12 +300,12 @@ def test_an_unwanted_bot_is_called_back_again_where_the_first_time_failed(rig: R
             super().cancel(backend_bot_id)
 
     def give_up() -> None:
-        rig.clock.sleep_until(order.end_at or rig.clock())
-        rig.bot_activities.schedule(rig.ref(key))
+        rig.clock.sleep_until(step.end_at or rig.clock())
+        rig.bot_activities.reconcile(rig.ref(key))
 
     services = replace(rig.services, backend=Deaf(rig, give_up))
     activity = DispatchActivity(services, sleep_until=rig.clock.sleep_until)
-    request = DispatchRequest(rig.tenant_id, key, order.bot_id, order.generation)
+    request = DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
     with pytest.raises(BackendUnavailable):
         activity.dispatch(request)
     activity.dispatch(request)

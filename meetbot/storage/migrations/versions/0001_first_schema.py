@@ -1,4 +1,4 @@
-"""The first schema"""
+"""The first schema."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ TENANT_TABLES = (
     "webhook_endpoint",
 )
 
+_IS_LIVE_BOT = "state in ('scheduled','dispatching','dispatched','joining','in_call','recording','finalizing')"
+
 EXPIRED = {
     "calendar_event": "deleted and updated_at < now() - interval '30 days'",
     "connect_attempt": "expires_at < now() - interval '1 day'",
@@ -47,6 +49,7 @@ def _protect(table: str, visible: str) -> None:
 
 
 def upgrade() -> None:
+    """Create all tables, indexes and policies."""
     op.create_table(
         "api_key",
         sa.Column("public_id", sa.String(), nullable=False),
@@ -99,9 +102,10 @@ def upgrade() -> None:
         "bot",
         ["tenant_id", "meeting_key"],
         unique=True,
-        postgresql_where=sa.text(
-            "state in ('scheduled','dispatching','dispatched','joining','in_call','recording','finalizing')"
-        ),
+        postgresql_where=sa.text(_IS_LIVE_BOT),
+    )
+    op.create_index(
+        "ix_bot_live_dispatch_at", "bot", ["dispatch_at"], unique=False, postgresql_where=sa.text(_IS_LIVE_BOT)
     )
     op.create_table(
         "bot_claim",
@@ -111,6 +115,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("target_digest", sa.String(), nullable=False),
         sa.Column("acknowledged_digest", sa.String(), nullable=True),
+        sa.Column("doubted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "meeting_key", "calendar_user_id", name=op.f("pk_bot_claim")),
     )
@@ -247,10 +252,10 @@ def upgrade() -> None:
         sa.Column("backend_bot_id", sa.String(), nullable=True),
         sa.Column("requested_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recalled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state in ('intended','untaken','accepted','refused','left')", name=op.f("ck_dispatch_state")
+            "state in ('intended','not_accepted','accepted','refused','recalled')", name=op.f("ck_dispatch_state")
         ),
         sa.PrimaryKeyConstraint("tenant_id", "meeting_key", "generation", name=op.f("pk_dispatch")),
         sa.UniqueConstraint("external_id", name=op.f("uq_dispatch_external_id")),
@@ -271,8 +276,8 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("meeting_key", sa.String(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("held_by", sa.String(), nullable=True),
+        sa.Column("suppressed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("suppressed_by", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "meeting_key", name=op.f("pk_meeting")),
     )
@@ -397,7 +402,7 @@ def upgrade() -> None:
         "create policy report_lookup on dispatch for select "
         "using (external_id = nullif(current_setting('app.external_id', true), ''))"
     )
-    # The relay starts a workflow for each waiting delivery, whoever's it is.
+    # The relay starts a workflow for each waiting delivery of any tenant.
     op.execute(
         "create policy relay on webhook_delivery "
         "using (current_setting('app.relay', true) = 'on') with check (current_setting('app.relay', true) = 'on')"
@@ -410,8 +415,13 @@ def upgrade() -> None:
         )
     # The relay also starts the workflow of a calendar user that nobody started, or that has fallen silent.
     op.execute("create policy relay on calendar_user for select using (current_setting('app.relay', true) = 'on')")
+    # And the workflow of a live bot that has none.
+    op.execute(
+        f"create policy relay on bot for select using (current_setting('app.relay', true) = 'on' and {_IS_LIVE_BOT})"
+    )
 
 
 def downgrade() -> None:
+    """Drop all tables."""
     for table in (*TENANT_TABLES, "tenant"):
         op.drop_table(table)

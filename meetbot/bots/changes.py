@@ -1,0 +1,107 @@
+"""The changes of a bot, each with what is announced of it.
+
+Callers hold the meeting's row lock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from meetbot.bots.claims import target_of
+from meetbot.domain.bot_state import BotState
+from meetbot.domain.dispatch_state import DispatchState
+from meetbot.domain.ids import new_id
+from meetbot.resources.bot import bot_document
+from meetbot.storage import bots, outbox
+from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.tables import Bot, Dispatch, Meeting
+
+
+def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str) -> Bot:
+    """Store a new bot for the leading claim, scheduled ``lead`` before the meeting's start."""
+    meeting.generation += 1
+    bot = Bot(
+        tenant_id=meeting.tenant_id,
+        id=new_id("bot"),
+        meeting_key=meeting.meeting_key,
+        generation=meeting.generation,
+        state=BotState.SCHEDULED,
+        join_at=leader.start_at,
+        end_at=leader.end_at,
+        dispatch_at=leader.start_at - lead,
+        meeting_url=leader.meeting_url,
+        target_digest=target_of(leader).digest,
+        event_id=leader.event_id,
+        backend=backend,
+    )
+    session.add(bot)
+    session.flush()
+    announce(session, bot, "bot.scheduled")
+    return bot
+
+
+def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timedelta, now: datetime) -> None:
+    """Give the bot the leading claim's times and link."""
+    bot.join_at, bot.end_at = leader.start_at, leader.end_at
+    bot.dispatch_at = leader.start_at - lead
+    bot.meeting_url, bot.target_digest = leader.meeting_url, target_of(leader).digest
+    bot.event_id = leader.event_id
+    bots.touch(bot, now)
+    announce(session, bot, "bot.rescheduled")
+
+
+def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
+    """Note that the backend has the bot, as its answer or its report says."""
+    bots.move_dispatch(dispatch, DispatchState.ACCEPTED)
+    dispatch.accepted_at = at
+    dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
+    # Whatever kept it before, it is on its way now.
+    bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
+    bots.move_bot(bot, BotState.DISPATCHED)
+    bots.touch(bot, at)
+    announce(session, bot, "bot.dispatched")
+
+
+def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
+    """Make a recalled bot ready to be sent again: the same bot, the meeting's next generation."""
+    meeting = bots.lock_meeting(session, bot.tenant_id, bot.meeting_key)
+    meeting.generation += 1
+    bot.generation = meeting.generation
+    bots.move_bot(bot, BotState.SCHEDULED)
+    bot.backend_bot_id, bot.dispatched_at, bot.recorded_seconds = None, None, None
+    bots.touch(bot, now)
+
+
+def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
+    """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
+    by_hand = meeting.suppressed_at is not None
+    _end(session, bot, BotState.CANCELLED, "cancelled_by_hand" if by_hand else "cancelled", now)
+    announce(session, bot, "bot.cancelled")
+
+
+def miss_bot(session: Session, bot: Bot, now: datetime) -> None:
+    """End a bot whose meeting is over without it."""
+    _end(session, bot, BotState.MISSED, "missed", now)
+    announce(session, bot, "recording.missed")
+
+
+def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> None:
+    """End a bot that its backend refused or lost."""
+    bot.failure_code = failure_code
+    _end(session, bot, BotState.FAILED, "failed", now)
+    announce(session, bot, "bot.failed")
+
+
+def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetime) -> None:
+    bots.move_bot(bot, state)
+    bot.outcome = outcome
+    bots.touch(bot, now)
+
+
+def announce(session: Session, bot: Bot, event_type: str) -> None:
+    """Put the bot as it is now into the outbox, with the users and events whose recording it is."""
+    session.flush()
+    claims = bots.claimants(session, bot.tenant_id, bot.meeting_key)
+    outbox.emit(session, bot.tenant_id, event_type, bot_document(bot, claims) | bots.audience(session, bot))

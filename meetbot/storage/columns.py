@@ -1,0 +1,56 @@
+"""The kinds of columns that our tables are made of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, String, TypeDecorator, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+class _EnumText(TypeDecorator[StrEnum]):
+    """A text column that holds the values of one enum, and is read as its members."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Any) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> StrEnum | None:
+        return None if value is None else self.kind(value)
+
+
+def state_of(kind: type[StrEnum]) -> Any:
+    """Return a column for a state, kept as the enum's value."""
+    return Column(_EnumText(kind), nullable=False)
+
+
+def one_of(column: str, values: type[StrEnum] | tuple[StrEnum, ...]) -> str:
+    """Return the SQL condition that a column holds one of these values."""
+    return f"{column} in ({','.join(repr(str(value)) for value in values)})"
+
+
+def instant(*, nullable: bool = False) -> Any:
+    """Return a ``timestamptz`` column."""
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+def now() -> Any:
+    """Return a ``timestamptz`` column that is the time of the insertion by default."""
+    return Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def json(default: str) -> Any:
+    """Return a JSON column with a default, given as JSON text."""
+    return Column(JSONB, nullable=False, server_default=text(f"'{default}'::jsonb"))
+
+
+def change_xid() -> Any:
+    """Return a column that is the inserting transaction's id by default."""
+    return Column(BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint"), index=False)
