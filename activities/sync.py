@@ -22,7 +22,7 @@ from meetbot.storage.claims import candidates_of, replace_claims, withdraw_all
 from meetbot.storage.events import StoredEvent, bury_events, stored_events, write_events
 from meetbot.storage.refresh_tokens import mark_needs_reconnect
 from meetbot.storage.successors import carry_over
-from meetbot.temporal.messages import SyncRequest, SyncResult, SyncScope
+from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 # Each one missing from a complete listing is asked for by itself, to tell "moved far away" from "gone". Beyond this many (a
 # series was cut short, say) they count as gone where all of these are, and else wait for the next sync.
@@ -38,7 +38,7 @@ class SyncActivities:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @activity.defn(name="calendar.sync", no_thread_cancel_exception=True)
+    @activity.defn(name=ActivityName.CALENDAR_SYNC, no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
         """One sync of one calendar user. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
         started = self._services.clock()

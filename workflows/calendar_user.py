@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from meetbot.domain.plan import PlanEntry, arranged, first_part, next_slot, reconcile, sync_phase
     from meetbot.temporal.messages import (
         ARRANGED_AT_ONCE,
+        ActivityName,
         BotSignal,
         BotStart,
         CalendarUserSignal,
@@ -103,7 +104,7 @@ class CalendarUserWorkflow:
 
     def _begin(self, scope: SyncScope) -> workflow.ActivityHandle[SyncResult]:
         return workflow.start_activity(
-            "calendar.sync",
+            ActivityName.CALENDAR_SYNC,
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,
             task_queue=TaskQueue.SYNC,

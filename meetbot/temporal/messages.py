@@ -30,6 +30,17 @@ class WorkflowName(StrEnum):
     WEBHOOK = "WebhookWorkflow"
 
 
+class ActivityName(StrEnum):
+    """The names under which workflows call activities, as they stand in histories."""
+
+    CALENDAR_SYNC = "calendar.sync"
+    BOT_SCHEDULE = "bot.schedule"
+    BOT_DISPATCH = "bot.dispatch"
+    BOT_LEAVE = "bot.leave"
+    BOT_FOLLOW = "bot.follow"
+    WEBHOOK_DELIVER = "webhook.deliver"
+
+
 class CalendarUserSignal(StrEnum):
     SYNC_NOW = "sync_now"
     RULES_CHANGED = "rules_changed"
