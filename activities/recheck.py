@@ -19,7 +19,7 @@ from meetbot.providers.http import Deadline
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
-from meetbot.storage.events import bury_events, write_events
+from meetbot.storage.events import tombstone_events, write_events
 
 # Where several claimants can be asked, a provider that hangs gets no longer than this, or an even share of the time.
 _LEAST_SHARE_SECONDS = 2.5
@@ -123,19 +123,19 @@ def _take_in(
     event = provider.normalise(question.copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
-            bury_events(session, user.tenant_id, [question.copy.event_id], now=now)
+            tombstone_events(session, user.tenant_id, [question.copy.event_id], now=now)
             # One who only removed a meeting from their own calendar is no witness against it.
             if event is not None:
                 _doubt(session, user, question.meeting_key, question.unasked, now)
         return Verdict.CHANGED
-    decided = decide_now(user, event, now=now)
+    decided = decide_now(user, event, fingerprint_of(raw), now=now)
     outdated = [copy for copy in question.unasked if not _is_as_stored(event, copy)]
     stands = _is_as_stored(event, question.copy) and decided.decision.outcome == "record"
     if stands and not outdated:
         return Verdict.STANDS
     with services.database.transaction(user.tenant_id) as session:
         if not stands:
-            write_events(session, [record_of(user, decided, fingerprint_of(raw), now=now)])
+            write_events(session, [record_of(decided, now=now)])
         _doubt(session, user, question.meeting_key, outdated, now)
     return Verdict.CHANGED
 

@@ -16,7 +16,7 @@ from meetbot.domain.identity import Identity
 from meetbot.rules import Decision, ReasonCode, RuleSetBody
 from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.storage.events import event_from_row
+from meetbot.storage.event_records import event_from_row
 from meetbot.storage.rule_sets import USER_LAYER
 from meetbot.storage.tables import CalendarEvent
 

@@ -12,6 +12,7 @@ from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedS
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
+    from meetbot.domain.calendar_user import ENDED
     from meetbot.domain.plan import PlanEntry, arranged, first_part, next_slot, reconcile, sync_phase
     from meetbot.temporal.messages import (
         ARRANGED_AT_ONCE,
@@ -37,7 +38,6 @@ _SYNC_ATTEMPTS = 4
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _ARRANGE_ATTEMPTS = 3
 _LEAST_WAIT = timedelta(seconds=1)
-_ENDED_STATES = frozenset({"gone", "disconnecting"})
 
 
 @workflow.defn(name=WorkflowName.CALENDAR_USER)
@@ -250,7 +250,7 @@ class CalendarUserWorkflow:
             self._calendar_due = True
 
     def _is_over(self) -> bool:
-        return self._disconnecting or self._state.state in _ENDED_STATES
+        return self._disconnecting or self._state.state in ENDED
 
     def _run_is_full(self) -> bool:
         return self._rounds >= self._state.rounds_per_run or workflow.info().is_continue_as_new_suggested()

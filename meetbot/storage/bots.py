@@ -133,7 +133,7 @@ def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[st
 
 
 _DOUBT_CONTRADICTED = text(
-    # A copy that only left a calendar has no fingerprint (`bury_events`) and is no witness.
+    # A copy that only left a calendar has no fingerprint (`tombstone_events`) and is no witness.
     """
     update bot_claim claim set doubted_at = :now
       from calendar_user u

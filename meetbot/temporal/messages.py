@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import PlanEntry
 
 
@@ -98,7 +99,7 @@ class CalendarUserState:
     arranged_at_once: int = 0
     known: tuple[PlanEntry, ...] = ()
     plan_digest: str = ""
-    state: str = "connecting"
+    state: CalendarUserStatus = CalendarUserStatus.CONNECTING
     last_synced_at: datetime | None = None
     last_error: str = ""
     calendar_due: bool = True
@@ -124,7 +125,7 @@ class SyncRequest:
 class SyncResult:
     """``plan`` is None where it is still the one whose digest was sent. ``state`` is the calendar user's after the sync."""
 
-    state: str
+    state: CalendarUserStatus
     plan_digest: str
     plan: tuple[PlanEntry, ...] | None
     changed: int = 0

@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.temporal.messages import (
     ARRANGED_AT_ONCE,
     BotStart,
@@ -53,7 +54,7 @@ async def start_calendar_user(
                 SearchAttributePair(TENANT_ID, tenant_id),
                 SearchAttributePair(CALENDAR_USER_ID, calendar_user_id),
                 SearchAttributePair(CALENDAR_PROVIDER, provider),
-                SearchAttributePair(MEETBOT_STATE, "connecting"),
+                SearchAttributePair(MEETBOT_STATE, CalendarUserStatus.CONNECTING),
             ]
         ),
         static_summary=f"{provider} calendar, user {calendar_user_id}",

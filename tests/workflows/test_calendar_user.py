@@ -13,6 +13,7 @@ from temporalio.exceptions import CancelledError
 
 from meetbot.domain.bot_lifecycle import Standing
 from meetbot.domain.bot_state import BotState
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import PlanEntry, Target, next_slot, sync_phase
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.temporal.messages import CalendarUserSignal, SyncResult, SyncScope
@@ -27,9 +28,9 @@ LINK = "https://meet.example/a"
 # Virtual time does not stand still while an activity is carried out.
 SOON = 30 * SECOND
 
-QUIET = SyncResult("active", "d_none", None)
-NOTHING_PLANNED = SyncResult("active", "d_none", ())
-GONE = SyncResult("gone", "", ())
+QUIET = SyncResult(CalendarUserStatus.ACTIVE, "d_none", None)
+NOTHING_PLANNED = SyncResult(CalendarUserStatus.ACTIVE, "d_none", ())
+GONE = SyncResult(CalendarUserStatus.GONE, "", ())
 
 
 def lasting_half_an_hour(start: datetime, url: str = LINK) -> Target:
@@ -301,7 +302,7 @@ def test_a_failing_sync_is_tried_four_times_and_then_at_the_next_slot(theatre: T
 
 
 def test_a_lost_grant_is_shown_and_the_loop_goes_on(theatre: Theatre) -> None:
-    lost = SyncResult("needs_reconnect", "d_none", None, error="invalid_grant")
+    lost = SyncResult(CalendarUserStatus.NEEDS_RECONNECT, "d_none", None, error="invalid_grant")
 
     async def whole(stage: Stage) -> tuple[str, list[str]]:
         handle = await stage.connect()

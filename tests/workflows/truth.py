@@ -13,6 +13,7 @@ from typing import Any
 
 from meetbot.domain.bot_lifecycle import Action, Standing, Wish, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import PlanEntry, Target, plan_digest
 from meetbot.temporal.messages import (
     BotOrder,
@@ -98,7 +99,7 @@ class Truth:
         user = request.calendar_user_id
         if user in self.gone:
             self.stored[user] = {}
-            return SyncResult(state="gone", plan_digest="", plan=())
+            return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
         if request.scope is SyncScope.CALENDAR:
             self.stored[user] = dict(self.calendars.get(user, {}))
         plan = tuple(
@@ -106,7 +107,7 @@ class Truth:
             for key, target in sorted(self._claims(user, now).items())
         )
         digest = plan_digest(plan)
-        return SyncResult("active", digest, None if digest == request.plan_digest else plan)
+        return SyncResult(CalendarUserStatus.ACTIVE, digest, None if digest == request.plan_digest else plan)
 
     def _is_acknowledged(self, user: str, key: str, target: Target) -> bool:
         return self.acknowledged.get((user, key)) == target.digest
