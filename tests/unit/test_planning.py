@@ -18,15 +18,14 @@ from meetbot.domain.plan import (
     PlanEntry,
     Reconciliation,
     Target,
-    arranged,
+    as_known,
     choose_candidates,
-    first_part,
+    first_batch,
     leading_copy,
-    next_slot,
     plan_digest,
     reconcile,
-    sync_phase,
 )
+from meetbot.domain.sync_slots import next_slot, sync_phase
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HORIZON = timedelta(hours=48)
@@ -344,7 +343,7 @@ entries = st.builds(
     acknowledged=st.booleans(),
 )
 plans = st.lists(entries, max_size=6, unique_by=lambda one: one.meeting_key).map(lambda some: keyed(*some))
-knowledge = plans.map(lambda plan: {key: arranged(one) for key, one in plan.items()})
+knowledge = plans.map(lambda plan: {key: as_known(one) for key, one in plan.items()})
 
 
 def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, PlanEntry]:
@@ -352,7 +351,7 @@ def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, P
     for gone in (*step.release, *step.forget):
         del after[gone.meeting_key]
     for one in (*step.start, *step.reschedule):
-        after[one.meeting_key] = arranged(one)
+        after[one.meeting_key] = as_known(one)
     return after
 
 
@@ -422,10 +421,10 @@ def test_the_order_of_the_work_depends_on_the_keys_alone(
 def test_carrying_out_part_after_part_reaches_what_the_whole_does(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry], most: int
 ) -> None:
-    step, there_is_more = first_part(reconcile(known, plan, now=NOW), known, most=most)
+    step, there_is_more = first_batch(reconcile(known, plan, now=NOW), known, most=most)
     after, parts = applied(known, step), 1
     while there_is_more:
-        step, there_is_more = first_part(reconcile(after, plan, now=NOW), after, most=most)
+        step, there_is_more = first_batch(reconcile(after, plan, now=NOW), after, most=most)
         after, parts = applied(after, step), parts + 1
 
     assert {key: one.target_digest for key, one in after.items()} == {
@@ -440,9 +439,9 @@ def test_the_nearest_meetings_come_first_and_claims_made_again_after_the_new_one
 
     whole = reconcile(known, keyed(again, near, far), now=NOW)
 
-    assert first_part(whole, known, most=1) == (Reconciliation(start=(near,)), True)
-    assert first_part(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
-    assert first_part(whole, known, most=3) == (whole, False)
+    assert first_batch(whole, known, most=1) == (Reconciliation(start=(near,)), True)
+    assert first_batch(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
+    assert first_batch(whole, known, most=3) == (whole, False)
 
 
 @given(plans, plans)

@@ -14,7 +14,8 @@ from temporalio.exceptions import CancelledError
 from meetbot.domain.bot_lifecycle import Standing
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.calendar_user import CalendarUserStatus
-from meetbot.domain.plan import PlanEntry, Target, next_slot, sync_phase
+from meetbot.domain.plan import PlanEntry, Target
+from meetbot.domain.sync_slots import next_slot, sync_phase
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.temporal.messages import CalendarUserSignal, SyncResult, SyncScope
 from tests.workflows.conftest import Theatre

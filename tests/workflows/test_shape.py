@@ -164,7 +164,7 @@ def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signal
 
     async def scene(stage: Stage) -> list[str]:
         stages.append(stage)
-        handle = await stage.connect(interval_seconds=3600, arranged_at_once=50)
+        handle = await stage.connect(interval_seconds=3600, children_per_batch=50)
         await all_there.wait()
         await handle.signal(CalendarUserSignal.SYNC_NOW)
         await handle.result()
