@@ -378,7 +378,7 @@ def test_a_claim_whose_acknowledgement_got_lost_is_made_again(theatre: Theatre) 
     assert truth.acknowledged[("cu_1", "mtg_1")] == lasting_half_an_hour(start + 3 * HOUR).digest
 
 
-def test_a_bot_that_was_terminated_before_it_took_the_claim_in_is_started_again(theatre: Theatre) -> None:
+def test_a_bot_terminated_before_it_accepted_the_claim_is_started_again(theatre: Theatre) -> None:
     truth, start = Truth(lost_acknowledgements=1), theatre.now()
     truth.put("cu_1", "mtg_1", lasting_half_an_hour(start + 30 * MINUTE))
     lives(truth, start + 50 * MINUTE)
@@ -425,7 +425,7 @@ def test_a_meeting_that_moved_on_after_it_had_its_bot_gets_its_next_one(theatre:
     assert [one.target.join_at for one in truth.dispatched] == [start + 20 * MINUTE, start + 80 * MINUTE]
 
 
-def test_a_meeting_that_ended_is_forgotten_without_a_word_to_its_bot(theatre: Theatre) -> None:
+def test_a_meeting_that_ended_is_forgotten_without_a_signal_to_its_bot(theatre: Theatre) -> None:
     truth, start = Truth(), theatre.now()
     truth.put("cu_1", "mtg_1", lasting_half_an_hour(start + 20 * MINUTE))
     lives(truth, start + 80 * MINUTE)
@@ -442,7 +442,7 @@ def test_a_meeting_that_ended_is_forgotten_without_a_word_to_its_bot(theatre: Th
     assert truth.bots["mtg_1"].state is BotState.COMPLETED
 
 
-def test_a_meeting_cancelled_while_its_bot_is_in_it_calls_the_bot_back(theatre: Theatre) -> None:
+def test_a_meeting_cancelled_while_its_bot_is_in_it_recalls_the_bot(theatre: Theatre) -> None:
     truth, start = Truth(), theatre.now()
     truth.put("cu_1", "mtg_1", Target(start + 20 * MINUTE, start + HOUR, LINK))
     truth.at(start + 30 * MINUTE, lambda: truth.cancel("mtg_1"))
