@@ -23,7 +23,7 @@ from meetbot.providers.http import Deadline
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
-from meetbot.storage.events import bury_events, write_events
+from meetbot.storage.events import tombstone_events, write_events
 from meetbot.temporal.messages import DispatchOutcome, MeetingRef
 
 RECHECK_SECONDS = 10.0
@@ -173,19 +173,19 @@ def _store_answer(
     event = provider.normalise(question.copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
-            bury_events(session, user.tenant_id, [question.copy.event_id], now=now)
+            tombstone_events(session, user.tenant_id, [question.copy.event_id], now=now)
             # A claimant who only removed a meeting from the own calendar says nothing about the others' copies.
             if event is not None:
                 _doubt(session, question.ref, question.unanswered, now)
         return _Verdict.CHANGED
-    decided = decide_now(user, event, now=now)
+    decided = decide_now(user, event, fingerprint_of(raw), now=now)
     outdated = [copy for copy in question.unanswered if not _is_as_stored(event, copy)]
     unchanged = _is_as_stored(event, question.copy) and decided.decision.outcome == "record"
     if unchanged and not outdated:
         return _Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:
         if not unchanged:
-            write_events(session, [record_of(user, decided, fingerprint_of(raw), now=now)])
+            write_events(session, [record_of(decided, now=now)])
         _doubt(session, question.ref, outdated, now)
     return _Verdict.CHANGED
 

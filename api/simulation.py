@@ -17,7 +17,7 @@ from meetbot.domain.identity import Identity
 from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.storage.events import event_from_row
+from meetbot.storage.event_records import event_from_row
 from meetbot.storage.tables import CalendarEvent
 
 MAX_EVENTS = 2_000

@@ -1,4 +1,4 @@
-"""The life of one connected calendar: sync, bring the bots in line with the plan, wait for the next slot or a signal."""
+"""The loop of one connected calendar: sync, bring the bots in line with the plan, wait for the next slot or a signal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedS
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from meetbot.domain.plan import PlanEntry, arranged, first_part, next_slot, reconcile, sync_phase
+    from meetbot.domain.calendar_user import ENDED
+    from meetbot.domain.plan import PlanEntry, as_known, first_batch, reconcile
+    from meetbot.domain.sync_slots import next_slot, sync_phase
     from meetbot.temporal.messages import (
-        ARRANGED_AT_ONCE,
+        CHILDREN_PER_BATCH,
+        ActivityName,
         BotSignal,
         BotStart,
         CalendarUserSignal,
@@ -32,16 +35,22 @@ with workflow.unsafe.imports_passed_through():
 
 
 _SYNC_ATTEMPTS = 4
-# So long after its worker's death a sync begins anew.
+# A sync whose worker died begins anew after this time.
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
-_ARRANGE_ATTEMPTS = 3
+# To a bot that is running or not: each attempt tries the other way.
+_REACH_ATTEMPTS = 3
 _LEAST_WAIT = timedelta(seconds=1)
-_ENDED_STATES = frozenset({"gone", "disconnecting"})
 
 
 @workflow.defn(name=WorkflowName.CALENDAR_USER)
 class CalendarUserWorkflow:
-    """Fixed-rate loop. Signals only set flags; the loop acts. It knows its meetings by key and never their content."""
+    """Keep one calendar synced and a bot going for each meeting of its plan.
+
+    A round is a sync, then the reconciling of the bots with the plan that it returned, then the wait for the next slot. Slots
+    have a fixed rate (`meetbot.domain.sync_slots`). Signals only set flags, and the loop acts on them. Bots are started or
+    signalled in batches, the nearest meetings first, with a sync in between, so that a calendar with very many meetings still
+    reacts to signals. Meetings are known by key only: no title, address or link is in the history.
+    """
 
     @workflow.init
     def __init__(self, state: CalendarUserState) -> None:
@@ -54,6 +63,7 @@ class CalendarUserWorkflow:
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
+        """Loop until the user is gone, then release all meetings; continue as new after `rounds_per_run` rounds."""
         while not self._is_over():
             await self._sync()
             self._rounds += 1
@@ -94,8 +104,8 @@ class CalendarUserWorkflow:
         while scope is SyncScope.CALENDAR and await self._rules_change_during(sync):
             # A provider that hangs must not keep changed rules from being applied.
             self._decisions_due, overtaken = False, True
-            await self._take_in(self._begin(SyncScope.DECISIONS))
-        await self._take_in(sync)
+            await self._finish(self._begin(SyncScope.DECISIONS))
+        await self._finish(sync)
         if overtaken:
             # The sync may have decided by the rules that it began with.
             self._decisions_due = True
@@ -103,7 +113,7 @@ class CalendarUserWorkflow:
 
     def _begin(self, scope: SyncScope) -> workflow.ActivityHandle[SyncResult]:
         return workflow.start_activity(
-            "calendar.sync",
+            ActivityName.CALENDAR_SYNC,
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,
             task_queue=TaskQueue.SYNC,
@@ -119,12 +129,12 @@ class CalendarUserWorkflow:
         )
 
     async def _rules_change_during(self, sync: workflow.ActivityHandle[SyncResult]) -> bool:
-        """Wait for the sync's end, for changed rules or for the user's leaving; whether it was the second."""
+        """Wait until the sync ends, rules change or the user disconnects. True if rules changed."""
         await workflow.wait_condition(lambda: sync.done() or self._decisions_due or self._disconnecting)
         return self._decisions_due and not sync.done() and not self._disconnecting
 
-    async def _take_in(self, sync: workflow.ActivityHandle[SyncResult]) -> None:
-        """Wait for a sync and bring the bots in line with what it says."""
+    async def _finish(self, sync: workflow.ActivityHandle[SyncResult]) -> None:
+        """Wait for a sync and bring the bots in line with its plan."""
         try:
             result = await self._result_of(sync)
         except ActivityError as error:
@@ -134,12 +144,12 @@ class CalendarUserWorkflow:
         if result is None:
             return
         self._note(result)
-        if result.plan is not None and not await self._arrange(result.plan):
-            # Something is not settled: the next sync is to return the whole plan again.
+        if result.plan is not None and not await self._reconcile(result.plan):
+            # Some bots are not as planned yet: the next sync is to return the whole plan again.
             self._state = replace(self._state, plan_digest="")
 
     async def _result_of(self, sync: workflow.ActivityHandle[SyncResult]) -> SyncResult | None:
-        """None where the user disconnected meanwhile: an outage of the provider must not keep the bots there."""
+        """None if the user disconnected meanwhile: an outage of the provider must not keep the bots going."""
         await workflow.wait_condition(lambda: sync.done() or self._disconnecting)
         if sync.done():
             return await sync
@@ -159,43 +169,42 @@ class CalendarUserWorkflow:
             last_error=result.error,
         )
 
-    async def _arrange(self, plan: tuple[PlanEntry, ...]) -> bool:
-        """Bring the bots in line with the plan. False while some were not reached, or have not taken their claim in."""
+    async def _reconcile(self, plan: tuple[PlanEntry, ...]) -> bool:
+        """Bring the next batch of bots in line with the plan. False until all are, and have acknowledged their claims."""
         wanted = {entry.meeting_key: entry for entry in plan}
-        whole = reconcile(self._known, wanted, now=workflow.now())
-        todo, is_part = first_part(
-            whole, self._known, most=self._state.arranged_at_once or len(wanted) + len(self._known)
-        )
-        for entry in todo.forget:
+        todo = reconcile(self._known, wanted, now=workflow.now())
+        batch_size = self._state.children_per_batch or len(wanted) + len(self._known)
+        batch, is_followed = first_batch(todo, self._known, most=batch_size)
+        for entry in batch.forget:
             self._known.pop(entry.meeting_key)
         done = await asyncio.gather(
-            *(self._claim(entry, BotSignal.CLAIM) for entry in todo.start),
-            *(self._claim(entry, BotSignal.RESCHEDULE) for entry in todo.reschedule),
-            *(self._release(entry) for entry in todo.release),
+            *(self._claim(entry, BotSignal.CLAIM) for entry in batch.start),
+            *(self._claim(entry, BotSignal.RESCHEDULE) for entry in batch.reschedule),
+            *(self._release(entry) for entry in batch.release),
         )
-        if is_part and all(done):
-            # The next part at once, unless the calendar is asked first.
+        if is_followed and all(done):
+            # The next batch at once, with a plan decided anew; a sync of the calendar that is due goes first.
             self._decisions_due = True
-        return not is_part and all(done) and all(entry.acknowledged for entry in plan)
+        return not is_followed and all(done) and all(entry.acknowledged for entry in plan)
 
     async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
-        """Make sure that the meeting's workflow runs and knows of the claim."""
+        """Make sure that the meeting's workflow runs and is notified of the claim. False if it could not be reached."""
         change = ClaimChange(self._state.calendar_user_id, entry.target_digest, entry.join_at)
         expect_running = signal is BotSignal.RESCHEDULE or entry.meeting_key in self._known
-        for _ in range(_ARRANGE_ATTEMPTS):
+        for _ in range(_REACH_ATTEMPTS):
             if expect_running:
                 reached = await self._signal(entry.meeting_key, signal, change)
             else:
                 reached = await self._start_bot(entry)
             if reached:
-                self._known[entry.meeting_key] = arranged(entry)
+                self._known[entry.meeting_key] = as_known(entry)
                 return True
             # Running when we thought not, or gone when we thought running: try the other way.
             expect_running = not expect_running
         return False
 
     async def _release(self, entry: PlanEntry) -> bool:
-        """The claim is withdrawn in the database already; a workflow that has ended need not hear of it."""
+        """The claim is withdrawn in the database already; a workflow that has ended need not be notified."""
         await self._signal(
             entry.meeting_key, BotSignal.RELEASE, ClaimChange(self._state.calendar_user_id, entry.target_digest)
         )
@@ -249,7 +258,7 @@ class CalendarUserWorkflow:
             self._calendar_due = True
 
     def _is_over(self) -> bool:
-        return self._disconnecting or self._state.state in _ENDED_STATES
+        return self._disconnecting or self._state.state in ENDED
 
     def _run_is_full(self) -> bool:
         return self._rounds >= self._state.rounds_per_run or workflow.info().is_continue_as_new_suggested()
@@ -262,14 +271,14 @@ class CalendarUserWorkflow:
                 known=known,
                 calendar_due=self._calendar_due,
                 decisions_due=self._decisions_due,
-                arranged_at_once=self._state.arranged_at_once or ARRANGED_AT_ONCE,
+                children_per_batch=self._state.children_per_batch or CHILDREN_PER_BATCH,
             )
         )
 
     async def _release_all(self) -> None:
         while self._known:
-            part = sorted(self._known)[: self._state.arranged_at_once or None]
-            await asyncio.gather(*(self._release(self._known[key]) for key in part))
+            batch = sorted(self._known)[: self._state.children_per_batch or None]
+            await asyncio.gather(*(self._release(self._known[key]) for key in batch))
 
     def _describe(self) -> None:
         workflow.set_current_details(_details(self._state, self._known, workflow.now()))

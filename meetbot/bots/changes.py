@@ -12,6 +12,7 @@ from sqlmodel import Session
 from meetbot.bots.claims import target_of
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
+from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
 from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox
@@ -38,7 +39,7 @@ def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: t
     )
     session.add(bot)
     session.flush()
-    announce(session, bot, "bot.scheduled")
+    announce(session, bot, WebhookEventType.BOT_SCHEDULED)
     return bot
 
 
@@ -49,7 +50,7 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
     bot.meeting_url, bot.target_digest = leader.meeting_url, target_of(leader).digest
     bot.event_id = leader.event_id
     bots.touch(bot, now)
-    announce(session, bot, "bot.rescheduled")
+    announce(session, bot, WebhookEventType.BOT_RESCHEDULED)
 
 
 def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
@@ -61,7 +62,7 @@ def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: s
     bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
     bots.move_bot(bot, BotState.DISPATCHED)
     bots.touch(bot, at)
-    announce(session, bot, "bot.dispatched")
+    announce(session, bot, WebhookEventType.BOT_DISPATCHED)
 
 
 def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
@@ -78,20 +79,20 @@ def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> N
     """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
     by_hand = meeting.suppressed_at is not None
     _end(session, bot, BotState.CANCELLED, "cancelled_by_hand" if by_hand else "cancelled", now)
-    announce(session, bot, "bot.cancelled")
+    announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
 def miss_bot(session: Session, bot: Bot, now: datetime) -> None:
     """End a bot whose meeting is over without it."""
     _end(session, bot, BotState.MISSED, "missed", now)
-    announce(session, bot, "recording.missed")
+    announce(session, bot, WebhookEventType.RECORDING_MISSED)
 
 
 def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> None:
     """End a bot that its backend refused or lost."""
     bot.failure_code = failure_code
     _end(session, bot, BotState.FAILED, "failed", now)
-    announce(session, bot, "bot.failed")
+    announce(session, bot, WebhookEventType.BOT_FAILED)
 
 
 def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetime) -> None:

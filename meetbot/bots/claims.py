@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.plan import Candidate, Target, leading_copy
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
@@ -33,8 +34,8 @@ def _is_doubted(copy: ClaimCopy) -> bool:
 
 
 def _is_readable(copy: ClaimCopy, now: datetime, grace: timedelta) -> bool:
-    in_grace = copy.user_state == "needs_reconnect" and now < copy.state_changed_at + grace
-    return copy.user_state in ("connecting", "active") or in_grace
+    in_grace = copy.user_state == CalendarUserStatus.NEEDS_RECONNECT and now < copy.state_changed_at + grace
+    return copy.user_state in CONNECTED or in_grace
 
 
 def leading_claim(copies: Sequence[ClaimCopy]) -> ClaimCopy | None:

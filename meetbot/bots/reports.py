@@ -16,15 +16,16 @@ from meetbot.bots import changes
 from meetbot.bots.changes import announce
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
+from meetbot.domain.event_types import WebhookEventType
 from meetbot.errors import BackendUnavailable, InvalidInput
 from meetbot.storage import bots, outbox
 from meetbot.storage.database import Database
 from meetbot.storage.tables import Bot, Dispatch
 
-_RELAYED = frozenset({"job.status_changed", "job.finalized", "job.failed"})
-_ENDS = {BotState.COMPLETED: "bot.completed", BotState.FAILED: "bot.failed"}
+_RELAYED = frozenset({WebhookEventType.JOB_STATUS_CHANGED, WebhookEventType.JOB_FINALIZED, WebhookEventType.JOB_FAILED})
+_ENDS = {BotState.COMPLETED: WebhookEventType.BOT_COMPLETED, BotState.FAILED: WebhookEventType.BOT_FAILED}
 # What the backend says of an end; that a job was cancelled is a change of its status.
-_REPORTED_AS = {BotState.COMPLETED: "job.finalized", BotState.FAILED: "job.failed"}
+_REPORTED_AS = {BotState.COMPLETED: WebhookEventType.JOB_FINALIZED, BotState.FAILED: WebhookEventType.JOB_FAILED}
 _LOST_AFTER = timedelta(hours=24)
 _MAX_ID = 200
 _REMEMBER = text(
@@ -150,7 +151,7 @@ def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) ->
     if _joined_between(bot.state, reported.state):
         bots.move_bot(bot, BotState.IN_CALL if ends else reported.state)
         bots.touch(bot, now)
-        announce(session, bot, "bot.joined")
+        announce(session, bot, WebhookEventType.BOT_JOINED)
     if ends:
         bots.move_bot(bot, BotState.FAILED if reported.state is BotState.CANCELLED else reported.state)
         bot.outcome, bot.failure_code = str(bot.state), reported.failure_code
@@ -163,7 +164,9 @@ def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) ->
 
 def _relay_end(session: Session, bot: Bot, dispatch: Dispatch, ended: BackendBot, *, now: datetime) -> None:
     """Tell the tenant of an end that we had to ask for, as the backend would have reported it."""
-    _relay(session, bot, dispatch, _REPORTED_AS.get(ended.state, "job.status_changed"), ended.document, now)
+    _relay(
+        session, bot, dispatch, _REPORTED_AS.get(ended.state, WebhookEventType.JOB_STATUS_CHANGED), ended.document, now
+    )
 
 
 def _relay(
@@ -171,7 +174,7 @@ def _relay(
 ) -> None:
     if event_type not in _RELAYED:
         return
-    if event_type != "job.status_changed":
+    if event_type != WebhookEventType.JOB_STATUS_CHANGED:
         if dispatch.ended_at is not None:
             return
         dispatch.ended_at = now

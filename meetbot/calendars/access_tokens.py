@@ -1,6 +1,6 @@
 """Access tokens for a calendar user: from memory, or by a refresh with the sealed refresh token.
 
-A token in clear lives only in this process' memory, and only where this runs: in an activity.
+A token in clear lives only in the memory of the process that runs activities.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from meetbot.storage.refresh_tokens import store_rotated
 from meetbot.vault.client import Vault
 from meetbot.vault.sealing import refresh_token_binding, seal_refresh_token
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 _EXPIRY_MARGIN = timedelta(seconds=60)
 _CACHED_TOKENS = 50_000
@@ -31,7 +31,10 @@ _TOKENS_SECONDS = 80.0
 
 
 class AccessTokens:
-    """Blocking and safe to share between threads. One refresh at a time per calendar user and process."""
+    """A cache of access tokens that refreshes them: blocking, and safe to share between threads.
+
+    There is one refresh at a time per calendar user and process.
+    """
 
     def __init__(
         self,
@@ -55,14 +58,14 @@ class AccessTokens:
     def call(
         self,
         user: CalendarUserContext,
-        request: Callable[[str], Answer],
+        request: Callable[[str], Response],
         *,
         deadline: Deadline | None = None,
-    ) -> Answer:
-        """Make a request with a good access token; once more with a fresh one where the provider rejects the first.
+    ) -> Response:
+        """Make a request with an access token, and once more with a fresh one if the provider rejects the first.
 
-        `deadline` bounds what getting tokens takes; the request has to keep to it by itself. Raises `AccessTokenRejected`
-        where the provider rejects even a token it has only just issued.
+        ``deadline`` bounds the time to get tokens; the request has to keep to it by itself. Raises `AccessTokenRejected` if
+        the provider rejects even a token that it has just issued, and `RetryLater` if another refresh takes too long.
         """
         deadline = deadline or Deadline(_TOKENS_SECONDS)
         token = self._access_token(user, deadline)
@@ -75,19 +78,20 @@ class AccessTokens:
     def _access_token(self, user: CalendarUserContext, deadline: Deadline, *, rejected: str | None = None) -> str:
         lock = self._locks[hash((user.tenant_id, user.id)) % _LOCK_STRIPES]
         if not lock.acquire(timeout=deadline.remaining()):
-            raise RetryLater("token_refresh_slow", "another refresh keeps the way blocked")
+            raise RetryLater("token_refresh_slow", "another refresh of this calendar user takes too long")
         try:
-            held = self._held(user)
-            if held is not None and held != rejected:
-                return held
+            cached = self._cached(user)
+            if cached is not None and cached != rejected:
+                return cached
             return self._refresh(user, deadline).access_token
         finally:
             lock.release()
 
     def forget(self, tenant_id: str, calendar_user_id: str) -> None:
+        """Drop the cached token, so that the next call refreshes."""
         self._tokens.pop((tenant_id, calendar_user_id), None)
 
-    def _held(self, user: CalendarUserContext) -> str | None:
+    def _cached(self, user: CalendarUserContext) -> str | None:
         version, grant = self._tokens.get((user.tenant_id, user.id), (0, None))
         if grant is None or version < user.token_version:
             return None

@@ -1,4 +1,4 @@
-"""What a listing of the provider's changes about what is stored. Pure: knows no clock, network or database."""
+"""The differences between a provider's listing and the stored events. Pure: knows no clock, network or database."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from meetbot.domain.stored_event import StoredEvent
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.providers.wire_json import parse_object
-from meetbot.storage.events import StoredEvent
 
 _FINGERPRINT_BYTES = 16
 # Grows when normalising itself changes, so that stored events are read anew after a deployment.
 _NORMALISING_REVISION = b"2"
-LOOK_BACK = timedelta(days=1)
+_LOOK_BACK = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Half-open: events that end after ``start`` and begin before ``end`` are listed."""
+    """A half-open span of time: events that end after ``start`` and begin before ``end`` are listed."""
 
     start: datetime
     end: datetime
 
 
 def window_at(now: datetime, days_ahead: int) -> Window:
-    return Window(start=now - LOOK_BACK, end=now + timedelta(days=days_ahead))
+    """Return the window to list: from a day ago to ``days_ahead`` days ahead."""
+    return Window(start=now - _LOOK_BACK, end=now + timedelta(days=days_ahead))
 
 
 def fingerprint(body: bytes) -> bytes:
-    """Digest of the provider's JSON. Whatever we can see of an event, a change of it changes this.
+    """Return a digest of the provider's JSON, which any change of the event changes.
 
     SHA-256 because processors have it built in: every event of every sync is digested.
     """
@@ -41,6 +42,8 @@ def fingerprint(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ChangedEvent:
+    """An event that is new (``stored`` is None) or differs from what is stored, as the provider gave it."""
+
     calendar_id: str
     raw: RawEvent
     fingerprint: bytes
@@ -48,22 +51,25 @@ class ChangedEvent:
 
 
 def fingerprint_of(raw: RawEvent) -> bytes:
-    """Of an event that was asked for by itself. A listing may word the same differently, which then counts as a change."""
+    """Return the fingerprint of an event that was asked for by itself.
+
+    A listing may word the same event differently, which then counts as a change.
+    """
     return fingerprint(orjson.dumps(raw))
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """``changed`` is to be written, ``missing`` was expected in a complete listing and was not there."""
+class Difference:
+    """``changed`` is to be written; ``missing`` was expected in a complete listing and was not there."""
 
     changed: tuple[ChangedEvent, ...]
     missing: tuple[StoredEvent, ...]
 
 
-def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> Comparison:
-    """What of the listing is new or different, and what of the stored is unaccounted for.
+def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> Difference:
+    """Return what of the listing is new or different, and which stored events it does not account for.
 
-    Absence speaks only where the calendar was read to its end, or where the calendar itself is no longer among the user's.
+    Absence counts only if the calendar was read to its end, or if the calendar itself is no longer among the user's.
     """
     by_provider_id = {(event.calendar_id, event.provider_event_id): event for event in stored}
     changed: list[ChangedEvent] = []
@@ -81,7 +87,7 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
         for key, event in by_provider_id.items()
         if key not in seen and _expected(event, window) and event.calendar_id not in listing.failed_calendars
     )
-    return Comparison(tuple(changed), missing)
+    return Difference(tuple(changed), missing)
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
@@ -92,7 +98,7 @@ def _expected(event: StoredEvent, window: Window) -> bool:
 
 
 def is_stale(changed: ChangedEvent, updated: datetime | None) -> bool:
-    """Whether something fresher than this listing was stored meanwhile, as by the re-check before a dispatch."""
+    """Return whether something fresher than this was stored meanwhile, as by the re-check before a dispatch."""
     stored = changed.stored
     if stored is None or stored.deleted or updated is None or stored.provider_updated is None:
         return False

@@ -11,10 +11,12 @@ from enum import StrEnum
 from typing import Final
 
 LONGEST_TITLE: Final = 4096
-"""Characters of a title that are kept. One of exactly this length may have been longer, and what it said is in doubt."""
+"""Characters of a title that are kept. A title of exactly this length may have been longer."""
 
 
 class Provider(StrEnum):
+    """The calendar providers."""
+
     GOOGLE = "google"
     MICROSOFT = "microsoft"
 
@@ -28,7 +30,7 @@ class EventStatus(StrEnum):
 
 
 class Response(StrEnum):
-    """An attendee's answer, in the words of RFC 5545 PARTSTAT."""
+    """An attendee's response, in the words of RFC 5545 PARTSTAT."""
 
     ACCEPTED = "accepted"
     TENTATIVE = "tentative"
@@ -37,6 +39,8 @@ class Response(StrEnum):
 
 
 class Visibility(StrEnum):
+    """Who may see an event's details, in the words of Google and RFC 5545 CLASS."""
+
     DEFAULT = "default"
     PUBLIC = "public"
     PRIVATE = "private"
@@ -44,7 +48,7 @@ class Visibility(StrEnum):
 
 
 class Platform(StrEnum):
-    """Where a meeting takes place. `NONE` stands for an event without a joinable link."""
+    """The conferencing service of a meeting; `NONE` if the event has no joinable link."""
 
     GOOGLE_MEET = "google_meet"
     MICROSOFT_TEAMS = "microsoft_teams"
@@ -62,7 +66,10 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MeetingLink:
-    """The link a guest bot opens. ``meeting_id`` is the platform's own; ``source`` names the event field it stood in."""
+    """The link that a guest bot opens.
+
+    ``meeting_id`` is the platform's own; ``source`` names the event field that held the link.
+    """
 
     platform: Platform
     url: str
@@ -73,7 +80,7 @@ class MeetingLink:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """One invitee. ``resource`` marks rooms and equipment; ``is_self`` the calendar user, whichever calendar it is on."""
+    """One invitee. ``resource`` marks rooms and equipment, ``is_self`` the calendar user, on any calendar."""
 
     email: str | None
     name: str | None = None
@@ -87,13 +94,12 @@ class Attendee:
 class Event:
     """One occurrence on one calendar.
 
-    Instants are timezone-aware UTC. ``start`` and ``end`` are None only where the provider gave nothing usable;
-    such an event is never recorded; an all-day event has midnight UTC of its dates. ``title`` is cut at `LONGEST_TITLE`.
-    ``original_start`` is set only for an instance of a series and never changes
-    when the instance is moved. ``is_meeting`` is False for focus time, out of office, working location, birthdays and
-    drafts: no meetings even with a link inside, unless somebody overrides that. ``owner_response`` is None where the owner
-    is not listed.
-    ``attendees_complete`` is False where the provider hid or cut the list.
+    Instants are timezone-aware UTC. ``start`` and ``end`` are None only if the provider gave nothing usable, and such an
+    event is never recorded; an all-day event has midnight UTC of its dates. ``title`` is cut at `LONGEST_TITLE`.
+    ``original_start`` is set only for an instance of a series and never changes when the instance is moved. ``is_meeting`` is
+    False for focus time, out of office, working location, birthdays and drafts: no meetings even with a link inside, unless
+    an override says so. ``owner_response`` is None if the owner is not listed. ``attendees_complete`` is False if the
+    provider hid or cut the list.
     """
 
     provider: Provider

@@ -1,4 +1,4 @@
-"""The keys by which one meeting is known, whoever's calendar it stands in. Pure."""
+"""The keys by which one meeting is known, on any calendar. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _GOOGLE_SPLIT_SUFFIX = re.compile(r"_R\d{8}(T\d{6})?(?=@)")
 
 
 def event_id(tenant_id: str, calendar_user_id: str, calendar_id: str, provider_event_id: str) -> str:
-    """The public id of an event: the same for the same provider event, whatever happens to it."""
+    """Return the public id of an event: the same for the same provider event, however often it changes."""
     return derived_id("evt", tenant_id, calendar_user_id, calendar_id, provider_event_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose event it is and which keys it carries."""
+    """The calendar user that an event belongs to, and the keys of event, meeting and series."""
 
     tenant_id: str
     calendar_user_id: str
@@ -30,6 +30,7 @@ class Identity:
 
 
 def identity_of(event: Event, tenant_id: str, calendar_user_id: str) -> Identity:
+    """Return the identity of a calendar user's event."""
     own_id = event_id(tenant_id, calendar_user_id, event.calendar_id, event.provider_event_id)
     return Identity(
         tenant_id=tenant_id,
@@ -56,7 +57,7 @@ def meeting_key(
     calendar_id: str,
     provider_event_id: str,
 ) -> str:
-    """What every copy of one meeting shares inside a tenant, whoever's calendar it stands in.
+    """Return the key that every copy of one meeting shares inside a tenant.
 
     A UID is unique per series (RFC 5545 3.8.4.7), so the occurrence's original start completes it (RECURRENCE-ID). A meeting
     that is not part of a series has none in its key: moving it keeps the key. Without a UID the event stands alone.
@@ -68,12 +69,12 @@ def meeting_key(
 
 
 def series_key(tenant_id: str, ical_uid: str | None, *, fallback: str) -> str:
-    """What all occurrences of a series share, also over a "this and following" edit on Google."""
+    """Return the key that all occurrences of a series share, even after "this and following" edits on Google."""
     if ical_uid is None:
         return derived_id("ser", "event", tenant_id, fallback)
     return derived_id("ser", "uid", tenant_id, _GOOGLE_SPLIT_SUFFIX.sub("", ical_uid))
 
 
 def whole_seconds(value: datetime) -> str:
-    """An instant as text, in whole seconds since 1970, for keys and digests."""
+    """Return an instant as text, in whole seconds since 1970, for keys and digests."""
     return str(int(value.timestamp()))

@@ -13,12 +13,12 @@ _RANDOM_BYTES = 16
 
 
 def new_id(prefix: str) -> str:
-    """A fresh random id, such as ``cu_mzxw6ytb...`` (128 random bits)."""
+    """Return a fresh random id, such as ``cu_mzxw6ytb...`` (128 random bits)."""
     return f"{prefix}_{_base32(secrets.token_bytes(_RANDOM_BYTES))}"
 
 
 def derived_id(prefix: str, *parts: str) -> str:
-    """The id that always belongs to these parts; parts are length-prefixed so that no two lists collide."""
+    """Return the id that always belongs to these parts, length-prefixed so that no two lists collide."""
     digest = hashlib.blake2b(digest_size=_RANDOM_BYTES)
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")

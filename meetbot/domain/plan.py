@@ -1,8 +1,7 @@
-"""From decided events to the plan, and from the plan to what must be done: pure, and the same on every replay."""
+"""From decided events to the plan, and from the plan to what is to be done. Pure, and the same on every replay."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,12 +10,12 @@ from meetbot.domain.identity import whole_seconds
 from meetbot.domain.ids import derived_id
 
 MOST_PLANNED = 5000
-"""Meetings of one calendar that are planned at a time. Anybody can send thousands of invitations; a plan is one message."""
+"""Meetings of one calendar in a plan. Anyone can send thousands of invitations, and a plan is one Temporal message."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """A meeting that a calendar user wants recorded. ``acknowledged`` once the meeting's bot has taken the claim in."""
+    """A meeting that a calendar user wants recorded; ``acknowledged`` once the meeting's bot has accepted the claim."""
 
     meeting_key: str
     join_at: datetime
@@ -27,7 +26,7 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and when a bot is to be. Two targets with one digest need no call to the backend to get from one to the other."""
+    """Where and when a bot is to be. The digest differs if the backend would have to be told of a change."""
 
     join_at: datetime
     end_at: datetime
@@ -35,6 +34,7 @@ class Target:
 
     @property
     def digest(self) -> str:
+        """Return the digest that stands for the target in messages and claims."""
         return _digest(whole_seconds(self.join_at), whole_seconds(self.end_at), self.meeting_url)
 
 
@@ -57,11 +57,11 @@ def choose_candidates(
     claimed: Collection[str] = (),
     most: int = MOST_PLANNED,
 ) -> dict[str, Candidate]:
-    """One candidate per meeting of those that have not ended and start within the horizon, in the order of the keys.
+    """Return one candidate per meeting that has not ended and starts within the horizon, ordered by meeting key.
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
-    meetings than ``most``, those ``claimed`` already stay, and the nearest others are chosen: nobody's bot is called back for
-    somebody else's invitation. The turn of the rest comes as these end.
+    meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
+    no bot. The rest are planned as these end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -77,7 +77,10 @@ def choose_candidates(
 
 
 def leading_copy(copies: Iterable[Candidate]) -> Candidate:
-    """Two copies disagree: the organiser's wins, else the one its provider touched last. Raises ValueError on none."""
+    """Return the copy that counts if copies of one meeting differ: the organiser's, else the one changed last.
+
+    Raises ValueError if there is none.
+    """
     return max(copies, key=_rank)
 
 
@@ -87,12 +90,13 @@ def _rank(candidate: Candidate) -> tuple[bool, float, str]:
 
 
 def plan_digest(plan: Iterable[PlanEntry]) -> str:
+    """Return a digest that differs if a meeting, its target or its acknowledgement does."""
     return _digest(*(f"{entry.meeting_key} {entry.target_digest} {int(entry.acknowledged)}" for entry in plan))
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What brings the known meetings to the plan. All in the order of the meeting keys."""
+    """What brings the meetings known to a workflow in line with its plan, each part ordered by meeting key."""
 
     start: tuple[PlanEntry, ...] = ()
     reschedule: tuple[PlanEntry, ...] = ()
@@ -101,17 +105,17 @@ class Reconciliation:
 
 
 def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, now: datetime) -> Reconciliation:
-    """Compare what was arranged with what is wanted.
+    """Compare the meetings whose bots were signalled or started (``known``) with the plan.
 
-    A meeting that is over merely leaves the plan: its bot is not called back from a meeting that runs long. An entry that the
-    bot's workflow has not acknowledged is claimed again: whatever step was lost, the next sync mends it.
+    A meeting that is over merely leaves the plan: its bot is not recalled from a meeting that runs long. An entry that the
+    bot's workflow has not acknowledged is claimed again, so that the next sync mends any step that was lost.
     """
     start, reschedule = [], []
     for key in sorted(plan):
-        wanted, arranged = plan[key], known.get(key)
-        if arranged is None or (not wanted.acknowledged and arranged.target_digest == wanted.target_digest):
+        wanted, current = plan[key], known.get(key)
+        if current is None or (not wanted.acknowledged and current.target_digest == wanted.target_digest):
             start.append(wanted)
-        elif arranged.target_digest != wanted.target_digest:
+        elif current.target_digest != wanted.target_digest:
             reschedule.append(wanted)
     gone = [known[key] for key in sorted(known) if key not in plan]
     return Reconciliation(
@@ -122,10 +126,11 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
     )
 
 
-def first_part(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
-    """The ``most`` meetings that are nearest, and whether any of the others has not been arranged at all.
+def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
+    """Return the work on the ``most`` nearest meetings, and whether any other meeting's change is still to be made.
 
-    Claims that are only made again come last: what answers to them is slow, and they must not keep a new meeting waiting.
+    Claims that are only made again come last: bots that have not acknowledged them are slow, and must not keep a new meeting
+    waiting.
     """
     changes = (*todo.start, *todo.reschedule, *todo.release)
     repeated = {entry.meeting_key for entry in todo.start if entry.meeting_key in known}
@@ -142,21 +147,9 @@ def first_part(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: in
     )
 
 
-def arranged(entry: PlanEntry) -> PlanEntry:
-    """The entry as the workflow remembers it: whether it was acknowledged is always read afresh."""
+def as_known(entry: PlanEntry) -> PlanEntry:
+    """Return the entry as the workflow remembers it; whether it was acknowledged is always read afresh."""
     return replace(entry, acknowledged=False)
-
-
-def sync_phase(calendar_user_id: str, interval: timedelta) -> timedelta:
-    """This user's place within the interval, so that a hundred thousand users never poll on the same second."""
-    digest = hashlib.blake2b(calendar_user_id.encode(), digest_size=8).digest()
-    return interval * (int.from_bytes(digest, "big") / 2**64)
-
-
-def next_slot(now: datetime, interval: timedelta, phase: timedelta) -> datetime:
-    """The next instant that is a whole number of intervals after the phase: start to start, however long a sync takes."""
-    epoch = datetime.fromtimestamp(0, tz=now.tzinfo) + phase
-    return epoch + interval * ((now - epoch) // interval + 1)
 
 
 def _digest(*parts: str) -> str:

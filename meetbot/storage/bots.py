@@ -134,7 +134,7 @@ def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[st
 
 
 _DOUBT_CONTRADICTED = text(
-    # A copy that only left a calendar has no fingerprint (`bury_events`) and says nothing against the meeting.
+    # A copy that only left a calendar has no fingerprint (`tombstone_events`) and says nothing against the meeting.
     """
     update bot_claim claim set doubted_at = :now
       from calendar_user u

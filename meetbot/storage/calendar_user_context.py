@@ -1,9 +1,9 @@
-"""Everything that syncing, deciding and dispatching for one calendar user starts from, read in one statement."""
+"""All that syncing, deciding and dispatching for one calendar user start from, read in one statement."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,21 +11,26 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
+from meetbot.domain.override_scope import OverrideScope
 from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
 from meetbot.vault.sealing import SealedSecret, kek_name
-
-ACTIVE_STATES = frozenset({"connecting", "active"})
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarUserContext:
+    """A calendar user with its sealed refresh token, its policy, and the tenant's grace after a loss of access.
+
+    ``decided_policy`` is the digest of the policy that the stored decisions were made by.
+    """
+
     tenant_id: str
     id: str
     provider: Provider
     subject: str
     email: str
-    state: str
+    state: CalendarUserStatus
     state_changed_at: datetime
     error_code: str | None
     scopes: frozenset[str]
@@ -38,11 +43,16 @@ class CalendarUserContext:
 
     @property
     def is_connected(self) -> bool:
-        return self.state in ACTIVE_STATES
+        """Return whether we have access to the calendar, as far as we know."""
+        return self.state in CONNECTED
+
+    def without_access(self, code: str, *, since: datetime) -> CalendarUserContext:
+        """Return the user as it is once access was lost, with the reason's code."""
+        return replace(self, state=CalendarUserStatus.NEEDS_RECONNECT, state_changed_at=since, error_code=code)
 
     def grace_is_over(self, now: datetime) -> bool:
-        """Whether access was lost so long ago that its bots are no longer to go."""
-        return self.state == "needs_reconnect" and now >= self.state_changed_at + self.revoked_grace
+        """Return whether access was lost so long ago that its bots are no longer to go."""
+        return self.state is CalendarUserStatus.NEEDS_RECONNECT and now >= self.state_changed_at + self.revoked_grace
 
 
 _LOAD = text(
@@ -64,7 +74,7 @@ _LOAD = text(
 
 
 def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> CalendarUserContext | None:
-    """None where there is no such calendar user (any more)."""
+    """Return the calendar user, or None if there is none (any more)."""
     row = (
         session.execute(_LOAD, {"tenant_id": tenant_id, "id": calendar_user_id, "tenant_owner": TENANT_OWNER})
         .mappings()
@@ -78,7 +88,7 @@ def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> Cal
         provider=Provider(row["provider"]),
         subject=row["subject"],
         email=row["email"],
-        state=row["state"],
+        state=CalendarUserStatus(row["state"]),
         state_changed_at=row["state_changed_at"],
         error_code=row["error_code"],
         scopes=frozenset(row["scopes"]),
@@ -111,6 +121,6 @@ def _policy(row: Mapping[str, Any]) -> Policy:
             )
             for stored in row["rule_sets"]
         ),
-        occurrence_overrides={key: said for scope, key, said in overrides if scope == "occurrence"},
-        series_overrides={key: said for scope, key, said in overrides if scope == "series"},
+        occurrence_overrides={key: said for scope, key, said in overrides if scope == OverrideScope.OCCURRENCE},
+        series_overrides={key: said for scope, key, said in overrides if scope == OverrideScope.SERIES},
     )

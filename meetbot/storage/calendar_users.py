@@ -10,12 +10,15 @@ from typing import Any
 from sqlalchemy import text, tuple_
 from sqlmodel import Session, col, select
 
+from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.storage.tables import CalendarUser
 from meetbot.vault.sealing import SealedSecret
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarUserFilter:
+    """Which calendar users to list: all that is given must hold."""
+
     customer_user_id: str | None = None
     provider: str | None = None
     state: str | None = None
@@ -33,6 +36,7 @@ class CalendarUserRef:
 def find_calendar_user(
     session: Session, tenant_id: str, calendar_user_id: str, *, for_update: bool = False
 ) -> CalendarUser | None:
+    """Return the calendar user, if there is one; ``for_update`` locks the row until the transaction ends."""
     return session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
 
 
@@ -44,7 +48,7 @@ def list_calendar_users(
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[CalendarUser]:
-    """In the order of their creation."""
+    """Return a page of calendar users in the order of their creation."""
     statement = select(CalendarUser).where(CalendarUser.tenant_id == tenant_id)
     if wanted.customer_user_id is not None:
         statement = statement.where(CalendarUser.customer_user_id == wanted.customer_user_id)
@@ -58,10 +62,10 @@ def list_calendar_users(
 
 
 def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int) -> list[CalendarUserRef]:
-    """Connected calendar users in the order of their ids."""
+    """Return a page of the connected calendar users in the order of their ids."""
     rows = session.exec(
         select(CalendarUser.id, CalendarUser.provider)
-        .where(CalendarUser.tenant_id == tenant_id, col(CalendarUser.state).in_(("connecting", "active")))
+        .where(CalendarUser.tenant_id == tenant_id, col(CalendarUser.state).in_(sorted(CONNECTED)))
         .where(CalendarUser.id > after_id)
         .order_by(col(CalendarUser.id))
         .limit(limit)
@@ -71,7 +75,7 @@ def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a calendar user is: connecting the same again is the same calendar user."""
+    """What makes a calendar user the same one if the account is connected again."""
 
     tenant_id: str
     provider: str
@@ -80,7 +84,7 @@ class Identity:
 
 
 def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
-    """The calendar user with this identity, if any. Until the transaction ends nobody else can create or change it."""
+    """Return the calendar user with this identity, if any, and lock the identity until the transaction ends."""
     name = "/".join((identity.tenant_id, identity.provider, identity.subject, identity.customer_user_id))
     session.execute(_LOCK, {"name": f"calendar_user/{name}"})
     return session.exec(
@@ -106,6 +110,7 @@ def add_calendar_user(
     sealed: SealedSecret,
     now: datetime,
 ) -> CalendarUser:
+    """Store a calendar user that has just given consent."""
     user = CalendarUser(
         tenant_id=identity.tenant_id,
         id=calendar_user_id,
@@ -113,7 +118,7 @@ def add_calendar_user(
         subject=identity.subject,
         customer_user_id=identity.customer_user_id,
         email=email,
-        state="connecting",
+        state=CalendarUserStatus.CONNECTING,
         state_changed_at=now,
         attributes=dict(attributes),
         scopes=scopes,
@@ -137,7 +142,7 @@ def renew_calendar_user(
     sealed: SealedSecret | None,
     now: datetime,
 ) -> CalendarUser:
-    """Store a consent given again. `sealed` None keeps the refresh token that is stored.
+    """Store a consent given again. ``sealed`` None keeps the refresh token that is stored.
 
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """
@@ -150,8 +155,8 @@ def renew_calendar_user(
         user.kek_version = sealed.kek_version
         user.wrapped_key = sealed.wrapped_key
         user.refresh_ciphertext = sealed.nonce_and_ciphertext
-    if user.state == "needs_reconnect":
-        user.state = "connecting"
+    if user.state == CalendarUserStatus.NEEDS_RECONNECT:
+        user.state = CalendarUserStatus.CONNECTING
         user.state_changed_at = now
     user.error_code = None
     return _touched(session, user, now)
@@ -160,6 +165,7 @@ def renew_calendar_user(
 def set_attributes(
     session: Session, user: CalendarUser, attributes: Mapping[str, Any], *, now: datetime
 ) -> CalendarUser:
+    """Replace the attributes that rules can refer to."""
     user.attributes = dict(attributes)
     return _touched(session, user, now)
 

@@ -1,4 +1,4 @@
-"""Reading events as customers list them."""
+"""Read events as customers list them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from meetbot.storage.tables import CalendarEvent
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """All that are given must hold. ``overlaps_from`` and ``overlaps_to`` bound a half-open window that the event touches.
+    """Which events to list: all that is given must hold.
 
-    With ``changed_since`` (a transaction id, see `meetbot.storage.watermarks`) only events changed by it or later are
-    listed, tombstones among them; without it no tombstones.
+    ``overlaps_from`` and ``overlaps_to`` bound a half-open window that the event touches. With ``changed_since`` (a
+    transaction id, see `meetbot.storage.watermarks`) only events changed by it or later are listed, tombstones among them;
+    without it no tombstones.
     """
 
     overlaps_from: datetime | None = None
@@ -32,14 +33,17 @@ _NEXT_TRANSACTION = text("select (pg_snapshot_xmax(pg_current_snapshot())::text)
 
 
 def next_transaction(session: Session) -> int:
-    """No transaction at or above this id has begun yet."""
+    """Return the id of the next transaction: none at or above it has begun yet."""
     return int(session.execute(_NEXT_TRANSACTION).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """The last row of the page before. ``start_at`` orders a plain listing, the id alone one of changes: an event that
-    changes while the pages are read then keeps its place."""
+    """The last row of the page before.
+
+    ``start_at`` orders a plain listing, the id alone a listing of changes: an event that changes while the pages are read
+    then keeps its place.
+    """
 
     id: str
     start_at: datetime | None = None
@@ -54,6 +58,7 @@ def list_events(
     after: After | None,
     limit: int,
 ) -> list[CalendarEvent]:
+    """Return a page of events, ordered by start, or by id if only changes are wanted."""
     statement = select(CalendarEvent).where(
         CalendarEvent.tenant_id == tenant_id, CalendarEvent.calendar_user_id == calendar_user_id
     )
@@ -85,7 +90,7 @@ def _live(statement: Events, wanted: EventFilter) -> Events:
 
 
 def _changed(statement: Events, wanted: EventFilter, horizon: int) -> Events:
-    # A tombstone answers no question about its content any more, and whoever mirrors a selection must see it go.
+    # A tombstone has no content that a filter could ask for, and a customer who mirrors a selection must see it go.
     content = _content(wanted)
     if content:
         matches = content[0] if len(content) == 1 else content[0] & content[1]
@@ -119,14 +124,14 @@ def _in_order_of_id(statement: Events, after: After | None) -> Events:
 
 
 def find_event(session: Session, tenant_id: str, calendar_user_id: str, event_id: str) -> CalendarEvent | None:
-    """The event, a tombstone too. None where it is another calendar user's."""
+    """Return the event, even a tombstone. None if it is another calendar user's."""
     row = session.get(CalendarEvent, (tenant_id, event_id))
     return row if row is not None and row.calendar_user_id == calendar_user_id else None
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One calendar's copy of a meeting; ``claimed`` where its calendar user's wish to record rests on it."""
+    """One calendar's copy of a meeting; ``claimed`` if its calendar user's claim rests on this copy."""
 
     calendar_user_id: str
     event_id: str
@@ -150,6 +155,6 @@ _COPIES = text(
 
 
 def copies_of_meeting(session: Session, tenant_id: str, meeting_key: str) -> list[Copy]:
-    """All copies of the meeting in the tenant that are still on their calendars."""
+    """Return all copies of the meeting in the tenant that are still on their calendars."""
     values = {"tenant_id": tenant_id, "meeting_key": meeting_key, "limit": _MAX_COPIES}
     return [Copy(*row) for row in session.execute(_COPIES, values)]

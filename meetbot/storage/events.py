@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from sqlalchemy import Row, text
-from sqlmodel import Session, select
+from sqlalchemy import text
+from sqlmodel import Session, col, select
 
-from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Response, Visibility
-from meetbot.domain.identity import Identity
-from meetbot.rules import Decision
+from meetbot.domain.stored_event import StoredEvent
 from meetbot.storage.tables import CalendarEvent
 
 MAX_EVENTS_PER_USER = 20_000
-
-
-class StoredEvent(NamedTuple):
-    """What syncing must know of an event that is stored already; the claim's columns are None where there is none.
-
-    A tuple because each sync makes one of every stored event: a dataclass takes several times as long.
-    """
-
-    id: str
-    calendar_id: str
-    provider_event_id: str
-    fingerprint: bytes
-    deleted: bool
-    start_at: datetime | None
-    end_at: datetime | None
-    outcome: str
-    meeting_key: str
-    meeting_url: str | None
-    provider_updated: datetime | None
-    is_organizer: bool
-    claimed_event_id: str | None
-    claimed_digest: str | None
-    acknowledged_digest: str | None
 
 
 # "offset 0" keeps the claim's lookup to one probe of its primary key for each event. Merged into a plain join, a planner
@@ -61,7 +36,10 @@ _STORED = text(
 
 
 def stored_events(session: Session, tenant_id: str, calendar_user_id: str, *, since: datetime) -> list[StoredEvent]:
-    """All stored events of the calendar user that end after `since` or have no usable end; tombstones included."""
+    """Return the user's events that end after ``since`` or have no usable end, tombstones included.
+
+    At most `MAX_EVENTS_PER_USER`.
+    """
     rows = session.execute(
         _STORED,
         {
@@ -72,59 +50,6 @@ def stored_events(session: Session, tenant_id: str, calendar_user_id: str, *, si
         },
     )
     return [StoredEvent._make(row) for row in rows.all()]
-
-
-def event_record(
-    event: Event, identity: Identity, *, fingerprint: bytes, decision: Decision, override: str | None, now: datetime
-) -> dict[str, Any]:
-    """The row of an event, as the JSON object that `write_events` takes."""
-    link = event.link
-    return {
-        "tenant_id": identity.tenant_id,
-        "id": identity.event_id,
-        "calendar_user_id": identity.calendar_user_id,
-        "calendar_id": event.calendar_id,
-        "provider_event_id": event.provider_event_id,
-        "ical_uid": event.ical_uid,
-        "original_start": event.original_start,
-        "meeting_key": identity.meeting_key,
-        "series_key": identity.series_key,
-        "title": event.title,
-        "start_at": event.start,
-        "end_at": event.end,
-        "all_day": event.all_day,
-        "status": event.status,
-        "organizer": _person(event.organizer) if event.organizer else None,
-        "attendees": [_person(attendee) for attendee in event.attendees],
-        "attendees_complete": event.attendees_complete,
-        "is_organizer": event.is_organizer,
-        "is_meeting": event.is_meeting,
-        "owner_response": event.owner_response,
-        "recurring": event.recurring,
-        "visibility": event.visibility,
-        "meeting_url": link.url if link else None,
-        "meeting_platform": link.platform if link else Platform.NONE,
-        "meeting_id": link.meeting_id if link else None,
-        "passcode": link.passcode if link else None,
-        "meeting_url_source": link.source if link else None,
-        "provider_updated": event.updated,
-        "fingerprint": "\\x" + fingerprint.hex(),
-        "deleted": event.status is EventStatus.CANCELLED,
-        **decision_columns(decision, override=override, now=now),
-    }
-
-
-def decision_columns(decision: Decision, *, override: str | None, now: datetime) -> dict[str, Any]:
-    return {
-        "outcome": decision.outcome,
-        "reason": decision.reason,
-        "rule": decision.rule,
-        "rule_set_version": decision.rule_set_version,
-        "rule_layer": decision.layer,
-        "facts": dict(decision.facts),
-        "decided_at": now,
-        "override": override,
-    }
 
 
 _WRITTEN = tuple(
@@ -177,7 +102,10 @@ _WRITE = text(
 
 
 def write_events(session: Session, records: Sequence[Mapping[str, Any]]) -> None:
-    """Insert or overwrite events, in one statement."""
+    """Insert or overwrite events, in one statement.
+
+    A cancelled event without content leaves the stored content as it was, and a meeting that is over keeps its decision.
+    """
     if records:
         session.execute(_WRITE, {"records": orjson.dumps(records).decode("utf-8")})
 
@@ -200,7 +128,7 @@ def write_decisions(session: Session, records: Sequence[Mapping[str, Any]]) -> N
         session.execute(_REDECIDE, {"records": orjson.dumps(records).decode("utf-8")})
 
 
-_BURY = text(
+_TOMBSTONE = text(
     """
     update calendar_event
        set deleted = true, status = 'cancelled', fingerprint = '',
@@ -216,15 +144,43 @@ _BURY = text(
 )
 
 
-def bury_events(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
+def tombstone_events(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
     """Turn events that have left the calendar into tombstones, in one statement."""
     ids = sorted(event_ids)
     if ids:
-        session.execute(_BURY, {"tenant_id": tenant_id, "ids": ids, "now": now})
+        session.execute(_TOMBSTONE, {"tenant_id": tenant_id, "ids": ids, "now": now})
 
 
-def undecided_rows(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> list[CalendarEvent]:
-    """The stored events whose decision still matters: not deleted and not over."""
+_SKIP_WITHOUT_ACCESS = text(
+    """
+    update calendar_event
+       set outcome = 'skip', reason = 'access_revoked', rule = null, rule_set_version = null, rule_layer = null,
+           decided_at = :now, updated_at = :now,
+           change_xid = (pg_current_xact_id()::text)::bigint
+     where tenant_id = :tenant_id and id = any(:ids) and not deleted and outcome = 'record'
+    """
+)
+
+
+def skip_without_access(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
+    """Decide that these events are not recorded after all, because access to their calendar was lost."""
+    ids = sorted(event_ids)
+    if ids:
+        session.execute(_SKIP_WITHOUT_ACCESS, {"tenant_id": tenant_id, "ids": ids, "now": now})
+
+
+def series_keys(session: Session, tenant_id: str, event_ids: Iterable[str]) -> dict[str, str]:
+    """Return the series keys of these events, by event id."""
+    rows = session.exec(
+        select(CalendarEvent.id, CalendarEvent.series_key)
+        .where(CalendarEvent.tenant_id == tenant_id)
+        .where(col(CalendarEvent.id).in_(sorted(event_ids)))
+    )
+    return dict(rows.all())
+
+
+def rows_ahead(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> list[CalendarEvent]:
+    """Return the stored events whose decision still matters: not deleted and not over."""
     return list(
         session.exec(
             select(CalendarEvent)
@@ -232,61 +188,4 @@ def undecided_rows(session: Session, tenant_id: str, calendar_user_id: str, *, n
             .where(CalendarEvent.deleted == False, CalendarEvent.end_at > now)  # type: ignore[operator]  # noqa: E712
             .limit(MAX_EVENTS_PER_USER)
         )
-    )
-
-
-def event_from_row(row: CalendarEvent | Row[Any], provider: Provider) -> Event:
-    """The domain's view of a stored event."""
-    link = None
-    if row.meeting_url is not None:
-        link = MeetingLink(
-            platform=Platform(row.meeting_platform),
-            url=row.meeting_url,
-            meeting_id=row.meeting_id,
-            passcode=row.passcode,
-            source=row.meeting_url_source or "",
-        )
-    return Event(
-        provider=provider,
-        calendar_id=row.calendar_id,
-        provider_event_id=row.provider_event_id,
-        ical_uid=row.ical_uid,
-        original_start=row.original_start,
-        title=row.title,
-        start=row.start_at,
-        end=row.end_at,
-        all_day=row.all_day,
-        status=EventStatus(row.status),
-        organizer=_attendee(row.organizer) if row.organizer else None,
-        attendees=tuple(_attendee(person) for person in row.attendees),
-        is_organizer=row.is_organizer,
-        owner_response=Response(row.owner_response) if row.owner_response else None,
-        recurring=row.recurring,
-        visibility=Visibility(row.visibility),
-        link=link,
-        is_meeting=row.is_meeting,
-        attendees_complete=row.attendees_complete,
-        updated=row.provider_updated,
-    )
-
-
-def _person(attendee: Attendee) -> dict[str, Any]:
-    return {
-        "email": attendee.email,
-        "name": attendee.name,
-        "response": attendee.response,
-        "resource": attendee.resource,
-        "organizer": attendee.organizer,
-        "self": attendee.is_self,
-    }
-
-
-def _attendee(person: Mapping[str, Any]) -> Attendee:
-    return Attendee(
-        email=person.get("email"),
-        name=person.get("name"),
-        response=Response(person.get("response") or Response.NEEDS_ACTION),
-        resource=bool(person.get("resource")),
-        organizer=bool(person.get("organizer")),
-        is_self=bool(person.get("self")),
     )

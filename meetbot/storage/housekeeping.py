@@ -1,4 +1,4 @@
-"""Deleting what is past its time. What that is, the database's policies say; nothing else can be reached from here."""
+"""Delete rows that are past their time, which the database's row policies define; no other row is visible here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_BATCHES = 100
 
 
 def delete_expired(database: Database) -> dict[str, int]:
-    """How many rows were deleted from each table; at most a hundred thousand a table and call."""
+    """Delete expired rows, at most a hundred thousand of each table. Returns how many, by table."""
     return {table: _delete_from(database, table) for table in TABLES}
 
 

@@ -1,4 +1,4 @@
-"""What people said about single occurrences and whole series."""
+"""Overrides: what people decided by hand about single occurrences and whole series."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from datetime import datetime
 from sqlalchemy import delete, text
 from sqlmodel import Session, col, select
 
+from meetbot.domain.override_scope import OverrideScope
 from meetbot.storage.tables import CalendarEvent, RecordingOverride
-
-OCCURRENCE = "occurrence"
-SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
-class SaidOverrides:
+class OverridesByKey:
     """A calendar user's overrides by meeting key and by series key."""
 
     occurrences: Mapping[str, RecordingOverride]
     series: Mapping[str, RecordingOverride]
 
     def of(self, event: CalendarEvent) -> RecordingOverride | None:
-        """An occurrence's override beats its series'."""
+        """Return the override that holds for the event: an occurrence's beats its series'."""
         return self.occurrences.get(event.meeting_key) or self.series.get(event.series_key)
 
 
-def overrides_of(session: Session, tenant_id: str, calendar_user_id: str, events: list[CalendarEvent]) -> SaidOverrides:
-    """The overrides that concern these events, in one statement."""
+def overrides_of(
+    session: Session, tenant_id: str, calendar_user_id: str, events: list[CalendarEvent]
+) -> OverridesByKey:
+    """Return the overrides that concern these events, in one statement."""
     keys = {event.meeting_key for event in events} | {event.series_key for event in events}
     rows = session.exec(
         select(RecordingOverride).where(
@@ -37,9 +37,9 @@ def overrides_of(session: Session, tenant_id: str, calendar_user_id: str, events
             col(RecordingOverride.key).in_(sorted(keys)),
         )
     ).all()
-    return SaidOverrides(
-        occurrences={row.key: row for row in rows if row.scope == OCCURRENCE},
-        series={row.key: row for row in rows if row.scope == SERIES},
+    return OverridesByKey(
+        occurrences={row.key: row for row in rows if row.scope == OverrideScope.OCCURRENCE},
+        series={row.key: row for row in rows if row.scope == OverrideScope.SERIES},
     )
 
 
@@ -56,6 +56,7 @@ _SET = text(
 def set_override(
     session: Session, event: CalendarEvent, *, scope: str, recording: str, set_by: str, now: datetime
 ) -> None:
+    """Store a person's override for the event's occurrence or series, in place of an earlier one."""
     session.execute(
         _SET,
         {
@@ -71,7 +72,7 @@ def set_override(
 
 
 def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bool:
-    """False where there was none."""
+    """Delete the override of the event's occurrence or series. False if there was none."""
     removed = session.execute(
         delete(RecordingOverride)
         .where(
@@ -86,10 +87,10 @@ def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bo
 
 
 def _key(event: CalendarEvent, scope: str) -> str:
-    return event.meeting_key if scope == OCCURRENCE else event.series_key
+    return event.meeting_key if scope == OverrideScope.OCCURRENCE else event.series_key
 
 
-# Its claims were taken in before; un-acknowledging them lets the next plan wake the bot's workflow again.
+# The claims were accepted before; un-acknowledging them makes the next plan wake the bot's workflow again.
 _CLAIM_AGAIN = """
     update bot_claim c set acknowledged_digest = null
       from released r where c.tenant_id = :tenant_id and c.meeting_key = r.meeting_key
@@ -118,9 +119,9 @@ _RELEASE_SERIES = text(
 
 
 def release_holds(session: Session, event: CalendarEvent, *, scope: str) -> None:
-    """Somebody wants it recorded again: what a person cancelled by hand is free to get a bot."""
+    """Let meetings that a person cancelled by hand get bots again, as an override to record asks for."""
     session.execute(
-        _RELEASE_OCCURRENCE if scope == OCCURRENCE else _RELEASE_SERIES,
+        _RELEASE_OCCURRENCE if scope == OverrideScope.OCCURRENCE else _RELEASE_SERIES,
         {
             "tenant_id": event.tenant_id,
             "meeting_key": event.meeting_key,

@@ -15,17 +15,19 @@ _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:name, 7063))")
 
 
 def active_rule_set(session: Session, tenant_id: str, owner: str, layer: str) -> RuleSet | None:
+    """Return the version in force, if any."""
     return session.exec(_versions(tenant_id, owner, layer).where(col(RuleSet.active))).one_or_none()
 
 
 def find_version(session: Session, tenant_id: str, owner: str, layer: str, version: int) -> RuleSet | None:
+    """Return this version, in force or not."""
     return session.get(RuleSet, (tenant_id, owner, layer, version))
 
 
 def list_versions(
     session: Session, tenant_id: str, owner: str, layer: str, *, before: int | None, limit: int
 ) -> list[RuleSet]:
-    """The newest first."""
+    """Return a page of versions, the newest first."""
     statement = _versions(tenant_id, owner, layer)
     if before is not None:
         statement = statement.where(RuleSet.version < before)
@@ -35,7 +37,7 @@ def list_versions(
 def add_version(
     session: Session, tenant_id: str, owner: str, layer: str, *, body: dict[str, Any], created_by: str
 ) -> RuleSet:
-    """Store one more version and put it in force."""
+    """Store one more version and put it in force instead of the one before."""
     session.execute(_LOCK, {"name": f"rule_set/{tenant_id}/{owner}/{layer}"})
     withdraw(session, tenant_id, owner, layer)
     newest = session.scalar(
@@ -59,7 +61,7 @@ def add_version(
 
 
 def withdraw(session: Session, tenant_id: str, owner: str, layer: str) -> bool:
-    """Put no version in force. False where none was."""
+    """Put no version in force. False if none was."""
     changed = session.execute(
         update(RuleSet)
         .where(

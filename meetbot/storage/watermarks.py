@@ -26,7 +26,7 @@ _CURRENT = text("select (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint,
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """``xid``: changes by this transaction id or a higher one are after the watermark."""
+    """A point in a tenant's changes: those by transaction ``xid`` or a higher one are after it."""
 
     xid: int
     taken_at: datetime
@@ -36,18 +36,18 @@ class Watermark:
         return base64.urlsafe_b64encode(f"{plain}.{_checksum(plain)}".encode()).decode().rstrip("=")
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether tombstones that it would need may be gone."""
+        """Return whether tombstones that it would need may be deleted already."""
         return now - self.taken_at > KEPT_FOR
 
 
 def current_watermark(session: Session) -> str:
-    """Taken inside a transaction, it precedes what this transaction itself changes."""
+    """Return the watermark of this moment. It precedes what the transaction itself changes."""
     xid, epoch = session.execute(_CURRENT).one()
     return str(Watermark(int(xid), datetime.fromtimestamp(int(epoch), tz=UTC)))
 
 
 def parse_watermark(value: str) -> Watermark:
-    """Raises `InvalidInput` ``invalid_watermark`` for what is none of ours."""
+    """Read a watermark that we gave out. Raises `InvalidInput` ``invalid_watermark`` for anything else."""
     try:
         plain = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
@@ -56,7 +56,7 @@ def parse_watermark(value: str) -> Watermark:
     if match is None or int(match[1]) >= 1 << 63:
         raise _none_of_ours()
     watermark = Watermark(int(match[1]), datetime.fromtimestamp(int(match[2]), tz=UTC))
-    # What was mistyped or cut would silently skip changes, so it must not pass; nobody gains by forging one.
+    # One that was mistyped or cut would silently skip changes, so it must not pass. Forging one gains nothing.
     if str(watermark) != value:
         raise _none_of_ours()
     return watermark

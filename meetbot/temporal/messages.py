@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import PlanEntry
 from meetbot.domain.webhook_schedule import RETRY_GAPS_SECONDS
 
@@ -34,7 +35,7 @@ class WorkflowName(StrEnum):
 
 
 class ActivityName(StrEnum):
-    """The name by which a workflow asks for an activity."""
+    """The names by which workflows call activities, as they stand in histories."""
 
     CALENDAR_SYNC = "calendar.sync"
     BOT_RECONCILE = "bot.reconcile"
@@ -45,6 +46,8 @@ class ActivityName(StrEnum):
 
 
 class CalendarUserSignal(StrEnum):
+    """Signals of a calendar user's workflow."""
+
     SYNC_NOW = "sync_now"
     RULES_CHANGED = "rules_changed"
     RECONNECTED = "reconnected"
@@ -62,6 +65,7 @@ class BotSignal(StrEnum):
 
 
 def calendar_user_workflow_id(tenant_id: str, calendar_user_id: str) -> str:
+    """Return the workflow id of a calendar user: at most one runs at a time."""
     return f"calendar-user/{tenant_id}/{calendar_user_id}"
 
 
@@ -75,7 +79,7 @@ def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
     return f"webhook/{tenant_id}/{delivery_id}/{replay}"
 
 
-ARRANGED_AT_ONCE = 50
+CHILDREN_PER_BATCH = 50
 """For new runs; see `CalendarUserState`."""
 
 
@@ -89,12 +93,20 @@ def fairness_key(tenant_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CalendarUserState:
-    """All that a calendar user's workflow carries from run to run.
+    """All that a calendar user's workflow carries from one run to the next (continue-as-new).
 
-    ``interval_seconds``, ``rounds_per_run`` and ``arranged_at_once`` travel here and not as constants: changing a constant
-    would break the replay of runs that are under way. ``arranged_at_once``: of so many meetings the bots are told in one go,
-    0 stands for all, as it was in runs that were started without it.
-    Temporal refuses a run with 2000 children or signals under way, and between two goes the loop hears of everything else.
+    ``known`` are the meetings whose bots have been started or told of the claim, ``plan_digest`` stands for the plan they
+    were brought in line with; an empty one makes the next sync return the whole plan. ``state`` is shown to operators and ends
+    the loop. ``calendar_due`` and ``decisions_due`` say which kind of sync is to follow at once.
+
+    The other numbers are settings. They travel here because a changed constant would make runs that are under way command
+    something else when they are replayed, which Temporal refuses:
+
+    - ``interval_seconds``: from one slot to the next.
+    - ``rounds_per_run``: syncs until the workflow continues as new, so that its history stays short.
+    - ``children_per_batch``: how many bots are started or signalled before the loop syncs again. Temporal refuses a run with
+      2000 children or signals under way, and while a batch is carried out the loop reacts to nothing else. 0 stands for
+      all at once.
     """
 
     tenant_id: str
@@ -102,10 +114,10 @@ class CalendarUserState:
     provider: str
     interval_seconds: int
     rounds_per_run: int = 12
-    arranged_at_once: int = 0
+    children_per_batch: int = 0
     known: tuple[PlanEntry, ...] = ()
     plan_digest: str = ""
-    state: str = "connecting"
+    state: CalendarUserStatus = CalendarUserStatus.CONNECTING
     last_synced_at: datetime | None = None
     last_error: str = ""
     calendar_due: bool = True
@@ -113,7 +125,7 @@ class CalendarUserState:
 
 
 class SyncScope(StrEnum):
-    """`CALENDAR` asks the provider; `DECISIONS` only decides again over what is stored."""
+    """What a sync does: `CALENDAR` asks the provider, `DECISIONS` only decides again about what is stored."""
 
     CALENDAR = "calendar"
     DECISIONS = "decisions"
@@ -121,6 +133,8 @@ class SyncScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
+    """Input of a sync. ``plan_digest`` stands for the plan that the workflow knows."""
+
     tenant_id: str
     calendar_user_id: str
     plan_digest: str
@@ -129,9 +143,12 @@ class SyncRequest:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """``plan`` is None where it is still the one whose digest was sent. ``state`` is the calendar user's after the sync."""
+    """What a sync found. ``plan`` is None if it is still the one whose digest was sent.
 
-    state: str
+    ``state`` is the calendar user's after the sync, ``changed`` how many events differ, ``error`` a reason code.
+    """
+
+    state: CalendarUserStatus
     plan_digest: str
     plan: tuple[PlanEntry, ...] | None
     changed: int = 0

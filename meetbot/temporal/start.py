@@ -1,4 +1,4 @@
-"""Starting workflows from outside of workflows: from the HTTP front, and from the worker's recovery."""
+"""Start workflows from outside of workflows: from the HTTP front, and from the worker's recovery."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.temporal.messages import (
-    ARRANGED_AT_ONCE,
+    CHILDREN_PER_BATCH,
     BotStart,
     CalendarUserSignal,
     CalendarUserState,
@@ -32,7 +33,7 @@ async def start_calendar_user(
     interval: timedelta,
     signal: CalendarUserSignal | None = None,
 ) -> None:
-    """Start the workflow, or leave the running one as it is; either gets the signal, where there is one.
+    """Start a calendar user's workflow, or leave the running one as it is; either gets the signal, if any.
 
     Raises Temporal's ``RPCError``.
     """
@@ -43,7 +44,7 @@ async def start_calendar_user(
             calendar_user_id=calendar_user_id,
             provider=provider,
             interval_seconds=int(interval.total_seconds()),
-            arranged_at_once=ARRANGED_AT_ONCE,
+            children_per_batch=CHILDREN_PER_BATCH,
         ),
         id=calendar_user_workflow_id(tenant_id, calendar_user_id),
         task_queue=TaskQueue.CALENDAR_USERS,
@@ -53,7 +54,7 @@ async def start_calendar_user(
                 SearchAttributePair(TENANT_ID, tenant_id),
                 SearchAttributePair(CALENDAR_USER_ID, calendar_user_id),
                 SearchAttributePair(CALENDAR_PROVIDER, provider),
-                SearchAttributePair(MEETBOT_STATE, "connecting"),
+                SearchAttributePair(MEETBOT_STATE, CalendarUserStatus.CONNECTING),
             ]
         ),
         static_summary=f"{provider} calendar, user {calendar_user_id}",
@@ -65,7 +66,10 @@ async def start_calendar_user(
 
 
 async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str) -> None:
-    """Start the workflow of a meeting that has a bot, or leave the running one as it is. Raises Temporal's ``RPCError``."""
+    """Start the workflow of a meeting that has a bot, or leave the running one as it is.
+
+    Raises Temporal's ``RPCError``.
+    """
     await client.start_workflow(
         WorkflowName.BOT,
         BotStart(tenant_id, meeting_key),
@@ -76,7 +80,7 @@ async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str
             [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(MEETBOT_STATE, state)]
         ),
         static_summary="bot for a meeting, started again",
-        static_details="Its first workflow ended before the bot did, as when somebody terminates it.",
+        static_details="Its first workflow ended before the bot did, as when an operator terminates it.",
         priority=Priority(priority_key=1, fairness_key=fairness_key(tenant_id)),
         rpc_timeout=_RPC_TIMEOUT,
     )

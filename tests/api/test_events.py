@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from meetbot.storage.events import bury_events
+from meetbot.storage.events import tombstone_events
 from meetbot.storage.tables import CalendarEvent, CalendarUser
 from meetbot.storage.watermarks import Watermark, parse_watermark
 from tests.api.conftest import Tenant, in_hours
@@ -44,7 +44,7 @@ def touch(tenant: Tenant, event: CalendarEvent, assignment: str) -> None:
 
 def bury(tenant: Tenant, event: CalendarEvent) -> None:
     with tenant.front.database.transaction(tenant.id) as session:
-        bury_events(session, tenant.id, [event.id], now=datetime.now(UTC))
+        tombstone_events(session, tenant.id, [event.id], now=datetime.now(UTC))
 
 
 def test_an_event_reads_as_the_contract_says(tenant: Tenant, user: CalendarUser) -> None:

@@ -28,6 +28,7 @@ from activities.interceptors import ErrorCodes
 from meetbot.dev.ports import free_port
 from meetbot.dev.processes import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import Target
 from meetbot.errors import BackendUnavailable, RetryLater
 from meetbot.temporal.client import plugin
@@ -65,8 +66,8 @@ CHANGE = ClaimChange("cu_1", "d_1")
 DISPATCHED = DispatchResult(DispatchOutcome.DISPATCHED)
 CHANGED = DispatchResult(DispatchOutcome.CHANGED)
 WAIT_FOR_START = DispatchResult(DispatchOutcome.WAIT_FOR_START)
-QUIET = SyncResult("active", "d_none", None)
-GONE = SyncResult("gone", "", ())
+QUIET = SyncResult(CalendarUserStatus.ACTIVE, "d_none", None)
+GONE = SyncResult(CalendarUserStatus.GONE, "", ())
 OUTAGE = BackendUnavailable("backend_unavailable", SAID)
 
 
@@ -190,7 +191,7 @@ def calendars() -> dict[str, Scenario]:
             Script(
                 sync=[
                     *[RetryLater("provider_unavailable", SAID, retry_after=SECOND)] * 4,
-                    SyncResult("needs_reconnect", "d_none", None, error="invalid_grant"),
+                    SyncResult(CalendarUserStatus.NEEDS_RECONNECT, "d_none", None, error="invalid_grant"),
                     QUIET,
                     GONE,
                 ]

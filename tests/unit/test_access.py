@@ -1,4 +1,4 @@
-"""Getting access tokens takes no longer than who asks has time."""
+"""Getting an access token takes no longer than the caller has time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_refresh_gets_no_more_time_than_is_left() -> None:
     assert login.given[0] <= 3
 
 
-def test_who_has_no_time_does_not_wait_for_somebody_elses_refresh() -> None:
+def test_a_call_without_time_left_does_not_wait_for_another_refresh() -> None:
     login = Login()
     tokens = access_tokens(login)
     slow = threading.Thread(target=tokens.call, args=(USER, lambda token: token))

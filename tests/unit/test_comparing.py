@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from meetbot.calendars.listing_diff import compare, fingerprint, window_at
+from meetbot.domain.stored_event import StoredEvent
 from meetbot.providers.base import ListedEvent, Listing
-from meetbot.storage.events import StoredEvent
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 WINDOW = window_at(NOW, 30)
@@ -43,8 +43,8 @@ def listing(*raws: dict[str, Any], complete: tuple[str, ...] = ("primary",), fai
 
 def test_an_event_listed_as_it_was_stored_is_neither_changed_nor_missing() -> None:
     raw = {"id": "a", "summary": "Planning"}
-    comparison = compare([stored(raw)], listing(orjson.loads(orjson.dumps(raw))), WINDOW)
-    assert (comparison.changed, comparison.missing) == ((), ())
+    difference = compare([stored(raw)], listing(orjson.loads(orjson.dumps(raw))), WINDOW)
+    assert (difference.changed, difference.missing) == ((), ())
 
 
 def test_any_difference_in_the_providers_json_is_a_change() -> None:

@@ -18,15 +18,14 @@ from meetbot.domain.plan import (
     PlanEntry,
     Reconciliation,
     Target,
-    arranged,
+    as_known,
     choose_candidates,
-    first_part,
+    first_batch,
     leading_copy,
-    next_slot,
     plan_digest,
     reconcile,
-    sync_phase,
 )
+from meetbot.domain.sync_slots import next_slot, sync_phase
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HORIZON = timedelta(hours=48)
@@ -210,7 +209,7 @@ def test_of_more_meetings_than_a_plan_holds_the_nearest_are_chosen() -> None:
     assert list(choose_candidates(reversed(many), now=NOW, horizon=HORIZON, most=2)) == ["mtg_0", "mtg_1"]
 
 
-def test_a_meeting_that_is_claimed_already_makes_way_for_no_other() -> None:
+def test_a_meeting_that_is_claimed_already_is_not_displaced_by_a_nearer_one() -> None:
     nearer, claimed = candidate("nearer", starts_in=MINUTE), candidate("claimed", starts_in=2 * MINUTE)
 
     chosen_keys = choose_candidates([nearer, claimed], now=NOW, horizon=HORIZON, claimed={"claimed"}, most=1)
@@ -303,7 +302,7 @@ def test_a_settled_meeting_is_left_alone() -> None:
     assert todo([entry()], [entry(acknowledged=True)]) == Reconciliation()
 
 
-def test_a_claim_that_was_not_taken_in_is_made_again() -> None:
+def test_a_claim_that_was_not_accepted_is_made_again() -> None:
     assert todo([entry()], [entry(acknowledged=False)]) == Reconciliation(start=(entry(),))
 
 
@@ -313,7 +312,7 @@ def test_a_moved_meeting_is_rescheduled() -> None:
     assert todo([entry()], [moved]) == Reconciliation(reschedule=(moved,))
 
 
-def test_a_moved_meeting_whose_bot_heard_of_it_from_a_colleague_is_told_all_the_same() -> None:
+def test_a_moved_meeting_is_rescheduled_even_if_its_bot_knows_from_a_colleague() -> None:
     moved = entry(digest="d_2", acknowledged=True)
 
     assert todo([entry()], [moved]) == Reconciliation(reschedule=(moved,))
@@ -344,7 +343,7 @@ entries = st.builds(
     acknowledged=st.booleans(),
 )
 plans = st.lists(entries, max_size=6, unique_by=lambda one: one.meeting_key).map(lambda some: keyed(*some))
-knowledge = plans.map(lambda plan: {key: arranged(one) for key, one in plan.items()})
+knowledge = plans.map(lambda plan: {key: as_known(one) for key, one in plan.items()})
 
 
 def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, PlanEntry]:
@@ -352,7 +351,7 @@ def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, P
     for gone in (*step.release, *step.forget):
         del after[gone.meeting_key]
     for one in (*step.start, *step.reschedule):
-        after[one.meeting_key] = arranged(one)
+        after[one.meeting_key] = as_known(one)
     return after
 
 
@@ -378,7 +377,7 @@ def test_once_carried_out_and_acknowledged_there_is_nothing_left_to_do(
 
 
 @given(knowledge, plans)
-def test_only_claims_not_taken_in_are_made_again(known: dict[str, PlanEntry], plan: dict[str, PlanEntry]) -> None:
+def test_only_claims_not_accepted_are_made_again(known: dict[str, PlanEntry], plan: dict[str, PlanEntry]) -> None:
     again = reconcile(applied(known, reconcile(known, plan, now=NOW)), plan, now=NOW)
 
     assert again == Reconciliation(start=tuple(plan[key] for key in sorted(plan) if not plan[key].acknowledged))
@@ -419,13 +418,13 @@ def test_the_order_of_the_work_depends_on_the_keys_alone(
 
 
 @given(knowledge, plans, st.integers(1, 8))
-def test_carrying_out_part_after_part_reaches_what_the_whole_does(
+def test_carrying_out_batch_after_batch_reaches_what_the_whole_does(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry], most: int
 ) -> None:
-    step, there_is_more = first_part(reconcile(known, plan, now=NOW), known, most=most)
+    step, there_is_more = first_batch(reconcile(known, plan, now=NOW), known, most=most)
     after, parts = applied(known, step), 1
     while there_is_more:
-        step, there_is_more = first_part(reconcile(after, plan, now=NOW), after, most=most)
+        step, there_is_more = first_batch(reconcile(after, plan, now=NOW), after, most=most)
         after, parts = applied(after, step), parts + 1
 
     assert {key: one.target_digest for key, one in after.items()} == {
@@ -440,13 +439,13 @@ def test_the_nearest_meetings_come_first_and_claims_made_again_after_the_new_one
 
     whole = reconcile(known, keyed(again, near, far), now=NOW)
 
-    assert first_part(whole, known, most=1) == (Reconciliation(start=(near,)), True)
-    assert first_part(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
-    assert first_part(whole, known, most=3) == (whole, False)
+    assert first_batch(whole, known, most=1) == (Reconciliation(start=(near,)), True)
+    assert first_batch(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
+    assert first_batch(whole, known, most=3) == (whole, False)
 
 
 @given(plans, plans)
-def test_two_plans_share_a_digest_only_where_nothing_differs_that_counts(
+def test_two_plans_share_a_digest_only_if_nothing_differs_that_counts(
     one: dict[str, PlanEntry], other: dict[str, PlanEntry]
 ) -> None:
     def that_counts(plan: dict[str, PlanEntry]) -> list[tuple[str, str, bool]]:

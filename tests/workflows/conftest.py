@@ -12,7 +12,7 @@ import pytest
 from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
 from temporalio.testing import WorkflowEnvironment
 
-from meetbot.domain.plan import next_slot, sync_phase
+from meetbot.domain.sync_slots import next_slot, sync_phase
 from tests.workflows.fake_activities import Answer, Harness, running_workers, start_time_skipping
 
 # Only ends a run that hangs; no test depends on how long one takes.

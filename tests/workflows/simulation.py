@@ -14,6 +14,7 @@ from typing import Any
 
 from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import PlanEntry, Target, plan_digest
 from meetbot.temporal.messages import (
     ActivityName,
@@ -105,7 +106,7 @@ class Simulation:
         user = request.calendar_user_id
         if user in self.gone:
             self.stored[user] = {}
-            return SyncResult(state="gone", plan_digest="", plan=())
+            return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
         if request.scope is SyncScope.CALENDAR:
             self.stored[user] = dict(self.calendars.get(user, {}))
         plan = tuple(
@@ -113,7 +114,7 @@ class Simulation:
             for key, target in sorted(self._claims(user, now).items())
         )
         digest = plan_digest(plan)
-        return SyncResult("active", digest, None if digest == request.plan_digest else plan)
+        return SyncResult(CalendarUserStatus.ACTIVE, digest, None if digest == request.plan_digest else plan)
 
     def _is_acknowledged(self, user: str, key: str, target: Target) -> bool:
         return self.acknowledged.get((user, key)) == target.digest

@@ -13,7 +13,9 @@ from temporalio.exceptions import CancelledError
 
 from meetbot.domain.bot_lifecycle import ObservedState
 from meetbot.domain.bot_state import BotState
-from meetbot.domain.plan import PlanEntry, Target, next_slot, sync_phase
+from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.domain.plan import PlanEntry, Target
+from meetbot.domain.sync_slots import next_slot, sync_phase
 from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.temporal.messages import CalendarUserSignal, SyncResult, SyncScope
 from tests.workflows.conftest import VirtualTime as Theatre
@@ -29,9 +31,9 @@ LINK = "https://meet.example/a"
 # Virtual time does not stand still while an activity is carried out.
 SOON = 30 * SECOND
 
-QUIET = SyncResult("active", "d_none", None)
-NOTHING_PLANNED = SyncResult("active", "d_none", ())
-GONE = SyncResult("gone", "", ())
+QUIET = SyncResult(CalendarUserStatus.ACTIVE, "d_none", None)
+NOTHING_PLANNED = SyncResult(CalendarUserStatus.ACTIVE, "d_none", ())
+GONE = SyncResult(CalendarUserStatus.GONE, "", ())
 
 
 def lasting_half_an_hour(start: datetime, url: str = LINK) -> Target:
@@ -303,7 +305,7 @@ def test_a_failing_sync_is_tried_four_times_and_then_at_the_next_slot(theatre: T
 
 
 def test_a_lost_grant_is_shown_and_the_loop_goes_on(theatre: Theatre) -> None:
-    lost = SyncResult("needs_reconnect", "d_none", None, error="invalid_grant")
+    lost = SyncResult(CalendarUserStatus.NEEDS_RECONNECT, "d_none", None, error="invalid_grant")
 
     async def whole(stage: Stage) -> tuple[str, list[str]]:
         handle = await stage.connect()
@@ -378,7 +380,7 @@ def test_a_claim_whose_acknowledgement_got_lost_is_made_again(theatre: Theatre) 
     assert truth.acknowledged[("cu_1", "mtg_1")] == lasting_half_an_hour(start + 3 * HOUR).digest
 
 
-def test_a_bot_that_was_terminated_before_it_took_the_claim_in_is_started_again(theatre: Theatre) -> None:
+def test_a_bot_terminated_before_it_accepted_the_claim_is_started_again(theatre: Theatre) -> None:
     truth, start = Truth(lost_acknowledgements=1), theatre.now()
     truth.put("cu_1", "mtg_1", lasting_half_an_hour(start + 30 * MINUTE))
     lives(truth, start + 50 * MINUTE)
@@ -425,7 +427,7 @@ def test_a_meeting_that_moved_on_after_it_had_its_bot_gets_its_next_one(theatre:
     assert [one.target.join_at for one in truth.dispatched] == [start + 20 * MINUTE, start + 80 * MINUTE]
 
 
-def test_a_meeting_that_ended_is_forgotten_without_a_word_to_its_bot(theatre: Theatre) -> None:
+def test_a_meeting_that_ended_is_forgotten_without_a_signal_to_its_bot(theatre: Theatre) -> None:
     truth, start = Truth(), theatre.now()
     truth.put("cu_1", "mtg_1", lasting_half_an_hour(start + 20 * MINUTE))
     lives(truth, start + 80 * MINUTE)
@@ -442,7 +444,7 @@ def test_a_meeting_that_ended_is_forgotten_without_a_word_to_its_bot(theatre: Th
     assert truth.bots["mtg_1"].state is BotState.COMPLETED
 
 
-def test_a_meeting_cancelled_while_its_bot_is_in_it_calls_the_bot_back(theatre: Theatre) -> None:
+def test_a_meeting_cancelled_while_its_bot_is_in_it_recalls_the_bot(theatre: Theatre) -> None:
     truth, start = Truth(), theatre.now()
     truth.put("cu_1", "mtg_1", Target(start + 20 * MINUTE, start + HOUR, LINK))
     truth.at(start + 30 * MINUTE, lambda: truth.cancel("mtg_1"))

@@ -16,7 +16,10 @@ BASELINE = Path(__file__).with_name("fingerprints.json")
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.py"))
 REPLAYED = [
     *WORKFLOWS,
-    *(ROOT / "meetbot" / "domain" / name for name in ("plan.py", "identity.py", "webhook_schedule.py")),
+    *(
+        ROOT / "meetbot" / "domain" / name
+        for name in ("plan.py", "sync_slots.py", "identity.py", "webhook_schedule.py")
+    ),
     *(ROOT / "meetbot" / "temporal" / name for name in ("messages.py", "search_attributes.py")),
 ]
 

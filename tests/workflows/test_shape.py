@@ -36,7 +36,7 @@ def play(runner: asyncio.Runner, address: str, answer: Answer, scene: Callable[[
     return runner.run(whole())
 
 
-def test_meetings_outlive_the_runs_that_started_them_and_are_reached_from_later_ones(
+def test_bots_outlive_the_run_that_started_them_and_later_runs_reach_them(
     runner: asyncio.Runner, temporal_address: str
 ) -> None:
     now = datetime.now(UTC)
@@ -112,7 +112,7 @@ def test_none_of_fifty_signals_is_lost_while_the_loop_continues_as_new(
     assert runs == 9
 
 
-def test_changed_rules_are_only_decided_by_though_the_loop_continues_as_new_meanwhile(
+def test_changed_rules_ask_no_provider_even_across_continue_as_new(
     runner: asyncio.Runner, temporal_address: str
 ) -> None:
     truth = Truth()
@@ -138,7 +138,7 @@ def test_changed_rules_are_only_decided_by_though_the_loop_continues_as_new_mean
     assert SyncScope.CALENDAR not in scopes[1:]
 
 
-def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signals_are_heard_between(
+def test_many_meetings_get_bots_in_batches_and_signals_are_handled_in_between(
     runner: asyncio.Runner, temporal_address: str
 ) -> None:
     now, truth = datetime.now(UTC), Truth()
@@ -151,7 +151,7 @@ def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signal
     there: set[str] = set()
     all_there = asyncio.Event()
 
-    async def somebody_asks_for_a_sync_meanwhile(call: Call) -> object:
+    async def a_sync_is_asked_for_meanwhile(call: Call) -> object:
         if call.name == "calendar.sync":
             scopes.append(call.request.scope)
             if len(scopes) == 2:
@@ -166,13 +166,13 @@ def test_very_many_meetings_get_their_bots_in_parts_the_nearest_first_and_signal
 
     async def scene(stage: Stage) -> list[str]:
         stages.append(stage)
-        handle = await stage.connect(interval_seconds=3600, arranged_at_once=50)
+        handle = await stage.connect(interval_seconds=3600, children_per_batch=50)
         await all_there.wait()
         await handle.signal(CalendarUserSignal.SYNC_NOW)
         await handle.result()
         return [one.rpartition("_")[2] for one in children_in(await handle.fetch_history())]
 
-    started = play(runner, temporal_address, somebody_asks_for_a_sync_meanwhile, scene)
+    started = play(runner, temporal_address, a_sync_is_asked_for_meanwhile, scene)
 
     nearest_first = sorted(numbers, reverse=True)
     assert [set(started[at : at + 50]) for at in (0, 50, 100)] == [

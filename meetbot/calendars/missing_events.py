@@ -1,0 +1,68 @@
+"""What became of stored events that a complete listing does not show: each is asked for by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from meetbot.calendars.listing_diff import ChangedEvent, fingerprint_of
+from meetbot.domain.event import Event
+from meetbot.domain.stored_event import StoredEvent
+from meetbot.errors import ProviderError, ResourceGone
+from meetbot.providers.base import RawEvent
+
+# Each is asked for, to tell "moved far away" from "gone". Beyond this many (a series was cut short, say) they count as gone if
+# all of these are, and otherwise wait for the next sync.
+_MAX_LOOKED_UP = 25
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """``found`` are elsewhere or changed, ``gone`` are ids; events that nothing was learnt about are in neither."""
+
+    found: tuple[ChangedEvent, ...]
+    gone: tuple[str, ...]
+
+
+def look_up_missing(
+    missing: Sequence[StoredEvent],
+    get_event: Callable[[StoredEvent], RawEvent],
+    normalise: Callable[[ChangedEvent], Event | None],
+    *,
+    now: datetime,
+) -> LookedUp:
+    """Ask for the missing events, the most urgent first, until the provider fails.
+
+    ``get_event`` raises `ResourceGone` for an event that is gone, and other `ProviderError`s if the provider does not say.
+    """
+    by_urgency = sorted(missing, key=lambda event: _urgency(event, now))
+    found: list[ChangedEvent] = []
+    gone: list[str] = []
+    unchanged = 0
+    for event in by_urgency[:_MAX_LOOKED_UP]:
+        try:
+            raw = get_event(event)
+        except ResourceGone:
+            gone.append(event.id)
+            continue
+        except ProviderError:
+            return LookedUp(tuple(found), tuple(gone))
+        answer = ChangedEvent(event.calendar_id, raw, fingerprint_of(raw), event)
+        if normalise(answer) is None:
+            # What is no event any more, as a meeting that has become the master of a series, is gone too.
+            gone.append(event.id)
+        elif answer.fingerprint == event.fingerprint:
+            unchanged += 1
+        else:
+            found.append(answer)
+    if not found and not unchanged:
+        # All that were asked for are gone, so the listing is to be believed about the others too.
+        # Those without a usable start may never have been in it.
+        gone += [event.id for event in by_urgency[_MAX_LOOKED_UP:] if event.start_at is not None]
+    return LookedUp(tuple(found), tuple(gone))
+
+
+def _urgency(event: StoredEvent, now: datetime) -> tuple[bool, bool, datetime, str]:
+    """The soonest first; then those without a usable start, which no bot waits for; then those that are over."""
+    return event.has_ended(now), event.start_at is None, event.start_at or now, event.id

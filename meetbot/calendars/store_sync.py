@@ -1,0 +1,92 @@
+"""What a sync reads from the database before it decides, and all that it writes after."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from meetbot.calendars.announcements import announce_changes
+from meetbot.calendars.claim_changes import ClaimChanges
+from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
+from meetbot.calendars.ingest import decision_record, load_earlier_decisions, record_of
+from meetbot.calendars.stored_after import EventChanges
+from meetbot.storage import calendar_user_state
+from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.claims import find_claims, withdraw_claims, write_claims
+from meetbot.storage.events import (
+    series_keys,
+    skip_without_access,
+    stored_events,
+    tombstone_events,
+    write_decisions,
+    write_events,
+)
+from meetbot.storage.successors import hand_on_to_successors
+
+
+def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetime, now: datetime) -> CalendarSnapshot:
+    """Read what is stored of the user's events that end after ``since``. One statement."""
+    return CalendarSnapshot(
+        tenant_id=user.tenant_id,
+        calendar_user_id=user.id,
+        policy=user.policy,
+        decided_policy=user.decided_policy,
+        access_given_up=user.grace_is_over(now),
+        since=since,
+        stored=stored_events(session, user.tenant_id, user.id, since=since),
+    )
+
+
+def load_background(session: Session, user: CalendarUserContext, needs: Needs, *, now: datetime) -> Background:
+    """Read what is rarely needed: a statement for each of the needs, and none in nearly every sync."""
+    if not (needs.claims or needs.series_of or needs.earlier_decisions):
+        return NO_BACKGROUND
+    return Background(
+        claims=find_claims(session, user.tenant_id, user.id, needs.claims) if needs.claims else (),
+        series_keys=series_keys(session, user.tenant_id, needs.series_of) if needs.series_of else {},
+        earlier_decisions=load_earlier_decisions(session, user, now=now) if needs.earlier_decisions else (),
+    )
+
+
+def store(
+    session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, read_at: datetime | None
+) -> None:
+    """Write all that a sync comes to; what is empty costs no statement.
+
+    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again.
+    """
+    _store_events(session, user, outcome.events, now)
+    hand_on_to_successors(session, user.tenant_id, user.id, outcome.successors)
+    if outcome.events.count:
+        announce_changes(session, user)
+    _store_claims(session, user, outcome.claims)
+    if read_at is not None:
+        calendar_user_state.mark_synced(
+            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at
+        )
+    elif outcome.decided_policy != user.decided_policy:
+        calendar_user_state.mark_decided(session, user.tenant_id, user.id, policy_digest=outcome.decided_policy)
+
+
+def _store_events(session: Session, user: CalendarUserContext, events: EventChanges, now: datetime) -> None:
+    write_events(session, [record_of(decided, now=now) for decided in events.written])
+    tombstone_events(session, user.tenant_id, events.gone, now=now)
+    write_decisions(session, [decision_record(decided, now=now) for decided in events.redecided])
+    skip_without_access(session, user.tenant_id, events.given_up, now=now)
+
+
+def _store_claims(session: Session, user: CalendarUserContext, claims: ClaimChanges) -> None:
+    records = [
+        {
+            "tenant_id": user.tenant_id,
+            "meeting_key": entry.meeting_key,
+            "calendar_user_id": user.id,
+            "event_id": claims.written[entry.meeting_key],
+            "target_digest": entry.target_digest,
+        }
+        for entry in claims.plan
+        if entry.meeting_key in claims.written
+    ]
+    write_claims(session, records)
+    withdraw_claims(session, user.tenant_id, user.id, claims.withdrawn)

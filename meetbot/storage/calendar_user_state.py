@@ -1,0 +1,68 @@
+"""What syncing notes on the calendar user's row: read completely, decided by, failed, access lost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+_SYNCED = text(
+    """
+    update calendar_user
+       set last_synced_at = greatest(last_synced_at, :at), error_code = null, decided_policy = :policy,
+           state_changed_at = case when state = 'active' then state_changed_at else :at end, state = 'active'
+     where tenant_id = :tenant_id and id = :id and state in ('connecting', 'active')
+    """
+)
+
+
+def mark_synced(session: Session, tenant_id: str, calendar_user_id: str, *, policy_digest: str, at: datetime) -> None:
+    """Note that the calendar was read completely, and by which policy its events are decided.
+
+    ``at`` is when the reading began, so that no later change counts as seen. The policy is written even if it was the same
+    when the reading began: another sync may have decided by a newer one meanwhile, and this one has overwritten that.
+    """
+    values = {"tenant_id": tenant_id, "id": calendar_user_id, "at": at, "policy": policy_digest}
+    session.execute(_SYNCED, values)
+
+
+_DECIDED = text("update calendar_user set decided_policy = :policy where tenant_id = :tenant_id and id = :id")
+
+
+def mark_decided(session: Session, tenant_id: str, calendar_user_id: str, *, policy_digest: str | None) -> None:
+    """Note by which policy the stored events are decided; None has all of them decided again once that is possible."""
+    session.execute(_DECIDED, {"tenant_id": tenant_id, "id": calendar_user_id, "policy": policy_digest})
+
+
+_NOTE_ERROR = text(
+    """
+    update calendar_user set error_code = :code
+     where tenant_id = :tenant_id and id = :id and error_code is distinct from :code
+    """
+)
+
+
+def note_error(session: Session, tenant_id: str, calendar_user_id: str, *, code: str) -> None:
+    """Note why the last sync failed, for people who look at the calendar user."""
+    session.execute(_NOTE_ERROR, {"tenant_id": tenant_id, "id": calendar_user_id, "code": code})
+
+
+_LOSE_ACCESS = text(
+    """
+    update calendar_user
+       set state = 'needs_reconnect', state_changed_at = :now, error_code = :code, updated_at = :now,
+           sequence = sequence + 1
+     where tenant_id = :tenant_id and id = :id and token_version = :token_version
+       and state in ('connecting', 'active')
+    returning sequence
+    """
+)
+
+
+def mark_needs_reconnect(
+    session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
+) -> bool:
+    """Note that access was lost with this version of the refresh token. False if the user has reconnected meanwhile."""
+    values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
+    return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
