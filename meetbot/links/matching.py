@@ -64,13 +64,14 @@ def match(url: Url) -> JoinLink | None:
 
     It is none if the host is not trusted, if its path is that of another page, or if the port is unusual.
     """
-    if not is_trusted_host(url.host) or not url.has_usual_port():
+    rules = PLATFORMS.for_host(url.host)  # none, unless is_trusted_host
+    if not rules or not url.has_usual_port():
         return None
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
     words = [decoded(segment).lower() for segment in segments]
     parameters = url.parameters()
-    for rule in PLATFORMS.for_host(url.host):
+    for rule in rules:
         if scheme in rule.schemes and not (words and words[0] in rule.reserved):
             for shape in rule.shapes.get(len(segments), ()):
                 found = _match_shape(shape, segments, words, parameters)
