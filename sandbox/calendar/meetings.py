@@ -73,16 +73,9 @@ def change(state: State, now: datetime, meeting: Meeting, fields: Mapping[str, A
     record_change(state, now, edited)
 
 
-def cancel(state: State, now: datetime, meeting: Meeting) -> None:
-    """Cancel a meeting or a whole series, as its organiser does."""
-    meeting.cancelled = True
-    meeting.sequence += 1
-    record_change(state, now, meeting)
-
-
-def restore(state: State, now: datetime, meeting: Meeting) -> None:
-    """Take back the cancellation of a meeting or a whole series."""
-    meeting.cancelled = False
+def set_cancelled(state: State, now: datetime, meeting: Meeting, cancelled: bool) -> None:
+    """Cancel a meeting or a whole series, as its organiser does, or take the cancellation back."""
+    meeting.cancelled = cancelled
     meeting.sequence += 1
     record_change(state, now, meeting)
 

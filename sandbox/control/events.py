@@ -100,23 +100,13 @@ async def change_event(
 @router.delete("/events/{key}")
 async def cancel_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
     """Cancel a meeting, or one occurrence, as its organiser."""
-    meeting = meetings.find_meeting(sandbox.state, key)
-    if original_start is None:
-        meetings.cancel(sandbox.state, sandbox.now(), meeting)
-    else:
-        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": True})
-    return event_document(sandbox.state, meeting)
+    return _set_cancelled(sandbox, key, original_start, True)
 
 
 @router.post("/events/{key}/restore")
 async def restore_event(key: str, sandbox: CurrentSandbox, original_start: OriginalStart = None) -> dict[str, Any]:
     """Take back the cancellation of a meeting, or of one occurrence."""
-    meeting = meetings.find_meeting(sandbox.state, key)
-    if original_start is None:
-        meetings.restore(sandbox.state, sandbox.now(), meeting)
-    else:
-        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, _utc(original_start), {"cancelled": False})
-    return event_document(sandbox.state, meeting)
+    return _set_cancelled(sandbox, key, original_start, False)
 
 
 @router.post("/events/{key}/respond")
@@ -154,6 +144,16 @@ def _create(sandbox: Sandbox, email: str, body: NewEvent) -> Meeting:
     calendar = find_calendar(account, body.calendar_id)
     fields = fields_of_new_meeting(body, account, calendar, sandbox.now())
     return meetings.create(sandbox.state, sandbox.now(), account, calendar, fields)
+
+
+def _set_cancelled(sandbox: Sandbox, key: str, original_start: datetime | None, cancelled: bool) -> dict[str, Any]:
+    meeting = meetings.find_meeting(sandbox.state, key)
+    if original_start is None:
+        meetings.set_cancelled(sandbox.state, sandbox.now(), meeting, cancelled)
+    else:
+        at, fields = _utc(original_start), {"cancelled": cancelled}
+        meetings.change_occurrence(sandbox.state, sandbox.now(), meeting, at, fields)
+    return event_document(sandbox.state, meeting)
 
 
 def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
