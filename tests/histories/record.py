@@ -291,7 +291,7 @@ def disconnected() -> Scenario:
 
     async def run(harness: Harness) -> None:
         handle = await harness.connect(interval_seconds=1)
-        await asyncio.sleep(5)
+        await called(harness, ActivityName.CALENDAR_SYNC, 3)
         simulation.gone.add("cu_1")
         await handle.signal(CalendarUserSignal.DISCONNECT)
         await handle.result()
