@@ -1,4 +1,4 @@
-"""Simulating a rule set: what it would change on a calendar user's stored events. Writes nothing."""
+"""Simulating a rule set: what it would change on a calendar user's stored events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SimulatedEvent(BaseModel):
 
 
 class SimulationSummary(BaseModel):
-    """How many events the proposed rules would record and skip, and how many of these are changes."""
+    """How many events the proposed rules would record and skip, and how many would flip."""
 
     record: int
     skip: int
@@ -67,7 +67,10 @@ class Simulation(BaseModel):
 def simulate(
     session: Session, tenant_id: str, calendar_user_id: str, proposed: RuleSetBody, *, now: datetime
 ) -> Simulation | None:
-    """Decide the user's coming events by the rules in force and by the proposed ones; None if there is no such user."""
+    """Decide the user's coming events by the rules in force and by the proposed ones.
+
+    Writes nothing. None if there is no such calendar user.
+    """
     user = load_context(session, tenant_id, calendar_user_id)
     if user is None:
         return None

@@ -1,4 +1,4 @@
-"""Overrides: what a person asks for, for one occurrence or a whole series, against the rules."""
+"""Overrides: what a person asks for against the rules, for one occurrence or a whole series."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class OverrideRequest(Body):
 def put_override(
     calendar_user_id: str, event_id: str, body: OverrideRequest, caller: Writer, services: Container
 ) -> EventResource:
-    """`record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
+    """Record or skip one occurrence or a series, against the rules.
+
+    `record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
     `skip` beats all. It speaks for this calendar user only, and holds through edits, moves and syncs. `record` also lifts
     an earlier cancellation of the meeting's bot. The decision follows within moments. The answer is the event, so the API
     key needs `calendars:read` too."""
@@ -75,8 +77,9 @@ def delete_override(
     caller: Writer,
     services: Container,
 ) -> EventResource:
-    """If there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
-    too."""
+    """Take an override back; if there is none of this scope, nothing changes.
+
+    The answer is the event, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)
         remove_override(session, event, scope=query.scope)

@@ -86,7 +86,7 @@ def test_rules_evaluate_takes_a_file_with_a_byte_order_mark(tmp_path: Path) -> N
     ("content", "place"),
     [(b'{"rules": [\n  {"name" "x"}]}', "line 2, column 11"), (b'{"rules": "\xff"}', "byte 12 is not UTF-8")],
 )
-def test_rules_evaluate_says_where_the_file_is_no_json(tmp_path: Path, content: bytes, place: str) -> None:
+def test_rules_evaluate_names_the_place_in_a_file_that_is_no_json(tmp_path: Path, content: bytes, place: str) -> None:
     path = tmp_path / "rules.json"
     path.write_bytes(content)
     answer = CliRunner().invoke(app, ["rules", "evaluate", str(path)], input="")
