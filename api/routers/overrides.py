@@ -14,6 +14,7 @@ from api.dependencies import Container, Services
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.schemas import Body
+from meetbot.domain.decision import Override
 from meetbot.resources.public import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
@@ -57,7 +58,7 @@ def put_override(
             set_by=caller.key_id,
             now=services.clock(),
         )
-        if body.recording == "record":
+        if Override(body.recording) is Override.RECORD:
             release_holds(session, event, scope=body.scope)
         answer = _answer(session, event)
     return _decided_again(services, answer)
