@@ -1,4 +1,4 @@
-"""Simulating a rule set: what it would change on a calendar user's stored events. Writes nothing."""
+"""Simulating a rule set: what it would change on a calendar user's stored events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
-from meetbot.domain.decision import Decision, Layer, ReasonCode
+from meetbot.domain.decision import Decision, Layer, Outcome, ReasonCode
 from meetbot.domain.event import Provider
 from meetbot.domain.identity import Identity
 from meetbot.rules import RuleSetBody
@@ -47,7 +47,7 @@ class SimulatedEvent(BaseModel):
 
 
 class SimulationSummary(BaseModel):
-    """How many events the proposed rules would record and skip, and how many of these are changes."""
+    """How many events the proposed rules would record and skip, and how many would flip."""
 
     record: int
     skip: int
@@ -67,7 +67,10 @@ class Simulation(BaseModel):
 def simulate(
     session: Session, tenant_id: str, calendar_user_id: str, proposed: RuleSetBody, *, now: datetime
 ) -> Simulation | None:
-    """Decide the user's coming events by the rules in force and by the proposed ones; None if there is no such user."""
+    """Decide the user's coming events by the rules in force and by the proposed ones.
+
+    Writes nothing. None if there is no such calendar user.
+    """
     user = load_context(session, tenant_id, calendar_user_id)
     if user is None:
         return None
@@ -78,7 +81,7 @@ def simulate(
     if user.grace_is_over(now):
         events = [_without_access(event) for event in events]
     events.sort(key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
-    recorded = sum(event.after.outcome == "record" for event in events)
+    recorded = sum(Outcome(event.after.outcome) is Outcome.RECORD for event in events)
     return Simulation(
         data=events,
         summary=SimulationSummary(
@@ -126,7 +129,9 @@ def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed
 
 def _without_access(event: SimulatedEvent) -> SimulatedEvent:
     """The event of a calendar that could not be read for longer than the tenant's grace: no rule is asked then."""
-    revoked = SimulatedDecision(outcome="skip", reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None)
+    revoked = SimulatedDecision(
+        outcome=Outcome.SKIP.value, reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None
+    )
     return event.model_copy(update={"before": revoked, "after": revoked, "changed": False})
 
 

@@ -1,7 +1,7 @@
-"""How many decisions one core makes in a second of its time: a 20-rule set over mixed events. Prints JSON.
+"""Decisions that one core makes in a second of its own time: 20 rules over mixed events.
 
-Twice: over the same events again and again, as a calendar's are mostly with the same people; and over events whose
-titles and addresses were never seen before, so that nothing of them is remembered.
+Prints JSON with two rates: over the same events again and again, as most events of a calendar are with the same people;
+and over events with new titles and addresses, so that nothing of them is remembered.
 
 python -m bench.decisions [--seconds 3]
 """
@@ -87,7 +87,7 @@ def _events() -> list[Event]:
 
 
 def _fresh(events: list[Event], number: int) -> list[Event]:
-    """The same events with titles, addresses and ids that nobody has seen before: new strings in memory too."""
+    """The same events with new titles, addresses and ids, which are new strings in memory too."""
     return [_renamed(event, f"{number:x}") for event in events]
 
 
@@ -147,6 +147,7 @@ def _rate(
 
 
 def measure(seconds: float) -> dict[str, Any]:
+    """Return both rates, each measured for about ``seconds``, and what was decided."""
     rules, events = _rules(), _events()
     context = DecisionContext("owner@acme.example", ("acme.example",), {"manager_email": "boss@acme.example"}, _NOW)
     outcomes = [decide(event, context, rules) for event in events]
@@ -169,6 +170,7 @@ def measure(seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
     json.dump(measure(parser.parse_args().seconds), sys.stdout, indent=2)

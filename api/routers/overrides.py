@@ -1,4 +1,4 @@
-"""Overrides: what a person asks for, for one occurrence or a whole series, against the rules."""
+"""Overrides: what a person asks for against the rules, for one occurrence or a whole series."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from api.dependencies import ApiServices, InjectedServices
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.schemas import Body
+from meetbot.domain.decision import Override
 from meetbot.resources.event import EventResource, OverrideScope, Recording
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
-from meetbot.storage.overrides import release_holds, remove_override, set_override
+from meetbot.storage.overrides import lift_suppressions, remove_override, set_override
 from meetbot.storage.tables import CalendarEvent
 from meetbot.temporal.messages import CalendarUserSignal
 
@@ -39,7 +40,9 @@ class OverrideRequest(Body):
 def put_override(
     calendar_user_id: str, event_id: str, body: OverrideRequest, caller: Writer, services: InjectedServices
 ) -> EventResource:
-    """`record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
+    """Record or skip one occurrence or a series, against the rules.
+
+    `record` beats rules, a declined invitation and all-day; never a missing meeting URL, an ended or a cancelled event.
     `skip` beats all. It speaks for this calendar user only, and holds through edits, moves and syncs. `record` also lifts
     an earlier cancellation of the meeting's bot. The decision follows within moments. The answer is the event, so the API
     key needs `calendars:read` too."""
@@ -55,8 +58,8 @@ def put_override(
             set_by=caller.key_id,
             now=services.clock(),
         )
-        if body.recording == "record":
-            release_holds(session, event, scope=body.scope)
+        if Override(body.recording) is Override.RECORD:
+            lift_suppressions(session, event, scope=body.scope)
         answer = _answer(session, event)
     return _decided_again(services, answer)
 
@@ -75,8 +78,9 @@ def delete_override(
     caller: Writer,
     services: InjectedServices,
 ) -> EventResource:
-    """If there is none of this scope, nothing changes. The answer is the event, so the API key needs `calendars:read`
-    too."""
+    """Take an override back; if there is none of this scope, nothing changes.
+
+    The answer is the event, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)
         remove_override(session, event, scope=query.scope)

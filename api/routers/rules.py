@@ -1,4 +1,4 @@
-"""The rule sets of a calendar user and of the tenant: put, read, withdraw, list versions, go back, simulate."""
+"""The rule sets of a calendar user and of the tenant."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class RuleSetKey(NamedTuple):
 
 @router.get(_OF_USER, responses=COMMON | described(404), summary="Get the rules in force")
 def get_rules(calendar_user_id: str, caller: Reader, services: InjectedServices) -> UserRules:
-    """The calendar user's own, or else the tenant's default. The tenant's locked layers come on top of either."""
+    """The calendar user's own rules, or else the tenant's default.
+
+    The tenant's locked layers come on top of either."""
     key = _key_of_user(caller, calendar_user_id)
     with services.database.transaction(caller.tenant_id) as session:
         _find_user(session, key)
@@ -74,7 +76,9 @@ def get_rules(calendar_user_id: str, caller: Reader, services: InjectedServices)
 
 @router.put(_OF_USER, responses=COMMON | described(404), summary="Put a rule set")
 def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
-    """Stores a new version and applies it at once to all stored events, and to all bots that are not dispatched yet."""
+    """Store a new version and apply it at once.
+
+    It decides about all stored events that are not over, and about all bots that are not dispatched yet."""
     return _put(services, caller, _key_of_user(caller, calendar_user_id), body)
 
 
@@ -102,7 +106,7 @@ def list_rule_versions(
 def roll_back_rules(
     calendar_user_id: str, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
-    """The earlier version stays where it is in the history; its rules are put again, as the newest version."""
+    """Put the rules of an earlier version again, as the newest one; the history only grows."""
     return _roll_back(services, caller, creation, _key_of_user(caller, calendar_user_id), body.version)
 
 
@@ -110,8 +114,10 @@ def roll_back_rules(
 def simulate_rules(
     calendar_user_id: str, caller: EventReader, body: SentRuleSet, services: InjectedServices
 ) -> Simulation:
-    """Decides over the stored events that are not over as if this were the calendar user's rule set; the tenant's locked
-    layers and all overrides count. Stores nothing. It shows events, so the API key needs `calendars:read` too."""
+    """Decide about the stored events that are not over as if this were the user's rule set.
+
+    The tenant's locked layers and all overrides count. Stores nothing. It shows events, so the API key needs
+    `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         simulation = simulate(session, caller.tenant_id, calendar_user_id, body, now=services.clock())
     if simulation is None:
@@ -133,7 +139,9 @@ def get_layer(layer: LayerName, caller: Reader, services: InjectedServices) -> R
 
 @router.put(_OF_TENANT, responses=COMMON | described(404), summary="Put a layer of the tenant's rules")
 def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: InjectedServices) -> RuleSetAnswer:
-    """Applied to all calendar users of the tenant: at once to the first thousand, to the others at their next sync."""
+    """Store a new version and apply it to all calendar users of the tenant.
+
+    It applies at once to the first thousand, and to the others at their next sync."""
     return _put(services, caller, _key_of_layer(caller, layer), body)
 
 
@@ -163,7 +171,7 @@ def list_layer_versions(
 def roll_back_layer(
     layer: LayerName, body: RollbackRequest, caller: Writer, services: InjectedServices, creation: Creation
 ) -> Response:
-    """The earlier version stays where it is in the history; its rules are put again, as the newest version."""
+    """Put the rules of an earlier version again, as the newest one; the history only grows."""
     return _roll_back(services, caller, creation, _key_of_layer(caller, layer), body.version)
 
 
@@ -232,7 +240,7 @@ def _roll_back(
 
 
 def _find_user(session: Session, key: RuleSetKey) -> CalendarUserRef | None:
-    """The calendar user whose rule set it is; None for the tenant's own."""
+    """The calendar user who owns the rule set; None if the tenant does."""
     if key.layer is not Layer.USER:
         return None
     user = find_calendar_user(session, key.tenant_id, key.owner)

@@ -1,4 +1,4 @@
-"""Who an e-mail address is and where it lives: identities and domains that can be compared with ``==``.
+"""E-mail addresses as identities and domains that can be compared with ``==``.
 
 Anyone may put anything into an invitation, so nothing here raises on what an event holds, and everything is bounded.
 """
@@ -20,12 +20,15 @@ _CALENDAR_HOST = "calendar.google.com"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Address = tuple[str, str]
-"""``(identity, domain)``: the identity is the same for every spelling of one mailbox; the domain is canonical, "" where
-there is none. A bare tuple, because a decision makes one per attendee."""
+"""``(identity, domain)``: the identity is the same for every spelling of one mailbox; the domain is canonical, "" if there
+is none. A bare tuple, because a decision makes one per attendee."""
 
 
 def parse_address(raw: str) -> Address:
-    """Letter case and ``+tag`` do not make another person; dots in the local part do."""
+    """Return the identity and domain of an address.
+
+    Letter case and ``+tag`` do not make another person; dots in the local part do.
+    """
     text = raw.strip().lower()
     if text.isascii() and text.isprintable() and "+" not in text and text[-1:] != ".":
         at_sign = text.rfind("@")
@@ -44,7 +47,10 @@ def _unusual_address(text: str) -> Address:
 
 
 def canonical_domain(raw: str) -> str:
-    """Lower case, IDNA A-labels (UTS 46, non-transitional), no trailing dot. What IDNA refuses is only case-folded."""
+    """Return a domain in its canonical form: lower case, A-labels, no trailing dot.
+
+    By IDNA with UTS 46, non-transitional. What IDNA refuses is only case-folded.
+    """
     text = raw.strip().rstrip(".")
     if text.isascii() and text.isprintable():
         return text.lower()
@@ -66,7 +72,10 @@ def _only_folded(text: str) -> str:
 
 
 def is_domain(text: str) -> bool:
-    """Whether a canonical domain could exist: RFC 1035 lengths, and only characters that host names have."""
+    """Whether a canonical domain could exist.
+
+    Its lengths are within RFC 1035, and its characters are those of host names.
+    """
     return len(text) <= _LONGEST_DOMAIN and _has_labels_only(text)
 
 
@@ -80,8 +89,10 @@ def _is_label(label: str) -> bool:
 
 
 def is_written_plainly(raw: str) -> bool:
-    """Whether an address's domain is its own. `parse_address` is lenient: with a tab in it, or ahead of its host, an address
-    is read like one that is not what anybody can write to."""
+    """Whether an address is written so that its domain is really its own.
+
+    `parse_address` is lenient: it reads an address with a tab in it or before its host, to which no mail can be sent.
+    """
     text = raw.strip()
     if text.isascii() and text.isprintable():
         return True  # a space in the host is in the domain too, which is none then
@@ -90,7 +101,7 @@ def is_written_plainly(raw: str) -> bool:
 
 
 def readable_domain(domain: str) -> str:
-    """The domain as people write it: U-labels where they decode, else unchanged."""
+    """Return the domain as people write it: U-labels if they decode, else unchanged."""
     if "xn--" not in domain:
         return domain
     try:
@@ -100,7 +111,7 @@ def readable_domain(domain: str) -> str:
 
 
 def with_parents(domain: str) -> frozenset[str]:
-    """The domain and every domain above it: a base domain covers what has it in this set."""
+    """Return the domain and every domain above it: a base domain covers all that have it."""
     if len(domain) > _LONGEST_DOMAIN:
         return frozenset((domain,))
     return _with_parents(domain)
@@ -113,17 +124,21 @@ def _with_parents(domain: str) -> frozenset[str]:
 
 
 def is_calendar_domain(domain: str) -> bool:
+    """Whether a domain is Google's for rooms, secondary calendars and unknown organisers (P10)."""
     return domain.endswith(_CALENDAR_HOST) and _CALENDAR_HOST in with_parents(domain)
 
 
 def rule_domain(text: str) -> str | None:
-    """``customer.com``, ``@customer.com`` or ``*.customer.com`` as a canonical domain; None for what is no domain."""
+    """Return the canonical domain that a rule names; None if it is no domain.
+
+    A rule may write ``customer.com``, ``@customer.com`` or ``*.customer.com``.
+    """
     bare = text.strip().removeprefix("*").removeprefix("@").removeprefix(".")
     domain = canonical_domain(bare)
     return domain if is_domain(domain) else None
 
 
 def rule_identity(text: str) -> str | None:
-    """The identity of an address that a rule names; None for what is no address."""
+    """Return the identity of an address that a rule names; None if it is no address."""
     identity, domain = parse_address(text)
     return identity if is_domain(domain) and not identity.startswith("@") else None

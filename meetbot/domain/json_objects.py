@@ -28,7 +28,7 @@ def parse_json(text: str, *, parse_constant: Callable[[str], Any] | None = None)
 
 
 def repeated_keys(document: object) -> tuple[str, ...]:
-    """Return the keys that an object of `parse_json` had more than once; none for any other value."""
+    """Return the keys that an object of `parse_json` had more than once."""
     return document.repeated if isinstance(document, JsonObject) else ()
 
 

@@ -4,7 +4,7 @@ The rules are the same for every way in which an event comes in.
 
 ``self`` on a Google event marks the calendar on which the copy stands, not the account that reads it. On the account's own
 calendar the mark is the calendar user, under whichever address they were invited. On a secondary calendar it is the
-calendar, which is nobody. On a colleague's calendar it is the colleague, who responds for nobody else.
+calendar, which is no person. On a colleague's calendar it is the colleague, who responds only for themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WEIGHTIEST_FIRST: Final = (Response.DECLINED, Response.ACCEPTED, Response.TENTA
 
 
 class CalendarOwner(NamedTuple):
-    """The calendar user, as the entries of an event on one of their calendars are compared with them.
+    """The calendar user, to be compared with the entries of an event on one of their calendars.
 
     ``identity`` is as addresses are compared. ``is_marked``: whether ``self`` on this calendar is the calendar user.
     Addresses asked about are trimmed.
@@ -46,19 +46,22 @@ class CalendarOwner(NamedTuple):
         return identity == self.identity or (marked and self.is_marked and not is_calendar_domain(domain))
 
     def organizes_as(self, email: str | None, *, marked: bool) -> bool:
-        """Whether an organiser's entry is the owner's. What their secondary calendar organises, they organise."""
+        """Whether an organiser's entry is the owner's, or that of their secondary calendar."""
         return (marked and self.is_marked) or bool(email and parse_address(email)[0] == self.identity)
 
 
 def weightiest(responses: Collection[Response | None]) -> Response | None:
-    """Return the one that counts of several responses of one person: declined, else accepted, else tentative."""
+    """Return the response that counts of several by one person.
+
+    Declined before accepted, accepted before tentative, tentative before none.
+    """
     return next((response for response in _WEIGHTIEST_FIRST if response in responses), None)
 
 
 def own_response(attendees: Sequence[Attendee], *, has_calendar_declined: Callable[[], bool]) -> Response | None:
     """Return the response of those attendees who are the owner; None if the owner is not listed.
 
-    ``has_calendar_declined``: whether the entry of the calendar itself, or of the colleague whose calendar it is, declined.
+    ``has_calendar_declined``: whether the entry of the calendar itself, or of the colleague who owns it, declined.
     If the owner is not listed, the event is there only because the calendar was invited. Then the calendar's response
     counts, but only to keep a bot away: what the calendar accepted, the owner has not accepted.
     """

@@ -1,4 +1,6 @@
-"""Which meetings to record: the rule language and the engine that decides. Pure: no clock, no network, no database.
+"""Which meetings to record: the rule language, and the engine that decides.
+
+Pure: no clock, no network, no database.
 
 `parse_rule_set` reads a document, `compile_rules` makes functions of it, `decide` applies them to one event.
 """

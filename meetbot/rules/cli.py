@@ -32,11 +32,11 @@ def run(
     *,
     normalisers: Mapping[Provider, Normaliser],
 ) -> int:
-    """Decide on each line and write one JSON line for it, ending in a newline. Blank lines are passed over.
+    """Decide on each line and write one JSON line for it, ending in a newline.
 
-    A line is as `meetbot.rules.jsonl` reads it; ``normalisers`` read events as their providers give them. A line that
-    cannot be decided on is answered by an ``error`` and does not stop the run. Returns 0; 1 if a line was bad; 2 if the
-    rule set is: then nothing was decided, and the one line written holds every fault.
+    Blank lines are passed over. A line is as `meetbot.rules.jsonl` reads it; ``normalisers`` read events as their providers
+    give them. A line that cannot be decided on is answered by an ``error`` and does not stop the run. Returns 0; 1 if a
+    line was bad; 2 if the rule set is: then nothing was decided, and the one line written holds every fault.
     """
     try:
         rules = compile_rules([RuleLayer(parse_rule_set(rules_document), "", Layer.USER)])

@@ -1,4 +1,4 @@
-"""Deciding on one event: the fixed policy first, then the rules of all layers in their order."""
+"""Deciding on one event: the fixed policy first, then the rules of all layers in order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class RuleLayer:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One rule as a function of the facts. ``decides_all_day``: whether it decides all-day events too (P4)."""
+    """One rule as a function of the facts.
+
+    ``decides_all_day``: whether it decides all-day events too (P4).
+    """
 
     name: str
     version: str
@@ -60,7 +63,7 @@ class CompiledRules:
 
 
 def compile_rules(layers: Sequence[RuleLayer]) -> CompiledRules:
-    """Compile the layers, which come in the order in which they are asked (P6: the first match decides)."""
+    """Compile the layers, given in the order in which they are asked (P6)."""
     searches = Searches()
     rules = tuple(_compiled(rule, layer, searches) for layer in layers for rule in layer.rules.rules)
     return CompiledRules(
@@ -87,7 +90,7 @@ def _compiled(rule: Rule, layer: RuleLayer, searches: Searches) -> CompiledRule:
 
 
 def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Decision:
-    """Decide on one event. Never raises, whatever the event holds.
+    """Decide on one event. Never raises.
 
     The first of these that applies is the reason: override to skip; cancelled; no meeting URL; ended; override to record;
     declined by the owner; all-day; a rule matches; no rule matches.

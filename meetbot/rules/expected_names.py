@@ -1,4 +1,4 @@
-"""The names that a test compares with: those written in the rule, and those of the attributes that it mentions.
+"""The names that a test compares with: written in the rule, or held by attributes.
 
 Attributes differ by calendar user, so a test that mentions one is made anew for each calendar user.
 """
@@ -19,7 +19,10 @@ Canonical = Callable[[str], str | None]
 
 
 def canonical_for(fact: str) -> Canonical:
-    """Return the function that makes all spellings of a fact's value one; it returns None for an unusable value."""
+    """Return the function that makes one of all spellings of a fact's value.
+
+    It returns None for a value that cannot be used.
+    """
     if fact in vocabulary.DOMAIN_FACTS:
         return rule_domain
     if fact in vocabulary.ADDRESS_FACTS:
@@ -29,7 +32,10 @@ def canonical_for(fact: str) -> Canonical:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpectedNames:
-    """What a test compares with. ``fixed`` is the same for everybody; ``attributes`` are to be looked up."""
+    """What a test compares with.
+
+    ``fixed`` is the same for all calendar users; ``attributes`` are to be looked up.
+    """
 
     fixed: Names
     attributes: tuple[str, ...]
@@ -37,7 +43,7 @@ class ExpectedNames:
 
     @classmethod
     def of(cls, texts: Sequence[str], canonical: Canonical) -> ExpectedNames:
-        """Return what a rule's texts expect, each of which is a name or the ``$name`` of an attribute."""
+        """Return what a rule's texts expect; each is a name or the ``$name`` of an attribute."""
         attributes = [name for name in map(vocabulary.attribute_in, texts) if name is not None]
         plain = [vocabulary.plain_text(text) for text in texts if vocabulary.attribute_in(text) is None]
         fixed = frozenset(name for name in map(canonical, plain) if name is not None)
@@ -57,7 +63,10 @@ class ExpectedNames:
 
 
 def for_any_name(expected: ExpectedNames, test_for: Callable[[Names], Test], reading: Reading) -> Test:
-    """Return a test that holds if one of the expected names does. ``test_for`` makes it of the names."""
+    """Return a test that holds if one of the expected names does.
+
+    ``test_for`` makes it of the names.
+    """
     missing_holds = reading.missing_attribute_holds
 
     def own_test(names: Names, complete: bool) -> Test:
@@ -67,9 +76,10 @@ def for_any_name(expected: ExpectedNames, test_for: Callable[[Names], Test], rea
 
 
 def for_each_owner(expected: ExpectedNames, test_for: Callable[[Names, bool], Test]) -> Test:
-    """Return a test that asks for the names expected of each calendar user, which are looked up once per context.
+    """Return a test that asks for the names expected of each calendar user.
 
-    ``test_for`` makes it of the names and whether every attribute was there and could be used.
+    They are looked up once per context. ``test_for`` makes the test of the names, and of whether every attribute was
+    there and could be used.
     """
     if not expected.attributes:
         return test_for(expected.fixed, True)

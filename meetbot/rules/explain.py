@@ -1,4 +1,4 @@
-"""Explaining a decision: the facts that it carries, so that it can be checked after the event has changed.
+"""Explaining a decision: the facts it carries, to be checked after the event has changed.
 
 Counts, truths and domains are always there. Titles, addresses, times and attributes are there only if a rule in force
 names them: a decision must not carry more about people than it was based on.
@@ -91,7 +91,10 @@ def _attributes_in(value: Any) -> Iterator[str]:
 
 
 def explain_facts(facts: Facts, context: DecisionContext, named: NamedFacts) -> dict[str, Json]:
-    """Return the facts of a decision as plain JSON, bounded in size and without characters that a database refuses."""
+    """Return the facts of a decision as plain JSON.
+
+    They are bounded in size and hold no characters that a database refuses.
+    """
     shown = facts.as_json()
     for fact, read in named.reads:
         shown[fact] = read(facts)

@@ -1,4 +1,4 @@
-"""The tests that a rule may put to a fact, by the fact's type: typed, documented models with their limits."""
+"""The tests that a rule may put to a fact: typed, documented models with their limits."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CountTest(NumberTest):
 
 
 class TextTest(Wire):
-    """Every test that is given must hold, whatever the letter case.
+    """Every test that is given must hold. Letter case does not matter.
 
     `in` is equal to one of these texts; `contains` is literal; `matches` is an RE2 pattern, searched anywhere."""
 
@@ -77,7 +77,7 @@ class TextTest(Wire):
 
 
 class SetTest(Wire):
-    """`any_of`: at least one of these is there; `all_of`: each of these is; `none_of`: none of these is."""
+    """At least one of `any_of` is there, each of `all_of`, and none of `none_of`."""
 
     model_config = _AT_LEAST_ONE
 

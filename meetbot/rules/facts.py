@@ -1,4 +1,7 @@
-"""What rules can ask about one event. Computed once per event; what only some rules ask for, when it is asked for."""
+"""The facts of one event, as rules ask for them, and the context in which it is decided.
+
+Facts are worked out once per event; those that only some rules ask for, when they are first asked for.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,11 @@ _NOWHERE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """Whose calendar it is, and when it is decided. ``internal_domains`` is the tenant's setting; where it is empty,
-    the owner's own domain is the internal one. ``attributes`` are the calendar user's. ``now`` is aware."""
+    """The owner of the calendar, and the time of the decision.
+
+    ``internal_domains`` is the tenant's setting; if it is empty, the owner's own domain is the internal one.
+    ``attributes`` are the calendar user's. ``now`` is aware.
+    """
 
     owner_email: str
     internal_domains: tuple[str, ...]
@@ -37,20 +43,27 @@ class DecisionContext:
     memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False, compare=False)
 
     def with_override(self, override: Override | None) -> DecisionContext:
-        """The same calendar user at the same time, for another event; keeps what was worked out already."""
+        """Return the context for an event of the same calendar user with another override.
+
+        It keeps what was worked out already.
+        """
         other = replace(self, override=override)
         object.__setattr__(other, "memo", self.memo)
         return other
 
     def viewpoint(self) -> Viewpoint:
+        """Return how this owner sees people; made once per context."""
         if self.memo.viewpoint is None:
             self.memo.viewpoint = Viewpoint(self.owner_email, self.internal_domains)
         return self.memo.viewpoint
 
 
 class Memo:
-    """What follows from a context alone, worked out when the first event asks for it. ``tests``: what the tests that
-    name attributes are for this calendar user. ``shown``: what decisions show of the calendar user itself."""
+    """What follows from a context alone, worked out when the first event asks for it.
+
+    ``tests``: the tests that name attributes, as they are for this calendar user. ``shown``: what decisions show of the
+    calendar user.
+    """
 
     __slots__ = ("shown", "tests", "viewpoint")
 
@@ -63,7 +76,7 @@ class Memo:
 class Facts:
     """The facts of one event, as the rules' tests read them.
 
-    Where the provider hid or cut the attendee list, some facts are only bounded: then ``internal`` and its like say
+    If the provider hid or cut the attendee list, some facts are only bounded: then ``internal`` and its like say
     what is certain, ``internal_possible`` and its like what cannot be excluded. With a complete list the two agree.
     """
 
@@ -119,9 +132,9 @@ class Facts:
         self.provider = event.provider._value_
         self.visibility = event.visibility._value_
         self.platform = event.link.platform._value_ if event.link else "none"
-        self.response = _own_answer(event)._value_
+        self.response = _own_response(event)._value_
         self.duration_minutes = _minutes(event.start, event.end)
-        # Then it may have gone on: what it does not say, it may have said.
+        # A title of just this length may have been cut: what is not in it, may have been.
         self.title_is_cut = len(event.title) == LONGEST_TITLE
 
     def _learn_people(self, event: Event, context: DecisionContext) -> None:
@@ -150,23 +163,27 @@ class Facts:
         self.organizer_domains = known.domain_and_parents if known else _NOWHERE
 
     def folded_title(self) -> str:
+        """Return the title, folded for comparing."""
         if self._folded_title is None:
             self._folded_title = fold(self.event.title)
         return self._folded_title
 
     def searchable_title(self) -> tuple[Form, ...]:
+        """Return the title in the forms that patterns search."""
         if self._searchable_title is None:
             self._searchable_title = searchable(self.event.title)
         return self._searchable_title
 
     def written_organizer(self) -> str:
-        """The organiser's address as it was written, folded; "" where there is none."""
+        """Return the organiser's address as it was written, folded; "" if there is none."""
         organizer = self.event.organizer
         return fold((organizer.email or "").strip()) if organizer else ""
 
     def organizer_email_spellings(self) -> tuple[str, ...]:
-        """The organiser's address as it was written, without its ``+tag`` and, where its domain can be written in two
-        ways, in both."""
+        """Return the spellings of the organiser's address: as written, and without its ``+tag``.
+
+        If its domain can be written in two ways, it is there in both.
+        """
         written = self.written_organizer()
         local, at, host = written.rpartition("@")
         if not at or ("+" not in local and host == self.organizer_domain and "xn--" not in host):
@@ -176,15 +193,17 @@ class Facts:
         return tuple(dict.fromkeys(f"{local}@{host}" for host in hosts for local in locals_))
 
     def organizer_domain_spellings(self) -> tuple[str, ...]:
-        """The organiser's domain, also as people write it where that is another way than a network's."""
+        """Return the spellings of the organiser's domain: a network's, and people's if that differs."""
         if "xn--" not in self.organizer_domain:
             return (self.organizer_domain,)
         readable = readable_domain(self.organizer_domain)
         return tuple(dict.fromkeys((readable, fold(readable), self.organizer_domain)))
 
     def local_start(self, zone: ZoneInfo) -> tuple[int, int]:
-        """Weekday (Monday is 0) and minute of the day at which the event starts, as clocks in the zone show it. An
-        all-day event starts at midnight of its date in every zone."""
+        """Return the weekday (Monday is 0) and the minute of the day of the start in a zone.
+
+        An all-day event starts at midnight of its date in every zone (P12).
+        """
         if self._local_starts is None:
             self._local_starts = {}
         known = self._local_starts.get(zone)
@@ -193,7 +212,10 @@ class Facts:
         return known
 
     def as_json(self) -> dict[str, Json]:
-        """The facts that every decision shows: counts, truths and domains; no title, name or address."""
+        """Return the facts that every decision shows: counts, truths and domains.
+
+        No title, name or address is among them.
+        """
         people = self.people
         return {
             "internal": self.internal,
@@ -217,12 +239,12 @@ class Facts:
 
 @functools.lru_cache(maxsize=4096)
 def _folded_id(calendar_id: str) -> str:
-    """The same few over and over, in one calendar user's events."""
+    """Fold a calendar's id. A calendar user's events have the same few over and over."""
     return fold(calendar_id)
 
 
-def _own_answer(event: Event) -> Response:
-    """An organiser who is not in the list comes; anybody else who is not in it has not answered."""
+def _own_response(event: Event) -> Response:
+    """The owner's own response. An organiser who is not listed comes; anyone else who is not has not responded."""
     if event.owner_response is not None:
         return event.owner_response
     return Response.ACCEPTED if event.is_organizer else Response.NEEDS_ACTION
@@ -240,11 +262,11 @@ def _weekday_and_minute(event: Event, zone: ZoneInfo) -> tuple[int, int]:
     if start is None:
         return (-1, -1)
     if event.all_day:
-        # Its date stands in UTC; shown in a zone, it would be another.
+        # Its date is held as midnight UTC; in another zone that could be another day.
         return start.weekday(), 0
     try:
         local = start.astimezone(zone)
     except OverflowError:
-        # The first and last day of the calendar that Python can count: no zone can be ahead or behind there.
+        # On the first and last day that Python can count, a zone may lead out of the calendar.
         local = start
     return local.weekday(), local.hour * 60 + local.minute

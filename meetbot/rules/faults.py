@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from meetbot.domain.json_objects import repeated_keys
 
 MOST_FAULTS: Final = 100
-"""More are not looked for: nobody reads them, and finding them takes time."""
+"""More are not looked for: they would not be read, and finding them takes time."""
 
 _SHOWN_FAULTS_PER_OBJECT: Final = 20
 
@@ -47,7 +47,7 @@ class FaultCode(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One fault, where it is, and what to write instead."""
+    """One fault, its place, and what to write instead."""
 
     place: Place
     code: FaultCode
@@ -70,7 +70,7 @@ class Findings:
         self.found: list[Finding] = []
 
     def add(self, place: Place, code: FaultCode, message: str) -> None:
-        """Add a fault. Raises `TooManyFaults` once there are more than anybody reads."""
+        """Add a fault. Raises `TooManyFaults` if there are more than `MOST_FAULTS`."""
         self.found.append(Finding(place, code, message))
         if len(self.found) > MOST_FAULTS:
             raise TooManyFaults

@@ -1,4 +1,4 @@
-"""The fixed policy: what is decided without asking the rules, or whatever they say (P1 to P5).
+"""The fixed policy: what is decided without the rules, or against them (P1 to P5).
 
 Each point of the policy in docs/rules.md is one function here. In short: an event without a meeting URL (P1), one that has
 ended (P2) and one that the calendar user declined (P3) is skipped; so is an all-day event, unless the rules include it
@@ -19,7 +19,7 @@ from meetbot.rules.language import AllDay, AllOf, AnyOf, Not
 
 
 def reason_before_rules(event: Event, context: DecisionContext, *, all_day_included: bool) -> ReasonCode | None:
-    """Return the reason that decides before any rule is asked; None if the rules are to be asked.
+    """Return the reason that decides before any rule is asked; None if none does.
 
     ``all_day_included``: whether any rule could record an all-day event.
     """
@@ -57,15 +57,16 @@ def is_cancelled(event: Event) -> bool:
 
 
 def has_no_meeting_url(event: Event, override: Override | None) -> bool:
-    """P1. Whether there is no meeting to join: no URL, or a URL in focus time, a draft and the like.
+    """P1. Whether there is no meeting to join.
 
-    Focus time, out of office, working location, birthdays and drafts become a meeting by an override to record.
+    An event without a URL has none; nor have focus time, out of office, working location, birthdays and drafts, though
+    they may hold one. An override to record makes a meeting of the latter.
     """
     return event.link is None or (not event.is_meeting and override is not Override.RECORD)
 
 
 def has_ended(event: Event, now: datetime) -> bool:
-    """P2. Whether the event is over. One that is running is not; one without usable times counts as over."""
+    """P2. Whether the event is over. One that is running is not; one without times is."""
     return event.start is None or event.end is None or event.end <= now
 
 
@@ -80,7 +81,7 @@ def is_excluded_all_day(event: Event, *, all_day_included: bool) -> bool:
 
 
 def names_all_day(predicate: BaseModel, *, positively: bool = True) -> bool:
-    """P4. Whether a rule's predicate names all-day events as ones that it is about, so that it decides them.
+    """P4. Whether a rule names all-day events as ones that it is about.
 
     ``positively`` is False inside of a ``not``.
     """

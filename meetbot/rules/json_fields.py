@@ -1,4 +1,4 @@
-"""Reading the fields of a JSON object by their types, or saying where one is wrong."""
+"""Reading the fields of a JSON object by their types, with the path of what is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _LONGEST_NAME: Final = 64
 
 
 class BadLine(ValueError):
-    """The line cannot be decided on. ``path`` says where, the message why; no value of the line is repeated."""
+    """The line cannot be decided on.
+
+    ``path`` is the place of the fault and the message its reason; no value of the line is repeated.
+    """
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -33,7 +36,10 @@ class Fields:
 
     @classmethod
     def of(cls, value: object, place: str) -> Fields:
-        """Return the fields of a value that must be an object. Raises `BadLine`, as all of the readers do."""
+        """Return the fields of a value that must be an object.
+
+        Raises `BadLine`, as all of the readers do.
+        """
         if not isinstance(value, Mapping):
             raise BadLine(place, "expected an object")
         return cls(value, place)
@@ -47,7 +53,7 @@ class Fields:
         return self.values.get(name)
 
     def refuse_unknown(self, known: Iterable[str], hint: str = "") -> None:
-        """Refuse fields that nobody would read; ``hint`` is the end of the message."""
+        """Refuse fields that are not known; ``hint`` is the end of the message."""
         unknown = next((name for name in self.values if name not in known), None)
         if unknown is not None:
             raise BadLine(self.path(unknown[:_LONGEST_NAME]), f"there is no such field here{hint}")
@@ -88,7 +94,7 @@ class Fields:
     def instant(self, name: str, *, all_day: bool) -> datetime | None:
         """Return a time in UTC; None if it is left out.
 
-        Of an all-day event only the date counts, in whatever zone it is written: it becomes the same date in UTC.
+        Of an all-day event only the date counts, as it is written in any zone: it becomes the same date in UTC.
         """
         value = self.get(name)
         if value is None or value == "":
@@ -98,7 +104,10 @@ class Fields:
 
 
 def instant(value: object, path: str) -> datetime:
-    """Return an RFC 3339 time in UTC. A date is its midnight; a time without an offset is in UTC."""
+    """Return an RFC 3339 time in UTC.
+
+    A date is its midnight; a time without an offset is in UTC.
+    """
     return _in_utc(_written(value, path), path)
 
 

@@ -1,4 +1,4 @@
-"""Reading the people of an event resource: who they are, how they responded, and which of them is the owner."""
+"""Reading the people of an event resource, their responses, and which of them is the owner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RESPONSES: Final = {
     "tentative": Response.TENTATIVE,
     "declined": Response.DECLINED,
     "needsaction": Response.NEEDS_ACTION,
-    # Microsoft's words. A response may be copied into the line from where the customer keeps it.
+    # Microsoft's words: a response may have been copied as Microsoft says it.
     "organizer": Response.ACCEPTED,
     "tentativelyaccepted": Response.TENTATIVE,
     "notresponded": Response.NEEDS_ACTION,

@@ -1,4 +1,4 @@
-"""Reading one JSON line of `meetbot rules evaluate`: an event, whose calendar it is on, and the time of the decision.
+"""Reading one JSON line of `meetbot rules evaluate`: an event and its context.
 
 The event has the shape of our API's event resource, and only that: a field that the shape does not have is a fault. If it
 went by unnoticed, a response or an all-day mark above all, the answer would be about another event. An event as Google or
@@ -52,20 +52,20 @@ _UNREAD_EVENT_FIELDS: Final = (
     "bot_expected_at",
     "updated_at",
 )
-"""Of the event resource, but nothing that is decided by: an answer of the API can stand in a line as it is."""
+"""Fields by which nothing is decided. They are allowed, so that a line can hold an event as the API answers it."""
 
 _FACT_FIELDS: Final = ("provider", "is_organizer", "response", "is_meeting", "attendees_complete")
-"""What rules ask about and an event resource does not say, by the names that decisions give to it in their facts."""
+"""Facts that an event resource does not hold, by their names in the facts of a decision."""
 
 _EVENT_FIELDS: Final = (*_READ_EVENT_FIELDS, *_UNREAD_EVENT_FIELDS, *_FACT_FIELDS)
 _RAW_HINT: Final = '; if this is an event as Google or Microsoft gives it, add "provider" to the line'
 
 
 class Normaliser(Protocol):
-    """Turns an event as a provider gives it into an `Event`; None for what is no event, such as a series master."""
+    """Turns an event as a provider gives it into an `Event`."""
 
     def __call__(self, calendar_id: str, raw: Mapping[str, Any], *, owner_email: str) -> Event | None:
-        """Return the event on the given calendar of the given owner."""
+        """Return the event on a calendar of the owner; None for a series master and the like."""
 
 
 def read_line(line: object, normalisers: Mapping[Provider, Normaliser]) -> tuple[Event, DecisionContext]:

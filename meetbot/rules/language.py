@@ -1,4 +1,4 @@
-"""The rule language as JSON holds it: typed, documented models, from which OpenAPI gets its schema.
+"""The rule language as JSON: typed, documented models, of which OpenAPI makes its schema.
 
 Three sentences, one short rule each:
 
@@ -141,7 +141,7 @@ class OrganizerDomain(Wire):
 
 
 class PlatformIs(Wire):
-    """The meeting's platform: `google_meet`, `microsoft_teams`, `zoom`, `webex`, …"""
+    """The platform of the meeting: `google_meet`, `microsoft_teams`, `zoom` and so on."""
 
     platform: SomeText | TextTest
 
@@ -171,7 +171,9 @@ class ResponseIs(Wire):
 
 
 class AttendeeDomains(Wire):
-    """The people's domains; `customer.com`, `@customer.com`, `*.customer.com` all mean it and its subdomains."""
+    """The people's domains. A domain covers its subdomains.
+
+    `customer.com`, `@customer.com` and `*.customer.com` mean the same."""
 
     attendee_domains: SetTest
 

@@ -1,4 +1,4 @@
-"""Who takes part in an event: the organiser and the attendees, without rooms and without those who declined."""
+"""The people of an event (P7 to P10): organiser and attendees, no rooms, none who declined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from meetbot.domain.event import Attendee, Event, Response
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 _DECLINED: Final = Response.DECLINED
-"""Reading a member of an enumeration is slow in Python 3.11, and it is read for every attendee."""
+"""A constant, because to read a member of an enumeration is slow in Python 3.11, and each attendee needs it."""
 
 _MOST_REMEMBERED: Final = 10_000
 _LONGEST_SHOWN: Final = 320
@@ -25,10 +25,12 @@ _LONGEST_SHOWN: Final = 320
 
 
 class Person(NamedTuple):
-    """``domain`` is "" where there is none, or none that could exist; such a person is neither external nor internal.
-    Rooms and secondary
-    calendars have addresses as well, but are not ``human``. ``shown``: the identity as decisions show it,
-    "" where it is no address."""
+    """One person as the owner of a calendar sees them.
+
+    ``domain`` is "" if the address has none that could exist; such a person is neither external nor internal (P9). Rooms
+    and secondary calendars have addresses too, but are not ``human`` (P10). ``shown`` is the identity as decisions show
+    it, "" if it is no address.
+    """
 
     identity: str
     domain: str
@@ -39,7 +41,7 @@ class Person(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """What a `Person` has of their domain."""
+    """The part of a `Person` that follows from the domain."""
 
     domain: str
     domain_and_parents: frozenset[str]
@@ -48,9 +50,12 @@ class _Place(NamedTuple):
 
 
 class People(NamedTuple):
-    """``domains_and_parents`` holds the people's domains and all domains above these. ``internal``: everybody is under
-    an internal domain. ``external_count``: those who have a domain that is under none. ``shown``: as listed, with the
-    "" of those who have no address."""
+    """The people of one event, each counted once (P7).
+
+    ``domains_and_parents`` holds their domains and all domains above these (P8). ``internal``: all of them are under an
+    internal domain. ``external_count``: how many have a domain that is under none. ``shown``: each as listed, "" for a
+    person without an address.
+    """
 
     shown: tuple[str, ...]
     identities: frozenset[str]
@@ -65,8 +70,11 @@ _NOBODY: Final = People((), _NO_NAMES, _NO_NAMES, _NO_NAMES, 0, 0, internal=Fals
 
 
 class Viewpoint:
-    """Who the owner is and who is internal to them. Remembers the people it has met, because a calendar's events are
-    mostly with the same ones. It lives no longer than the work on that calendar, and so does what it remembers."""
+    """How the owner of a calendar sees people: which is the owner, and who is internal.
+
+    It remembers the people it has met, because most events of a calendar are with the same ones. It lives no longer than
+    the work on that calendar, and so does what it remembers.
+    """
 
     __slots__ = ("_internal_domains", "_met", "_places", "owner")
 
@@ -78,6 +86,7 @@ class Viewpoint:
         self.owner = self.person(owner_email)
 
     def people_of(self, event: Event) -> People:
+        """Return the people of an event."""
         present = self._present(event)
         if not present:
             return _NOBODY
@@ -96,34 +105,35 @@ class Viewpoint:
         )
 
     def _present(self, event: Event) -> dict[str, Person]:
-        """Everybody who counts, by identity."""
+        """All who count, by identity."""
         present: dict[str, Person] = {}
         absent: set[str] = set()
         owner_listed = False
         met = self._met
         for attendee in event.attendees:
             person = met.get(attendee.email) or self._meet(attendee, len(present) + len(absent))
-            # The same as `_comes`, in place: this is the one loop over what strangers can make long.
+            # The same as `_comes` without its call: strangers can make this loop long.
             if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
             else:
                 absent.add(person.identity)
-            # The owner's secondary calendar can be marked as theirs, and is nobody.
+            # The owner's secondary calendar can be marked as theirs, but is no person.
             if attendee.is_self and person.human:
                 owner_listed = True
         organizer = event.organizer
         if organizer is not None and (organizer.email or organizer.name):
             person = met.get(organizer.email) or self._meet(organizer, 0)
-            # The list knows the organiser's answer; the organiser field does not.
+            # The list holds the organiser's response; the organiser field does not.
             if person.human and _comes(organizer) and person.identity not in absent:
                 present[person.identity] = person
             owner_listed = owner_listed or (organizer.is_self and person.human)
-        # Invited through a group, or alone in the event: no entry is the owner's, yet the owner is there.
+        # Invited through a group, or alone in the event: the owner takes part without an entry.
         if not owner_listed and self.owner.identity not in absent:
             present[self.owner.identity] = self.owner
         return present
 
     def person(self, email: str) -> Person:
+        """Return the person of an address."""
         known = self._met.get(email)
         if known is None:
             if len(self._met) >= _MOST_REMEMBERED:
@@ -134,8 +144,8 @@ class Viewpoint:
     def _meet(self, attendee: Attendee, others: int) -> Person:
         if attendee.email:
             return self.person(attendee.email)
-        # Somebody without an address is still somebody, and without a name nobody else: each adds to the number of the
-        # others. The space keeps the key apart from every address.
+        # An entry without an address counts as a person, told apart by name (P7). Without a name each is one more: the
+        # number of those before makes the key. Its space keeps the key apart from every address.
         name = (attendee.name or "").strip().casefold()
         identity = f"name {name}" if name else f"number {others}"
         return Person(identity, "", _NO_NAMES, external=False, human=True, shown="")
@@ -148,8 +158,8 @@ class Viewpoint:
         return Person(identity, *place, identity[:_LONGEST_SHOWN] if written else "")
 
     def _place(self, written: str) -> _Place:
-        """What follows from the domain alone: strangers are mostly from few."""
-        # What only ends like a domain makes nobody internal; a rule that names the ending still finds it.
+        """What follows from the domain alone. Most people are from few domains."""
+        # Text that only ends like a domain makes no person internal, but a rule that names the ending still finds it.
         domain = written if is_domain(written) else ""
         parents = with_parents(written) if written else _NO_NAMES
         external = domain != "" and parents.isdisjoint(self._internal_domains)
@@ -165,7 +175,7 @@ def _comes(attendee: Attendee) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _internal_domains(set_by_tenant: tuple[str, ...], owner_domain: str) -> frozenset[str]:
-    """Canonical. Where the tenant set none: the owner's own."""
+    """The internal domains in canonical form: those of the tenant or, if it set none, the owner's own."""
     usable = frozenset(domain for domain in map(rule_domain, set_by_tenant) if domain)
     if usable or not is_domain(owner_domain):
         return usable

@@ -1,4 +1,4 @@
-"""Deciding for one calendar user: which rules hold for it, its attributes and its overrides."""
+"""Deciding by the policy of one calendar user: its rule sets, attributes and overrides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -25,15 +25,19 @@ from meetbot.rules import (
     stored_rule_set,
 )
 
-# Grows when deciding itself changes, so that stored decisions are made again after a deployment.
-_POLICY_REVISION = "5"
+_POLICY_REVISION: Final = "5"
+"""Grows when deciding itself changes, so that stored decisions are made again after a deployment."""
 
-TENANT_OWNER = "tenant"
+TENANT_OWNER: Final = "tenant"
+"""Owns the rule sets that are the tenant's own and no calendar user's."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRuleSet:
-    """A rule set in force as it is stored. ``layer`` is the value of a `Layer`, ``body`` its JSON document."""
+    """A rule set in force as it is stored.
+
+    ``layer`` is the value of a `Layer`, ``body`` the JSON document.
+    """
 
     layer: str
     version: int
@@ -54,7 +58,7 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """Differs where stored decisions may no longer hold."""
+        """Return an id of the policy; if it differs, stored decisions may no longer hold."""
         return derived_id(
             "pol",
             _POLICY_REVISION,
@@ -66,7 +70,7 @@ class Policy:
         )
 
     def override_for(self, identity: Identity) -> Override | None:
-        """An occurrence's override beats its series'."""
+        """Return the override of an event; an occurrence's beats its series'."""
         said = self.occurrence_overrides.get(identity.meeting_key) or self.series_overrides.get(identity.series_key)
         return Override(said) if said else None
 
@@ -86,7 +90,10 @@ Decider = Callable[[Event, Identity], Decision]
 
 
 def decider(policy: Policy, *, now: datetime) -> Decider:
-    """Decides any number of events by one policy; what follows from the policy alone is worked out once for all."""
+    """Return a function that decides on any number of events by one policy.
+
+    What follows from the policy alone is worked out once.
+    """
     rules = _compiled(evaluation_order(policy.rule_sets))
     contexts: dict[Override | None, DecisionContext] = {}
 

@@ -1,4 +1,4 @@
-"""How a predicate is read, and what predicates compile to: functions of the facts, joined by all, any and not."""
+"""How predicates are read, and how the tests that they compile to are joined."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ Test = Callable[[Facts], bool]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a predicate is read if facts are in doubt: ``possible`` asks what cannot be excluded, else what is certain.
+    """How a predicate is read if facts are in doubt.
 
-    ``records``: whether the rule records. A test that names an attribute which the calendar user does not have is false.
-    Under a ``not`` that would make the rule match; a rule that records must not gain from it, so there the test holds.
+    ``possible``: it asks what cannot be excluded, else what is certain. ``records``: whether the rule records.
+
+    A test that names an attribute which the calendar user does not have is false. Under a ``not`` that would make the rule
+    match; a rule that records must not gain from it, so there the test holds.
 
     ``searches`` are those of all rules that one decision may ask: each pattern that is compiled joins them.
     """

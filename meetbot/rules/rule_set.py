@@ -1,4 +1,4 @@
-"""A rule set as customers send it, and the door it comes in by."""
+"""A rule set as customers send it: checked as a whole, then read."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Rule(BaseModel):
 
 
 class RuleSetBody(BaseModel):
-    """Rules run in the listed order; the first that matches decides, and where none does the event is skipped.
+    """Rules run in the listed order, and the first that matches decides.
 
-    All-day events are skipped unless `all_day` is true, or the rule itself names the fact `all_day` as true."""
+    If none matches, the event is skipped. All-day events are skipped unless `all_day` is true, or the rule itself names the
+    fact `all_day` as true."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -44,7 +45,7 @@ class RuleSetBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_faults(cls, document: Any, info: ValidationInfo) -> Any:
-        """The same faults at the same places whichever way a document comes in."""
+        """Find the same faults at the same places, whether or not `parse_rule_set` reads the document."""
         if info.context is _STORED:
             return document
         findings = check_document(document)
@@ -53,12 +54,15 @@ class RuleSetBody(BaseModel):
         return document
 
     def document(self) -> dict[str, Any]:
-        """The JSON document this was read from, defaults spelled out."""
+        """Return the JSON document that this was read from, with its defaults."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def parse_rule_set(document: object) -> RuleSetBody:
-    """The rule set, or `InvalidInput` (``invalid_rules``) with one fault for each thing that is wrong."""
+    """Return the rule set of a document.
+
+    Raises `InvalidInput` (``invalid_rules``) with one fault for each thing that is wrong.
+    """
     findings = check_document(document)
     if findings:
         faults = tuple(Fault(finding.path, str(finding.code), finding.message) for finding in findings)
@@ -71,7 +75,10 @@ def parse_rule_set(document: object) -> RuleSetBody:
 
 
 def stored_rule_set(document: object) -> RuleSetBody:
-    """A rule set that was accepted when it was put. A limit that has become tighter since must not stop what it decides."""
+    """Return a rule set that was accepted when it was put, without checking it again.
+
+    A limit that has become tighter since must not stop what it decides.
+    """
     return RuleSetBody.model_validate(document, context=_STORED)
 
 

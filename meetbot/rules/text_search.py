@@ -1,4 +1,7 @@
-"""Comparing text as people read it (Unicode NFC, full case folding), and searching patterns in bounded time."""
+"""Comparing text as people read it, and searching for patterns in bounded time (P11).
+
+Text is compared in Unicode NFC with full case folding. Patterns are RE2's.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,27 @@ LARGEST_PROGRAM = 4_000
 
 LARGEST_PROGRAMS_TOTAL = 10_000
 """Steps all patterns of one rule set may have together, `STEPS_OF_A_SEARCH` of each included. Three such sets (locked
-ahead, the user's own, locked behind) search ASCII texts of 200 characters."""
+before, the user's own, locked after) search ASCII texts of 200 characters."""
 
 STEPS_OF_A_SEARCH = 10
 """What it costs to search at all, beside the steps of the program."""
 
 MOST_WORK = 3 * LARGEST_PROGRAMS_TOTAL * 200
-"""Steps times bytes that all searches of one decision may take together: 20 ms or so, where patterns and text are made
+"""Steps times bytes that all searches of one decision may take together: 20 ms or so, if patterns and text are made
 for each other to be slow (3 to 4 ns for each step at each byte)."""
 
 _LONGEST_SEARCHED_BYTES = 100_000
 
 _PROGRAM_MEMORY_BYTES = (3 << 13, 3 << 15)
 """The least that holds the program is taken. What it leaves is for re2's automaton: enough for patterns that people write,
-and too little to build states for long where each byte of a hostile text needs a new one. Without them re2 is faster."""
+and too little to build states for long if each byte of a hostile text needs a new one. Without them re2 is faster."""
 
 
 class BadPattern(ValueError):
-    """The pattern cannot be used; the message is the reason. ``steps``: what it took of a rule set's steps to see that."""
+    """The pattern cannot be used; the message is the reason.
+
+    ``steps``: how many of a rule set's steps it took to find out.
+    """
 
     def __init__(self, reason: str, *, steps: int = STEPS_OF_A_SEARCH) -> None:
         super().__init__(reason)
@@ -41,7 +47,7 @@ class BadPattern(ValueError):
 
 
 def fold(text: str) -> str:
-    """Two texts that differ in letter case or in composed accents only have the same fold."""
+    """Return the same for texts that differ only in letter case or in composed accents."""
     if text.isascii():
         return text.lower()
     composed = unicodedata.normalize("NFC", text)
@@ -49,8 +55,10 @@ def fold(text: str) -> str:
 
 
 class Form:
-    """A text that is searched. With letters that are not ASCII it is marked too, for patterns that test word
-    boundaries."""
+    """One form of a text that is searched.
+
+    If it has other letters than ASCII, it is marked for patterns that test word boundaries.
+    """
 
     __slots__ = ("_marked", "_text", "is_ascii", "places", "plain")
 
@@ -62,6 +70,7 @@ class Form:
         self._marked: dict[int, bytes] = {}
 
     def marked(self, marks: int) -> bytes:
+        """Return the text with so many marks at each place, as `unicode_boundaries` writes it."""
         known = self._marked.get(marks)
         if known is None:
             known = self._marked[marks] = unicode_boundaries.marked(self._text, marks).encode("utf-8", "replace")
@@ -69,8 +78,10 @@ class Form:
 
 
 def searchable(text: str) -> tuple[Form, ...]:
-    """What a pattern searches: the text, and its fold where that is more than one lower-case letter for each letter,
-    which is all that re2 knows of (``Straße``, ``strasse``)."""
+    """Return the forms of a text that a pattern searches: the text and, if needed, its fold.
+
+    RE2 ignores case letter by letter. A fold that is more than that (``Straße``, ``strasse``) is searched as well.
+    """
     if text.isascii():
         return (Form(text),)
     composed = unicodedata.normalize("NFC", text)
@@ -81,7 +92,7 @@ def searchable(text: str) -> tuple[Form, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What re2 made of a pattern. ``steps``: its instructions, and those that any search costs."""
+    """A pattern as RE2 compiled it. ``steps``: its instructions and those of any search."""
 
     compiled: re2._Regexp
     steps: int
@@ -89,14 +100,17 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern, searched anywhere, without regard to letter case. ``for_marked`` searches texts that have
-    ``marks`` marks at each place; None where the pattern tests no word boundary."""
+    """A compiled pattern, searched anywhere, without regard to letter case.
+
+    ``for_marked`` searches texts that have ``marks`` marks at each place; None if the pattern tests no word boundary.
+    """
 
     plain: Program
     for_marked: Program | None
     marks: int
 
     def found_in(self, forms: tuple[Form, ...]) -> bool:
+        """Whether one of the forms holds the pattern."""
         for form in forms:
             program, text = self.plain, form.plain
             if self.for_marked is not None and not form.is_ascii:
@@ -107,8 +121,10 @@ class Pattern:
 
 
 class Searches:
-    """All the patterns that one decision may search for: how long a text they can search follows from what they cost
-    together. Whichever of them comes first, a text is searched by each or by none."""
+    """All the patterns that one decision may search for.
+
+    How long a text they can search follows from what they cost together: a text is searched by all of them or by none.
+    """
 
     __slots__ = ("_mark_steps", "_steps", "_steps_beyond_ascii", "longest_ascii")
 
@@ -117,6 +133,7 @@ class Searches:
         self.longest_ascii = _LONGEST_SEARCHED_BYTES
 
     def add(self, pattern: Pattern) -> None:
+        """Count in one more pattern."""
         beyond_ascii = pattern.for_marked or pattern.plain
         self._steps += pattern.plain.steps
         self._steps_beyond_ascii += beyond_ascii.steps
@@ -136,7 +153,10 @@ class Searches:
 
 
 def compile_pattern(pattern: str) -> Pattern:
-    """Raises `BadPattern` with re2's own reason, or because the compiled pattern would be too large."""
+    """Compile a pattern.
+
+    Raises `BadPattern` with RE2's own reason, or because the compiled pattern would be too large.
+    """
     with_folds = _with_folds(unicodedata.normalize("NFC", pattern))
     plain = _compiled(with_folds)
     rewritten = unicode_boundaries.rewritten(with_folds)

@@ -19,7 +19,7 @@ from meetbot.rules.text_search import Form, compile_pattern, fold
 
 
 def compile_text_test(fact: str, test: TextTest, reading: Reading) -> Test:
-    """Return the test that holds if each that is given of ``in``, ``contains`` and ``matches`` does."""
+    """Return the test that holds if ``in``, ``contains`` and ``matches`` do, as far as given."""
     tests: list[Test] = []
     if test.in_ is not None:
         tests.append(compile_equal_to(fact, test.in_, reading))
@@ -111,7 +111,7 @@ def _search(pattern: str, reading: Reading) -> Callable[[tuple[Form, ...]], bool
 
 
 def compile_set_test(fact: str, test: SetTest, reading: Reading) -> Test:
-    """Return the test that holds if each that is given of ``any_of``, ``all_of`` and ``none_of`` does."""
+    """Return the test that holds if ``any_of``, ``all_of`` and ``none_of`` do, as far as given."""
     tests: list[Test] = []
     if test.any_of is not None:
         tests.append(_any_of(fact, test.any_of, reading))
@@ -142,7 +142,7 @@ def _all_of(fact: str, texts: Sequence[str], reading: Reading) -> Test:
     there = _there(fact)
 
     def test_for(names: Names, complete: bool) -> Test:
-        # Everybody has all of nothing, so an attribute that lists nobody proves as little as a missing one.
+        # Every event has all of no names, so an attribute that is an empty list proves as little as a missing one.
         if not (complete and names) and not reading.missing_attribute_holds:
             return never
         if reading.possible:

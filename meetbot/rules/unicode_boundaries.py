@@ -1,4 +1,4 @@
-"""Word boundaries that know the letters of all alphabets, for an engine whose ``\\b`` knows ASCII only.
+"""Word boundaries in all alphabets, for an engine with an ASCII-only ``\\b``.
 
 RE2 looks at single bytes when it tests ``\\b``: before the ``Ä`` of ``Ärztin`` it sees none. So a text with such letters is
 searched in another form: before, between and after its characters stand marks that say what is true of that place (a
@@ -33,14 +33,14 @@ _JOINERS: Final = frozenset("_\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 
 
 class Rewritten(NamedTuple):
-    """``marks``: how many of them the text must have at each place."""
+    """A rewritten pattern. ``marks``: how many of them the text must have at each place."""
 
     pattern: str
     marks: int
 
 
 def marked(text: str, marks: int) -> str:
-    """The form of the text that a rewritten pattern searches."""
+    """Return the form of the text that a rewritten pattern searches."""
     plain = _C1.sub("\N{REPLACEMENT CHARACTER}", text)
     places = _word_edges(plain)
     places[0] |= _TEXT_START | _LINE_START
@@ -71,8 +71,10 @@ def _word_edges(text: str) -> list[int]:
 
 
 def rewritten(pattern: str) -> Rewritten | None:
-    """The pattern for marked texts; None where it tests no word boundary, or holds what could match a mark. The pattern
-    is one that RE2 takes."""
+    """Return the pattern for marked texts; None if it needs none or cannot be rewritten.
+
+    It needs none if it tests no word boundary; it cannot be rewritten if it could match a mark. RE2 must have taken it.
+    """
     if r"\b" not in pattern and r"\B" not in pattern:
         return None
     try:
@@ -229,7 +231,7 @@ class _Rewriter:
         end = items[-1].end() if items else first
         if not items or not pattern.startswith("]", end):
             raise _CannotBeRewritten
-        # A bracket stands for itself only where it is first, and it will not be.
+        # A bracket stands for itself only if it is first, and in the rewritten set it is not.
         body = pattern[first:end].replace("]", r"\]", pattern.startswith("]", first))
         if negated:
             return _after_marks(f"[^{_ANY_MARK}{body}]"), end + 1
@@ -297,7 +299,7 @@ def _set_items(pattern: str, first: int) -> Iterator[re.Match[str]]:
 
 
 def _refuse_sets_of_marks(items: Iterable[re.Match[str]]) -> None:
-    """A set is taken only where none of its items, and no range between two of them, holds a mark."""
+    """Refuse a set in which an item, or a range between two items, holds a mark."""
     code_points: list[int | None] = []
     for item in items:
         if item["negated"] is not None or (item["posix"] is not None and "^" in item[0]):
@@ -328,6 +330,6 @@ def _property(text: str) -> tuple[str, bool]:
 
 def _code_point(text: str) -> int:
     if len(text) <= 2:
-        # A letter, or one behind a backslash: which control character it names does not matter here, none is a mark.
+        # A letter, or one after a backslash. Which control character it names does not matter: none is a mark.
         return ord(text[-1])
     return int(text[1:], 8) if text[1] != "x" else int(text[2:].strip("{}"), 16)

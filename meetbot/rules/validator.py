@@ -24,7 +24,7 @@ from meetbot.rules.faults import (
 def check_document(document: object) -> list[Finding]:
     """Return all faults in reading order; none if the document is a rule set.
 
-    Of more than `MOST_FAULTS` the last entry says that there are more. Never raises, whatever the document is.
+    Of more than `MOST_FAULTS` the last entry says that there are more. Never raises.
     """
     findings = Findings()
     try:

@@ -1,4 +1,4 @@
-"""The facts a rule may name, by the type of test they take, and what their tests may hold."""
+"""The facts that a rule may name, by the type of their test, and the values that exist."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def attribute_in(text: str) -> str | None:
 
 
 def plain_text(text: str) -> str:
-    """Return what a text that names no attribute stands for: itself, but for ``$$`` at its beginning."""
+    """Return what a text that names no attribute stands for; ``$$`` is a plain ``$``."""
     return text[1:] if text.startswith("$$") else text
 
 

@@ -118,7 +118,7 @@ _RELEASE_SERIES = text(
 )
 
 
-def release_holds(session: Session, event: CalendarEvent, *, scope: str) -> None:
+def lift_suppressions(session: Session, event: CalendarEvent, *, scope: str) -> None:
     """Let meetings that a person cancelled by hand get bots again, as an override to record asks for."""
     session.execute(
         _RELEASE_OCCURRENCE if scope == OverrideScope.OCCURRENCE else _RELEASE_SERIES,

@@ -38,9 +38,7 @@ def user(tenant: Tenant) -> CalendarUser:
     return tenant.add_user(attributes={"manager_email": "mia@own.com"})
 
 
-def test_the_three_rules_of_everyday_life_are_taken_and_read_back_as_they_were(
-    tenant: Tenant, user: CalendarUser
-) -> None:
+def test_the_three_rules_of_the_brief_are_read_back_as_they_were(tenant: Tenant, user: CalendarUser) -> None:
     path = f"/calendar/users/{user.id}/rules"
     put = tenant.put(path, json=BRIEF)
     assert put.status_code == 200, put.text
@@ -132,9 +130,7 @@ def test_every_fault_is_named_at_once(tenant: Tenant, user: CalendarUser) -> Non
     assert len(answer.json()["errors"]) >= 4
 
 
-def test_a_tenants_layer_wakes_all_of_its_calendar_users_and_nobody_elses(
-    tenant: Tenant, new_tenant: Callable[[], Tenant]
-) -> None:
+def test_a_tenants_layer_wakes_its_own_calendar_users_only(tenant: Tenant, new_tenant: Callable[[], Tenant]) -> None:
     known = {tenant.add_user(customer_user_id=str(number)).id for number in range(3)}
     tenant.add_user(customer_user_id="lost", state="needs_reconnect")
     new_tenant().add_user()
@@ -185,9 +181,7 @@ def test_a_simulation_says_which_events_flip_and_why_and_stores_nothing(tenant: 
     assert tenant.get(f"{path}/events/{customer.id}").json()["decision"]["outcome"] == "skip"
 
 
-def test_a_simulation_compares_with_the_rules_in_force_though_they_are_not_applied_yet(
-    tenant: Tenant, user: CalendarUser
-) -> None:
+def test_a_simulation_compares_with_rules_that_are_not_applied_yet(tenant: Tenant, user: CalendarUser) -> None:
     tenant.add_event(user, outcome="skip", reason="no_rule_matched")
     path = f"/calendar/users/{user.id}/rules"
     assert tenant.put(path, json=BRIEF).status_code == 200
@@ -220,7 +214,7 @@ def test_a_simulation_takes_the_next_events_and_says_that_there_are_more(
 
 
 @pytest.mark.parametrize(("hours_ago", "reason", "flips"), [(25, "access_revoked", 0), (23, "rule_matched", 1)])
-def test_no_rule_set_records_where_access_was_revoked_past_its_grace(
+def test_no_rule_set_records_after_access_was_revoked_past_its_grace(
     tenant: Tenant, hours_ago: int, reason: str, flips: int
 ) -> None:
     user = tenant.add_user(state="needs_reconnect", state_changed_at=in_hours(-hours_ago))

@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from meetbot.domain.event import Provider
 from meetbot.errors import BackendUnavailable
-from meetbot.storage.overrides import release_holds
+from meetbot.storage.overrides import lift_suppressions
 from meetbot.storage.tables import BotClaim, Meeting
 from meetbot.temporal.messages import DispatchOutcome, StepKind, SyncScope
 from tests.integration.meetings import connected_with_meeting, dispatch, report, scheduled
@@ -134,7 +134,7 @@ def test_an_override_to_record_lifts_the_cancellation_by_hand_and_brings_a_new_b
     assert rig.sync(user).plan is None
     (event,) = rig.events(user)
     with rig.database.transaction(rig.tenant_id) as session:
-        release_holds(session, event, scope="occurrence")
+        lift_suppressions(session, event, scope="occurrence")
     plan = rig.sync(user, SyncScope.DECISIONS).plan
     assert plan is not None
     assert [entry.acknowledged for entry in plan] == [False]

@@ -140,7 +140,7 @@ def test_what_is_left_out_is_taken_for_the_ordinary() -> None:
     ("url", "platform"),
     [("https://acme.zoom.us/j/123456789", "zoom"), ("https://meetings.acme.com/room/1", "none")],
 )
-def test_the_platform_follows_from_the_url_where_none_is_named(url: str, platform: str) -> None:
+def test_an_unnamed_platform_follows_from_the_url(url: str, platform: str) -> None:
     answer = answer_to(line({"meeting_url": url, "meeting_platform": None}))
     assert (answer["outcome"], answer["facts"]["platform"]) == ("record", platform)
 
@@ -206,7 +206,7 @@ def test_who_declined_as_the_organiser_has_declined(attendees: list[dict[str, st
     assert answer_to(line(event))["reason"] == "owner_declined"
 
 
-def test_somebody_else_who_declined_as_the_organiser_declines_for_nobody_else() -> None:
+def test_another_organiser_who_declined_declines_only_for_themselves() -> None:
     event = {"organizer": {"email": "ana@acme.com", "response": "declined"}}
     assert answer_to(line(event))["outcome"] == "record"
 

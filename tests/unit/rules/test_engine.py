@@ -60,7 +60,7 @@ def test_two_layers_may_have_rules_of_the_same_name() -> None:
     assert (decision.rule, decision.layer) == ("the rule", "default")
 
 
-def test_where_no_rule_matches_the_decision_names_the_set_that_was_asked() -> None:
+def test_without_a_match_the_decision_names_the_set_that_was_asked() -> None:
     decision = decided_by(
         layer(Layer.LOCKED_BEFORE, rule({"external": True})),
         layer(Layer.USER, rule({"external": True})),
@@ -69,7 +69,7 @@ def test_where_no_rule_matches_the_decision_names_the_set_that_was_asked() -> No
     assert (decision.rule_set_version, decision.layer) == ("rsv_user", "user")
 
 
-def test_where_no_rule_was_asked_the_decision_names_no_set() -> None:
+def test_a_decision_without_asking_rules_names_no_set() -> None:
     decision = decided_by(layer(Layer.USER, rule(EVERYTHING)), event={"meeting_url": None})
     assert (decision.reason, decision.rule_set_version) == (ReasonCode.NO_MEETING_URL, None)
 
@@ -230,7 +230,7 @@ def test_what_patterns_may_cost_holds_for_all_layers_together(letters: int, rule
     assert (alone.outcome, alone.rule) == ("skip", None)
 
 
-def test_a_title_too_long_to_search_is_not_recorded_because_of_a_pattern_nor_saved_from_one() -> None:
+def test_a_title_too_long_to_search_is_undecided() -> None:
     long_title = {"title": "x" * 200_000}
     assert decided(rule({"title": {"matches": "x"}}), event=long_title).outcome == "skip"
     skipping = rule({"title": {"matches": "therapy"}}, "skip", "private")
@@ -292,7 +292,7 @@ def _context(attributes: dict[str, str]) -> DecisionContext:
         "b@" + "x" * 64 + ".acme.com",
     ],
 )
-def test_who_has_only_what_ends_like_a_domain_is_neither_internal_nor_external(address: str) -> None:
+def test_an_address_without_a_real_domain_is_neither_internal_nor_external(address: str) -> None:
     event = {"attendees": [{"email": address}]}
     assert not matches({"internal": True}, event)
     assert not matches({"external": True}, event)

@@ -34,7 +34,7 @@ def test_skipping_one_to_ones_with_the_manager_can_be_checked_from_the_facts() -
         ({"start": {"from": "09:00", "timezone": "$timezone"}}, "start", {"Asia/Tokyo": "mon 18:00"}),
     ],
 )
-def test_a_fact_is_shown_where_a_rule_names_it_however_deep(when: dict[str, Any], name: str, shown: object) -> None:
+def test_a_fact_is_shown_if_a_rule_names_it_however_deep(when: dict[str, Any], name: str, shown: object) -> None:
     attributes = {"timezone": "Asia/Tokyo"}
     silent = rule({"all_day": True}, name="silent")
     assert name not in decided(silent, attributes=attributes).facts
@@ -42,7 +42,7 @@ def test_a_fact_is_shown_where_a_rule_names_it_however_deep(when: dict[str, Any]
     assert decided(silent, deep, attributes=attributes).facts[name] == shown
 
 
-def test_facts_that_rules_name_are_shown_where_no_rule_was_asked() -> None:
+def test_named_facts_are_shown_even_if_no_rule_was_asked() -> None:
     facts = decided(rule({"title": "x"}), event={"meeting_url": None, "start": None, "organizer": None}).facts
     assert facts["title"] == "Weekly"
 
