@@ -39,6 +39,7 @@ lock: $(VENV)/.installed-test ## Lock the dependencies anew, with hashes
 		--custom-compile-command "make lock" --extra embedded --extra test pyproject.toml requirements/build.in -o requirements/test.txt
 
 clean: ## Remove the virtual environment and the development stack's data
+	@test ! -x $(BIN)/python || $(BIN)/python -m meetbot.dev.account || true
 	rm -rf $(VENV) .meetbot
 
 $(BIN)/python:

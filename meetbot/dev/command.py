@@ -24,7 +24,7 @@ def run_dev(state_directory: Path, prepare: Prepare) -> int:
     """Run until a signal comes (exit code 0) or a part fails (1). ``prepare`` makes the demo tenant."""
     try:
         settings = _development_settings()
-        directory = private_directory(state_directory.absolute())
+        directory = _usable(state_directory.absolute())
         with listening_for_signals() as interrupt, lock.exclusive(directory):
             _run(settings, directory, prepare, interrupt)
     except StopRequested:
@@ -111,6 +111,19 @@ def _development_settings() -> Settings:
             next_step="unset MEETBOT_ENV, or run the API and the worker themselves",
         )
     return settings
+
+
+def _usable(state_directory: Path) -> Path:
+    try:
+        directory = private_directory(state_directory)
+        (directory / "logs").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise DevStackError(
+            "state_directory_unusable",
+            f"{state_directory} cannot be written to ({error.strerror})",
+            next_step="give another directory (meetbot dev --state), or make this one yours",
+        ) from error
+    return directory
 
 
 def _report(error: MeetbotError) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from meetbot.dev.account import Identity
 from meetbot.dev.errors import PartFailed
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
@@ -22,14 +23,6 @@ _KEPT_LOG_BYTES = 20_000_000
 
 KeepGoing = Callable[[], None]
 """Called in every waiting loop; raises `StopRequested` once somebody wants the stack to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The user a child runs as, where it must not be root."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True)
