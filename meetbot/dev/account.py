@@ -47,10 +47,11 @@ class Identity:
     gid: int
 
 
-def check_account() -> None:
-    """Raise `DevStackError` if PostgreSQL has no user to run as here."""
+def check_account(*, is_first_start: bool = True) -> None:
+    """Raise `DevStackError` if PostgreSQL has no user to run as here. Its data is only made at the first start."""
     if os.geteuid() != 0:
-        _check_own_account(os.geteuid())
+        if is_first_start:
+            _check_own_entry(os.geteuid())
         return
     if missing := missing_capabilities(_read("/proc/self/status")):
         raise DevStackError(
@@ -58,8 +59,9 @@ def check_account() -> None:
             f"PostgreSQL cannot run as root, and this root may not run it as another user: no {', '.join(missing)}",
             next_step=f"{_ORDINARY_USER}, or give the container these capabilities",
         )
-    initialising_account()
     _unused_account("")
+    if is_first_start:
+        initialising_account()
 
 
 def server_account(data: Path) -> Identity | None:
@@ -280,7 +282,7 @@ def _shared_ids() -> set[int]:
     return set()
 
 
-def _check_own_account(uid: int) -> None:
+def _check_own_entry(uid: int) -> None:
     try:
         pwd.getpwuid(uid)
     except KeyError:

@@ -57,10 +57,10 @@ def start_postgres(
     directory: Path, *, logs: Path, port: int, options: Mapping[str, str] | None = None
 ) -> PostgresServer:
     """Start the server with its data under ``directory``, created on the first run. Then `make_postgres_ready`."""
-    check_account()
+    data = _own_directory(directory) / "data"
+    check_account(is_first_start=not data.exists())
     programs = reachable_programs()
-    passwords = _passwords(_own_directory(directory))
-    data = directory / "data"
+    passwords = _passwords(directory)
     account = server_account(data)
     if not data.exists():
         _initialise(data, passwords["superuser"], programs, account)

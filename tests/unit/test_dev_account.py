@@ -75,6 +75,11 @@ def accounts(patch: pytest.MonkeyPatch, *entries: pwd.struct_passwd) -> None:
     patch.setattr(pwd, "getpwall", lambda: list(entries))
 
 
+def test_without_another_user_a_later_start_still_works(root: pytest.MonkeyPatch) -> None:
+    accounts(root, entry("root", 0))
+    check_account(is_first_start=False)
+
+
 @pytest.mark.parametrize(
     ("withheld", "missing"),
     [(0, []), (1 << 0, ["CAP_CHOWN"]), (1 << 6 | 1 << 7, ["CAP_SETGID", "CAP_SETUID"]), (1 << 21, [])],
