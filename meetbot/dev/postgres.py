@@ -57,10 +57,11 @@ def start_postgres(
     directory: Path, *, logs: Path, port: int, options: Mapping[str, str] | None = None
 ) -> PostgresServer:
     """Start the server with its data under ``directory``, created on the first run. Then `make_postgres_ready`."""
-    data = _own_directory(directory) / "data"
-    check_account(is_first_start=not data.exists())
+    data = directory / "data"
+    # Not Path.exists, which minds folders that it may not enter.
+    check_account(is_first_start=not os.path.exists(data))
     programs = reachable_programs()
-    passwords = _passwords(directory)
+    passwords = _passwords(_own_directory(directory))
     account = server_account(data)
     if not data.exists():
         _initialise(data, passwords["superuser"], programs, account)
