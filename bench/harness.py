@@ -25,8 +25,8 @@ from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from activities.sync import SyncActivities
 from activities.wiring import build_services
-from meetbot.dev.ports import HOST, free_port
-from meetbot.dev.processes import spawn, stop, wait_until_ready
+from meetbot.dev.environment import HOST, free_port
+from meetbot.dev.process import spawn, stop, wait_until_ready
 from meetbot.storage.database import Database, create_database
 from meetbot.storage.migrate import upgrade
 from meetbot.tenants.create import create_tenant

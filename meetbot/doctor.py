@@ -1,4 +1,4 @@
-"""`meetbot doctor`: ask each part whether it answers, and say what to do about those that do not."""
+"""`meetbot doctor`: ask each part whether it answers, and say what to do if not."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from meetbot.vault.client import vault_from_settings
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """What is known about one part. ``fault`` None means that all is well with it."""
+
     part: str
     fault: str | None
     next_step: str = ""
 
 
 def run_doctor() -> int:
-    """Prints a line for each part; exit code 0 where all is well."""
+    """Print a line for each part; exit code 0 if all is well."""
     try:
         settings = load_settings()
     except ValidationError as error:
@@ -42,6 +44,7 @@ def run_doctor() -> int:
 
 
 def examine(settings: Settings) -> list[Finding]:
+    """Ask every part, the embedded ones included if nothing runs yet."""
     return [
         _probe("PostgreSQL", lambda: _check_database(settings), "check DATABASE_URL"),
         _probe("schema", lambda: _check_schema(settings), "run `meetbot db upgrade`"),
@@ -59,14 +62,15 @@ def _examine_embedded(settings: Settings) -> list[Finding]:
     if settings.is_production:
         return []
     # Imported here: production does without the development stack.
-    from meetbot.dev import binaries
     from meetbot.dev.account import check_account, check_programs
+    from meetbot.dev.openbao import openbao_program
+    from meetbot.dev.temporal import temporal_program
 
     checks: dict[str, tuple[str | None, Callable[[], object]]] = {
         "embedded PostgreSQL": (settings.database_url, check_programs),
         "a user for PostgreSQL": (settings.database_url, check_account),
-        "embedded OpenBao": (settings.vault_addr, binaries.openbao),
-        "embedded Temporal": (settings.temporal_address, binaries.temporal),
+        "embedded OpenBao": (settings.vault_addr, openbao_program),
+        "embedded Temporal": (settings.temporal_address, temporal_program),
     }
     return [_probe(part, check, "") for part, (address, check) in checks.items() if address is None]
 

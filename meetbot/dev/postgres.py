@@ -1,4 +1,4 @@
-"""The real PostgreSQL, from a wheel: TCP on the loopback interface, passwords required, data in one directory.
+"""The real PostgreSQL, from a wheel: on the loopback interface, with passwords.
 
 The application's role owns its database but is neither superuser nor above row level security, as in production.
 """
@@ -22,17 +22,15 @@ import psycopg
 from psycopg import sql
 
 from meetbot.dev.account import (
-    Identity,
     check_account,
     hand_over,
     initialising_account,
     reachable_programs,
     server_account,
 )
-from meetbot.dev.errors import DevStackError
-from meetbot.dev.files import private_directory, read_json, write_private_json
-from meetbot.dev.ports import HOST
-from meetbot.dev.processes import Child, KeepGoing, launch_command, spawn, wait_until_ready
+from meetbot.dev.environment import HOST
+from meetbot.dev.process import Child, DevStackError, Identity, KeepGoing, launch_command, spawn, wait_until_ready
+from meetbot.dev.state import private_directory, read_json, write_private_json
 
 DATABASE = "meetbot"
 ROLE = "meetbot"
@@ -40,13 +38,16 @@ _SUPERUSER = "postgres"
 _INITDB_SECONDS = 60
 _READY_SECONDS = 30.0
 
-# What a throw-away server may do without. Never for data that somebody wants to see again.
+# What a throw-away server may do without. Never for data that is to be seen again.
 WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """``url`` is the application's; ``admin_url`` the superuser's, for creating databases only."""
+    """A started PostgreSQL.
+
+    ``url`` is the application's; ``admin_url`` the superuser's, for creating databases only.
+    """
 
     child: Child
     url: str
@@ -56,7 +57,10 @@ class PostgresServer:
 def start_postgres(
     directory: Path, *, logs: Path, port: int, options: Mapping[str, str] | None = None
 ) -> PostgresServer:
-    """Start the server with its data under ``directory``, created on the first run. Then `make_postgres_ready`."""
+    """Start the server. Then call `make_postgres_ready`.
+
+    Its data lies under ``directory`` and is made at the first start.
+    """
     data = directory / "data"
     # Not Path.exists, which minds folders that it may not enter.
     check_account(is_first_start=not os.path.exists(data))
@@ -103,7 +107,10 @@ def make_postgres_ready(server: PostgresServer, keep_going: KeepGoing = lambda: 
 def create_database(
     connection: psycopg.Connection[tuple[object, ...]], name: str, *, template: str | None = None
 ) -> None:
-    """A database of the application's role, empty or a copy of ``template``. The connection is in autocommit."""
+    """Make a database of the application's role, empty or a copy of ``template``.
+
+    The connection is in autocommit.
+    """
     statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(ROLE))
     if template is not None:
         statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
@@ -121,7 +128,7 @@ def _settings(port: int) -> dict[str, str]:
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
-        # Errors are logged without the rows they concern: those are somebody's calendar.
+        # Errors are logged without the rows they concern: those are a user's calendar.
         "log_error_verbosity": "terse",
         "log_min_error_statement": "panic",
     }

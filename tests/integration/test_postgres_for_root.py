@@ -11,8 +11,9 @@ import psutil
 import psycopg
 import pytest
 
-from meetbot.dev.account import SERVER_IDS, Identity, hand_over
+from meetbot.dev.account import SERVER_IDS, hand_over
 from meetbot.dev.postgres import PostgresServer
+from meetbot.dev.process import Identity
 from tests.stack import running_postgres
 
 pytestmark = [
