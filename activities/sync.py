@@ -40,7 +40,10 @@ _REJECTED_FOR = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A calendar as it was read. ``listing`` is None if only what is stored is to be decided about again."""
+    """A calendar as it was read.
+
+    ``listing`` is None if only what is stored is to be decided about again.
+    """
 
     user: CalendarUserContext
     listing: Listing | None
@@ -56,7 +59,10 @@ class SyncActivities:
 
     @activity.defn(name=ActivityName.CALENDAR_SYNC, no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Sync one calendar user once. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
+        """Sync one calendar user once.
+
+        Raises the provider's `RetryLater` and `OperatorRequired` after noting them.
+        """
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:

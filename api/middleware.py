@@ -129,7 +129,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def _faults(document: Any) -> Iterator[Fault]:
-    """Find text and numbers that no column holds. Without recursion: depth is the sender's choice."""
+    """Find text and numbers that no column holds.
+
+    Without recursion: depth is the sender's choice.
+    """
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()

@@ -46,7 +46,10 @@ def measure(
 
 
 def measure_calendar(rig: Rig, meter: Meter, provider: Provider, size: int, repetitions: Repetitions) -> dict[str, Any]:
-    """The three cases for one calendar of ``size`` events. The sandbox forgets all earlier calendars."""
+    """The three cases for one calendar of ``size`` events.
+
+    The sandbox forgets all earlier calendars.
+    """
     rig.sandbox.post("/control/reset", {"seed": False})
     account = rig.sandbox.account(f"owner@{OWNER_DOMAIN}", provider)
     keys = _fill(rig, account, calendar(provider, size, rig.clock()))

@@ -170,7 +170,10 @@ class CalendarUserWorkflow:
         )
 
     async def _reconcile(self, plan: tuple[PlanEntry, ...]) -> bool:
-        """Bring the next batch of bots in line with the plan. False until all are, and have acknowledged their claims."""
+        """Bring the next batch of bots in line with the plan.
+
+        False until all are, and have acknowledged their claims.
+        """
         wanted = {entry.meeting_key: entry for entry in plan}
         todo = reconcile(self._known, wanted, now=workflow.now())
         batch_size = self._state.children_per_batch or len(wanted) + len(self._known)
@@ -188,7 +191,10 @@ class CalendarUserWorkflow:
         return not is_followed and all(done) and all(entry.acknowledged for entry in plan)
 
     async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
-        """Make sure that the meeting's workflow runs and is notified of the claim. False if it could not be reached."""
+        """Make sure that the meeting's workflow runs and is notified of the claim.
+
+        False if it could not be reached.
+        """
         change = ClaimChange(self._state.calendar_user_id, entry.target_digest, entry.join_at)
         expect_running = signal is BotSignal.RESCHEDULE or entry.meeting_key in self._known
         for _ in range(_REACH_ATTEMPTS):

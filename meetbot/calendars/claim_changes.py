@@ -1,4 +1,7 @@
-"""A calendar user's plan and claims, as they follow from the stored events. Pure: knows no clock, network or database."""
+"""A calendar user's plan and claims, as they follow from the stored events.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 

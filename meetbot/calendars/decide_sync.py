@@ -1,4 +1,6 @@
-"""What one sync comes to: the rows to write, the claims and the plan. Pure: knows no clock, network or database.
+"""What one sync comes to: the rows to write, the claims and the plan.
+
+Pure: knows no clock, network or database.
 
 The caller loads a `CalendarSnapshot` and the changes since, asks `what_is_needed` which of the rarely needed things to load as
 well, has `decide_sync` decide, and stores the `SyncOutcome` as it is.
@@ -76,7 +78,10 @@ NO_BACKGROUND = Background()
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """All that a sync writes, and the plan. ``decided_policy`` is what the calendar user's row is to say from now on."""
+    """All that a sync writes, and the plan.
+
+    ``decided_policy`` is what the calendar user's row is to say from now on.
+    """
 
     events: EventChanges
     successors: Successors
@@ -139,7 +144,10 @@ def decide_sync(
 
 
 def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[ReadEvent]:
-    """Occurrences of series that are not stored yet. In a calendar's first sync none counts: nothing precedes it."""
+    """Occurrences of series that are not stored yet.
+
+    In a calendar's first sync none counts: nothing precedes it.
+    """
     if not changes.read or not snapshot.stored:
         return []
     known = {event.id for event in snapshot.stored}

@@ -1,4 +1,7 @@
-"""Decisions about events, made for the first time or once more. Pure: knows no clock, network or database."""
+"""Decisions about events, made for the first time or once more.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ def load_earlier_decisions(session: Session, user: CalendarUserContext, *, now: 
 
 
 def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *, now: datetime) -> bool:
-    """Decide again about one stored event, by the rules and overrides that hold now. False if nothing changed."""
+    """Decide again about one stored event, by the rules and overrides that hold now.
+
+    False if nothing changed.
+    """
     row = session.get(CalendarEvent, (user.tenant_id, event_id), populate_existing=True)
     if row is None or row.deleted or user.decided_policy == user.policy.digest:
         return False

@@ -1,4 +1,7 @@
-"""The differences between a provider's listing and the stored events. Pure: knows no clock, network or database."""
+"""The differences between a provider's listing and the stored events.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,10 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
-    """Whether a listing of the window ought to hold it. An unusable time may be any; a start alone is an end too."""
+    """Whether a listing of the window ought to hold it.
+
+    An unusable time may be any; a start alone is an end too.
+    """
     end = event.end_at or event.start_at
     begins_in_time = event.start_at is None or event.start_at < window.end
     return not event.deleted and begins_in_time and (end is None or end > window.start)

@@ -1,4 +1,7 @@
-"""From decided events to the plan, and from the plan to what is to be done. Pure, and the same on every replay."""
+"""From decided events to the plan, and from the plan to what is to be done.
+
+Pure, and the same on every replay.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and when a bot is to be. The digest differs if the backend would have to be told of a change."""
+    """Where and when a bot is to be.
+
+    The digest differs if the backend would have to be told of a change.
+    """
 
     join_at: datetime
     end_at: datetime

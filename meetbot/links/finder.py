@@ -86,7 +86,10 @@ def _join_link(variant: Variant, lookup: Lookup) -> JoinLink | None:
 
 
 def _completes(longer: JoinLink, link: JoinLink, is_cut: bool) -> bool:
-    """Whether the longer text is the whole link. A link that is complete is not made longer by the next line."""
+    """Whether the longer text is the whole link.
+
+    A link that is complete is not made longer by the next line.
+    """
     if longer.well_formed_count != link.well_formed_count:
         return longer.well_formed_count > link.well_formed_count
     if is_cut:
@@ -129,7 +132,10 @@ def _fullness(link: JoinLink) -> tuple[bool, int]:
 
 
 def _meeting_link(link: JoinLink, field: Field, shorter: MeetingLink | None) -> MeetingLink:
-    """The answer for a join link. A passcode that the field states beside it counts if no link carries one."""
+    """The answer for a join link.
+
+    A passcode that the field states beside it counts if no link carries one.
+    """
     stated = field.passcode if field.passcode != link.meeting_id else None
     return MeetingLink(
         platform=link.platform,

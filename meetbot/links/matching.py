@@ -197,5 +197,8 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _key(rule: LinkRule, host: str, found: _Match, meeting_id: str) -> tuple[str, ...]:
-    """The key of the meeting. A Teams channel has many meetings in one thread, told apart by their first message."""
+    """The key of the meeting.
+
+    A Teams channel has many meetings in one thread, told apart by their first message.
+    """
     return rule.platform, rule.realm or host, meeting_id, found.values.get("message", "0")

@@ -95,7 +95,10 @@ def _limit(word: str, start: int, query: int) -> int:
 
 
 def _starts(word: str) -> Iterator[tuple[int, _Start]]:
-    """The places at which an address may begin, in order. Behind a scheme, no bare host begins one."""
+    """The places at which an address may begin, in order.
+
+    Behind a scheme, no bare host begins one.
+    """
     schemes = list(_schemes(word))
     for host in _BARE.finditer(word, 0, schemes[0][0] if schemes else len(word)):
         yield host.start(), _Start.HOST

@@ -63,6 +63,9 @@ _LOSE_ACCESS = text(
 def mark_needs_reconnect(
     session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
 ) -> bool:
-    """Note that access was lost with this version of the refresh token. False if the user has reconnected meanwhile."""
+    """Note that access was lost with this version of the refresh token.
+
+    False if the user has reconnected meanwhile.
+    """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
     return session.execute(_LOSE_ACCESS, values).one_or_none() is not None

@@ -30,7 +30,10 @@ BACKEND_SECRET = "a backend's secret"
 
 @dataclasses.dataclass(frozen=True)
 class Front:
-    """The application and everything behind it. ``client`` follows no redirect and keeps cookies like a browser."""
+    """The application and everything behind it.
+
+    ``client`` follows no redirect and keeps cookies like a browser.
+    """
 
     app: FastAPI
     client: TestClient
