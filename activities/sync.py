@@ -1,4 +1,4 @@
-"""The sync activity: load the user, list the calendar, look up what is missing, decide, store."""
+"""The sync activity: load, list the calendar, look up missing events, decide, store."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SyncActivities:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
 
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
-        """List the calendar, unless only decisions are asked for or we have no access to it (any more)."""
+        """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:

@@ -42,6 +42,7 @@ class RequestLimits:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -184,6 +185,7 @@ class HeadersAndAccessLog:
         self.https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -45,7 +45,7 @@ class CalendarSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CalendarChanges:
-    """What the provider says that differs from the snapshot: events new or changed, and ids of those that are gone."""
+    """The differences from the snapshot: events new or changed, and ids of those gone."""
 
     read: Sequence[ReadEvent] = ()
     gone: Sequence[str] = ()
@@ -121,7 +121,7 @@ def what_is_needed(snapshot: CalendarSnapshot, changes: CalendarChanges, *, now:
 def decide_sync(
     snapshot: CalendarSnapshot, changes: CalendarChanges, background: Background, *, now: datetime, horizon: timedelta
 ) -> SyncOutcome:
-    """Decide what one sync writes, and plan the meetings to be recorded that start within ``horizon``."""
+    """Decide what one sync writes, and plan the recordings of the next ``horizon``."""
     successors = _successors(snapshot, changes, background, now)
     policy = with_overrides_carried_over(snapshot.policy, successors)
     touched = _touched(changes)
@@ -155,7 +155,7 @@ def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[Read
 
 
 def _unseen_claims(snapshot: CalendarSnapshot, changes: CalendarChanges, now: datetime) -> list[str]:
-    """Meetings to come that may be claimed already, by an earlier version of an event that the snapshot does not show."""
+    """Return the meetings to come that may be claimed by a version the snapshot does not show."""
     if not changes.read:
         return []
     known = {event.meeting_key for event in snapshot.stored}
@@ -168,7 +168,7 @@ def _unseen_claims(snapshot: CalendarSnapshot, changes: CalendarChanges, now: da
 
 
 def _policy_may_differ(snapshot: CalendarSnapshot, vanished: Iterable[StoredEvent]) -> bool:
-    """Whether stored decisions were made by another policy, or overrides are going to be carried over."""
+    """Return whether decisions were made by another policy, or overrides are carried over."""
     if snapshot.access_given_up:
         return False
     overridden = snapshot.policy.occurrence_overrides

@@ -1,4 +1,4 @@
-"""Decisions between the rules and the database: what syncing and the re-check before a dispatch share."""
+"""Decisions between the rules and the database, for syncing and for the re-check."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def decision_record(decided: DecidedEvent, *, now: datetime) -> dict[str, Any]:
 
 
 def load_earlier_decisions(session: Session, user: CalendarUserContext, *, now: datetime) -> list[EarlierDecision]:
-    """Read the decisions that still matter: those about events that are neither deleted nor over."""
+    """Read the decisions about events that are neither deleted nor over."""
     return [_earlier_decision(user, row) for row in rows_ahead(session, user.tenant_id, user.id, now=now)]
 
 

@@ -47,7 +47,7 @@ _CLOSING = {"(": ")", "[": "]", "'": "'"}
 
 
 class _Start(Enum):
-    """How an address begins: with a scheme of the web or of an app, with its host, or with another scheme."""
+    """The kinds of beginning of an address: a scheme (web, app or other) or a bare host."""
 
     SCHEME = auto()
     HOST = auto()
@@ -116,7 +116,10 @@ def _schemes(word: str) -> Iterator[tuple[int, _Start]]:
 
 
 def _is_outside(word: str, outer: int | None, at: int, limit: int) -> bool:
-    """Whether an address at `at` is no part of the address at `outer`, nor of a word like `jane@acme.com`."""
+    """Return whether `at` begins an address of its own, outside of that at `outer`.
+
+    An address inside a word like `jane@acme.com` is none.
+    """
     is_before_limit = limit >= at
     before = word[at - 1 : at] if at else ""
     if not before or (not before.isascii() and not before.isalnum()):

@@ -1,4 +1,4 @@
-"""The claims of a calendar user: which meetings it wants recorded, and by which of its events."""
+"""The claims of a calendar user: the meetings to record, and the events they rest on."""
 
 from __future__ import annotations
 

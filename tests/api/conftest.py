@@ -1,4 +1,7 @@
-"""The front on a real PostgreSQL; the provider, the vault and Temporal are stood in for, and say what was asked of them."""
+"""The HTTP front on a real PostgreSQL, with stand-ins for provider, vault and Temporal.
+
+The stand-ins record what was asked of them.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ class Front:
 
 @dataclasses.dataclass(frozen=True)
 class Tenant:
-    """A tenant of its own for each test: row level security keeps the tests apart, as it keeps customers."""
+    """A tenant of its own for each test.
+
+    Row level security keeps the tests apart, as it keeps customers.
+    """
 
     id: str
     key: str

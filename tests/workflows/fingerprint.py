@@ -110,7 +110,10 @@ def _subject(call: ast.Call, command: str) -> list[str]:
 
 
 def _constant(node: ast.expr) -> str | None:
-    """The source of a constant; a name such as ``ActivityName.BOT_RECALL`` counts as its value, which histories hold."""
+    """Return the source of a constant.
+
+    A name such as ``ActivityName.BOT_RECALL`` counts as its value, which histories hold.
+    """
     match node:
         case ast.Constant():
             return ast.unparse(node)
