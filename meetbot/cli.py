@@ -35,8 +35,7 @@ _MAX_RULES_BYTES = 1 << 20
 @app.command()
 def dev(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Run the whole service here: Temporal, OpenBao, PostgreSQL, sandbox, worker, API."""
-    from meetbot.dev.command import run_dev
-    from meetbot.dev.demo import prepare_demo_tenant
+    from meetbot.dev.command import prepare_demo_tenant, run_dev
 
     raise typer.Exit(run_dev(state, prepare_demo_tenant))
 

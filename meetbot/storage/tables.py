@@ -100,10 +100,7 @@ class CalendarUser(SQLModel, table=True):
 
 
 class ConnectAttempt(SQLModel, table=True):
-    """One run through the consent screens.
-
-    Ticket, state and browser cookie are kept only as SHA-256.
-    """
+    """One run through the consent screens; its ticket, state and cookie are kept as SHA-256."""
 
     __tablename__ = "connect_attempt"
     __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
@@ -126,10 +123,7 @@ class ConnectAttempt(SQLModel, table=True):
 
 
 class CalendarEvent(SQLModel, table=True):
-    """One occurrence on one calendar with its decision.
-
-    ``fingerprint`` is the digest of the provider's own JSON.
-    """
+    """One occurrence with its decision; ``fingerprint`` is the digest of the provider's JSON."""
 
     __tablename__ = "calendar_event"
     __table_args__ = (
@@ -183,10 +177,7 @@ class CalendarEvent(SQLModel, table=True):
 
 
 class RuleSet(SQLModel, table=True):
-    """One immutable version of a rule set.
-
-    ``owner`` is a calendar user's id, or ``tenant`` for a layer of the tenant's own.
-    """
+    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``."""
 
     __tablename__ = "rule_set"
 
@@ -256,10 +247,7 @@ class BotClaim(SQLModel, table=True):
 
 
 class Bot(SQLModel, table=True):
-    """One recording bot.
-
-    The partial unique index is what makes two live bots for a meeting impossible.
-    """
+    """One recording bot; the partial unique index makes two live ones of a meeting impossible."""
 
     __tablename__ = "bot"
     __table_args__ = (
@@ -381,10 +369,7 @@ class WebhookDelivery(SQLModel, table=True):
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """The answer given to a POST with an Idempotency-Key.
-
-    ``status`` is null while the first one is in flight.
-    """
+    """The answer to a POST with an Idempotency-Key; ``status`` is null while it is in flight."""
 
     __tablename__ = "idempotency_record"
 

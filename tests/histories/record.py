@@ -25,8 +25,8 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import Worker
 
 from activities.interceptors import ErrorCodes
-from meetbot.dev.ports import free_port
-from meetbot.dev.processes import stop
+from meetbot.dev.environment import free_port
+from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import Target

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import calendar_user_workflow_id
 from meetbot.temporal.start import start_calendar_user

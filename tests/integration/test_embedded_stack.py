@@ -24,12 +24,10 @@ import psutil
 import psycopg
 import pytest
 
-from meetbot.dev import lock
-from meetbot.dev.errors import AlreadyRunning, PartFailed
-from meetbot.dev.ports import free_port, is_listening
+from meetbot.dev.environment import free_port, is_listening
 from meetbot.dev.postgres import PostgresServer
-from meetbot.dev.processes import spawn, stop, wait_until_ready
-from meetbot.dev.state import load_running_environment
+from meetbot.dev.process import AlreadyRunning, PartFailed, spawn, stop, wait_until_ready
+from meetbot.dev.state import exclusive, is_held, load_running_environment
 from meetbot.dev.temporal import SEARCH_ATTRIBUTES, TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.settings import Settings
 from tests.stack import VaultService, build_template, copied_database
@@ -80,7 +78,7 @@ PROGRAMS = {
         import sys
         from pathlib import Path
         from meetbot.dev.command import run_dev
-        from meetbot.dev.supervisor import DemoTenant
+        from meetbot.dev.stack import DemoTenant
 
         def prepare(environment):
             assert environment.vault_tokens is not None
@@ -398,12 +396,12 @@ def test_a_program_that_ignores_its_signal_is_killed_with_its_own_children(tmp_p
 
 
 def test_one_directory_has_one_supervisor(tmp_path: Path) -> None:
-    assert not lock.is_held(tmp_path)
-    with lock.exclusive(tmp_path):
-        assert lock.is_held(tmp_path)
-        with pytest.raises(AlreadyRunning, match=str(os.getpid())), lock.exclusive(tmp_path):
+    assert not is_held(tmp_path)
+    with exclusive(tmp_path):
+        assert is_held(tmp_path)
+        with pytest.raises(AlreadyRunning, match=str(os.getpid())), exclusive(tmp_path):
             pass
-    assert not lock.is_held(tmp_path)
+    assert not is_held(tmp_path)
 
 
 def test_the_settings_can_open_the_vault_of_the_stack(

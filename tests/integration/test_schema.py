@@ -18,7 +18,7 @@ from sqlmodel import SQLModel, select
 from typer.testing import CliRunner
 
 from meetbot.cli import app
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.dev.postgres import PostgresServer
 from meetbot.errors import MeetbotError
 from meetbot.storage.database import create_database, psycopg_url, refuse_unbound_role

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.errors import VaultError, VaultUnavailable
 from meetbot.settings import Settings
 from meetbot.vault.client import TokenAuth, Vault, vault_from_settings

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meetbot.dev.programs import sandbox_arguments
-from meetbot.dev.wiring import (
+from meetbot.dev.environment import (
     SANDBOXED,
     Addresses,
     SandboxSecrets,
@@ -16,6 +15,7 @@ from meetbot.dev.wiring import (
     stands_in_for,
     variable_name,
 )
+from meetbot.dev.stack import sandbox_arguments
 from meetbot.settings import Settings
 from sandbox.__main__ import parse_arguments
 
