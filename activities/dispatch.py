@@ -151,7 +151,7 @@ class DispatchActivity:
             dispatches.record_outage(session, request, error, intent)
 
     def _recall_unwanted(self, request: DispatchRequest) -> None:
-        """Recall a bot that the backend accepted, in this attempt or an earlier one, after we gave it up."""
+        """Recall a bot that the backend accepted, now or earlier, after we gave it up."""
         with self._services.database.transaction(request.tenant_id) as session:
             unwanted = dispatches.unwanted_backend_bot(session, request)
         if unwanted is None:

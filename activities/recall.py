@@ -135,7 +135,7 @@ class RecallActivity:
 
 
 def _is_still_ours(bot: Bot, dispatch: Dispatch | None, begun: _Recall) -> bool:
-    """Whether it is for this recall to settle: one settles only what it has told to leave itself."""
+    """Return whether this recall settles the bot: only one that it told to leave itself."""
     if bot.generation != begun.bot.generation:
         return False
     if begun.dispatch is not None:

@@ -1,4 +1,4 @@
-"""The sync activity: load the user, list the calendar, look up what is missing, decide, store."""
+"""The sync activity: load, list the calendar, look up missing events, decide, store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ _REJECTED_FOR = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A calendar as it was read. ``listing`` is None if only what is stored is to be decided about again."""
+    """A calendar as it was read.
+
+    ``listing`` is None if only what is stored is to be decided about again.
+    """
 
     user: CalendarUserContext
     listing: Listing | None
@@ -56,7 +59,10 @@ class SyncActivities:
 
     @activity.defn(name=ActivityName.CALENDAR_SYNC, no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Sync one calendar user once. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
+        """Sync one calendar user once.
+
+        Raises the provider's `RetryLater` and `OperatorRequired` after noting them.
+        """
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
@@ -75,7 +81,7 @@ class SyncActivities:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
 
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
-        """List the calendar, unless only decisions are asked for or we have no access to it (any more)."""
+        """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:

@@ -51,7 +51,10 @@ class WorkerParts:
 
 
 def open_parts(settings: Settings) -> WorkerParts:
-    """Open everything a worker needs. Raises `ConfigurationError` naming the setting that is missing."""
+    """Open everything a worker needs.
+
+    Raises `ConfigurationError` naming the setting that is missing.
+    """
     if settings.database_url is None:
         raise ConfigurationError(
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
@@ -99,7 +102,10 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
 
 
 def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
-    """Build the configured bot backend. Raises `ConfigurationError` for one that is not supported yet."""
+    """Build the configured bot backend.
+
+    Raises `ConfigurationError` for one that is not supported yet.
+    """
     if settings.backend is not BackendName.MEETBOT:
         raise ConfigurationError(
             "backend_not_supported",

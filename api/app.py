@@ -110,7 +110,10 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
-    """Nothing here waits for another service: reads are answered while Temporal or the vault is away."""
+    """Open what the routes need, without waiting for any other service.
+
+    Reads are answered even while Temporal or the vault is away.
+    """
     if settings.database_url is None:
         raise ConfigurationError("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
@@ -140,7 +143,10 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
 
 
 def __getattr__(name: str) -> FastAPI:
-    """``app`` is made when a server first asks for it, so that importing this module reads no environment."""
+    """Make ``app`` when a server first asks for it.
+
+    So importing this module reads no environment.
+    """
     if name != "app":
         raise AttributeError(name)
     made = globals()["app"] = create_app(_settings_or_exit())
@@ -148,7 +154,10 @@ def __getattr__(name: str) -> FastAPI:
 
 
 def _settings_or_exit() -> Settings:
-    """A server that imports us would print what is raised as a traceback; the operator needs the one line."""
+    """Return the settings, or exit with one line that says what is wrong with them.
+
+    A server that imports this module would print an exception as a traceback.
+    """
     try:
         settings = load_settings()
     except ValidationError as error:

@@ -42,6 +42,7 @@ class RequestLimits:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -129,7 +130,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def _faults(document: Any) -> Iterator[Fault]:
-    """Find text and numbers that no column holds. Without recursion: depth is the sender's choice."""
+    """Find text and numbers that no column holds.
+
+    Without recursion: depth is the sender's choice.
+    """
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
@@ -181,6 +185,7 @@ class HeadersAndAccessLog:
         self.https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -126,7 +126,10 @@ class TemporalOrchestrator:
         return self._run("check", _check_health)
 
     async def _start(self, client: Client, user: CalendarUserRef, signal: CalendarUserSignal | None) -> None:
-        """Start the workflow, or signal the one that runs. A start that was lost earlier is made up for here."""
+        """Start the workflow, or signal the one that runs.
+
+        A start that was lost earlier is made up for here.
+        """
         await start_calendar_user(
             client, user.tenant_id, user.id, user.provider, interval=self._sync_interval, signal=signal
         )

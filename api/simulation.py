@@ -128,7 +128,10 @@ def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed
 
 
 def _without_access(event: SimulatedEvent) -> SimulatedEvent:
-    """The event of a calendar that could not be read for longer than the tenant's grace: no rule is asked then."""
+    """Return the event as skipped, because access to its calendar was lost for too long.
+
+    Too long is longer than the grace period of the tenant. No rule is asked then.
+    """
     revoked = SimulatedDecision(
         outcome=Outcome.SKIP.value, reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None
     )

@@ -1,4 +1,4 @@
-"""What every bot backend does for us: create, look up, cancel and tell of a bot, each only once."""
+"""What every bot backend does: create, look up, cancel and report a bot, each only once."""
 
 from __future__ import annotations
 

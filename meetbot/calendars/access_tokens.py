@@ -1,4 +1,6 @@
-"""Access tokens for a calendar user: from memory, or by a refresh with the sealed refresh token.
+"""Access tokens for a calendar user, from memory or by a refresh.
+
+A refresh opens the sealed refresh token.
 
 A token in clear lives only in the memory of the process that runs activities.
 """
@@ -62,7 +64,7 @@ class AccessTokens:
         *,
         deadline: Deadline | None = None,
     ) -> Response:
-        """Make a request with an access token, and once more with a fresh one if the provider rejects the first.
+        """Make a request with an access token; if the provider rejects it, with a fresh one.
 
         ``deadline`` bounds the time to get tokens; the request has to keep to it by itself. Raises `AccessTokenRejected` if
         the provider rejects even a token that it has just issued, and `RetryLater` if another refresh takes too long.

@@ -1,4 +1,7 @@
-"""Decisions about events, made for the first time or once more. Pure: knows no clock, network or database."""
+"""Decisions about events, made for the first time or once more.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def decide_events(policy: Policy, events: Iterable[ReadEvent], *, now: datetime)
 
 
 def decide_again(policy: Policy, earlier: Iterable[EarlierDecision], *, now: datetime) -> Iterator[DecidedEvent]:
-    """Decide about stored events once more, and return those about which something else is decided now."""
+    """Decide about stored events once more, and return those whose decision changed."""
     before = list(earlier)
     decided = decide_events(policy, (one.read for one in before), now=now)
     return (new for one, new in zip(before, decided, strict=True) if one.made != _as_stored(new))

@@ -1,4 +1,4 @@
-"""Decisions between the rules and the database: what syncing and the re-check before a dispatch share."""
+"""Decisions between the rules and the database, for syncing and for the re-check."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ def decision_record(decided: DecidedEvent, *, now: datetime) -> dict[str, Any]:
 
 
 def load_earlier_decisions(session: Session, user: CalendarUserContext, *, now: datetime) -> list[EarlierDecision]:
-    """Read the decisions that still matter: those about events that are neither deleted nor over."""
+    """Read the decisions about events that are neither deleted nor over."""
     return [_earlier_decision(user, row) for row in rows_ahead(session, user.tenant_id, user.id, now=now)]
 
 
 def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *, now: datetime) -> bool:
-    """Decide again about one stored event, by the rules and overrides that hold now. False if nothing changed."""
+    """Decide again about one stored event, by the rules and overrides that hold now.
+
+    False if nothing changed.
+    """
     row = session.get(CalendarEvent, (user.tenant_id, event_id), populate_existing=True)
     if row is None or row.deleted or user.decided_policy == user.policy.digest:
         return False

@@ -1,4 +1,4 @@
-"""What became of stored events that a complete listing does not show: each is asked for by itself."""
+"""The lookup of stored events that a complete listing does not show, one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _MAX_LOOKED_UP = 25
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """``found`` are elsewhere or changed, ``gone`` are ids; events that nothing was learnt about are in neither."""
+    """What the lookup found: ``found`` are elsewhere or changed, ``gone`` are ids.
+
+    Events about which nothing could be learnt are in neither.
+    """
 
     found: tuple[ChangedEvent, ...]
     gone: tuple[str, ...]
@@ -64,5 +67,8 @@ def look_up_missing(
 
 
 def _urgency(event: StoredEvent, now: datetime) -> tuple[bool, bool, datetime, str]:
-    """The soonest first; then those without a usable start, which no bot waits for; then those that are over."""
+    """Return a sort key: the soonest first, then those without a start, then those over.
+
+    No bot waits for an event without a usable start.
+    """
     return event.has_ended(now), event.start_at is None, event.start_at or now, event.id

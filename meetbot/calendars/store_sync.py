@@ -39,7 +39,10 @@ def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetim
 
 
 def load_background(session: Session, user: CalendarUserContext, needs: Needs, *, now: datetime) -> Background:
-    """Read what is rarely needed: a statement for each of the needs, and none in nearly every sync."""
+    """Read what is rarely needed, with one statement for each of the needs.
+
+    In nearly every sync nothing is needed.
+    """
     if not (needs.claims or needs.series_of or needs.earlier_decisions):
         return NO_BACKGROUND
     return Background(

@@ -43,7 +43,10 @@ def find_successors(
 
 
 def with_overrides_carried_over(policy: Policy, successors: Successors) -> Policy:
-    """Return the policy in which each successor has its predecessor's override, unless it has one of its own."""
+    """Return the policy in which each successor has its predecessor's override.
+
+    A successor that has an override of its own keeps that.
+    """
     carried: dict[str, str] = {}
     for predecessor, successor in successors.items():
         recording = policy.occurrence_overrides.get(predecessor)

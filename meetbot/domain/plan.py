@@ -1,4 +1,7 @@
-"""From decided events to the plan, and from the plan to what is to be done. Pure, and the same on every replay."""
+"""From decided events to the plan, and from the plan to what is to be done.
+
+Pure, and the same on every replay.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ MOST_PLANNED = 5000
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """A meeting that a calendar user wants recorded; ``acknowledged`` once the meeting's bot has accepted the claim."""
+    """A meeting that a calendar user wants recorded.
+
+    ``acknowledged`` is set once the meeting's bot has accepted the claim.
+    """
 
     meeting_key: str
     join_at: datetime
@@ -26,7 +32,10 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and when a bot is to be. The digest differs if the backend would have to be told of a change."""
+    """Where and when a bot is to be.
+
+    The digest differs if the backend would have to be told of a change.
+    """
 
     join_at: datetime
     end_at: datetime
@@ -57,7 +66,9 @@ def choose_candidates(
     claimed: Collection[str] = (),
     most: int = MOST_PLANNED,
 ) -> dict[str, Candidate]:
-    """Return one candidate per meeting that has not ended and starts within the horizon, ordered by meeting key.
+    """Return one candidate per meeting within the horizon, ordered by meeting key.
+
+    Meetings that have ended are left out.
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
     meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
@@ -77,7 +88,9 @@ def choose_candidates(
 
 
 def leading_copy(copies: Iterable[Candidate]) -> Candidate:
-    """Return the copy that counts if copies of one meeting differ: the organiser's, else the one changed last.
+    """Return the copy that counts if copies of one meeting differ.
+
+    It is the organiser's, else the one changed last.
 
     Raises ValueError if there is none.
     """
@@ -96,7 +109,7 @@ def plan_digest(plan: Iterable[PlanEntry]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What brings the meetings known to a workflow in line with its plan, each part ordered by meeting key."""
+    """The steps that bring a workflow's meetings in line with its plan, by meeting key."""
 
     start: tuple[PlanEntry, ...] = ()
     reschedule: tuple[PlanEntry, ...] = ()
@@ -127,7 +140,7 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
 
 
 def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
-    """Return the work on the ``most`` nearest meetings, and whether any other meeting's change is still to be made.
+    """Return the work on the ``most`` nearest meetings, and whether any change remains.
 
     Claims that are only made again come last: bots that have not acknowledged them are slow, and must not keep a new meeting
     waiting.
@@ -148,7 +161,10 @@ def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: i
 
 
 def as_known(entry: PlanEntry) -> PlanEntry:
-    """Return the entry as the workflow remembers it; whether it was acknowledged is always read afresh."""
+    """Return the entry as the workflow remembers it, without its acknowledgement.
+
+    Whether it was acknowledged is always read afresh.
+    """
     return replace(entry, acknowledged=False)
 
 

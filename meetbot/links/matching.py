@@ -43,7 +43,7 @@ class JoinLink:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """What matched a shape: the path to open, escaped, and the captured values, plain and escaped."""
+    """A match of a shape: the escaped path to open, and the values, plain and escaped."""
 
     path: str
     values: dict[str, str]
@@ -179,7 +179,7 @@ def _without_spaces_at_the_end(value: str) -> str:
 
 
 def _usable_json(value: str) -> str:
-    """Teams' `context`, a JSON object: once too often escaped it is mended, cut off it is dropped."""
+    """Return Teams' `context`, a JSON object: mended if escaped twice, dropped if cut off."""
     for written, plain in decodings(value, rounds=3):
         if plain.startswith("{") and plain.endswith("}"):
             return to_ascii(written)
@@ -197,5 +197,8 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _key(rule: LinkRule, host: str, found: _Match, meeting_id: str) -> tuple[str, ...]:
-    """The key of the meeting. A Teams channel has many meetings in one thread, told apart by their first message."""
+    """The key of the meeting.
+
+    A Teams channel has many meetings in one thread, told apart by their first message.
+    """
     return rule.platform, rule.realm or host, meeting_id, found.values.get("message", "0")

@@ -47,7 +47,7 @@ _CLOSING = {"(": ")", "[": "]", "'": "'"}
 
 
 class _Start(Enum):
-    """How an address begins: with a scheme of the web or of an app, with its host, or with another scheme."""
+    """The kinds of beginning of an address: a scheme (web, app or other) or a bare host."""
 
     SCHEME = auto()
     HOST = auto()
@@ -95,7 +95,10 @@ def _limit(word: str, start: int, query: int) -> int:
 
 
 def _starts(word: str) -> Iterator[tuple[int, _Start]]:
-    """The places at which an address may begin, in order. Behind a scheme, no bare host begins one."""
+    """The places at which an address may begin, in order.
+
+    Behind a scheme, no bare host begins one.
+    """
     schemes = list(_schemes(word))
     for host in _BARE.finditer(word, 0, schemes[0][0] if schemes else len(word)):
         yield host.start(), _Start.HOST
@@ -113,7 +116,10 @@ def _schemes(word: str) -> Iterator[tuple[int, _Start]]:
 
 
 def _is_outside(word: str, outer: int | None, at: int, limit: int) -> bool:
-    """Whether an address at `at` is no part of the address at `outer`, nor of a word like `jane@acme.com`."""
+    """Return whether `at` begins an address of its own, outside of that at `outer`.
+
+    An address inside a word like `jane@acme.com` is none.
+    """
     is_before_limit = limit >= at
     before = word[at - 1 : at] if at else ""
     if not before or (not before.isascii() and not before.isalnum()):

@@ -82,7 +82,10 @@ def _end_of_another_page(data: bytes, link: int, link_end: int, lookup: Lookup) 
 
 
 def _start(data: bytes, previous_end: int, link: int) -> int | None:
-    """Where the window of a link begins; None if the link is deep in a word that is longer than any address."""
+    """Return the start of a link's window, or None if the link is too deep in a long word.
+
+    A word is too long if it is longer than any address.
+    """
     near = link - _BEFORE
     far = near - _REACH
     if far <= previous_end:

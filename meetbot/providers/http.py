@@ -62,7 +62,7 @@ class Answer:
 
 
 class _PhaseTimeouts(dict[str, float | None]):
-    """The table of timeouts that httpx's transport reads at the start of each phase of a request.
+    """The table of timeouts that httpx's transport reads at the start of each phase.
 
     Each phase gets its own limit, or what is left until the deadline if that is less.
     """

@@ -71,7 +71,7 @@ class _Allowance:
 
 @dataclass(slots=True)
 class _Reading:
-    """The events that were read of one calendar, whether those are all, and what went wrong, if anything."""
+    """The events that were read of one calendar, whether those are all, and any failure."""
 
     events: dict[str, RawItem] = field(default_factory=dict)
     complete: bool = False
@@ -100,7 +100,10 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
 
 
 def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, failure: ProviderError) -> _Reading:
-    """What is known of a calendar after a failure: what was read so far, or that it is gone and has no events."""
+    """Return what is known of a calendar after a failure.
+
+    That is what was read so far, or that the calendar is gone and has no events.
+    """
     if calendar.id == PRIMARY or isinstance(failure, AccessTokenRejected):
         raise failure
     _log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
@@ -110,7 +113,10 @@ def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, fai
 
 
 def _is_gone(source: Source, calendar: CalendarRef) -> bool:
-    """Ask once more about a calendar that answered 404 although it was just listed, before its events are dropped."""
+    """Ask once more about a calendar that answered 404, before its events are dropped.
+
+    It was listed just before.
+    """
     try:
         return source.is_gone(calendar)
     except AccessTokenRejected:
@@ -162,7 +168,10 @@ def _read_pages(
 
 
 def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:
-    """Add the items. An event comes twice if the calendar changes between two pages: the newest version stays."""
+    """Add the items.
+
+    An event comes twice if the calendar changes between two pages: the newest version stays.
+    """
     for item in items:
         earlier = events.get(item.id)
         if earlier is None or not _is_older(item, earlier):

@@ -115,7 +115,10 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
 
 
 def _first_match(facts: Facts, rules: CompiledRules) -> CompiledRule | None:
-    """The first rule that holds. On an all-day event a rule that is silent about those is not passed over for a later one."""
+    """The first rule that holds.
+
+    On an all-day event a rule that is silent about those is not passed over for a later one.
+    """
     for holds, rule in rules.tests:
         if holds(facts):
             return rule

@@ -94,7 +94,10 @@ def for_each_owner(expected: ExpectedNames, test_for: Callable[[Names, bool], Te
 
 
 def _texts_of(value: AttributeValue) -> list[str]:
-    """The texts of an attribute. An empty text stands for a missing or blank one; an empty list has no text at all."""
+    """The texts of an attribute.
+
+    An empty text stands for a missing or blank one; an empty list has no text at all.
+    """
     if value is None:
         return [""]
     if isinstance(value, bool):

@@ -175,7 +175,7 @@ def _comes(attendee: Attendee) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _internal_domains(set_by_tenant: tuple[str, ...], owner_domain: str) -> frozenset[str]:
-    """The internal domains in canonical form: those of the tenant or, if it set none, the owner's own."""
+    """Return the internal domains of the tenant, else the owner's own, in canonical form."""
     usable = frozenset(domain for domain in map(rule_domain, set_by_tenant) if domain)
     if usable or not is_domain(owner_domain):
         return usable

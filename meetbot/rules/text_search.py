@@ -206,8 +206,11 @@ def _options(memory_bytes: int) -> re2.Options:
 
 
 def _with_folds(pattern: str) -> str:
-    """re2 folds letter by letter. Letters that fold to several (``ß`` to ``ss``) stand for both forms, outside of
-    classes and of ``\\Q…\\E`` quotes."""
+    """Return the pattern with letters that fold to several letters in both forms.
+
+    re2 folds letter by letter, so ``ß`` is written to stand for ``ss`` too, but not inside of classes. Patterns with
+    ``\\Q…\\E`` quotes stay as they are.
+    """
     if pattern.isascii() or "\\Q" in pattern:
         return pattern
     return "".join(_units(pattern))

@@ -94,7 +94,10 @@ def _matches(fact: str, pattern: str, reading: Reading) -> Test:
 
 
 def _search(pattern: str, reading: Reading) -> Callable[[tuple[Form, ...]], bool]:
-    """How to find the pattern. A text that is too long for the searches of one decision is undecided."""
+    """How to find the pattern.
+
+    A text that is too long for the searches of one decision is undecided.
+    """
     compiled = compile_pattern(pattern)
     reading.searches.add(compiled)
     searches, undecided = reading.searches, reading.possible

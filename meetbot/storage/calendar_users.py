@@ -36,7 +36,10 @@ class CalendarUserRef:
 def find_calendar_user(
     session: Session, tenant_id: str, calendar_user_id: str, *, for_update: bool = False
 ) -> CalendarUser | None:
-    """Return the calendar user, if there is one; ``for_update`` locks the row until the transaction ends."""
+    """Return the calendar user, if there is one.
+
+    ``for_update`` locks the row until the transaction ends.
+    """
     return session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
 
 
@@ -84,7 +87,10 @@ class Identity:
 
 
 def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
-    """Return the calendar user with this identity, if any, and lock the identity until the transaction ends."""
+    """Return the calendar user with this identity, if any, and lock the identity.
+
+    The lock lasts until the transaction ends.
+    """
     name = "/".join((identity.tenant_id, identity.provider, identity.subject, identity.customer_user_id))
     session.execute(_LOCK, {"name": f"calendar_user/{name}"})
     return session.exec(

@@ -47,7 +47,10 @@ def current_watermark(session: Session) -> str:
 
 
 def parse_watermark(value: str) -> Watermark:
-    """Read a watermark that we gave out. Raises `InvalidInput` ``invalid_watermark`` for anything else."""
+    """Read a watermark that we gave out.
+
+    Raises `InvalidInput` ``invalid_watermark`` for anything else.
+    """
     try:
         plain = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
     except (binascii.Error, ValueError):

@@ -241,7 +241,10 @@ def _retrying_session() -> requests.Session:
 
 
 def _translated(request: Callable[[], Result]) -> Result:
-    """Raise our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
+    """Raise our errors for theirs.
+
+    Theirs are not chained: a requests error carries the token in its request.
+    """
     try:
         return request()
     except requests.RequestException as error:

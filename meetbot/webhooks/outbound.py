@@ -132,7 +132,10 @@ def _host_header(destination: Destination) -> str:
 
 
 def _drain(response: httpcore.Response) -> None:
-    """Read a little, so that the peer is not cut off in the middle of its answer: the status has said it all."""
+    """Read a little, so that the peer is not cut off in the middle of its answer.
+
+    The rest of the answer does not matter: the status is known.
+    """
     read = 0
     with contextlib.suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         for chunk in response.iter_stream():
@@ -203,7 +206,10 @@ class _GuardedBackend(httpcore.NetworkBackend):
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A socket on which every step gets only what is left of the one deadline, however the peer spreads its bytes."""
+    """A socket on which every step gets only what is left of the one deadline.
+
+    So a peer cannot stretch the deadline by sending single bytes.
+    """
 
     def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
         self._socket = connected

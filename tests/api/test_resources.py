@@ -1,4 +1,4 @@
-"""Calendar users, bots, the tenant, backend reports, idempotent creation, health, and the documents about it all."""
+"""Calendar users, bots, the tenant, reports, idempotent creation, health and OpenAPI."""
 
 from __future__ import annotations
 

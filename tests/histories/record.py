@@ -302,7 +302,10 @@ def disconnected() -> Scenario:
 
 
 def hanging() -> Scenario:
-    """Rules change while the provider hangs: they are applied beside the sync, and again after it."""
+    """Change rules while the provider hangs.
+
+    They are applied beside the sync, and again after it.
+    """
     applied = asyncio.Event()
 
     async def hang(call: Call) -> SyncResult:
@@ -346,7 +349,10 @@ async def delivery(harness: Harness) -> None:
 
 
 async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
-    """All scenarios at once: each has a tenant of its own, by which its activities are told apart."""
+    """Record all scenarios at once.
+
+    Each has a tenant of its own, by which its activities are told apart.
+    """
     tenants = {f"tnt_{name}": scenario for name, scenario in scenarios.items()}
 
     async def answer(call: Call) -> Any:

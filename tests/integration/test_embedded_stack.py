@@ -1,4 +1,4 @@
-"""The development stack: real servers, their state, and a supervisor that leaves nothing behind.
+"""The development stack: real servers, their state, and a supervisor that cleans up.
 
 The supervisor is run as a process of its own. Sandbox, worker and API are one-page stand-ins found in its working
 directory: what matters here is how it treats its children, not what they do.

@@ -1,4 +1,7 @@
-"""The schema that migrations make: it is the one the code declares, and no table of a tenant is unprotected."""
+"""The schema that migrations make is the one that the code declares.
+
+And no table of a tenant is unprotected.
+"""
 
 from __future__ import annotations
 

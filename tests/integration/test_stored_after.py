@@ -34,7 +34,10 @@ VERSIONS = list(itertools.product(STARTS, STATUSES, Outcome))
 
 
 def decided(rig: Rig, user: str, number: int, version: tuple[timedelta | None, EventStatus, Outcome]) -> DecidedEvent:
-    """One version of the event with this number. Its UID changes with its start, and with that its meeting key."""
+    """One version of the event with this number.
+
+    Its UID changes with its start, and with that its meeting key.
+    """
     starts_in, status, outcome = version
     start = None if starts_in is None else midday(rig) + starts_in
     event = Event(

@@ -1,4 +1,4 @@
-"""From the outbox row to a customer's server: real PostgreSQL, real OpenBao, a web server on loopback."""
+"""From the outbox row to a customer's server on loopback, with PostgreSQL and OpenBao."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sync decides, over calendars made up by Hypothesis and a database that is a dictionary."""
+"""What a sync decides, over generated calendars and a database that is a dictionary."""
 
 from __future__ import annotations
 
@@ -82,7 +82,10 @@ def read(
 
 
 def occurrence(day: int, *, shifted_by: timedelta = timedelta()) -> ReadEvent:
-    """One day's occurrence of a daily series; shifting a series gives its occurrences other original starts."""
+    """One day's occurrence of a daily series.
+
+    Shifting a series gives its occurrences other original starts.
+    """
     start = HOUR + timedelta(days=day) + shifted_by
     return read(f"series_{start}", uid="series", starts_in=start, original_in=start)
 

@@ -1,4 +1,4 @@
-"""What becomes of a meeting's bot: the whole table, one line of it per test, and what holds for all of it."""
+"""The table of a bot's lifecycle, one line per test, and what holds for all of it."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, suppresse
 
 @pytest.mark.parametrize("target", [moved(RUNNING, MINUTE), replace(RUNNING, end_at=RUNNING.end_at + 15 * MINUTE)])
 def test_a_bot_the_backend_has_not_accepted_yet_follows_a_small_change(target: Target) -> None:
-    """It is still to be sent, and is only sent for what is claimed: kept as it stands, it would never go."""
+    """It is only sent for the claimed target: if it kept the old one, it would never go."""
     assert action(bot(BotState.DISPATCHING, RUNNING), target) is Action.RESCHEDULE
 
 
@@ -340,7 +340,7 @@ def test_a_bot_just_rescheduled_is_kept(observed: ObservedState, desired: Desire
 def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(
     observed: ObservedState, desired: DesiredState
 ) -> None:
-    """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
+    """A bot waits only for the very target that is claimed: dispatching refuses others."""
     if observed.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(observed, desired) is Action.KEEP:
         assert desired.target is not None
         assert replace(observed, asked_at=None, being_recalled=False) == bot(observed.state, desired.target)

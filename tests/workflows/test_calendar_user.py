@@ -1,4 +1,4 @@
-"""The calendar user's loop: when it syncs, what it makes of the plan, and what no failure takes from it."""
+"""The calendar user's loop: its syncs, its use of the plan, and its failures."""
 
 from __future__ import annotations
 

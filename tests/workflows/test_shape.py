@@ -1,4 +1,4 @@
-"""The whole shape on the real server: loops that continue as new, children that outlive the runs that started them."""
+"""Loops that continue as new and children that outlive them, on the real server."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def test_bots_outlive_the_run_that_started_them_and_later_runs_reach_them(
 def test_none_of_fifty_signals_is_lost_while_the_loop_continues_as_new(
     runner: asyncio.Runner, temporal_address: str
 ) -> None:
-    """No slot comes within the hour, so that each sync after the first is owed to a signal, and brings the next one."""
+    """Each sync after the first is owed to a signal, and brings the next one.
+
+    No slot comes within the hour.
+    """
     truth = Truth()
     sending: set[asyncio.Task[None]] = set()
     stages: list[Stage] = []

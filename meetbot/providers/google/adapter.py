@@ -205,7 +205,10 @@ def _page(answer: Answer) -> Page:
 
 
 def _items(body: dict[str, Any]) -> list[object]:
-    """The items of a page. Google leaves ``items`` out if there are none, but never all of the page's other fields."""
+    """The items of a page.
+
+    Google leaves ``items`` out if there are none, but never all of the page's other fields.
+    """
     if "items" not in body and not body.keys() & {"accessRole", "nextPageToken", "kind"}:
         raise RetryLater("malformed_answer", f"{Provider.GOOGLE}: a list answer without items")
     return item_list(body.get("items", []), Provider.GOOGLE)
