@@ -15,7 +15,7 @@ from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater
 from meetbot.providers.base import OAuthClient
 from meetbot.storage.rule_sets import active_rule_set
-from meetbot.storage.tables import CalendarUser, ConnectAttempt
+from meetbot.storage.tables import CalendarUser, ConnectAttempt, WebhookDelivery
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.vault.sealing import SealedSecret, kek_name, open_with, refresh_token_binding
 from tests.api.conftest import Front, Tenant
@@ -450,7 +450,7 @@ def test_an_unknown_provider_is_404_and_an_unconfigured_one_409(tenant: Tenant) 
     assert (answer.status_code, answer.json()["code"]) == (409, "provider_not_configured")
 
 
-def test_the_whole_dance_works_under_the_second_prefix(tenant: Tenant, front: Front) -> None:
+def test_the_whole_flow_works_under_the_second_prefix(tenant: Tenant, front: Front) -> None:
     answer = front.client.post(
         "/api/v1/calendar/connect/google", json={"customer_user_id": "c"}, headers=tenant.headers
     )
@@ -467,8 +467,6 @@ def test_a_completed_consent_tells_the_tenants_webhooks(tenant: Tenant) -> None:
     connected = connect(tenant)
     deliveries = tenant.front.services.database
     with deliveries.transaction(tenant.id) as session:
-        from meetbot.storage.tables import WebhookDelivery
-
         (delivery,) = session.exec(select(WebhookDelivery)).all()
     assert (delivery.event_type, delivery.data["id"]) == (
         "calendar_user.connected",

@@ -22,7 +22,7 @@ from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.create import ensure_demo_tenant
 from tests.api.conftest import BACKEND_SECRET, Front, Tenant
-from tests.api.test_connect import connect
+from tests.api.consent_flow import connect
 
 
 def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:

@@ -12,11 +12,10 @@ from meetbot.storage.bots import lock_meeting
 from meetbot.storage.overrides import set_override
 from meetbot.storage.tables import Meeting
 from meetbot.temporal.messages import SyncScope
+from tests.integration.meetings import BOTH
 from tests.rig import RECORD_EVERYTHING, Rig
 
 pytestmark = pytest.mark.stack
-
-BOTH = pytest.mark.parametrize("provider", list(Provider))
 
 
 @BOTH

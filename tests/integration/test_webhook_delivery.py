@@ -38,7 +38,7 @@ from tests.unit.webhooks.receiver import HOSTILE_RETRY_AFTER, Receiver, Reply, r
 pytestmark = pytest.mark.stack
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-_tenant_numbers = itertools.count(1)
+unique_numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class DeliveryRig:
     def endpoint(self, *event_types: str, path: str = "/hook") -> tuple[str, str]:
         """A new enabled endpoint at the receiver: (id, secret)."""
         secret = new_secret()
-        number = next(_tenant_numbers)
+        number = next(unique_numbers)
         endpoint = WebhookEndpoint(
             tenant_id=self.tenant_id,
             id=f"whe_{number}",
@@ -110,7 +110,7 @@ class DeliveryRig:
 
 @pytest.fixture
 def rig(fresh_database: str, vault_service: VaultService) -> Iterator[DeliveryRig]:
-    tenant_id = f"tnt_hook{next(_tenant_numbers)}"
+    tenant_id = f"tnt_hook{next(unique_numbers)}"
     with closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.provisioner_token))) as provisioner:
         provisioner.create_tenant_key(tenant_id)
     with (
