@@ -48,7 +48,7 @@ class SimulatedEvent(BaseModel):
 
 
 class SimulationSummary(BaseModel):
-    """How many events the proposed rules would record and skip, and how many would flip."""
+    """The numbers of events that the proposed rules would record, skip and flip."""
 
     record: int
     skip: int
