@@ -73,7 +73,7 @@ class DispatchActivity:
         return self._ask_backend(request, *intended)
 
     def _is_still_due(self, request: DispatchRequest) -> bool:
-        """Whether the same bot is to go now after a change, as with another link."""
+        """Return whether the same bot is to go now after a change, as with another link."""
         with self._services.database.transaction(request.tenant_id) as session:
             step = reconcile(session, _ref(request), self._services.reconcile_context())
         is_same = (step.bot_id, step.generation) == (request.bot_id, request.generation)
@@ -116,7 +116,7 @@ class DispatchActivity:
             return dispatches.write_intent(session, bot, self._services.clock()), backend_request(session, bot)
 
     def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
-        """Whether rules, attributes or an override have changed since the user's last sync."""
+        """Return whether rules, attributes or an override have changed since the user's last sync."""
         user = load_context(session, tenant_id, claim.calendar_user_id)
         return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
 

@@ -94,7 +94,7 @@ def recheck(
 
 
 def _may_go_unchecked(departure: Departure, now: datetime) -> bool:
-    """Whether the stored state is fresh enough to go by; at the meeting's start any is."""
+    """Return whether the stored state is fresh enough to go by; at the meeting's start any is."""
     if departure.wait_is_over or now >= departure.join_at:
         return True
     synced = [copy.last_synced_at for copy in departure.claims if copy.last_synced_at is not None]

@@ -16,14 +16,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Environment(StrEnum):
-    """Where the process runs. In production every unsafe default is refused."""
+    """The kind of place the process runs in. In production every unsafe default is refused."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class Region(StrEnum):
-    """Where tenants and their data live."""
+    """The region that tenants and their data live in."""
 
     EU = "eu"
     US = "us"

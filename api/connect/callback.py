@@ -62,7 +62,7 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResult:
-    """How a consent ended: with a calendar user's id, or with an error."""
+    """The end of a consent: with a calendar user's id, or with an error."""
 
     attempt: ConnectAttempt
     calendar_user_id: str | None = None

@@ -12,7 +12,7 @@ from meetbot.domain.bot_state import BotState
 
 
 class Idempotency(StrEnum):
-    """How a repeated creation is kept from making a second bot.
+    """The way in which a repeated creation is kept from making a second bot.
 
     `NATIVE`: the backend answers the existing bot for a known key. `LOOKUP`: we look before we ask again. `NONE`: neither, so
     a creation with an unknown outcome is not repeated.

@@ -183,7 +183,7 @@ def _relay(
 
 
 def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether what is reported happened to the bot by itself.
+    """Return whether what is reported happened to the bot by itself.
 
     Not if the bot has ended already, nor if the reported end is the answer to our recalling it.
     """
@@ -194,7 +194,7 @@ def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: 
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether it was in the meeting after all, though no answer reached us in time.
+    """Return whether it was in the meeting after all, though no answer reached us in time.
 
     Not if the meeting has had another bot since: that one speaks for the meeting now.
     """
@@ -215,7 +215,7 @@ def _is_ahead(reported: BotState, known: BotState) -> bool:
 
 
 def _joined_between(known: BotState, reported: BotState) -> bool:
-    """Whether the bot came into the call on the way from one state to the other."""
+    """Return whether the bot came into the call on the way from one state to the other."""
     if reported in (BotState.CANCELLED, BotState.FAILED):
         return False
     return PROGRESS.index(known) < PROGRESS.index(BotState.IN_CALL) <= PROGRESS.index(reported)

@@ -100,7 +100,7 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
-    """Whether a listing of the window ought to hold it.
+    """Return whether a listing of the window ought to hold it.
 
     An unusable time may be any; a start alone is an end too.
     """

@@ -84,7 +84,7 @@ def next_action(bot: ObservedState | None, desired: DesiredState, *, now: dateti
 
 
 def _deserves_another(bot: ObservedState, target: Target, lead: timedelta) -> bool:
-    """Whether the meeting gets a new bot after its last one has ended.
+    """Return whether the meeting gets a new bot after its last one has ended.
 
     It does if it was restored, or goes on although it was taken for over and missed. A meeting that had its bot gets another
     only if it moved to a later time or to another link.

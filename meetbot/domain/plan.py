@@ -32,7 +32,7 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and when a bot is to be.
+    """The link and the times at which a bot is to be in a meeting.
 
     The digest differs if the backend would have to be told of a change.
     """

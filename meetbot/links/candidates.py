@@ -162,7 +162,7 @@ def _variant(word: str, start: int, end: int, is_cut: bool = False) -> Iterator[
 
 
 def _likely(word: str) -> list[tuple[int, int]]:
-    """Where the addresses of a word stand; if there are very many, only those with a known name."""
+    """Return the spans of a word's addresses; of very many, only those with a known name."""
     spans = url_spans(word)
     if len(spans) > _MAX_ADDRESSES_IN_WORD:
         spans = [span for span in spans if KNOWN_LABEL.search(word[slice(*span)].encode())]

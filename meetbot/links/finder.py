@@ -86,7 +86,7 @@ def _join_link(variant: Variant, lookup: Lookup) -> JoinLink | None:
 
 
 def _completes(longer: JoinLink, link: JoinLink, is_cut: bool) -> bool:
-    """Whether the longer text is the whole link.
+    """Return whether the longer text is the whole link.
 
     A link that is complete is not made longer by the next line.
     """

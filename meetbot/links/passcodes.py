@@ -131,7 +131,7 @@ def _names(found: bytes, wanted: bytes) -> bool:
 
 
 def _is_hint(data: bytes, start: int, end: int) -> bool:
-    """Whether a host is only the value of a gateway's `host_hint`."""
+    """Return whether a host is only the value of a gateway's `host_hint`."""
     return _HINT.search(data[max(0, start - _LONGEST_HINT) : end]) is not None
 
 
@@ -270,7 +270,7 @@ def _number_in_groups(data: bytes, value: bytes, end: int) -> tuple[bytes, int]:
 
 
 def _is_code(value: bytes, is_certain: bool, is_last: bool) -> bool:
-    """Whether this is a code and no mere word.
+    """Return whether this is a code and no mere word.
 
     `is_certain`: it stands behind a colon on the same line; otherwise it has to look like a code itself. `is_last`:
     nothing follows on its line.

@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success."""
+        """Return whether the status is one of success."""
         return 200 <= self.status < 300
 
 

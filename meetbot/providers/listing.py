@@ -49,7 +49,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How one provider's calendars are read.
+    """The way in which one provider's calendars are read.
 
     ``fetch(calendar, next, page_size)`` returns a page and raises `ProviderError`s; ``is_gone(calendar)`` asks the
     provider once more about a calendar that answered 404.

@@ -70,7 +70,7 @@ _NOBODY: Final = People((), _NO_NAMES, _NO_NAMES, _NO_NAMES, 0, 0, internal=Fals
 
 
 class Viewpoint:
-    """How the owner of a calendar sees people: which is the owner, and who is internal.
+    """The calendar owner's view of people: which is the owner, and who is internal.
 
     It remembers the people it has met, because most events of a calendar are with the same ones. It lives no longer than
     the work on that calendar, and so does what it remembers.

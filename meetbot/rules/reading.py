@@ -1,4 +1,4 @@
-"""How predicates are read, and how the tests that they compile to are joined."""
+"""The reading of predicates, and the joining of the tests that they compile to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Test = Callable[[Facts], bool]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a predicate is read if facts are in doubt.
+    """The reading of a predicate if facts are in doubt.
 
     ``possible``: it asks what cannot be excluded, else what is certain. ``records``: whether the rule records.
 
@@ -38,7 +38,7 @@ class Reading:
 
     @property
     def missing_attribute_holds(self) -> bool:
-        """Whether a test holds if it names an attribute that the calendar user does not have."""
+        """Return whether a test holds if it names an attribute that the calendar user does not have."""
         return self.records and self.possible
 
 

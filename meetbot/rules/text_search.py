@@ -110,7 +110,7 @@ class Pattern:
     marks: int
 
     def found_in(self, forms: tuple[Form, ...]) -> bool:
-        """Whether one of the forms holds the pattern."""
+        """Return whether one of the forms holds the pattern."""
         for form in forms:
             program, text = self.plain, form.plain
             if self.for_marked is not None and not form.is_ascii:
@@ -141,7 +141,7 @@ class Searches:
         self.longest_ascii = min(_LONGEST_SEARCHED_BYTES, MOST_WORK // self._steps)
 
     def can_search(self, forms: tuple[Form, ...]) -> bool:
-        """Whether all patterns together may search the text."""
+        """Return whether all patterns together may search the text."""
         if len(forms) == 1 and forms[0].is_ascii:
             return len(forms[0].plain) <= self.longest_ascii
         return sum(map(self._work, forms)) <= MOST_WORK

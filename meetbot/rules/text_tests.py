@@ -94,7 +94,7 @@ def _matches(fact: str, pattern: str, reading: Reading) -> Test:
 
 
 def _search(pattern: str, reading: Reading) -> Callable[[tuple[Form, ...]], bool]:
-    """How to find the pattern.
+    """Return the search for the pattern.
 
     A text that is too long for the searches of one decision is undecided.
     """

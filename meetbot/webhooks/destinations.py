@@ -1,4 +1,4 @@
-"""Where a customer's URL may lead. Pure.
+"""The rules for where a customer's URL may lead. Pure.
 
 Public addresses over https, and the operator's allowed networks besides. A URL is judged twice: here by its text when it is
 stored, and at each delivery by the addresses its name resolves to (`meetbot.webhooks.outbound`), since a name can be pointed

@@ -75,7 +75,7 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """How we send to customers: allowed networks, trust and limits.
+    """The settings for sending to customers: allowed networks, trust and limits.
 
     Safe to share between threads.
     """

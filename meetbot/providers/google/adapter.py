@@ -218,7 +218,7 @@ def _endpoint(addresses: GoogleAddresses) -> OAuthEndpoint:
     is_google = urlsplit(addresses.authorize_url).hostname == _LOGIN_HOST
 
     def is_issuer(claims: Claims) -> bool:
-        """Whether Google issued the token; with another address configured, any issuer is right."""
+        """Return whether Google issued the token; any issuer is right for another address."""
         return claims.get("iss") in _ISSUERS if is_google else bool(claims.get("iss"))
 
     return OAuthEndpoint(
