@@ -1,4 +1,4 @@
-"""What the golden histories are recorded of: workflows, signals, and the answers of their activities."""
+"""The scenarios of the golden histories: workflows, signals and activities' answers."""
 
 from __future__ import annotations
 
@@ -276,7 +276,10 @@ def disconnected() -> Scenario:
 
 
 def hanging() -> Scenario:
-    """Rules change while the provider hangs: they are applied beside the sync, and again after it."""
+    """Rules change while the provider hangs.
+
+    They are applied beside the sync, and again after it.
+    """
     applied = asyncio.Event()
 
     async def hang(call: Call) -> SyncResult:

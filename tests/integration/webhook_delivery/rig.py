@@ -1,4 +1,4 @@
-"""A tenant's endpoints at a web server on loopback, and what the delivery makes of its messages."""
+"""A tenant's endpoints at a web server on loopback, and deliveries to them."""
 
 from __future__ import annotations
 

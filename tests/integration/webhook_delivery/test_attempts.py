@@ -1,4 +1,4 @@
-"""One attempt after the other: what is sent, what is stored of the answer, and with which secrets."""
+"""Single attempts: what is sent, what is stored of the answer, with which secrets."""
 
 from __future__ import annotations
 
