@@ -17,6 +17,7 @@ from sqlmodel import Session
 from activities.services import Services
 from meetbot.calendars.ingest import decide_now, record_of
 from meetbot.calendars.listing_diff import fingerprint_of
+from meetbot.domain.decision import Outcome
 from meetbot.domain.event import Event, EventStatus
 from meetbot.errors import ProviderError, ResourceGone, VaultError
 from meetbot.providers.http import Deadline
@@ -180,7 +181,7 @@ def _store_answer(
         return _Verdict.CHANGED
     decided = decide_now(user, event, fingerprint_of(raw), now=now)
     outdated = [copy for copy in question.unanswered if not _is_as_stored(event, copy)]
-    unchanged = _is_as_stored(event, question.copy) and decided.decision.outcome == "record"
+    unchanged = _is_as_stored(event, question.copy) and decided.decision.outcome is Outcome.RECORD
     if unchanged and not outdated:
         return _Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:

@@ -25,6 +25,7 @@ from meetbot.calendars.connect_flow import (
     result_url,
 )
 from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
@@ -40,7 +41,7 @@ from meetbot.storage.calendar_users import (
     lock_identity,
     renew_calendar_user,
 )
-from meetbot.storage.rule_sets import USER_LAYER, add_version
+from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, seal_refresh_token
@@ -234,7 +235,7 @@ def _add(
 
 
 def _add_rules(session: Session, user: CalendarUser, rules: Mapping[str, object]) -> None:
-    add_version(session, user.tenant_id, user.id, USER_LAYER, body=dict(rules), created_by=_CREATED_BY_CONNECT)
+    add_version(session, user.tenant_id, user.id, Layer.USER, body=dict(rules), created_by=_CREATED_BY_CONNECT)
 
 
 def _renew(
