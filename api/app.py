@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
 from api import docs, health, problems
+from api.admission import FailureBuckets
 from api.dependencies import ApiServices
 from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
@@ -31,6 +32,7 @@ from api.routers import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from api.slow_headers import end_slow_headers
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
 from meetbot.logs import configure_logs
@@ -88,7 +90,8 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
     problems.install(app)
     # The one added last is the outermost.
-    app.add_middleware(RequestLimits)
+    app.state.failures = FailureBuckets()
+    app.add_middleware(RequestLimits, failures=app.state.failures, per_minute=settings.rate_limit_per_minute)
     app.add_middleware(HeadersAndAccessLog, https=settings.public_url.startswith("https://"))
     return app
 
@@ -143,6 +146,7 @@ def __getattr__(name: str) -> FastAPI:
     """``app`` is made when a server first asks for it, so that importing this module reads no environment."""
     if name != "app":
         raise AttributeError(name)
+    end_slow_headers()
     made = globals()["app"] = create_app(_settings_or_exit())
     return made
 
