@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from meetbot.production.settings_faults import Network as Network
 from meetbot.production.settings_faults import (
-    Network,
     plain_addresses,
     short_secrets,
     unencrypted_database,

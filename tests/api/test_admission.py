@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from starlette.types import Scope
 
-from api import middleware
 from api.admission import FailureBuckets
 from api.json_bounds import MAX_DEPTH, MAX_NODES, fault_of_size
 from api.problems import Problem
+from meetbot.domain import json_objects
 from meetbot.tenants.api_keys import KeyMode, new_api_key
 from tests.api.conftest import Front, Tenant
 
@@ -21,13 +21,13 @@ HEAVY = b"[" + b",".join([b"{}"] * 85_000) + b"]"
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the bodies that were parsed."""
     sizes: list[int] = []
-    original = middleware.parse_json
+    original = json_objects.parse_json
 
     def counted(text: str, **arguments: Any) -> Any:
         sizes.append(len(text))
         return original(text, **arguments)
 
-    monkeypatch.setattr(middleware, "parse_json", counted)
+    monkeypatch.setattr("api.middleware.parse_json", counted)
     return sizes
 
 
