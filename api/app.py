@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, NoReturn
 
 from fastapi import Depends, FastAPI
@@ -34,13 +35,15 @@ from api.routers import (
 )
 from api.slow_headers import end_slow_headers
 from meetbot.domain.event import Provider
-from meetbot.errors import ConfigurationError
+from meetbot.errors import ConfigurationError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
+from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
+from meetbot.vault.guarded import GuardedSealer
 
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (
@@ -120,6 +123,12 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
     if settings.is_production:
         await asyncio.to_thread(refuse_unbound_role, database)
     vault = vault_from_settings(settings)
+    refuse_unsafe = partial(refuse_unsafe_rights, vault, ProcessKind.API) if settings.is_production else None
+    sealer = GuardedSealer(vault, refuse_unsafe=refuse_unsafe)
+    if refuse_unsafe is not None:
+        # One that does not answer yet is asked before the first key.
+        with contextlib.suppress(VaultUnavailable):
+            await asyncio.to_thread(sealer.check)
     orchestrator = TemporalOrchestrator(
         asyncio.get_running_loop(), sync_interval_seconds=settings.sync_interval_seconds
     )
@@ -129,7 +138,7 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
         yield ApiServices(
             settings=settings,
             database=database,
-            vault=vault,
+            vault=sealer,
             providers=build_providers(settings),
             clients={provider: client for provider, client in clients.items() if client is not None},
             orchestrator=orchestrator,

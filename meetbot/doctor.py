@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
+from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database
@@ -48,6 +49,11 @@ def examine(settings: Settings) -> list[Finding]:
         _probe(
             "OpenBao or Vault", lambda: vault_from_settings(settings).check(), "check VAULT_ADDR and its credentials"
         ),
+        *(
+            [_probe("vault's rights and audit", lambda: _check_vault_rights(settings), "")]
+            if settings.is_production
+            else []
+        ),
         _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
         *(_probe(f"{provider} OAuth client", _check_client(settings, provider), "") for provider in Provider),
     ]
@@ -69,6 +75,11 @@ def _check_database(settings: Settings) -> None:
         database.check(bound_by_policies=settings.is_production)
     finally:
         database.close()
+
+
+def _check_vault_rights(settings: Settings) -> None:
+    # Whose credentials it runs with is not known, so it finds what no process may have.
+    refuse_unsafe_rights(vault_from_settings(settings), ProcessKind.WORKER)
 
 
 def _check_schema(settings: Settings) -> None:
