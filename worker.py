@@ -27,9 +27,10 @@ from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
-from meetbot.errors import MeetbotError
+from meetbot.errors import MeetbotError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
+from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import refuse_unbound_role
 from meetbot.temporal.client import connect, ensure_search_attributes
@@ -64,6 +65,8 @@ def main() -> int:
         parts = open_parts(settings)
         if settings.is_production:
             refuse_unbound_role(parts.database)
+            with contextlib.suppress(VaultUnavailable):
+                refuse_unsafe_rights(parts.vault, ProcessKind.WORKER)
     except ValidationError as error:
         sys.stderr.write(f"the worker cannot start: {faults_in(error)}\n")
         return 2

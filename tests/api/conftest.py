@@ -244,6 +244,7 @@ def front(api_front: Front) -> Iterator[Front]:
     api_front.microsoft.reset()
     api_front.vault.reset()
     api_front.client.cookies.clear()
+    api_front.app.state.failures.forget()
     yield api_front
     api_front.app.state.services = api_front.services
 

@@ -138,6 +138,15 @@ def test_reconnecting_wakes_a_calendar_user_that_had_lost_access(tenant: Tenant)
     assert open_link(front.client, shown["reconnect_url"]).status_code == 400
 
 
+def test_a_reconnect_link_is_opened_a_few_times_at_once_only(tenant: Tenant) -> None:
+    user, other = (tenant.add_user(state="needs_reconnect") for _ in range(2))
+    link, others = (tenant.get(f"/calendar/users/{known.id}").json()["reconnect_url"] for known in (user, other))
+    answers = [open_link(tenant.front.client, link) for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [302] * 10 + [429] * 2
+    assert answers[-1].headers["retry-after"] == "600"
+    assert open_link(tenant.front.client, others).status_code == 302
+
+
 def test_a_reconnect_link_cannot_be_made_up(tenant: Tenant) -> None:
     user = tenant.add_user(state="needs_reconnect")
     forged = f"/v1/calendar/reconnect/{tenant.id}.{user.id}.{'A' * 43}"

@@ -1,0 +1,1 @@
+"""What a production process refuses to run with: unsafe settings, and rights that it must not have."""
