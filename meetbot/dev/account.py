@@ -251,7 +251,10 @@ def _copy_files(source: Path, target: Path) -> None:
 
 
 def _listing(root: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of each file: tells another version of the wheel, and a copy of which something was tidied away."""
+    """Return size and time of each file of a folder.
+
+    They differ for another version of the wheel, and for a copy of which files were deleted.
+    """
     return {
         path.relative_to(root): (found.st_size, int(found.st_mtime))
         for path in _files(root)

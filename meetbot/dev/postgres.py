@@ -148,7 +148,10 @@ def _own_directory(directory: Path) -> Path:
 
 
 def _as_seen_by(account: Identity | None, directory: Path) -> Path:
-    """How to name a program's working directory to it. Another user may be kept from the folders above it, but is in it."""
+    """Return the name by which a program finds its own working directory.
+
+    Another user may be kept from the folders above it, but is in it.
+    """
     return Path("/proc/self/cwd") if account is not None and sys.platform.startswith("linux") else directory
 
 
@@ -162,7 +165,10 @@ def _passwords(directory: Path) -> dict[str, str]:
 
 
 def _initialise(data: Path, superuser_password: str, programs: Path, owner: Identity | None) -> None:
-    """Make the data directory. It gets its name only when it is complete, so a run that was killed half-way leaves none."""
+    """Make the data directory.
+
+    It gets its name only when it is complete, so a run that was killed half-way leaves none.
+    """
     draft = data.with_name("data.new")
     shutil.rmtree(draft, ignore_errors=True)
     private_directory(draft)

@@ -283,7 +283,10 @@ def log_tail(log_file: Path, *, since: int = 0) -> str:
 
 
 def _keep_bounded(log_file: Path) -> None:
-    """Logs go on over restarts; one that has grown large starts anew, with the old one kept beside it."""
+    """Open a log for appending, so that it goes on over restarts.
+
+    One that has grown large starts anew, with the old one kept beside it.
+    """
     if log_file.exists() and log_file.stat().st_size > _KEPT_LOG_BYTES:
         log_file.replace(log_file.with_suffix(".log.1"))
 

@@ -1,4 +1,4 @@
-"""What documents say of files must be true: links lead somewhere, named files exist, the index is complete."""
+"""What documents say of files: links lead somewhere, named files exist."""
 
 from __future__ import annotations
 

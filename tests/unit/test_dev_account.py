@@ -1,4 +1,4 @@
-"""The user PostgreSQL runs as when we are root, and the place from which that user can run it."""
+"""The user PostgreSQL runs as when we are root, and the place of its programs."""
 
 from __future__ import annotations
 

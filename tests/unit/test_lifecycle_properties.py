@@ -120,7 +120,10 @@ def test_a_bot_just_rescheduled_is_kept(observed: ObservedState, desired: Desire
 def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(
     observed: ObservedState, desired: DesiredState
 ) -> None:
-    """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
+    """A bot is kept waiting only for the very target that is claimed.
+
+    Dispatching refuses any other.
+    """
     if observed.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(observed, desired) is Action.KEEP:
         assert desired.target is not None
         assert replace(observed, asked_at=None, being_recalled=False) == bot(observed.state, desired.target)

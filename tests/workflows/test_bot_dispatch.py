@@ -1,4 +1,4 @@
-"""The bot's workflow up to the dispatch: the activities' answers are scripted, what it does next is not."""
+"""The bot's workflow up to the dispatch, with scripted answers of its activities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bot's workflow loses no signal and no time, neither while it is busy nor between two runs."""
+"""The bot's workflow loses no signal and no time, busy or between two runs."""
 
 from __future__ import annotations
 

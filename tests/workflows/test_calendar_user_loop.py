@@ -1,4 +1,4 @@
-"""The calendar user's loop: when it syncs, what no failure takes from it, and what is seen of it."""
+"""The calendar user's loop: when it syncs, how it fails, what operators see."""
 
 from __future__ import annotations
 

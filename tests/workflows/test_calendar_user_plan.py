@@ -1,4 +1,4 @@
-"""What the calendar user's workflow makes of the plan: its bots, alone and shared with others."""
+"""The calendar user's workflow and its plan: bots, alone and shared with others."""
 
 from __future__ import annotations
 
