@@ -134,7 +134,7 @@ def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Ba
     if reported.recorded_seconds is not None:
         # Reports may come in any order, and a recording only grows.
         bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
-    if not _is_its_own_doing(session, bot, dispatch, reported):
+    if not _happened_by_itself(session, bot, dispatch, reported):
         return
     if bot.state is BotState.MISSED:
         # It need not be recalled any more for want of an answer.
@@ -182,7 +182,7 @@ def _relay(
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
 
 
-def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+def _happened_by_itself(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
     """Whether what is reported happened to the bot by itself.
 
     Not if the bot has ended already, nor if the reported end is the answer to our recalling it.

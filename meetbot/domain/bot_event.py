@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class BotEvent:
+class EventOfBot:
     """The event with its decision, and when its bot was to be dispatched.
 
     ``outcome`` and ``reason`` are those of the event's decision (``record`` or ``skip``, and the reason code).

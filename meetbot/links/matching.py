@@ -54,13 +54,13 @@ class _Match:
 def is_trusted_host(host: str) -> bool:
     """Return whether `platforms.toml` lists the host: by exact name, or as under a listed one.
 
-    No other function decides that. Trust in the host alone does not make an address a join link: `match` also asks for
-    a known path.
+    No other function decides that. Trust in the host alone does not make an address a join link: `match_join_link` also
+    asks for a known path.
     """
     return bool(PLATFORMS.for_host(host))
 
 
-def match(url: Url) -> JoinLink | None:
+def match_join_link(url: Url) -> JoinLink | None:
     """Return the join link that an address is, or None if it is none.
 
     It is none if the host is not trusted, if its path is that of another page, or if the port is unusual.

@@ -112,7 +112,7 @@ class Viewpoint:
         met = self._met
         for attendee in event.attendees:
             person = met.get(attendee.email) or self._meet(attendee, len(present) + len(absent))
-            # The same as `_comes` without its call: strangers can make this loop long.
+            # The same as `_counts` without its call: strangers can make this loop long.
             if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
             else:
@@ -124,7 +124,7 @@ class Viewpoint:
         if organizer is not None and (organizer.email or organizer.name):
             person = met.get(organizer.email) or self._meet(organizer, 0)
             # The list holds the organiser's response; the organiser field does not.
-            if person.human and _comes(organizer) and person.identity not in absent:
+            if person.human and _counts(organizer) and person.identity not in absent:
                 present[person.identity] = person
             owner_listed = owner_listed or (organizer.is_self and person.human)
         # Invited through a group, or alone in the event: the owner takes part without an entry.
@@ -169,7 +169,7 @@ class Viewpoint:
         return place
 
 
-def _comes(attendee: Attendee) -> bool:
+def _counts(attendee: Attendee) -> bool:
     return not attendee.resource and attendee.response is not _DECLINED
 
 
