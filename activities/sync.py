@@ -34,15 +34,16 @@ from meetbot.storage.claims import withdraw_all
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
-# A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
+# A provider that refreshes tokens and then rejects them usually has an incident. If an account's tokens are still rejected
+# after this time, the account itself has lost access.
 _REJECTED_FOR = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarListing:
-    """A calendar as it was read.
+    """A calendar as a sync found it.
 
-    ``listing`` is None if only what is stored is to be decided about again.
+    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
     """
 
     user: CalendarUserContext
@@ -129,7 +130,8 @@ class SyncActivities:
     def _take_in(self, listed: CalendarListing) -> SyncOutcome:
         """Decide and store in the transaction that reads what is stored.
 
-        Only if events are missing from the listing there are two, because looking these up must not hold one open.
+        If events are missing from the listing, a second transaction follows: none may stay open while the provider is asked for
+        the missing events.
         """
         with self._services.database.transaction(listed.user.tenant_id) as session:
             snapshot = self._snapshot(session, listed)

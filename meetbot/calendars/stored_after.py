@@ -88,7 +88,7 @@ def stored_after(
 def vanished_after(
     stored: Iterable[StoredEvent], read: Iterable[NormalisedEvent], gone: Iterable[str], *, now: datetime
 ) -> list[StoredEvent]:
-    """Return the events still to come that are off the calendar after or before the writing."""
+    """Return future events that are off the calendar, before this sync or after it."""
     changed = {one.identity.event_id: one for one in read}
     left = frozenset(gone)
     vanished = []

@@ -34,7 +34,7 @@ class PlanEntry:
 class Target:
     """Where and when a bot is to be.
 
-    The digest differs if the backend would have to be told of a change.
+    Two targets have different digests if the backend must be told of the change from one to the other.
     """
 
     join_at: datetime
@@ -72,7 +72,7 @@ def choose_candidates(
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
     meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
-    no bot. The rest are planned as these end.
+    no bot. The remaining meetings are planned when planned ones end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:

@@ -1,8 +1,8 @@
 """Read a user's calendars page by page, bounded in time, bytes, pages and events.
 
-One deadline holds for the whole listing. The primary calendar comes first, and its failure is that of the listing.
-The failure of another calendar only keeps that one out of `Listing.complete_calendars`: its missing events are not
-taken for deleted ones.
+One deadline holds for the whole listing. The primary calendar comes first, and the listing fails if it fails.
+If another calendar fails, that calendar is left out of `Listing.complete_calendars`, so that its missing events are
+not taken for deleted ones.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _after_failure(
 def _is_gone(source: Source, calendar: CalendarRef) -> bool:
     """Ask once more about a calendar that answered 404, before its events are dropped.
 
-    It was listed just before.
+    The list of calendars named the calendar just before, so the 404 may be wrong.
     """
     try:
         return source.is_gone(calendar)
