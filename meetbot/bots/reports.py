@@ -194,7 +194,7 @@ def _happened_by_itself(session: Session, bot: Bot, dispatch: Dispatch, reported
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether a bot that we count as missed was in the meeting, though no answer reached us in time.
+    """Whether a bot counted as missed was in the meeting though no answer came in time.
 
     False if the meeting has had another bot since: only the latest bot counts for the meeting.
     """
