@@ -34,15 +34,16 @@ from meetbot.storage.claims import withdraw_all
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
-# A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
+# A provider that refreshes tokens and then rejects them usually has an incident. If an account's tokens are still rejected
+# after this time, the account itself has lost access.
 _REJECTED_FOR = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A calendar as it was read.
+class CalendarListing:
+    """A calendar as a sync found it.
 
-    ``listing`` is None if only what is stored is to be decided about again.
+    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
     """
 
     user: CalendarUserContext
@@ -68,9 +69,9 @@ class SyncActivities:
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
             self._withdraw_claims(request)
             return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
-        reading = self._read(request, user, began_at)
-        outcome = self._take_in(reading)
-        return _result(request, reading.user, outcome)
+        listed = self._read(request, user, began_at)
+        outcome = self._take_in(listed)
+        return _result(request, listed.user, outcome)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -80,7 +81,7 @@ class SyncActivities:
         with self._services.database.transaction(request.tenant_id) as session:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
 
-    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
+    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
         """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
         if request.scope is SyncScope.CALENDAR and user.is_connected:
@@ -97,7 +98,7 @@ class SyncActivities:
             except ProviderError as error:
                 self._note_error(user, error.code)
                 raise
-        return Reading(user, listing, window, began_at)
+        return CalendarListing(user, listing, window, began_at)
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:
         provider = self._services.providers[user.provider]
@@ -126,24 +127,25 @@ class SyncActivities:
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
 
-    def _take_in(self, reading: Reading) -> SyncOutcome:
+    def _take_in(self, listed: CalendarListing) -> SyncOutcome:
         """Decide and store in the transaction that reads what is stored.
 
-        Only if events are missing from the listing there are two, because looking these up must not hold one open.
+        If events are missing from the listing, a second transaction follows: none may stay open while the provider is asked for
+        the missing events.
         """
-        with self._services.database.transaction(reading.user.tenant_id) as session:
-            snapshot = self._snapshot(session, reading)
-            difference = _difference(snapshot, reading)
+        with self._services.database.transaction(listed.user.tenant_id) as session:
+            snapshot = self._snapshot(session, listed)
+            difference = _difference(snapshot, listed)
             if not difference.missing:
-                return self._decide_and_store(session, reading, snapshot, difference.changed, ())
-        answers = self._look_up(reading.user, difference.missing)
-        with self._services.database.transaction(reading.user.tenant_id) as session:
-            snapshot = self._snapshot(session, reading)
-            changed = (*_difference(snapshot, reading).changed, *answers.found)
-            return self._decide_and_store(session, reading, snapshot, changed, answers.gone)
+                return self._decide_and_store(session, listed, snapshot, difference.changed, ())
+        answers = self._look_up(listed.user, difference.missing)
+        with self._services.database.transaction(listed.user.tenant_id) as session:
+            snapshot = self._snapshot(session, listed)
+            changed = (*_difference(snapshot, listed).changed, *answers.found)
+            return self._decide_and_store(session, listed, snapshot, changed, answers.gone)
 
-    def _snapshot(self, session: Session, reading: Reading) -> CalendarSnapshot:
-        return load_snapshot(session, reading.user, since=reading.window.start, now=self._services.clock())
+    def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
+        return load_snapshot(session, listed.user, since=listed.window.start, now=self._services.clock())
 
     def _look_up(self, user: CalendarUserContext, missing: Sequence[StoredEvent]) -> LookedUp:
         return look_up_missing(
@@ -172,25 +174,25 @@ class SyncActivities:
     def _decide_and_store(
         self,
         session: Session,
-        reading: Reading,
+        listed: CalendarListing,
         snapshot: CalendarSnapshot,
         changed: Sequence[ChangedEvent],
         gone: Sequence[str],
     ) -> SyncOutcome:
-        user, now = reading.user, self._services.clock()
+        user, now = listed.user, self._services.clock()
         changes = CalendarChanges(
             read=read_changes(snapshot, changed, lambda change: self._normalise(user, change)), gone=gone
         )
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(session, user, outcome, now=now, read_at=reading.began_at if reading.listing is not None else None)
+        store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)
         return outcome
 
 
-def _difference(snapshot: CalendarSnapshot, reading: Reading) -> Difference:
-    if reading.listing is None:
+def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Difference:
+    if listed.listing is None:
         return Difference(changed=(), missing=())
-    return compare(snapshot.stored, reading.listing, reading.window)
+    return compare(snapshot.stored, listed.listing, listed.window)
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

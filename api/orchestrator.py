@@ -61,7 +61,8 @@ class Orchestrator(Protocol):
 def signal_rules_changed(orchestrator: Orchestrator, database: Database, tenant_id: str) -> None:
     """Tell the workflows of a tenant's calendar users to decide again.
 
-    A thousand of them at most. The others decide again at their next sync, as do all if Temporal does not answer.
+    At most a thousand workflows are told. All others decide again at their next sync; so do all of them if Temporal does not
+    answer.
     """
     after_id = ""
     for _ in range(_MAX_PAGES):

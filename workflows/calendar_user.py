@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import ENDED
-    from meetbot.domain.plan import PlanEntry, as_known, first_batch, reconcile
+    from meetbot.domain.plan import PlanEntry, as_known, compare_with_plan, first_batch
     from meetbot.domain.sync_slots import next_slot, sync_phase
     from meetbot.temporal.messages import (
         CHILDREN_PER_BATCH,
@@ -184,7 +184,7 @@ class CalendarUserWorkflow:
         False until all are, and have acknowledged their claims.
         """
         wanted = {entry.meeting_key: entry for entry in plan}
-        todo = reconcile(self._known, wanted, now=workflow.now())
+        todo = compare_with_plan(self._known, wanted, now=workflow.now())
         batch_size = self._state.children_per_batch or len(wanted) + len(self._known)
         batch, is_followed = first_batch(todo, self._known, most=batch_size)
         for entry in batch.forget:

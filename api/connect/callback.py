@@ -34,8 +34,8 @@ from meetbot.providers.base import TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.calendar_users import (
+    AccountKey,
     CalendarUserRef,
-    Identity,
     add_calendar_user,
     find_calendar_user,
     lock_identity,
@@ -149,7 +149,7 @@ class _Consent:
     """A consent that was given: the attempt, the account, and what the provider granted."""
 
     attempt: ConnectAttempt
-    identity: Identity
+    identity: AccountKey
     grant: TokenGrant
     data_key: DataKey
 
@@ -158,7 +158,7 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
     if grant.subject is None or grant.email is None:
         _log.warning("connect.identity_missing", provider=attempt.provider)
         return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
-    identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
+    identity = AccountKey(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
         stored = _connect(session, services, _Consent(attempt, identity, grant, data_key))
     if isinstance(stored, ConnectError):

@@ -25,7 +25,11 @@ class Idempotency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """``external_id`` names this one dispatch for ever and holds no personal data."""
+    """The bot to make: its meeting link, time and display name.
+
+    ``external_id`` names this one dispatch for ever and holds no personal data. ``join_at`` is the meeting's start.
+    ``metadata`` is kept by the backend.
+    """
 
     external_id: str
     meeting_url: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
-from meetbot.calendars.event_decisions import EarlierDecision, ReadEvent, decide_again, decide_events
+from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
 from meetbot.calendars.listing_diff import ChangedEvent, is_stale
 from meetbot.calendars.stored_after import EventChanges, is_skeleton, stored_after, vanished_after
 from meetbot.calendars.successors import Successors, find_successors, with_overrides_carried_over
@@ -47,7 +47,7 @@ class CalendarSnapshot:
 class CalendarChanges:
     """The differences from the snapshot: events new or changed, and ids of those gone."""
 
-    read: Sequence[ReadEvent] = ()
+    read: Sequence[NormalisedEvent] = ()
     gone: Sequence[str] = ()
 
 
@@ -90,7 +90,9 @@ class SyncOutcome:
     decided_policy: str | None
 
 
-def read_changes(snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise) -> list[ReadEvent]:
+def read_changes(
+    snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise
+) -> list[NormalisedEvent]:
     """Normalise what has changed, and leave out what is no news.
 
     That is what names no event, what is older than the stored copy, and what was cancelled before we ever saw it.
@@ -103,7 +105,7 @@ def read_changes(snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], no
         if event.status is EventStatus.CANCELLED and change.stored is None:
             continue
         identity = identity_of(event, snapshot.tenant_id, snapshot.calendar_user_id)
-        read.append(ReadEvent(event, identity, change.fingerprint))
+        read.append(NormalisedEvent(event, identity, change.fingerprint))
     return read
 
 
@@ -143,7 +145,7 @@ def decide_sync(
     )
 
 
-def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[ReadEvent]:
+def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[NormalisedEvent]:
     """Occurrences of series that are not stored yet.
 
     In a calendar's first sync none counts: nothing precedes it.

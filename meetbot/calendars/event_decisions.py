@@ -16,7 +16,7 @@ from meetbot.rules.policy import Policy, decider
 
 
 @dataclass(frozen=True, slots=True)
-class ReadEvent:
+class NormalisedEvent:
     """An event as a provider gave it or as it is stored, before anything is decided about it."""
 
     event: Event
@@ -43,11 +43,11 @@ class EarlierDecision:
     release may have stored codes that are none today.
     """
 
-    read: ReadEvent
+    read: NormalisedEvent
     made: tuple[object, ...]
 
 
-def decide_events(policy: Policy, events: Iterable[ReadEvent], *, now: datetime) -> Iterator[DecidedEvent]:
+def decide_events(policy: Policy, events: Iterable[NormalisedEvent], *, now: datetime) -> Iterator[DecidedEvent]:
     """Decide about each event by one policy."""
     decide = decider(policy, now=now)
     for read in events:

@@ -12,8 +12,8 @@ from meetbot.domain.stored_event import StoredEvent
 from meetbot.errors import ProviderError, ResourceGone
 from meetbot.providers.base import RawEvent
 
-# Each is asked for, to tell "moved far away" from "gone". Beyond this many (a series was cut short, say) they count as gone if
-# all of these are, and otherwise wait for the next sync.
+# The provider is asked for each missing event, to tell "moved far away" from "gone". If more events are missing (a series was
+# cut short, say), the rest count as gone if all events asked for are gone; otherwise the rest wait for the next sync.
 _MAX_LOOKED_UP = 25
 
 
@@ -60,8 +60,8 @@ def look_up_missing(
         else:
             found.append(answer)
     if not found and not unchanged:
-        # All that were asked for are gone, so the listing is to be believed about the others too.
-        # Those without a usable start may never have been in it.
+        # All events asked for are gone, so the other missing events count as gone too. An event without a usable start
+        # may never have been listed, so its absence says nothing.
         gone += [event.id for event in by_urgency[_MAX_LOOKED_UP:] if event.start_at is not None]
     return LookedUp(tuple(found), tuple(gone))
 

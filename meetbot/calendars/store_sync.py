@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from meetbot.calendars.announcements import announce_changes
 from meetbot.calendars.claim_changes import ClaimChanges
+from meetbot.calendars.decide_stored import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
-from meetbot.calendars.ingest import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.stored_after import EventChanges
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from meetbot.calendars.event_decisions import DecidedEvent, ReadEvent
+from meetbot.calendars.event_decisions import DecidedEvent, NormalisedEvent
 from meetbot.domain.event import Event, EventStatus
 from meetbot.domain.identity import Identity
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
@@ -86,9 +86,9 @@ def stored_after(
 
 
 def vanished_after(
-    stored: Iterable[StoredEvent], read: Iterable[ReadEvent], gone: Iterable[str], *, now: datetime
+    stored: Iterable[StoredEvent], read: Iterable[NormalisedEvent], gone: Iterable[str], *, now: datetime
 ) -> list[StoredEvent]:
-    """Return the events still to come that are off the calendar after or before the writing."""
+    """Return future events that are off the calendar, before this sync or after it."""
     changed = {one.identity.event_id: one for one in read}
     left = frozenset(gone)
     vanished = []

@@ -9,7 +9,7 @@ from meetbot.domain.decision import Outcome, ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
-class BotEvent:
+class EventOfBot:
     """The event with its decision, and when its bot was to be dispatched.
 
     ``outcome`` and ``reason`` are those of the event's decision (``record`` or ``skip``, and the reason code).

@@ -34,7 +34,7 @@ class PlanEntry:
 class Target:
     """The link and the times at which a bot is to be in a meeting.
 
-    The digest differs if the backend would have to be told of a change.
+    Two targets have different digests if the backend must be told of the change from one to the other.
     """
 
     join_at: datetime
@@ -72,7 +72,7 @@ def choose_candidates(
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
     meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
-    no bot. The rest are planned as these end.
+    no bot. The remaining meetings are planned when planned ones end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -108,7 +108,7 @@ def plan_digest(plan: Iterable[PlanEntry]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation:
+class PlanDifference:
     """The steps that bring a workflow's meetings in line with its plan, by meeting key."""
 
     start: tuple[PlanEntry, ...] = ()
@@ -117,7 +117,9 @@ class Reconciliation:
     forget: tuple[PlanEntry, ...] = ()
 
 
-def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, now: datetime) -> Reconciliation:
+def compare_with_plan(
+    known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, now: datetime
+) -> PlanDifference:
     """Compare the meetings whose bots were signalled or started (``known``) with the plan.
 
     A meeting that is over merely leaves the plan: its bot is not recalled from a meeting that runs long. An entry that the
@@ -131,7 +133,7 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
         elif current.target_digest != wanted.target_digest:
             reschedule.append(wanted)
     gone = [known[key] for key in sorted(known) if key not in plan]
-    return Reconciliation(
+    return PlanDifference(
         start=tuple(start),
         reschedule=tuple(reschedule),
         release=tuple(entry for entry in gone if entry.end_at > now),
@@ -139,7 +141,7 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
     )
 
 
-def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
+def first_batch(todo: PlanDifference, known: Mapping[str, PlanEntry], *, most: int) -> tuple[PlanDifference, bool]:
     """Return the work on the ``most`` nearest meetings, and whether any change remains.
 
     Claims that are only made again come last: bots that have not acknowledged them are slow, and must not keep a new meeting
@@ -150,7 +152,7 @@ def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: i
     ordered = sorted(changes, key=lambda entry: (entry.meeting_key in repeated, entry.join_at, entry.meeting_key))
     chosen = {entry.meeting_key for entry in ordered[:most]}
     return (
-        Reconciliation(
+        PlanDifference(
             start=tuple(entry for entry in todo.start if entry.meeting_key in chosen),
             reschedule=tuple(entry for entry in todo.reschedule if entry.meeting_key in chosen),
             release=tuple(entry for entry in todo.release if entry.meeting_key in chosen),

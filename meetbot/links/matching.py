@@ -54,24 +54,24 @@ class _Match:
 def is_trusted_host(host: str) -> bool:
     """Return whether `platforms.toml` lists the host: by exact name, or as under a listed one.
 
-    Trust in the host alone does not make an address a join link: `match` also asks for a known path.
+    No other function decides that. Trust in the host alone does not make an address a join link: `match_join_link` also
+    asks for a known path.
     """
     return bool(PLATFORMS.for_host(host))
 
 
-def match(url: Url) -> JoinLink | None:
+def match_join_link(url: Url) -> JoinLink | None:
     """Return the join link that an address is, or None if it is none.
 
     It is none if the host is not trusted, if its path is that of another page, or if the port is unusual.
     """
-    rules = PLATFORMS.for_host(url.host)  # none, unless is_trusted_host
-    if not rules or not url.has_usual_port():
+    if not is_trusted_host(url.host) or not url.has_usual_port():
         return None
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
     words = [decoded(segment).lower() for segment in segments]
     parameters = url.parameters()
-    for rule in rules:
+    for rule in PLATFORMS.for_host(url.host):
         if scheme in rule.schemes and not (words and words[0] in rule.reserved):
             for shape in rule.shapes.get(len(segments), ()):
                 found = _match_shape(shape, segments, words, parameters)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from itertools import groupby
 
-from meetbot.links.platforms import APP_SCHEMES, PLATFORMS
+from meetbot.links.matching import is_trusted_host
+from meetbot.links.platforms import APP_SCHEMES
 
 # Schemes that do not lead to a web page. Any other word before a colon is a label: `Link:https://…`.
 _OTHER_SCHEMES = frozenset((
@@ -86,10 +87,10 @@ def has_other_scheme(text: str) -> bool:
 def _limit(word: str, start: int, query: int) -> int:
     """The place behind which what follows a comma is part of the address that begins at `start`.
 
-    That is the beginning of its query, or already of its path on a host that is not in the table.
+    That is the beginning of its query, or already of its path if the host is not trusted.
     """
     authority = _AUTHORITY.match(word, start)
-    if authority is None or authority[2] is None or PLATFORMS.for_host(authority[1].partition(":")[0].lower()):
+    if authority is None or authority[2] is None or is_trusted_host(authority[1].partition(":")[0].lower()):
         return query
     return authority.start(2)
 

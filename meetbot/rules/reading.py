@@ -12,8 +12,8 @@ Test = Callable[[Facts], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The reading of a predicate if facts are in doubt.
+class CompileContext:
+    """How a predicate is read if facts are in doubt.
 
     ``possible``: it asks what cannot be excluded, else what is certain. ``records``: whether the rule records.
 
@@ -28,13 +28,13 @@ class Reading:
     searches: Searches
 
     @classmethod
-    def of_rule(cls, *, records: bool, searches: Searches) -> Reading:
+    def of_rule(cls, *, records: bool, searches: Searches) -> CompileContext:
         """Return how a whole rule is read: one that records needs proof, one that skips does not."""
         return cls(records, possible=not records, searches=searches)
 
-    def negated(self) -> Reading:
+    def negated(self) -> CompileContext:
         """Return how the predicate under a ``not`` is read."""
-        return Reading(self.records, not self.possible, self.searches)
+        return CompileContext(self.records, not self.possible, self.searches)
 
     @property
     def missing_attribute_holds(self) -> bool:

@@ -77,7 +77,7 @@ def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AccountKey:
     """What makes a calendar user the same one if the account is connected again."""
 
     tenant_id: str
@@ -86,7 +86,7 @@ class Identity:
     customer_user_id: str
 
 
-def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
+def lock_identity(session: Session, identity: AccountKey) -> CalendarUser | None:
     """Return the calendar user with this identity, if any, and lock the identity.
 
     The lock lasts until the transaction ends.
@@ -107,7 +107,7 @@ def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
 
 def add_calendar_user(
     session: Session,
-    identity: Identity,
+    identity: AccountKey,
     *,
     calendar_user_id: str,
     email: str,

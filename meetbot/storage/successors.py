@@ -1,4 +1,4 @@
-"""Handing what a person said about an occurrence on to the occurrence that takes its place."""
+"""Copy overrides and suppressions of an occurrence to the occurrence that takes its place."""
 
 from __future__ import annotations
 

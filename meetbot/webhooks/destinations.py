@@ -93,8 +93,8 @@ class Destination:
 def check_destination(url: str, allow: Sequence[Network]) -> Destination:
     """Judge a URL by its text alone, without asking the DNS. Raises `DestinationRefused`.
 
-    `allow` are the operator's networks: inside them any port and plain http will do. Whether a name leads into them is
-    seen only at delivery, so with any `allow` a name is taken with any scheme and port.
+    `allow` are the operator's networks: an address inside them may have any port and plain http. A name is resolved only at
+    delivery, so if `allow` is not empty a name may have any scheme and port here, and is checked again then.
     """
     destination = parse_destination(url)
     literal = destination.literal

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetbot.domain.plan import (
+    PlanDifference,
     PlanEntry,
-    Reconciliation,
     as_known,
+    compare_with_plan,
     first_batch,
     plan_digest,
-    reconcile,
 )
 from tests.unit.planning_times import MINUTE, NOW
 
@@ -36,48 +36,48 @@ def keyed(*entries: PlanEntry) -> dict[str, PlanEntry]:
     return {one.meeting_key: one for one in entries}
 
 
-def todo(known: list[PlanEntry], plan: list[PlanEntry]) -> Reconciliation:
-    return reconcile(keyed(*known), keyed(*plan), now=NOW)
+def todo(known: list[PlanEntry], plan: list[PlanEntry]) -> PlanDifference:
+    return compare_with_plan(keyed(*known), keyed(*plan), now=NOW)
 
 
 def test_a_new_meeting_is_started() -> None:
-    assert todo([], [entry()]) == Reconciliation(start=(entry(),))
+    assert todo([], [entry()]) == PlanDifference(start=(entry(),))
 
 
 def test_a_settled_meeting_is_left_alone() -> None:
-    assert todo([entry()], [entry(acknowledged=True)]) == Reconciliation()
+    assert todo([entry()], [entry(acknowledged=True)]) == PlanDifference()
 
 
 def test_a_claim_that_was_not_accepted_is_made_again() -> None:
-    assert todo([entry()], [entry(acknowledged=False)]) == Reconciliation(start=(entry(),))
+    assert todo([entry()], [entry(acknowledged=False)]) == PlanDifference(start=(entry(),))
 
 
 def test_a_moved_meeting_is_rescheduled() -> None:
     moved = entry(digest="d_2", starts_in=timedelta(hours=2))
 
-    assert todo([entry()], [moved]) == Reconciliation(reschedule=(moved,))
+    assert todo([entry()], [moved]) == PlanDifference(reschedule=(moved,))
 
 
 def test_a_moved_meeting_is_rescheduled_even_if_its_bot_knows_from_a_colleague() -> None:
     moved = entry(digest="d_2", acknowledged=True)
 
-    assert todo([entry()], [moved]) == Reconciliation(reschedule=(moved,))
+    assert todo([entry()], [moved]) == PlanDifference(reschedule=(moved,))
 
 
 def test_a_cancelled_meeting_is_released() -> None:
-    assert todo([entry()], []) == Reconciliation(release=(entry(),))
+    assert todo([entry()], []) == PlanDifference(release=(entry(),))
 
 
 def test_a_running_meeting_that_is_cancelled_is_released() -> None:
     running = entry(starts_in=-MINUTE)
 
-    assert todo([running], []) == Reconciliation(release=(running,))
+    assert todo([running], []) == PlanDifference(release=(running,))
 
 
 def test_a_meeting_that_is_over_is_forgotten_in_silence() -> None:
     over = entry(starts_in=-30 * MINUTE, lasts=30 * MINUTE)
 
-    assert todo([over], []) == Reconciliation(forget=(over,))
+    assert todo([over], []) == PlanDifference(forget=(over,))
 
 
 entries = st.builds(
@@ -92,7 +92,7 @@ plans = st.lists(entries, max_size=6, unique_by=lambda one: one.meeting_key).map
 knowledge = plans.map(lambda plan: {key: as_known(one) for key, one in plan.items()})
 
 
-def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, PlanEntry]:
+def applied(known: Mapping[str, PlanEntry], step: PlanDifference) -> dict[str, PlanEntry]:
     after = dict(known)
     for gone in (*step.release, *step.forget):
         del after[gone.meeting_key]
@@ -105,7 +105,7 @@ def applied(known: Mapping[str, PlanEntry], step: Reconciliation) -> dict[str, P
 def test_carrying_a_reconciliation_out_always_reaches_the_plan(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry]
 ) -> None:
-    after = applied(known, reconcile(known, plan, now=NOW))
+    after = applied(known, compare_with_plan(known, plan, now=NOW))
 
     assert {key: one.target_digest for key, one in after.items()} == {
         key: one.target_digest for key, one in plan.items()
@@ -116,24 +116,24 @@ def test_carrying_a_reconciliation_out_always_reaches_the_plan(
 def test_once_carried_out_and_acknowledged_there_is_nothing_left_to_do(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry]
 ) -> None:
-    after = applied(known, reconcile(known, plan, now=NOW))
+    after = applied(known, compare_with_plan(known, plan, now=NOW))
     acknowledged = {key: replace(one, acknowledged=True) for key, one in plan.items()}
 
-    assert reconcile(after, acknowledged, now=NOW) == Reconciliation()
+    assert compare_with_plan(after, acknowledged, now=NOW) == PlanDifference()
 
 
 @given(knowledge, plans)
 def test_only_claims_not_accepted_are_made_again(known: dict[str, PlanEntry], plan: dict[str, PlanEntry]) -> None:
-    again = reconcile(applied(known, reconcile(known, plan, now=NOW)), plan, now=NOW)
+    again = compare_with_plan(applied(known, compare_with_plan(known, plan, now=NOW)), plan, now=NOW)
 
-    assert again == Reconciliation(start=tuple(plan[key] for key in sorted(plan) if not plan[key].acknowledged))
+    assert again == PlanDifference(start=tuple(plan[key] for key in sorted(plan) if not plan[key].acknowledged))
 
 
 @given(knowledge, plans, st.timedeltas(timedelta(), timedelta(hours=60)))
 def test_nothing_is_released_after_its_end(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry], later: timedelta
 ) -> None:
-    step = reconcile(known, plan, now=NOW + later)
+    step = compare_with_plan(known, plan, now=NOW + later)
 
     assert all(one.end_at > NOW + later for one in step.release)
     assert all(one.end_at <= NOW + later for one in step.forget)
@@ -141,7 +141,7 @@ def test_nothing_is_released_after_its_end(
 
 @given(knowledge, plans)
 def test_no_meeting_is_handled_twice_at_once(known: dict[str, PlanEntry], plan: dict[str, PlanEntry]) -> None:
-    step = reconcile(known, plan, now=NOW)
+    step = compare_with_plan(known, plan, now=NOW)
     keys = [one.meeting_key for part in (step.start, step.reschedule, step.release, step.forget) for one in part]
 
     assert len(keys) == len(set(keys))
@@ -156,9 +156,9 @@ def test_the_order_of_the_work_depends_on_the_keys_alone(
         shuffling.shuffle(items)
         return dict(items)
 
-    step = reconcile(known, plan, now=NOW)
+    step = compare_with_plan(known, plan, now=NOW)
 
-    assert step == reconcile(shuffled(known), shuffled(plan), now=NOW)
+    assert step == compare_with_plan(shuffled(known), shuffled(plan), now=NOW)
     for part in (step.start, step.reschedule, step.release, step.forget):
         assert [one.meeting_key for one in part] == sorted(one.meeting_key for one in part)
 
@@ -167,10 +167,10 @@ def test_the_order_of_the_work_depends_on_the_keys_alone(
 def test_carrying_out_batch_after_batch_reaches_what_the_whole_does(
     known: dict[str, PlanEntry], plan: dict[str, PlanEntry], most: int
 ) -> None:
-    step, there_is_more = first_batch(reconcile(known, plan, now=NOW), known, most=most)
+    step, there_is_more = first_batch(compare_with_plan(known, plan, now=NOW), known, most=most)
     after, parts = applied(known, step), 1
     while there_is_more:
-        step, there_is_more = first_batch(reconcile(after, plan, now=NOW), after, most=most)
+        step, there_is_more = first_batch(compare_with_plan(after, plan, now=NOW), after, most=most)
         after, parts = applied(after, step), parts + 1
 
     assert {key: one.target_digest for key, one in after.items()} == {
@@ -183,10 +183,10 @@ def test_the_nearest_meetings_come_first_and_claims_made_again_after_the_new_one
     again, near, far = entry("mtg_a"), entry("mtg_b", starts_in=2 * MINUTE), entry("mtg_c", starts_in=3 * MINUTE)
     known = keyed(again)
 
-    whole = reconcile(known, keyed(again, near, far), now=NOW)
+    whole = compare_with_plan(known, keyed(again, near, far), now=NOW)
 
-    assert first_batch(whole, known, most=1) == (Reconciliation(start=(near,)), True)
-    assert first_batch(whole, known, most=2) == (Reconciliation(start=(near, far)), False)
+    assert first_batch(whole, known, most=1) == (PlanDifference(start=(near,)), True)
+    assert first_batch(whole, known, most=2) == (PlanDifference(start=(near, far)), False)
     assert first_batch(whole, known, most=3) == (whole, False)
 
 

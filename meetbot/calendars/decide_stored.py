@@ -7,7 +7,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from meetbot.calendars.event_decisions import DecidedEvent, EarlierDecision, ReadEvent, decide_again, decide_events
+from meetbot.calendars.event_decisions import (
+    DecidedEvent,
+    EarlierDecision,
+    NormalisedEvent,
+    decide_again,
+    decide_events,
+)
 from meetbot.domain.event import Event
 from meetbot.domain.identity import Identity, identity_of
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -18,7 +24,7 @@ from meetbot.storage.tables import CalendarEvent
 
 def decide_now(user: CalendarUserContext, event: Event, fingerprint: bytes, *, now: datetime) -> DecidedEvent:
     """Decide about one event by the policy in force."""
-    read = ReadEvent(event, identity_of(event, user.tenant_id, user.id), fingerprint)
+    read = NormalisedEvent(event, identity_of(event, user.tenant_id, user.id), fingerprint)
     return next(decide_events(user.policy, [read], now=now))
 
 
@@ -64,6 +70,6 @@ def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *
 def _earlier_decision(user: CalendarUserContext, row: CalendarEvent) -> EarlierDecision:
     identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
     return EarlierDecision(
-        read=ReadEvent(event_from_row(row, user.provider), identity, row.fingerprint),
+        read=NormalisedEvent(event_from_row(row, user.provider), identity, row.fingerprint),
         made=(row.outcome, row.reason, row.rule, row.rule_set_version, row.rule_layer, row.override, row.facts),
     )
