@@ -30,11 +30,11 @@ from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
-from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import refuse_unbound_role
 from meetbot.temporal.client import connect, ensure_search_attributes
 from meetbot.temporal.messages import TaskQueue
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.webhook import WebhookWorkflow

@@ -1,4 +1,4 @@
-"""What may be asked before a key was looked up: an address that keeps failing is told to wait.
+"""Admission before a key is looked up: an address that keeps failing must wait.
 
 In this process alone, and bounded: it protects the processor and the database from one sender, and counts nobody's use. The
 address is uvicorn's, which takes a proxy's word for it only if FORWARDED_ALLOW_IPS names that proxy.
@@ -30,7 +30,7 @@ _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 class FailureBuckets:
-    """A token bucket per address. Only failed requests take a token, so good callers never meet it.
+    """A token bucket per address, from which only failed requests take a token.
 
     Behind a proxy that is not trusted, everybody has one address; a key that was good lately is let through even so.
     """
@@ -41,7 +41,10 @@ class FailureBuckets:
         self._good_keys: TTLCache[bytes, None] = TTLCache(_GOOD_KEYS, _GOOD_SECONDS, timer=clock)
 
     def refuse_exhausted(self, scope: Scope, *, per_minute: int) -> None:
-        """Raise the problem 429 if this address has failed too often and its key is not known to be good."""
+        """Raise the problem 429 if this address has failed too often.
+
+        A key that was good lately is let through.
+        """
         if not per_minute or _key_digest(scope) in self._good_keys:
             return
         held = self._held(_network(scope), per_minute)
@@ -80,7 +83,7 @@ def is_api_path(scope: Scope) -> bool:
 
 
 def refuse_without_credentials(scope: Scope) -> None:
-    """Raise the problem 401 for a body that comes without anything that could be a key or a signature.
+    """Raise the problem 401 for a body without a possible key or signature.
 
     Asks no database: a text with the form of a key goes on, and is looked up by its route.
     """

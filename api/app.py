@@ -38,12 +38,12 @@ from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
-from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
 from meetbot.vault.guarded import GuardedSealer
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (

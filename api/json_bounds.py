@@ -1,4 +1,4 @@
-"""How large a JSON text may be inside: counted in its bytes, before anything is built from them."""
+"""Bounds of a JSON text, counted in its bytes before anything is built from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def fault_of_size(body: bytes) -> str | None:
-    """Return ``too_many_values``, ``too_deep`` or ``malformed_json``, None for a text within the bounds.
+    """Return the code of the bound that a text breaks, or None.
+
+    The codes are ``too_many_values``, ``too_deep`` and ``malformed_json``.
 
     A text that is not JSON may be counted wrongly, and never as less than what a parser would build of it.
     """

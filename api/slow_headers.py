@@ -1,4 +1,4 @@
-"""A time limit for a request's headers, which uvicorn has none for: its limits begin with the request.
+"""A time limit for a request's headers. Uvicorn's own begin with the request.
 
 Without it, one sender holds as many connections as he likes, each open for ever with half a header.
 """

@@ -13,13 +13,13 @@ from temporalio.service import RPCError
 
 from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
-from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
 from meetbot.temporal.client import connect
 from meetbot.vault.client import vault_from_settings
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 
 
 @dataclass(frozen=True, slots=True)

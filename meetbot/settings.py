@@ -117,7 +117,10 @@ class Settings(BaseSettings):
     ops_port: int = Field(default=9100, ge=0, le=65535)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Leave out what may hold a password: the database's address, and any other with a name in it."""
+        """Leave out what may hold a password.
+
+        That is the database's address, and any other with a name in it.
+        """
         for name, value in super().__repr_args__():
             secret = name == "database_url" or (isinstance(value, str) and "@" in value)
             yield name, "**********" if secret and value is not None else value

@@ -22,5 +22,8 @@ def root() -> RedirectResponse:
 
 @router.get("/console")
 def console(services: InjectedServices) -> HTMLResponse:
-    """Show the console. Only in development does it take an API key from its own address, as `meetbot dev` prints it."""
+    """Show the console.
+
+    Only in development does it take an API key from its own address, as `meetbot dev` prints it.
+    """
     return page("console.html", takes_key_from_address=not services.settings.is_production)

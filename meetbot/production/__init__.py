@@ -1,1 +1,1 @@
-"""What a production process refuses to run with: unsafe settings, and rights that it must not have."""
+"""What production refuses in its settings. Below the settings, which ask it."""

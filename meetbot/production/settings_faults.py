@@ -24,7 +24,10 @@ _CARRIES_IPV4: tuple[Network, ...] = tuple(
 
 
 def plain_addresses(addresses: Mapping[str, str | None]) -> Iterator[str]:
-    """Yield a fault for each address, by its variable's name, that secrets would reach without TLS."""
+    """Yield a fault for each address that secrets would reach without TLS.
+
+    ``addresses`` has them by the name of their variable.
+    """
     for name, address in addresses.items():
         if address and urlsplit(address).scheme.lower() != "https":
             yield f"{name} must be https in production, because secrets are sent there"
@@ -80,7 +83,10 @@ def _is_on_this_host(host: str) -> bool:
 
 
 def wide_networks(networks: Sequence[Network]) -> Iterator[str]:
-    """Yield a fault for each allowed network through which customers' webhooks would reach too much of ours."""
+    """Yield a fault for each allowed network that is too wide.
+
+    Customers' webhooks would reach too much of ours through it.
+    """
     for network in networks:
         reason = _too_wide(network)
         if reason is not None:

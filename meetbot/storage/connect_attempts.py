@@ -28,7 +28,7 @@ def find_by_ticket(session: Session, tenant_id: str, ticket_hash: bytes) -> Conn
 
 
 def count_open_reconnections(session: Session, tenant_id: str, calendar_user_id: str) -> int:
-    """Return how many attempts to give access to this calendar again have not expired, used or not.
+    """Return the number of unexpired attempts to reconnect this calendar, used or not.
 
     Holds the calendar user's row until the transaction ends, so that requests at the same moment count each other.
     """

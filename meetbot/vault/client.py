@@ -256,7 +256,7 @@ def _retrying_session() -> requests.Session:
 
 
 def _refuse_redirect(answer: requests.Response, *_: object, **__: object) -> None:
-    """A redirect is no answer of this service's API, and following one would take the token along."""
+    """Refuse a redirect: it is no answer of this API, and following it sends the token along."""
     if 300 <= answer.status_code < 400:
         raise requests.TooManyRedirects(response=answer)
 

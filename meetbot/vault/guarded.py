@@ -1,4 +1,4 @@
-"""The vault for many threads that must not wait for it: a breaker, and a limit of calls at once.
+"""The vault behind a breaker and a limit of calls at once.
 
 A frozen service holds every call until its timeout. Without a limit its callers take all threads of the process, and requests
 that need no key wait behind them.

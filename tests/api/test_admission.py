@@ -1,4 +1,4 @@
-"""What happens before a key is looked up costs next to nothing, and an address that keeps failing is told to wait."""
+"""Before a key is looked up: little work, and failing addresses must wait."""
 
 from __future__ import annotations
 

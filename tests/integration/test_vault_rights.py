@@ -1,4 +1,4 @@
-"""What a production process refuses of a real OpenBao: more rights than its work takes, and no audit device."""
+"""What production refuses of a real OpenBao: too many rights, and no audit device."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from meetbot.errors import VaultError
-from meetbot.production.vault_rights import ProcessKind, refuse_unsafe_rights
 from meetbot.vault.client import TokenAuth, Vault
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from tests.stack import VaultService
 
 pytestmark = pytest.mark.stack

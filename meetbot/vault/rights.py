@@ -1,4 +1,4 @@
-"""Which rights in the key management service a process must not have, and whether the service keeps an audit log."""
+"""Rights in the vault that a process must not have, and the vault's audit log."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RightsSource(Protocol):
 
 
 def refuse_unsafe_rights(vault: RightsSource, kind: ProcessKind) -> None:
-    """Raise `VaultError` if the process has more rights than its work takes, or nothing is audited.
+    """Raise `VaultError` if the process has too many rights, or nothing is audited.
 
     Raises ``vault_rights_unsafe``, ``vault_audit_missing``, ``vault_audit_unseen``, and `VaultUnavailable` if the service does
     not answer: then ask again later.
