@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ import orjson
 
 from meetbot.backends.base import BackendBot, BotRequest, Idempotency
 from meetbot.domain.bot_state import BotState
+from meetbot.domain.retry_after import retry_after
 from meetbot.errors import BackendRefused, BackendUnavailable
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -135,19 +135,9 @@ def _raise_for_status(answer: httpx.Response) -> None:
     raise BackendUnavailable(
         f"backend_answered_{status}",
         f"the backend answered {status}",
-        retry_after=_retry_after(answer),
+        retry_after=retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC), at_most=_MAX_RETRY_AFTER),
         nothing_done=status in _NOT_ACCEPTED,
     )
-
-
-def _retry_after(answer: httpx.Response) -> timedelta | None:
-    """RFC 9110 10.2.3: seconds or an HTTP date."""
-    stated = answer.headers.get("retry-after", "")
-    try:
-        wait = timedelta(seconds=int(stated)) if stated.isdigit() else parsedate_to_datetime(stated) - datetime.now(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(wait, timedelta()), _MAX_RETRY_AFTER)
 
 
 def _document(answer: httpx.Response) -> Mapping[str, Any]:
