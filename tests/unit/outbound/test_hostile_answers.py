@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from itertools import repeat
 
 import pytest
@@ -13,8 +15,10 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.domain.event import Provider
 from meetbot.errors import BackendUnavailable, RetryLater
 from meetbot.outbound.deadline import Deadline
+from meetbot.outbound.failures import OutboundFailed
 from meetbot.outbound.transport import build_http_client
 from meetbot.providers.http import json_object, send
+from meetbot.webhooks.outbound import Outbound
 from tests.unit.outbound.hostile_peer import DEEP, answer, gzip_bomb, hostile_peer
 
 SECONDS = 0.5
@@ -115,3 +119,20 @@ def test_the_backend_is_asked_for_nothing_packed() -> None:
     with hostile_peer([answer(b"{}")]) as peer:
         ask_backend(peer.url)
     assert b"Accept-Encoding: identity" in peer.requests[0]
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_slow_webhook_endpoint_holds_no_delivery(kind: str) -> None:
+    allowed = (ip_network("127.0.0.1/32"),)
+    # An endpoint that has sent a whole header has said its status; its body is only drained.
+    with hostile_peer(SLOW[kind], pause=0.05) as peer, contextlib.suppress(OutboundFailed):
+        assert Outbound(allowed, deadline_seconds=SECONDS).post(peer.url, b"{}", {}).status == 200
+    assert peer.requests[0].startswith(b"POST / ")
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_a_nonsensical_webhook_endpoint_is_an_outcome(kind: str) -> None:
+    allowed = (ip_network("127.0.0.1/32"),)
+    with hostile_peer(NONSENSE[kind]) as peer, contextlib.suppress(OutboundFailed):
+        assert Outbound(allowed).post(peer.url, b"{}", {}).status == 200
+    assert peer.requests[0].startswith(b"POST / ")
