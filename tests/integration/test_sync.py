@@ -10,7 +10,7 @@ from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
 from meetbot.storage.bots import lock_meeting
 from meetbot.storage.overrides import set_override
-from meetbot.storage.tables import Meeting
+from meetbot.storage.tables import CalendarUser, Meeting
 from meetbot.temporal.messages import SyncScope
 from tests.rig import RECORD_EVERYTHING, Rig
 
@@ -406,3 +406,17 @@ def test_events_without_a_usable_start_are_asked_for_after_those_that_have_one(r
     rig.sandbox.fault(path="/google/calendar/v3/calendars/primary/events/nostart", status=503)
     rig.sync(user)
     assert [event.deleted for event in rig.events(user) if event.id == known.id] == [True]
+
+
+def test_a_refresh_token_that_does_not_open_is_told_and_disconnects_nobody(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sync(user)
+    rig.services.tokens.forget(rig.tenant_id, user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.get_one(CalendarUser, (rig.tenant_id, user)).refresh_ciphertext = b"0" * 64
+    with pytest.raises(OperatorRequired):
+        rig.sync(user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        stored = session.get_one(CalendarUser, (rig.tenant_id, user))
+        assert (stored.state, stored.error_code) == ("active", "secret_unreadable")
