@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tracemalloc
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from ipaddress import ip_network
 from itertools import repeat
 
@@ -13,11 +14,12 @@ import pytest
 from meetbot.backends import meetbot as backend_module
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.domain.event import Provider
-from meetbot.errors import BackendUnavailable, RetryLater
+from meetbot.errors import BackendUnavailable, RetryLater, VaultError
 from meetbot.outbound.deadline import Deadline
 from meetbot.outbound.failures import OutboundFailed
 from meetbot.outbound.transport import build_http_client
 from meetbot.providers.http import json_object, send
+from meetbot.vault.client import TokenAuth, Vault
 from meetbot.webhooks.outbound import Outbound
 from tests.unit.outbound.hostile_peer import DEEP, answer, gzip_bomb, hostile_peer
 
@@ -41,6 +43,13 @@ def ask_provider(url: str) -> object:
 
     with build_http_client(connections=2, accept_gzip=True) as http, pytest.raises(RetryLater) as caught:
         fetch()
+    return caught.value.code
+
+
+def ask_vault(url: str) -> object:
+    with closing(Vault(url, TokenAuth("t"), timeout=(0.1, 0.2))) as vault, pytest.raises(VaultError) as caught:
+        vault.new_data_key("ten_a")
+    assert caught.value.__suppress_context__
     return caught.value.code
 
 
@@ -75,21 +84,21 @@ NONSENSE: dict[str, Iterable[bytes]] = {
 }
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider])
+@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_slow_peer_is_left_at_the_deadline(kind: str, ask: Call) -> None:
     with hostile_peer(SLOW[kind], pause=0.05) as peer:
-        assert ask(peer.url) in {"backend_unreachable", "provider_timeout"}
+        assert ask(peer.url) in {"backend_unreachable", "provider_timeout", "vault_unreachable"}
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider])
+@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_a_nonsensical_peer_is_an_error_of_ours(kind: str, ask: Call) -> None:
     with hostile_peer(NONSENSE[kind]) as peer:
         ask(peer.url)
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider])
+@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
 def test_a_gzip_bomb_costs_no_memory(ask: Call) -> None:
     with hostile_peer([gzip_bomb()]) as peer:
         tracemalloc.start()
