@@ -38,9 +38,10 @@ def bounded_session() -> requests.Session:
 
 
 class OutboundAdapter(BaseAdapter):
-    """Send a request, at most twice more on faults and 5xx: every call we make may safely be repeated.
+    """Send a request, once more on faults and 5xx.
 
-    Raises `OutboundFailed`.
+    Every call we make may safely be repeated. Raises `OutboundFailed`, for a redirect too: it is no answer
+    of this API, and following it would send the token along.
     """
 
     def __init__(self, pause: Callable[[float], None] = time.sleep) -> None:
@@ -57,7 +58,10 @@ class OutboundAdapter(BaseAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Return the whole answer. ``timeout`` is hvac's pair of seconds; their sum bounds each attempt."""
+        """Return the whole answer.
+
+        ``timeout`` is hvac's pair of seconds; their sum bounds each attempt.
+        """
         seconds = _seconds(timeout)
         for attempt in range(_RETRIES):
             try:
@@ -97,6 +101,8 @@ def _seconds(timeout: object) -> float:
 
 
 def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Response:
+    if 300 <= answer.status < 400:
+        raise OutboundFailed("protocol_error", "the answer is a redirect")
     is_object = bounded_object(answer.body) is not None
     if answer.status == httpx.codes.OK and not is_object:
         raise OutboundFailed("protocol_error", "the answer is no JSON object of bounded depth")
