@@ -26,7 +26,7 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
-from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired
+from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
@@ -67,6 +67,7 @@ class SyncActivities:
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
+            self._services.tokens.forget(request.tenant_id, request.calendar_user_id)
             self._withdraw_claims(request)
             return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
         listed = self._read(request, user, began_at)
@@ -95,7 +96,7 @@ class SyncActivities:
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
-            except ProviderError as error:
+            except (ProviderError, VaultError) as error:
                 self._note_error(user, error.code)
                 raise
         return CalendarListing(user, listing, window, began_at)

@@ -20,11 +20,11 @@ import hvac
 import requests
 from cachetools import TTLCache
 from hvac import exceptions as refused
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
+from meetbot.outbound.failures import OutboundFailed
 from meetbot.settings import Settings
+from meetbot.vault.adapter import bounded_session
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 
 __all__ = [
@@ -46,8 +46,8 @@ Result = TypeVar("Result")
 _DATA_KEY_BYTES = 32
 # With one retry a call ends within three seconds, however the service hangs.
 _CONNECT_AND_READ_SECONDS = (0.5, 1.2)
-_RETRIES = 1
 _CACHE_SECONDS = 300.0
+_NONSENSE = frozenset({"answer_too_large", "protocol_error"})
 _CACHED_KEYS = 20_000
 _WRAPPED_KEY = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/=]+")
 
@@ -107,7 +107,7 @@ class Vault:
         timeout: tuple[float, float] = _CONNECT_AND_READ_SECONDS,
     ) -> None:
         self._app_role = auth if isinstance(auth, AppRoleAuth) else None
-        self._session = _retrying_session()
+        self._session = bounded_session()
         # An empty token, never None: hvac would go looking for one in the environment and the home directory.
         token = auth.token if isinstance(auth, TokenAuth) else ""
         self._client = hvac.Client(
@@ -234,33 +234,6 @@ class Vault:
                 raise VaultError("vault_denied", "the AppRole login was refused") from None
 
 
-def _retrying_session() -> requests.Session:
-    """Every call we make may safely be repeated, so POSTs are retried too. A 400 never is."""
-    retry = Retry(
-        total=_RETRIES,
-        allowed_methods=None,
-        status_forcelist=(500, 502, 503, 504),
-        raise_on_status=False,
-        respect_retry_after_header=False,
-        backoff_factor=0.1,
-        backoff_jitter=0.1,
-        backoff_max=0.5,
-    )
-    session = requests.Session()
-    # No proxy and no .netrc of the environment: neither is to see the token.
-    session.trust_env = False
-    session.hooks["response"].append(_refuse_redirect)
-    session.mount("http://", HTTPAdapter(max_retries=retry))
-    session.mount("https://", HTTPAdapter(max_retries=retry))
-    return session
-
-
-def _refuse_redirect(answer: requests.Response, *_: object, **__: object) -> None:
-    """Refuse a redirect: it is no answer of this API, and following it sends the token along."""
-    if 300 <= answer.status_code < 400:
-        raise requests.TooManyRedirects(response=answer)
-
-
 def _translated(request: Callable[[], Result]) -> Result:
     """Raise our errors for theirs.
 
@@ -268,6 +241,9 @@ def _translated(request: Callable[[], Result]) -> Result:
     """
     try:
         return request()
+    except OutboundFailed as error:
+        code = "vault_nonsense" if error.code in _NONSENSE else "vault_unreachable"
+        raise VaultUnavailable(code, f"no answer ({error.code})") from None
     except requests.RequestException as error:
         raise VaultUnavailable("vault_unreachable", f"no answer ({type(error).__name__})") from None
     except (refused.Forbidden, refused.Unauthorized):

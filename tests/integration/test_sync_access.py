@@ -8,6 +8,7 @@ import pytest
 
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
+from meetbot.storage.tables import CalendarUser
 from tests.integration.meetings import BOTH
 from tests.rig import Rig
 
@@ -113,3 +114,17 @@ def test_a_rotated_refresh_token_is_stored_sealed_and_used_next(rig: Rig) -> Non
     assert after.refresh_ciphertext != before.refresh_ciphertext
     rig.services.tokens.forget(rig.tenant_id, user)
     assert rig.sync(user).state == "active"
+
+
+def test_a_refresh_token_that_does_not_open_is_told_and_disconnects_nobody(rig: Rig) -> None:
+    ada = rig.sandbox.account("ada@acme.test")
+    user = rig.connect(ada)
+    rig.sync(user)
+    rig.services.tokens.forget(rig.tenant_id, user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.get_one(CalendarUser, (rig.tenant_id, user)).refresh_ciphertext = b"0" * 64
+    with pytest.raises(OperatorRequired):
+        rig.sync(user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        stored = session.get_one(CalendarUser, (rig.tenant_id, user))
+        assert (stored.state, stored.error_code) == ("active", "secret_unreadable")
