@@ -32,6 +32,7 @@ from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import refuse_unbound_role
+from meetbot.storage.roles import Role
 from meetbot.temporal.client import connect, ensure_search_attributes
 from meetbot.temporal.messages import TaskQueue
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
@@ -64,7 +65,7 @@ def main() -> int:
         settings = load_settings()
         parts = open_parts(settings)
         if settings.is_production:
-            refuse_unbound_role(parts.database)
+            refuse_unbound_role(parts.database, Role.WORKER)
             with contextlib.suppress(VaultUnavailable):
                 refuse_unsafe_rights(parts.vault, ProcessKind.WORKER)
     except ValidationError as error:

@@ -41,6 +41,7 @@ from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
+from meetbot.storage.roles import Role
 from meetbot.vault.client import vault_from_settings
 from meetbot.vault.guarded import GuardedSealer
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
@@ -124,7 +125,7 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
         raise ConfigurationError("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
     if settings.is_production:
-        await asyncio.to_thread(refuse_unbound_role, database)
+        await asyncio.to_thread(refuse_unbound_role, database, Role.API)
     vault = vault_from_settings(settings)
     refuse_unsafe = partial(refuse_unsafe_rights, vault, ProcessKind.API) if settings.is_production else None
     sealer = GuardedSealer(vault, refuse_unsafe=refuse_unsafe)

@@ -72,7 +72,7 @@ def simulate(
 
     Writes nothing. None if there is no such calendar user.
     """
-    user = load_context(session, tenant_id, calendar_user_id)
+    user = load_context(session, tenant_id, calendar_user_id, with_secret=False)
     if user is None:
         return None
     # Decided anew, not as stored: rules put a moment ago may not have been applied yet.

@@ -128,6 +128,15 @@ def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     typer.echo("the schema is up to date")
 
 
+@db.command()
+def roles() -> None:
+    """Print what a superuser runs once for each server: our logins, still without passwords."""
+    from meetbot.storage.roles import creation
+
+    for statement in creation():
+        typer.echo(f"{statement};")
+
+
 def main() -> None:
     """Run a command. What the operator can mend is one line on standard error, not a traceback."""
     try:

@@ -8,6 +8,7 @@ from tests.rig import rig
 from tests.sandbox_client import sandbox_server
 from tests.stack import (
     fresh_database,
+    login,
     migrated_template,
     postgres_server,
     postgres_url,
@@ -18,6 +19,7 @@ from tests.stack import (
 
 __all__ = [
     "fresh_database",
+    "login",
     "migrated_template",
     "postgres_server",
     "postgres_url",

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy.orm import undefer
 from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
@@ -23,6 +24,7 @@ from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_services
+from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
 from meetbot.domain.plan import PlanEntry
@@ -30,13 +32,14 @@ from meetbot.providers.oauth import code_challenge_s256, new_code_verifier
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings
 from meetbot.storage.database import Database, create_database
+from meetbot.storage.roles import Role
 from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Tenant, WebhookDelivery, WebhookEndpoint
 from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import refresh_token_binding, seal_with
 from tests.sandbox_client import SandboxClient, sandbox_settings
-from tests.stack import VaultService
+from tests.stack import VaultService, url_as
 
 RECORD_EVERYTHING: dict[str, Any] = {
     "rules": [{"name": "everything", "action": "record", "when": {"attendee_count": {"gte": 0}}}]
@@ -184,7 +187,7 @@ class Rig:
 
     def calendar_user(self, calendar_user_id: str) -> CalendarUser:
         with self.read() as session:
-            return session.get_one(CalendarUser, (self.tenant_id, calendar_user_id))
+            return session.get_one(CalendarUser, (self.tenant_id, calendar_user_id), options=[undefer("*")])
 
     def webhook_events(self) -> list[tuple[str, dict[str, Any]]]:
         """Return type and data of the webhooks queued for the tenant, oldest first."""
@@ -205,12 +208,18 @@ class Rig:
 
 
 @contextmanager
-def open_rig(database_url: str, vault_address: str, vault_token: str, sandbox_url: str) -> Iterator[Rig]:
-    """Create a tenant and connect its activities to running servers."""
+def open_rig(
+    database_url: str, vault_address: str, vault_token: str, sandbox_url: str, *, worker_url: str | None = None
+) -> Iterator[Rig]:
+    """Create a tenant and connect its activities to running servers.
+
+    The activities log in by ``worker_url`` if one is given, and everything else as the owner.
+    """
     settings, clock = sandbox_settings(sandbox_url), Clock()
     database = create_database(database_url)
+    workers = database if worker_url is None else create_database(worker_url)
     vault = Vault(vault_address, TokenAuth(vault_token))
-    services = build_services(settings, database, vault, clock=clock)
+    services = build_services(settings, workers, vault, clock=clock)
     tenant_id, _ = create_tenant(database, vault, f"Tenant {next(_numbers)}", settings.region)
     with httpx.Client(base_url=sandbox_url, trust_env=False, timeout=120) as http:
         yield Rig(
@@ -228,13 +237,18 @@ def open_rig(database_url: str, vault_address: str, vault_token: str, sandbox_ur
         )
     services.close()
     vault.close()
+    workers.close()
     database.close()
 
 
 @pytest.fixture
-def rig(fresh_database: str, vault_service: VaultService, sandbox_server: str) -> Iterator[Rig]:
+def rig(
+    postgres_server: PostgresServer, fresh_database: str, vault_service: VaultService, sandbox_server: str
+) -> Iterator[Rig]:
     """A tenant with a webhook endpoint for everything, and an empty sandbox."""
-    with open_rig(fresh_database, vault_service.address, vault_service.root_token, sandbox_server) as opened:
+    worker_url = url_as(postgres_server, fresh_database, Role.WORKER)
+    vault = vault_service
+    with open_rig(fresh_database, vault.address, vault.root_token, sandbox_server, worker_url=worker_url) as opened:
         opened.sandbox.post("/control/reset", {"seed": False})
         with opened.database.transaction(opened.tenant_id) as session:
             session.add(

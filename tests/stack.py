@@ -6,10 +6,11 @@ first test asks for it.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from meetbot.dev.postgres import (
 )
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.storage.database import Database
+from meetbot.storage.database import create_database as connect_database
+from meetbot.storage.roles import Role
 from meetbot.vault.setup import VaultCredentials, provision
 
 TEMPLATE_DATABASE = "meetbot_template"
@@ -76,6 +80,22 @@ def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> I
     """The URL of a migrated, empty database for one test; as a copy it is cheap."""
     with copied_database(postgres_server, migrated_template) as url:
         yield url
+
+
+@pytest.fixture
+def login(postgres_server: PostgresServer, fresh_database: str) -> Iterator[Callable[[Role | None], Database]]:
+    """Log in to the test's database as a role; as the owner by None."""
+    with contextlib.ExitStack() as stack:
+
+        def log_in(role: Role | None) -> Database:
+            return stack.enter_context(closing(connect_database(url_as(postgres_server, fresh_database, role))))
+
+        yield log_in
+
+
+def url_as(server: PostgresServer, url: str, role: Role | None) -> str:
+    """The same database for another login; for the owner's by None."""
+    return database_url(server.url if role is None else server.role_urls[role], url.rsplit("/", 1)[1])
 
 
 @pytest.fixture(scope="session")

@@ -89,11 +89,7 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
         return _unknown_link()
     with services.database.transaction(claim.tenant_id) as session:
         user = find_calendar_user(session, claim.tenant_id, claim.calendar_user_id)
-        if (
-            user is None
-            or user.state != CalendarUserStatus.NEEDS_RECONNECT
-            or not claim.holds_for(user.refresh_ciphertext)
-        ):
+        if user is None or user.state != CalendarUserStatus.NEEDS_RECONNECT or not claim.holds_for(user.token_digest):
             return _unknown_link()
         if connect_attempts.count_open_reconnections(session, claim.tenant_id, user.id) >= _RECONNECTIONS_AT_ONCE:
             return _too_many_reconnections()

@@ -124,5 +124,5 @@ def reference(row: CalendarUser) -> CalendarUserRef:
 
 def view(services: ApiServices, row: CalendarUser) -> CalendarUserResource:
     """Return the resource of a row, with the address on which the end-user connects again."""
-    url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.refresh_ciphertext)
+    url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.token_digest)
     return calendar_user_resource(row, now=services.clock(), reconnect_url=url)

@@ -25,7 +25,7 @@ from meetbot.storage import webhook_endpoints
 from meetbot.storage.tables import WebhookEndpoint
 from meetbot.vault.sealing import seal_with
 from meetbot.webhooks.destinations import MAX_URL_LENGTH, DestinationRefused, check_destination
-from meetbot.webhooks.endpoint_secrets import OVERLAP, StoredSecret, rotated, secret_binding, stored_secret
+from meetbot.webhooks.endpoint_secrets import OVERLAP, StoredSecret, secret_binding, stored_secret
 from meetbot.webhooks.signing import new_secret
 
 router = APIRouter(tags=["webhooks"])
@@ -181,8 +181,7 @@ def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: InjectedSe
 
     def rotate(session: Session) -> RotatedEndpoint:
         endpoint = endpoint_or_404(session, caller, endpoint_id, lock=True)
-        webhook_endpoints.change_secrets(endpoint, rotated(endpoint.secrets, stored, now), now)
-        session.flush()
+        webhook_endpoints.rotate_secret(session, endpoint, stored, overlap=OVERLAP, now=now)
         return RotatedEndpoint(**_fields(endpoint), secret=secret, previous_valid_until=now + OVERLAP)
 
     return creation.answer(200, caller, rotate)

@@ -28,6 +28,6 @@ def announce_changes(session: Session, user: CalendarUserContext) -> None:
 def announce_lost_access(session: Session, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:
     """Tell the tenant that the user has to reconnect, with the link to do so."""
     row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
-    url = reconnect_url(public_url, row.tenant_id, row.id, row.refresh_ciphertext)
+    url = reconnect_url(public_url, row.tenant_id, row.id, row.token_digest)
     data = calendar_user_document(row, now=now, reconnect_url=url)
     outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_NEEDS_RECONNECT, data)

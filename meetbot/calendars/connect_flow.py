@@ -102,20 +102,19 @@ def code_verifier(browser_secret: str, state: Token) -> str:
     return _base64url(hmac.digest(browser_secret.encode("ascii"), state.digest, "sha256"))
 
 
-def reconnect_token(tenant_id: str, calendar_user_id: str, sealed_token: bytes) -> str:
+def reconnect_token(tenant_id: str, calendar_user_id: str, token_digest: bytes) -> str:
     """Return the token of a ``reconnect_url``, which dies with the next connection.
 
-    It is bound to the stored ciphertext. It opens nothing but the consent screen for one calendar user; another account is
-    refused at the end.
+    It is bound to the digest of the stored ciphertext. It opens nothing but the consent screen for one calendar user; another
+    account is refused at the end.
     """
-    return f"{tenant_id}.{calendar_user_id}.{_base64url(_reconnect_mac(calendar_user_id, sealed_token))}"
+    return f"{tenant_id}.{calendar_user_id}.{_base64url(_reconnect_mac(calendar_user_id, token_digest))}"
 
 
-def reconnect_url(public_url: str, tenant_id: str, calendar_user_id: str, sealed_token: bytes) -> str:
+def reconnect_url(public_url: str, tenant_id: str, calendar_user_id: str, token_digest: bytes) -> str:
     """Return where the end-user connects the same calendar again."""
-    return (
-        f"{public_url.rstrip('/')}/v1/calendar/reconnect/{reconnect_token(tenant_id, calendar_user_id, sealed_token)}"
-    )
+    token = reconnect_token(tenant_id, calendar_user_id, token_digest)
+    return f"{public_url.rstrip('/')}/v1/calendar/reconnect/{token}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +125,9 @@ class ReconnectClaim:
     calendar_user_id: str
     mac: str = field(repr=False)
 
-    def holds_for(self, sealed_token: bytes) -> bool:
-        """Return whether the token was made for this stored ciphertext, in constant time."""
-        expected = _base64url(_reconnect_mac(self.calendar_user_id, sealed_token))
+    def holds_for(self, token_digest: bytes) -> bool:
+        """Return whether the token was made for the ciphertext of this digest, in constant time."""
+        expected = _base64url(_reconnect_mac(self.calendar_user_id, token_digest))
         return hmac.compare_digest(expected, self.mac)
 
 
@@ -138,8 +137,8 @@ def read_reconnect_token(text: str) -> ReconnectClaim | None:
     return ReconnectClaim(*match.groups()) if match else None
 
 
-def _reconnect_mac(calendar_user_id: str, sealed_token: bytes) -> bytes:
-    return hmac.digest(hashlib.sha256(sealed_token).digest(), f"reconnect {calendar_user_id}".encode(), "sha256")
+def _reconnect_mac(calendar_user_id: str, token_digest: bytes) -> bytes:
+    return hmac.digest(token_digest, f"reconnect {calendar_user_id}".encode(), "sha256")
 
 
 def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins: Sequence[str]) -> None:

@@ -82,12 +82,16 @@ def stands_in_for(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def process_environment(shared: Mapping[str, str], *, vault_token: str | None, ops_port: int) -> dict[str, str]:
+def process_environment(
+    shared: Mapping[str, str], *, vault_token: str | None, ops_port: int, database_url: str | None = None
+) -> dict[str, str]:
     """The variables of one process.
 
-    ``vault_token`` None leaves the user's own credentials in force.
+    ``vault_token`` and ``database_url`` None leave the user's own credentials in force.
     """
     own = {variable_name("ops_port"): str(ops_port)}
+    if database_url is not None:
+        own[variable_name("database_url")] = database_url
     if vault_token is not None:
         own[variable_name("vault_token")] = vault_token
     return {**shared, **own}

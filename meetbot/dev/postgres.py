@@ -1,6 +1,6 @@
 """The real PostgreSQL, from a wheel: on the loopback interface, with passwords.
 
-The application's role owns its database but is neither superuser nor above row level security, as in production.
+As in production each kind of process has a login of its own, none of them a superuser or above row level security.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -31,9 +31,9 @@ from meetbot.dev.account import (
 from meetbot.dev.environment import HOST
 from meetbot.dev.process import Child, DevStackError, KeepGoing, ProcessUser, launch_command, spawn, wait_until_ready
 from meetbot.dev.state import private_directory, read_json, write_private_json
+from meetbot.storage.roles import LOGINS, OWNER, Role, login_attributes, memberships
 
 DATABASE = "meetbot"
-ROLE = "meetbot"
 _SUPERUSER = "postgres"
 _INITDB_SECONDS = 60
 _READY_SECONDS = 30.0
@@ -46,12 +46,14 @@ WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_wr
 class PostgresServer:
     """A started PostgreSQL.
 
-    ``url`` is the application's; ``admin_url`` the superuser's, for creating databases only.
+    ``url`` is the owner's, ``role_urls`` those of the other logins; ``admin_url`` is the superuser's, for creating databases
+    and roles only.
     """
 
     child: Child
     url: str
     admin_url: str
+    role_urls: Mapping[Role, str] = field(repr=False)
 
 
 def start_postgres(
@@ -83,35 +85,39 @@ def start_postgres(
     )
     return PostgresServer(
         child,
-        url=_url(ROLE, passwords["role"], port, DATABASE),
+        url=_url(OWNER, passwords[OWNER], port, DATABASE),
         admin_url=_url(_SUPERUSER, passwords["superuser"], port, "postgres"),
+        role_urls={role: _url(role, passwords[role], port, DATABASE) for role in Role},
     )
 
 
 def make_postgres_ready(server: PostgresServer, keep_going: KeepGoing = lambda: None) -> None:
-    """Wait for the server, then see that the application's role and database exist."""
+    """Wait for the server, then see that our logins and the database exist."""
     wait_until_ready(server.child, lambda: _accepts(server.admin_url), seconds=_READY_SECONDS, keep_going=keep_going)
-    password = psycopg.conninfo.conninfo_to_dict(server.url)["password"]
     with psycopg.connect(server.admin_url, autocommit=True, connect_timeout=5) as connection:
-        if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", ROLE):
-            connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE").format(
-                    sql.Identifier(ROLE)
-                )
-            )
-        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), sql.Literal(password)))
+        for url in (server.url, *server.role_urls.values()):
+            _make_login(connection, psycopg.conninfo.conninfo_to_dict(url))
+        for statement in memberships():
+            connection.execute(statement.encode())
         if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
             create_database(connection, DATABASE)
+
+
+def _make_login(connection: psycopg.Connection[tuple[object, ...]], parts: Mapping[str, object]) -> None:
+    name, password = sql.Identifier(str(parts["user"])), sql.Literal(parts["password"])
+    is_there = _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", str(parts["user"]))
+    statement = f"{'ALTER' if is_there else 'CREATE'} ROLE {{}} {login_attributes()} PASSWORD {{}}"
+    connection.execute(sql.SQL(statement).format(name, password))
 
 
 def create_database(
     connection: psycopg.Connection[tuple[object, ...]], name: str, *, template: str | None = None
 ) -> None:
-    """Make a database of the application's role, empty or a copy of ``template``.
+    """Make a database of the owner, empty or a copy of ``template``.
 
     The connection is in autocommit.
     """
-    statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(ROLE))
+    statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER))
     if template is not None:
         statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
     connection.execute(statement)
@@ -157,11 +163,12 @@ def _as_seen_by(account: ProcessUser | None, directory: Path) -> Path:
 
 def _passwords(directory: Path) -> dict[str, str]:
     path = directory / "passwords.json"
-    known = read_json(path)
-    if known is None:
-        known = {"superuser": secrets.token_urlsafe(24), "role": secrets.token_urlsafe(24)}
+    known = {str(name): str(value) for name, value in (read_json(path) or {}).items()}
+    missing = [name for name in ("superuser", *LOGINS) if name not in known]
+    if missing:
+        known |= {name: secrets.token_urlsafe(24) for name in missing}
         write_private_json(path, known)
-    return {str(name): str(value) for name, value in known.items()}
+    return known
 
 
 def _initialise(data: Path, superuser_password: str, programs: Path, owner: ProcessUser | None) -> None:

@@ -38,6 +38,8 @@ from meetbot.dev.postgres import PostgresServer, make_postgres_ready, start_post
 from meetbot.dev.process import Child, Children, DevStackError, Tier, spawn, wait_until_ready
 from meetbot.dev.temporal import TemporalPorts, TemporalServer, make_temporal_ready, start_temporal
 from meetbot.settings import Settings
+from meetbot.storage.grant_statements import mark
+from meetbot.storage.roles import Role
 from meetbot.vault.setup import VaultCredentials, prepare, provision
 
 _USUAL_API_PORT = 8000
@@ -50,19 +52,22 @@ _WORKER_OPS_OFFSET = 1
 _REACHABLE_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _GRACEFUL_SHUTDOWN_SECONDS = 5
+_SCHEMA_IS_AT = "select version_num, obj_description('alembic_version'::regclass, 'pg_class') from alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
 class DevEnvironment:
     """A stack whose servers are ready, before the demo tenant is made.
 
-    ``environment`` reaches the stack as the provisioner; ``vault_tokens`` is None if the user brought a Vault.
+    ``environment`` reaches the stack as the provisioner and the database's owner; ``vault_tokens`` is None if the user brought
+    a Vault, ``database_urls`` is empty if the user brought a database.
     """
 
     state_directory: Path
     addresses: Addresses
     environment: dict[str, str] = field(repr=False)
     vault_tokens: VaultCredentials | None
+    database_urls: Mapping[Role, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,8 @@ def _ready_environment(
     environment = process_environment(
         shared_environment(settings, addresses, secrets), vault_token=token, ops_port=ports.api_ops
     )
-    return DevEnvironment(state_directory, addresses, environment, vault_tokens)
+    logins = servers.postgres.role_urls if servers.postgres is not None else {}
+    return DevEnvironment(state_directory, addresses, environment, vault_tokens, logins)
 
 
 def _ready_database(settings: Settings, servers: _Servers, children: Children) -> str:
@@ -271,7 +277,7 @@ def _upgrade_schema(database_url: str) -> None:
 
 
 def _schema_is_current(database_url: str) -> bool:
-    """Whether the newest of our migrations is in.
+    """Whether the newest of our migrations is in, with this release's grants.
 
     Asked with the driver alone, because Alembic takes a second to load.
     """
@@ -280,10 +286,10 @@ def _schema_is_current(database_url: str) -> bool:
     newest = max(entry.name.partition("_")[0] for entry in scripts.iterdir() if entry.name[0].isdigit())
     try:
         with psycopg.connect(database_url, connect_timeout=5) as connection:
-            found = connection.execute("select version_num from alembic_version").fetchone()
+            found = connection.execute(_SCHEMA_IS_AT).fetchone()
     except psycopg.Error:
         return False
-    return found == (newest,)
+    return found == (newest, mark(newest))
 
 
 def _start_sandbox(state_directory: Path, port: int, secrets: SandboxSecrets, children: Children) -> _Program:
@@ -295,12 +301,17 @@ def _start_sandbox(state_directory: Path, port: int, secrets: SandboxSecrets, ch
 def _start_product(
     settings: Settings, environment: DevEnvironment, ports: _OwnPorts, secrets: SandboxSecrets, children: Children
 ) -> list[_Program]:
-    """Worker and API, each with the Vault rights of its own principal only."""
+    """Worker and API, each with the rights of its own principal only, at Vault and database."""
     shared = shared_environment(settings, environment.addresses, secrets)
     tokens, directory = environment.vault_tokens, environment.state_directory
     worker_token, api_token = (tokens.worker_token, tokens.api_token) if tokens else (None, None)
-    for_worker = process_environment(shared, vault_token=worker_token, ops_port=ports.worker_ops)
-    for_api = process_environment(shared, vault_token=api_token, ops_port=ports.api_ops)
+    logins = environment.database_urls
+    for_worker = process_environment(
+        shared, vault_token=worker_token, ops_port=ports.worker_ops, database_url=logins.get(Role.WORKER)
+    )
+    for_api = process_environment(
+        shared, vault_token=api_token, ops_port=ports.api_ops, database_url=logins.get(Role.API)
+    )
     worker = children.add(_spawn("worker", ["-m", "worker"], for_worker, directory), Tier.PRODUCT)
     api = children.add(_spawn("api", _api_command(ports.api), for_api, directory), Tier.PRODUCT)
     return [

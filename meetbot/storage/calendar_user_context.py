@@ -60,10 +60,9 @@ class CalendarUserContext:
         return self.state is CalendarUserStatus.NEEDS_RECONNECT and now >= self.state_changed_at + self.revoked_grace
 
 
-_LOAD = text(
-    """
+_COLUMNS = """
     select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
-           u.kek_version, u.wrapped_key, u.refresh_ciphertext, u.decided_policy, u.last_synced_at, u.attributes,
+           u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
            t.revoked_grace_hours, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -75,16 +74,20 @@ _LOAD = text(
       from calendar_user u join tenant t on t.id = u.tenant_id
      where u.tenant_id = :tenant_id and u.id = :id
     """
-)
+_LOAD = text(_COLUMNS.replace("u.kek_version", "u.kek_version, u.wrapped_key, u.refresh_ciphertext"))
+# For the api, which may not read what is sealed; the empty secret opens nowhere.
+_LOAD_UNSEALED = text(_COLUMNS.replace("u.kek_version", "u.kek_version, '' as wrapped_key"))
 
 
-def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> CalendarUserContext | None:
-    """Return the calendar user, or None if there is none (any more)."""
-    row = (
-        session.execute(_LOAD, {"tenant_id": tenant_id, "id": calendar_user_id, "tenant_owner": TENANT_OWNER})
-        .mappings()
-        .one_or_none()
-    )
+def load_context(
+    session: Session, tenant_id: str, calendar_user_id: str, *, with_secret: bool = True
+) -> CalendarUserContext | None:
+    """Return the calendar user, or None if there is none (any more).
+
+    Without its secret it does to decide with, and for nothing that asks the provider.
+    """
+    bounds = {"tenant_id": tenant_id, "id": calendar_user_id, "tenant_owner": TENANT_OWNER}
+    row = session.execute(_LOAD if with_secret else _LOAD_UNSEALED, bounds).mappings().one_or_none()
     if row is None:
         return None
     return CalendarUserContext(
@@ -102,7 +105,7 @@ def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> Cal
             kek_name=kek_name(tenant_id),
             kek_version=row["kek_version"],
             wrapped_key=row["wrapped_key"],
-            nonce_and_ciphertext=bytes(row["refresh_ciphertext"]),
+            nonce_and_ciphertext=bytes(row.get("refresh_ciphertext", b"")),
         ),
         decided_policy=row["decided_policy"],
         last_synced_at=row["last_synced_at"],

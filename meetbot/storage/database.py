@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from meetbot.errors import ConfigurationError
+from meetbot.storage.roles import Role
 
 _POOL_SIZE = 20
 _POOL_OVERFLOW = 20
@@ -58,30 +60,46 @@ def create_database(database_url: str) -> Database:
     return Database(engine)
 
 
-def refuse_unbound_role(database: Database) -> None:
-    """Raise `ConfigurationError` for a database role that row level security does not bind.
+def refuse_unbound_role(database: Database, login: Role | None = None) -> None:
+    """Raise `ConfigurationError` for a role that policies do not bind, or that is not ``login``.
 
     A database that does not answer is no reason to refuse here: each new connection is asked, and refused then.
     """
     with contextlib.suppress(SQLAlchemyError):
         database.check(bound_by_policies=True)
-    event.listen(database.engine, "connect", _refuse_unbound_connection)
+        with database.engine.connect() as connection:
+            _refuse_login(login, connection.execute(text("select current_user")).scalar_one())
+    event.listen(database.engine, "connect", functools.partial(_refuse_connection, login))
 
 
-def _refuse_unbound_connection(connection: Any, _record: object) -> None:
+def _refuse_connection(login: Role | None, connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         (is_free,) = cursor.execute(str(_IS_FREE_OF_POLICIES)).fetchone()
     connection.rollback()
     if is_free:
         connection.close()
         raise _unsafe_role()
+    try:
+        _refuse_login(login, connection.info.user)
+    except ConfigurationError:
+        connection.close()
+        raise
+
+
+def _refuse_login(wanted: Role | None, found: str) -> None:
+    if wanted is not None and found != wanted:
+        raise ConfigurationError(
+            "database_login_wrong",
+            f"this process is logged in to the database as {found}, which may do what it must not",
+            next_step=f"have its DATABASE_URL name {wanted}",
+        )
 
 
 def _unsafe_role() -> ConfigurationError:
     return ConfigurationError(
         "database_role_unsafe",
         "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
-        next_step="have DATABASE_URL name a role without either that owns its database",
+        next_step="have DATABASE_URL name this process's own role (`meetbot db roles`)",
     )
 
 
@@ -117,14 +135,19 @@ class Database:
 
     @contextmanager
     def relay(self) -> Iterator[Session]:
-        """Open a transaction that sees what waits for a workflow, of all tenants."""
+        """Open a transaction that sees what waits for a workflow, of all tenants.
+
+        It is the relay's: only a login that may take that role can open it.
+        """
         with self._transaction("app.relay", "on") as session:
+            session.execute(_BECOME_RELAY)
             yield session
 
     @contextmanager
     def housekeeping(self) -> Iterator[Session]:
         """Open a transaction that sees, of all tenants, only the rows that are past their time."""
         with self._transaction("app.housekeeping", "on") as session:
+            session.execute(_BECOME_RELAY)
             yield session
 
     def check(self, *, bound_by_policies: bool = False) -> None:
@@ -149,3 +172,5 @@ class Database:
 
 
 _SET_LOCAL = text("select set_config(:setting, :value, true)")
+# Until the end of the transaction.
+_BECOME_RELAY = text(f"set local role {Role.RELAY}")

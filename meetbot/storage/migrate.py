@@ -9,11 +9,16 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
+from meetbot.storage.apply_grants import found_mark
 from meetbot.storage.database import psycopg_url
+from meetbot.storage.grant_statements import mark
 
 
 def upgrade(database_url: str) -> None:
-    """Run the pending migrations, one process at a time (PostgreSQL advisory lock)."""
+    """Run the pending migrations and apply the grants.
+
+    One process at a time does so (PostgreSQL advisory lock). Raises `ConfigurationError` if the server lacks one of our roles.
+    """
     command.upgrade(_config(database_url), "head")
 
 
@@ -25,9 +30,10 @@ def pending(database_url: str) -> bool:
         with engine.connect() as connection:
             exists = connection.scalar(text("select to_regclass('alembic_version') is not null"))
             current = connection.scalar(text("select version_num from alembic_version")) if exists else None
+            granted = found_mark(connection) if exists else None
     finally:
         engine.dispose()
-    return bool(current != head)
+    return bool(current != head or granted != mark(head or ""))
 
 
 def _config(database_url: str) -> Config:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy.orm import undefer
 from sqlmodel import Session, col
 
 from meetbot.domain.webhook_state import DeliveryState
@@ -61,11 +62,12 @@ def find(session: Session, tenant_id: str, delivery_id: str) -> WebhookDelivery 
 def find_with_endpoint(
     session: Session, tenant_id: str, delivery_id: str
 ) -> tuple[WebhookDelivery, WebhookEndpoint | None] | None:
-    """Return the delivery with its endpoint, if that still exists; None without a delivery."""
+    """Return the delivery and its endpoint with secrets, if that still exists; None without one."""
     delivery = find(session, tenant_id, delivery_id)
     if delivery is None:
         return None
-    return delivery, session.get(WebhookEndpoint, (tenant_id, delivery.endpoint_id))
+    # The secrets too, which only the worker may read.
+    return delivery, session.get(WebhookEndpoint, (tenant_id, delivery.endpoint_id), options=[undefer("*")])
 
 
 def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt) -> None:

@@ -9,17 +9,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import and_, delete, func, or_, select, text, update
 from sqlmodel import Session, col
 
 from meetbot.domain.webhook_state import DisabledReason, EndpointState
 from meetbot.errors import InvalidInput
+from meetbot.storage.sealed_writes import ROTATE_WEBHOOK_SECRET
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 
 MAX_ENDPOINTS = 20
+_MOST_SECRETS = 5
 
 # Creations of one tenant wait for each other, so that counting and inserting are one step.
 _LOCK_TENANT = text("select pg_advisory_xact_lock(hashtextextended('webhook_endpoint/' || :tenant_id, 0))")
+
+_ROTATE = text(f"select {ROTATE_WEBHOOK_SECRET}(:tenant_id, :id, cast(:newest as jsonb), :now, :overlap, :most)")
 
 
 def add(session: Session, endpoint: WebhookEndpoint) -> None:
@@ -74,10 +79,16 @@ def change_state(endpoint: WebhookEndpoint, state: EndpointState, now: datetime)
     endpoint.updated_at = now
 
 
-def change_secrets(endpoint: WebhookEndpoint, secrets: list[dict[str, Any]], now: datetime) -> None:
-    """Replace the sealed secrets, the newest first."""
-    endpoint.secrets = secrets
-    endpoint.updated_at = now
+def rotate_secret(
+    session: Session, endpoint: WebhookEndpoint, newest: dict[str, Any], *, overlap: timedelta, now: datetime
+) -> None:
+    """Put a new sealed secret before the others, which stay valid for `overlap` at most.
+
+    The others are not read: the api may not.
+    """
+    bounds = {"tenant_id": endpoint.tenant_id, "id": endpoint.id, "newest": orjson.dumps(newest).decode()}
+    session.execute(_ROTATE, {**bounds, "now": now, "overlap": overlap, "most": _MOST_SECRETS})
+    session.refresh(endpoint)
 
 
 def remove(session: Session, tenant_id: str, endpoint_id: str) -> bool:

@@ -14,7 +14,6 @@ from meetbot.vault.sealing import SealedSecret, SecretBinding, kek_name
 OVERLAP = timedelta(hours=24)
 
 _KIND = "webhook_secret"
-_MOST_KEPT = 5
 
 StoredSecret = dict[str, Any]
 
@@ -48,16 +47,6 @@ def sealed_secret(tenant_id: str, stored: StoredSecret) -> SealedSecret:
 def valid_secrets(stored: list[StoredSecret], now: datetime) -> list[StoredSecret]:
     """Return the secrets to sign with, the newest first."""
     return [secret for secret in stored if _is_valid(secret, now)]
-
-
-def rotated(stored: list[StoredSecret], newest: StoredSecret, now: datetime) -> list[StoredSecret]:
-    """Return the list with `newest` at its head.
-
-    What was current until now stays valid for 24 hours more.
-    """
-    ending = (now + OVERLAP).isoformat()
-    older = [{**secret, "expires_at": secret["expires_at"] or ending} for secret in valid_secrets(stored, now)]
-    return [newest, *older][:_MOST_KEPT]
 
 
 def _is_valid(secret: StoredSecret, now: datetime) -> bool:

@@ -17,16 +17,19 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.dependencies import ApiServices
+from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import derived_id, new_id
 from meetbot.providers.base import OAuthClient
 from meetbot.settings import Settings
 from meetbot.storage.database import Database, create_database
+from meetbot.storage.roles import Role
 from meetbot.storage.tables import Bot, BotClaim, CalendarEvent, CalendarUser
 from meetbot.storage.tenants import add_tenant
 from meetbot.tenants.api_keys import KeyMode
 from meetbot.tenants.create import issue_api_key
 from tests.api.stand_ins import RecordingOrchestrator, StandInProvider, StandInVault
+from tests.stack import url_as
 
 BACKEND_SECRET = "a backend's secret"
 
@@ -221,12 +224,20 @@ def api_database(postgres_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def api_front(api_settings: Settings, api_database: Database) -> Iterator[Front]:
+def api_login(postgres_server: PostgresServer, postgres_url: str) -> Iterator[Database]:
+    """The database as the api logs in to it; `api_database` is the owner's login."""
+    database = create_database(url_as(postgres_server, postgres_url, Role.API))
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def api_front(api_settings: Settings, api_database: Database, api_login: Database) -> Iterator[Front]:
     orchestrator, vault = RecordingOrchestrator(), StandInVault()
     google, microsoft = StandInProvider(Provider.GOOGLE), StandInProvider(Provider.MICROSOFT)
     services = ApiServices(
         settings=api_settings,
-        database=api_database,
+        database=api_login,
         vault=vault,
         providers={Provider.GOOGLE: google, Provider.MICROSOFT: microsoft},
         clients={Provider.GOOGLE: OAuthClient(Provider.GOOGLE, "client", "secret")},

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from sqlalchemy.orm import undefer
 from sqlmodel import select
 from starlette.testclient import TestClient
 
@@ -66,7 +67,7 @@ def connect_microsoft(tenant: Tenant, consent: Consent) -> dict[str, str]:
 
 def users(tenant: Tenant) -> list[CalendarUser]:
     with tenant.front.database.transaction(tenant.id) as session:
-        return list(session.exec(select(CalendarUser)))
+        return list(session.exec(select(CalendarUser).options(undefer("*"))))
 
 
 def refresh_token_of(tenant: Tenant, user: CalendarUser) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -22,6 +23,8 @@ from meetbot.dev.openbao import OpenBaoServer, openbao_program
 from meetbot.dev.postgres import PostgresServer
 from meetbot.dev.process import spawn, stop, wait_until_ready
 from meetbot.dev.temporal import temporal_program
+from meetbot.storage.migrate import upgrade
+from meetbot.storage.roles import LOGINS, Role
 from meetbot.vault.client import SecretBinding, TokenAuth, Vault
 from meetbot.vault.setup import provision
 from tests.stack import running_postgres
@@ -134,7 +137,8 @@ def test_search_attributes_are_registered_once_however_often_the_script_runs(
 
 def test_the_database_roles_are_no_superusers_and_obey_row_level_security(tmp_path: Path) -> None:
     with running_postgres(tmp_path) as server:
-        _drop_the_embedded_servers_role(server)
+        _drop_the_embedded_servers_roles(server)
+        password = "it's a 'quoted' one"
         parts = psycopg.conninfo.conninfo_to_dict(server.admin_url)
         run_script(
             "postgres/roles.sh",
@@ -143,30 +147,28 @@ def test_the_database_roles_are_no_superusers_and_obey_row_level_security(tmp_pa
                 "PGPORT": str(parts["port"]),
                 "PGPASSWORD": str(parts["password"]),
                 "POSTGRES_USER": "postgres",
-                "MEETBOT_DATABASE_PASSWORD": "it's a 'quoted' one",
+                **{f"MEETBOT_{name}_PASSWORD": password for name in ("OWNER", "API", "WORKER", "RELAY", "DBA")},
                 "TEMPORAL_DATABASE_PASSWORD": "another",
             },
             tools=installed_programs(),
         )
-        with psycopg.connect(
-            host=str(parts["host"]),
-            port=str(parts["port"]),
-            user="meetbot",
-            password="it's a 'quoted' one",
-            dbname="meetbot",
-        ) as connection:
+        address = f"postgresql://meetbot:{quote(password)}@{parts['host']}:{parts['port']}/meetbot"
+        with psycopg.connect(address) as connection:
             roles = connection.execute(
                 "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles"
-                " WHERE rolname IN ('meetbot', 'temporal') ORDER BY rolname"
+                " WHERE rolname LIKE 'meetbot%%' OR rolname = 'temporal' ORDER BY rolname"
             ).fetchall()
-            connection.execute("CREATE TABLE t (id int)")
-    assert roles == [("meetbot", False, False, False, False), ("temporal", False, False, True, False)]
+        upgrade(address)
+        with psycopg.connect(address.replace("//meetbot:", f"//{Role.API}:")) as connection:
+            assert connection.execute("SELECT count(id) FROM bot").fetchone() == (0,)
+    ours = [(login, False, False, False, False) for login in sorted(LOGINS)]
+    assert roles == [*ours, ("temporal", False, False, True, False)]
 
 
-def _drop_the_embedded_servers_role(server: PostgresServer) -> None:
+def _drop_the_embedded_servers_roles(server: PostgresServer) -> None:
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE meetbot")
-        connection.execute("DROP ROLE meetbot")
+        connection.execute(f"DROP ROLE {', '.join(LOGINS)}".encode())
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in DEPLOY.rglob("*.sh")))

@@ -60,6 +60,8 @@ PROGRAMS = {
     """,
     "api/__init__.py": "",
     "api/app.py": """
+        import json, os, pathlib
+        pathlib.Path("api-environment.json").write_text(json.dumps(dict(os.environ)))
         async def app(scope, receive, send):
             if scope["type"] == "lifespan":
                 while (message := await receive())["type"] == "lifespan.startup":
@@ -248,7 +250,13 @@ def test_the_worker_gets_its_own_vault_rights_and_a_port_of_its_own(project: Pat
     worker = json.loads((project / "worker-environment.json").read_text())
     assert worker["VAULT_TOKEN"] == running["vault_tokens"]["worker_token"]
     assert worker["MEETBOT_OPS_PORT"] != running["environment"]["MEETBOT_OPS_PORT"]
-    assert worker["DATABASE_URL"] == running["environment"]["DATABASE_URL"]
+
+
+def test_worker_and_api_log_in_to_the_database_each_as_itself(project: Path, second_run: Supervisor) -> None:
+    for program in ("worker", "api"):
+        environment = json.loads((project / f"{program}-environment.json").read_text())
+        with psycopg.connect(environment["DATABASE_URL"]) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (f"meetbot_{program}",)
 
 
 def test_a_second_supervisor_in_the_same_directory_is_refused(project: Path, second_run: Supervisor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,8 @@ from api.orchestrator import Orchestrator
 from meetbot.dev.environment import free_port
 from meetbot.settings import Region, Settings
 from meetbot.storage import outbox
-from meetbot.storage.database import Database, create_database
+from meetbot.storage.database import Database
+from meetbot.storage.roles import Role
 from meetbot.storage.tables import WebhookDelivery
 from meetbot.temporal.messages import DeliveryAttempt, DeliveryVerdict
 from meetbot.tenants.api_keys import KeyMode
@@ -90,19 +91,16 @@ class Customer:
 
 
 @pytest.fixture
-def front(fresh_database: str, vault_service: VaultService) -> Iterator[Front]:
+def front(login: Callable[[Role | None], Database], vault_service: VaultService) -> Iterator[Front]:
     clock = Clock(datetime.now(UTC))
-    with (
-        closing(create_database(fresh_database)) as database,
-        closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.api_token))) as vault,
-    ):
+    with closing(Vault(vault_service.address, TokenAuth(vault_service.tokens.api_token))) as vault:
         settings = Settings(outbound_allow_cidrs=LOOPBACK, rate_limit_per_minute=0)
-        services = ApiServices(settings, database, vault, {}, {}, cast(Orchestrator, None), clock)
+        services = ApiServices(settings, login(Role.API), vault, {}, {}, cast(Orchestrator, None), clock)
         with (
             serving(create_app(settings, services), free_port()) as url,
             httpx.Client(base_url=url, trust_env=False) as client,
         ):
-            yield Front(client, database, clock, vault_service)
+            yield Front(client, login(None), clock, vault_service)
 
 
 @pytest.fixture

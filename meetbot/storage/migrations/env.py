@@ -7,6 +7,7 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from meetbot.storage import tables  # noqa: F401 - registers the tables
+from meetbot.storage.apply_grants import apply_grants
 
 _MIGRATION_LOCK = 7_263_541_001
 
@@ -19,6 +20,7 @@ def run() -> None:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             context.configure(connection=connection, target_metadata=SQLModel.metadata)
             context.run_migrations()
+            apply_grants(connection, str(context.get_head_revision()))
     finally:
         engine.dispose()
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
 from meetbot.storage import columns
+
+_WRAPPED_KEY = Column("wrapped_key", Text, nullable=False)
+_REFRESH_CIPHERTEXT = Column("refresh_ciphertext", LargeBinary, nullable=False)
 
 
 class CalendarUser(SQLModel, table=True):
     """One connected calendar account.
 
     The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
+    Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
     ``token_version`` grows with each stored refresh token. ``decided_policy`` is the digest of what the stored
     decisions were made with; a different one means that they must be made again.
     """
@@ -24,6 +29,11 @@ class CalendarUser(SQLModel, table=True):
         Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
     )
+    __mapper_args__ = {
+        # An update makes a new digest, and answers with it.
+        "eager_defaults": True,
+        "properties": {"wrapped_key": deferred(_WRAPPED_KEY), "refresh_ciphertext": deferred(_REFRESH_CIPHERTEXT)},
+    }
 
     tenant_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -37,8 +47,12 @@ class CalendarUser(SQLModel, table=True):
     attributes: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
     scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     kek_version: int
-    wrapped_key: str = Field(sa_column=Column(Text, nullable=False))
-    refresh_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped_key: str = Field(sa_column=_WRAPPED_KEY)
+    refresh_ciphertext: bytes = Field(sa_column=_REFRESH_CIPHERTEXT)
+    token_digest: bytes = Field(
+        default=None,
+        sa_column=Column(LargeBinary, Computed("sha256(refresh_ciphertext)", persisted=True), nullable=False),
+    )
     token_version: int = 1
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))

@@ -6,19 +6,25 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Column, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
 from meetbot.storage import columns
+
+_SECRETS = columns.json("[]")
+_SECRETS.name = "secrets"
 
 
 class WebhookEndpoint(SQLModel, table=True):
     """An address at which a tenant receives webhooks.
 
-    ``secrets`` are sealed; the newest is first, older ones carry an expiry.
+    ``secrets`` are sealed; the newest is first, older ones carry an expiry. They are not loaded with a row, since the api may
+    not read them.
     """
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (CheckConstraint("state in ('enabled','disabled')", name="state"),)
+    __mapper_args__ = {"properties": {"secrets": deferred(_SECRETS)}}
 
     tenant_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -27,7 +33,7 @@ class WebhookEndpoint(SQLModel, table=True):
     state: str = "enabled"
     disabled_reason: str | None = None
     failing_since: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
-    secrets: list[columns.JsonObject] = Field(default_factory=list, sa_column=columns.json("[]"))
+    secrets: list[columns.JsonObject] = Field(default_factory=list, sa_column=_SECRETS)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
 

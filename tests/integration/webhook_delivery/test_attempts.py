@@ -16,7 +16,7 @@ from meetbot.errors import VaultUnavailable
 from meetbot.storage import webhook_endpoints
 from meetbot.temporal.messages import DeliveryAttempt, DeliveryResult, DeliveryVerdict
 from meetbot.vault.sealing import SealedSecret, SecretBinding
-from meetbot.webhooks.endpoint_secrets import rotated
+from meetbot.webhooks.endpoint_secrets import OVERLAP
 from meetbot.webhooks.outbound import EndpointAnswer, Outbound
 from meetbot.webhooks.signing import new_secret, verify_meetbot_signature
 from tests.integration.webhook_delivery.rig import LOOPBACK, DeliveryRig
@@ -149,8 +149,8 @@ def test_during_a_rotation_both_secrets_verify_and_after_it_only_the_newer(rig: 
     with rig.database.transaction(rig.tenant_id) as session:
         endpoint = webhook_endpoints.find(session, rig.tenant_id, endpoint_id)
         assert endpoint is not None
-        secrets = rotated(endpoint.secrets, rig.sealed(endpoint_id, newer), rig.clock.now)
-        webhook_endpoints.change_secrets(endpoint, secrets, rig.clock.now)
+        sealed = rig.sealed(endpoint_id, newer)
+        webhook_endpoints.rotate_secret(session, endpoint, sealed, overlap=OVERLAP, now=rig.clock.now)
 
     rig.attempt(rig.emit())
     rig.clock.now += timedelta(hours=24)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from meetbot.storage.migrations.first_policies import IS_LIVE_BOT, TENANT_TABLES, create_policies
+from meetbot.storage.migrations.first_policies import IS_LIVE_BOT, TENANT_TABLES
 
 revision = "0001"
 down_revision = None
@@ -170,6 +170,12 @@ def upgrade() -> None:
         sa.Column("kek_version", sa.Integer(), nullable=False),
         sa.Column("wrapped_key", sa.Text(), nullable=False),
         sa.Column("refresh_ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "token_digest",
+            sa.LargeBinary(),
+            sa.Computed("sha256(refresh_ciphertext)", persisted=True),
+            nullable=False,
+        ),
         sa.Column("token_version", sa.Integer(), nullable=False),
         sa.Column("decided_policy", sa.String(), nullable=True),
         sa.Column("last_synced_at", sa.DateTime(timezone=True), nullable=True),
@@ -354,7 +360,6 @@ def upgrade() -> None:
         sa.CheckConstraint("state in ('enabled','disabled')", name=op.f("ck_webhook_endpoint_state")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_webhook_endpoint")),
     )
-    create_policies()
 
 
 def downgrade() -> None:

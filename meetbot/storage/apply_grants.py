@@ -1,0 +1,61 @@
+"""Make a database's grants and row policies those of the list, in the migration's transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from meetbot.errors import ConfigurationError
+from meetbot.storage.grant_statements import closing, mark, opening
+from meetbot.storage.grants import TABLES
+from meetbot.storage.roles import Role
+from meetbot.storage.sealed_writes import FUNCTIONS
+
+_VERSION_TABLE = "alembic_version"
+_HAS = text("select rolname from pg_roles where rolname = any(:names)")
+_COLUMNS = text(
+    """
+    select c.relname as name, array_agg(a.attname::text order by a.attnum) as columns,
+           (select coalesce(array_agg(p.polname::text order by p.polname), '{}') from pg_policy p where p.polrelid = c.oid)
+               as policies
+      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and c.relname <> :version_table
+       and c.relowner = current_user::regrole
+     group by c.oid, c.relname order by c.relname
+    """
+)
+_MARK = text("select obj_description(to_regclass('alembic_version'), 'pg_class')")
+
+
+def apply_grants(connection: Connection, revision: str) -> None:
+    """Apply the list unless it is in already. Raises `ConfigurationError` if a role does not exist."""
+    if found_mark(connection) == mark(revision):
+        return
+    _refuse_missing_roles(connection)
+    for table in connection.execute(_COLUMNS, {"version_table": _VERSION_TABLE}).all():
+        for statement in closing(table.name, table.policies):
+            connection.exec_driver_sql(statement)
+        if table.name in TABLES:
+            for statement in opening(table.name, table.columns):
+                connection.exec_driver_sql(statement)
+    for statement in FUNCTIONS:
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"grant usage on schema public to {', '.join(Role)}")
+    connection.exec_driver_sql(f"grant select on table {_VERSION_TABLE} to {', '.join(Role)}")
+    connection.exec_driver_sql(f"comment on table {_VERSION_TABLE} is '{mark(revision)}'")
+
+
+def found_mark(connection: Connection) -> str | None:
+    """Return the mark of the grants that are in, None without any."""
+    found: str | None = connection.execute(_MARK).scalar_one()
+    return found
+
+
+def _refuse_missing_roles(connection: Connection) -> None:
+    found = set(connection.execute(_HAS, {"names": list(Role)}).scalars())
+    missing = [role for role in Role if role not in found]
+    if missing:
+        raise ConfigurationError(
+            "database_roles_missing",
+            f"the database server has no role {', '.join(missing)}",
+            next_step="run what `meetbot db roles` prints as a superuser, once for each server",
+        )

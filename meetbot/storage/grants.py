@@ -1,0 +1,119 @@
+"""Who may do what: table × role × verbs and columns, the one list. Pure.
+
+A new table is one entry of `TABLES`; a table without an entry can be used by nobody but the owner, who sees no row of it. A
+column that holds a sealed secret is named in ``sealed``: the worker alone reads it, the api may only write it.
+`meetbot db upgrade` makes grants and row policies equal to this list, and drops every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meetbot.domain.bot_state import LIVE_STATES
+from meetbot.storage.roles import Role
+
+_READ = "select"
+_CHANGE = "select insert update"
+_ALL = "select insert update delete"
+
+_IS_LIVE_BOT = f"state in ({','.join(repr(str(state)) for state in LIVE_STATES)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayGrant:
+    """What the relay sees of all tenants: these rows, in these columns.
+
+    ``select`` and ``update`` name columns, blank-separated.
+    """
+
+    select: str
+    update: str = ""
+    rows: str = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Rows that a role sees (``select``) beyond its tenant's; it needs the verb by its grants too.
+
+    Nobody but the named roles and the owner: their policy is bound to them, whatever others set.
+    """
+
+    name: str
+    rows: str
+    roles: tuple[Role, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableGrants:
+    """What each role may do with one table, always within the tenant of the transaction.
+
+    ``api`` and ``worker`` are verbs. The dba reads all columns but ``sealed`` and ``hidden``. ``expired`` is the condition of
+    rows that housekeeping deletes.
+    """
+
+    api: str = ""
+    worker: str = ""
+    sealed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    relay: RelayGrant | None = None
+    expired: str | None = None
+    openings: tuple[Opening, ...] = ()
+    tenant_column: str = "tenant_id"
+
+
+def _named_by(setting: str, column: str) -> str:
+    return f"{column} = nullif(current_setting('{setting}', true), '')"
+
+
+# Before the tenant is known: who calls, and which bot a backend's report is about.
+_KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
+_REPORT_LOOKUP = Opening("report_lookup", _named_by("app.external_id", "external_id"), (Role.API,))
+_WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "passcode", "facts")
+
+TABLES: Mapping[str, TableGrants] = {
+    "api_key": TableGrants(api=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "backend_report": TableGrants(api=_ALL, worker=_ALL, expired="received_at < now() - interval '30 days'"),
+    "bot": TableGrants(
+        api="select update",
+        worker=_ALL,
+        hidden=("meeting_url",),
+        relay=RelayGrant(select="tenant_id meeting_key state dispatch_at", rows=_IS_LIVE_BOT),
+    ),
+    "bot_claim": TableGrants(api="select update", worker=_ALL),
+    "calendar_event": TableGrants(
+        api="select update",
+        worker=_ALL,
+        hidden=_WORDS_OF_PEOPLE,
+        expired="deleted and updated_at < now() - interval '30 days'",
+    ),
+    "calendar_user": TableGrants(
+        api=_CHANGE,
+        worker=_ALL,
+        sealed=("wrapped_key", "refresh_ciphertext"),
+        hidden=("token_digest",),
+        relay=RelayGrant(select="tenant_id id provider state last_synced_at created_at"),
+    ),
+    "connect_attempt": TableGrants(
+        api=_ALL,
+        hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
+        expired="expires_at < now() - interval '1 day'",
+    ),
+    "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
+    "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
+    "meeting": TableGrants(api=_CHANGE, worker=_ALL),
+    "rate_bucket": TableGrants(api=_ALL),
+    "recording_override": TableGrants(api=_ALL, worker=_ALL),
+    "rule_set": TableGrants(api=_ALL, worker=_READ),
+    "tenant": TableGrants(api="select update", worker=_READ, tenant_column="id"),
+    "webhook_delivery": TableGrants(
+        api=_ALL,
+        worker=_ALL,
+        hidden=("data",),
+        relay=RelayGrant(
+            select="tenant_id id replays event_type created_at emitted_at relayed_at state", update="relayed_at"
+        ),
+        expired="state <> 'pending' and created_at < now() - interval '30 days'",
+    ),
+    "webhook_endpoint": TableGrants(api=_ALL, worker="select update", sealed=("secrets",)),
+}
