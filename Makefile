@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # The wheels are unpacked beside the place they go to: /tmp is often small in a container.
 PIP := TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
+SBOM ?= sbom.cdx.json
 
-.PHONY: help dev test check bench lock browser clean
+.PHONY: help dev test check bench sbom lock browser clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,7 +18,7 @@ dev: $(VENV)/.installed-dev ## Set up and run the whole service on this machine
 test: $(VENV)/.installed-test ## Set up and pass the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.installed-test ## Format, lint, types, import contracts and house rules
+check: $(VENV)/.installed-test ## Format, lint, types, import contracts, house rules and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -28,6 +29,10 @@ bench: $(VENV)/.installed-test ## Print the figures as JSON
 	$(BIN)/python -m bench.links
 	$(BIN)/python -m bench.decisions
 	$(BIN)/python -m bench.sync
+
+sbom: $(VENV)/.installed-test ## Write the production packages as a CycloneDX bill of materials
+	$(BIN)/cyclonedx-py requirements requirements/production.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file $(SBOM)
 
 browser: ## Install Debian's Chromium for the browser tests (needs root)
 	apt-get update -q && apt-get install -qy --no-install-recommends chromium

@@ -11,6 +11,7 @@ import httpcore
 import httpx
 
 from meetbot.outbound.connections import Dialler
+from meetbot.outbound.trust import trusted_authorities
 
 _PIECE_BYTES = 64 * 1024
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
@@ -45,7 +46,7 @@ class BoundedTransport(httpx.BaseTransport):
 
     def __init__(self, *, connections: int, trust: ssl.SSLContext | None = None) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=trust or httpx.create_ssl_context(trust_env=False),
+            ssl_context=trust or trusted_authorities(),
             max_connections=connections,
             max_keepalive_connections=connections // 2,
             keepalive_expiry=30.0,

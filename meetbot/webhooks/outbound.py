@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import httpcore
-import httpx
 
 from meetbot.outbound.connections import Dialler, Resolver, resolve
 from meetbot.outbound.deadline import Deadline, PhaseSeconds, PhaseTimeouts
 from meetbot.outbound.failures import TRANSPORT_ERRORS, OutboundFailed, failure_of
+from meetbot.outbound.trust import trusted_authorities
 from meetbot.settings import Network
 from meetbot.webhooks.destinations import DEFAULT_PORTS, Address, Destination, check_destination, require_allowed
 
@@ -47,7 +47,7 @@ class Outbound:
     """
 
     allow: Sequence[Network] = ()
-    trust: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
+    trust: ssl.SSLContext = field(default_factory=trusted_authorities)
     resolver: Resolver = resolve
     clock: Callable[[], float] = time.monotonic
     deadline_seconds: float = DEADLINE_SECONDS

@@ -127,12 +127,19 @@ _TRIALS = {
         ],
     ),
     21: Trial([{}, guests("z@customer.com"), {"attendees": [], "organizer": None}], [{"all_day": True}]),
-    22: Trial([{}, guests("z@customer.com")], [{"all_day": True}]),
+    22: Trial(
+        [guests("z@customer.com"), {"organizer": {"email": OWNER}, "attendees": [{"email": "z@customer.com"}]}],
+        [
+            {**organised_by("stranger@evil.test"), "attendees": [{"email": OWNER}, {"email": "z@customer.com"}]},
+            guests("ana@acme.com"),
+        ],
+    ),
+    23: Trial([{}, guests("z@customer.com")], [{"all_day": True}]),
 }
 
 
 def test_each_recipe_of_the_cookbook_has_its_trial() -> None:
-    assert [int(number) for number, _, _ in _RECIPES] == list(range(1, 23)) == sorted(_TRIALS)
+    assert [int(number) for number, _, _ in _RECIPES] == list(range(1, 24)) == sorted(_TRIALS)
 
 
 @pytest.mark.parametrize(("number", "sentence", "block"), _RECIPES, ids=[sentence for _, sentence, _ in _RECIPES])

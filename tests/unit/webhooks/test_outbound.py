@@ -305,6 +305,19 @@ def test_a_certificate_for_another_name_is_refused(certificate: Path) -> None:
     assert running.received == []
 
 
+def test_an_authority_of_the_operators_own_is_believed_beside_the_public_ones(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    outbound = Outbound(ALLOWED, resolver=resolving_to([ALLOWED_ADDRESS]))
+    authorities = [str(authority["subject"]) for authority in outbound.trust.get_ca_certs()]
+
+    with tls_receiver(certificate, []) as running:
+        assert post(outbound, f"https://hook.test:{running.port}/").status == 204
+    assert any("hook.test" in subject for subject in authorities)
+    assert any("Google Trust Services" in subject for subject in authorities)
+
+
 def test_a_certificate_of_an_unknown_authority_is_refused(certificate: Path) -> None:
     outbound = Outbound(ALLOWED, resolver=resolving_to([ALLOWED_ADDRESS]))
 
