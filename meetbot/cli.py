@@ -117,14 +117,14 @@ def create(
 @db.command()
 def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Bring the schema of DATABASE_URL to this release."""
-    from meetbot.settings import load_database_url
+    from meetbot.settings import load_database_settings
     from meetbot.storage.migrate import upgrade as run
 
     _use_running_stack(state)
-    url = load_database_url()
-    if url is None:
+    settings = load_database_settings()
+    if settings.database_url is None:
         _fail("DATABASE_URL is not set")
-    run(url)
+    run(settings.database_url, owner_alone=not settings.is_production)
     typer.echo("the schema is up to date")
 
 

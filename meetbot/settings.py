@@ -187,27 +187,34 @@ def _shown(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-class _DatabaseSettings(BaseSettings):
+class DatabaseSettings(BaseSettings):
+    """What the commands need that touch nothing but the database."""
+
     model_config = Settings.model_config
 
     env: Environment = Environment.DEVELOPMENT
     database_url: OptionalText = Field(default=None, validation_alias="DATABASE_URL")
 
+    @property
+    def is_production(self) -> bool:
+        """Return whether unsafe defaults are refused."""
+        return self.env is Environment.PRODUCTION
+
     @model_validator(mode="after")
     def _refuse_plain_connections(self) -> Self:
-        faults = list(unencrypted_database(self.database_url)) if self.env is Environment.PRODUCTION else []
+        faults = list(unencrypted_database(self.database_url)) if self.is_production else []
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
 
-def load_database_url() -> str | None:
-    """Return DATABASE_URL alone, for commands that need nothing but the database.
+def load_database_settings() -> DatabaseSettings:
+    """Return DATABASE_URL and MEETBOT_ENV alone, for commands that need nothing but the database.
 
     Other settings that are missing or wrong do not keep them from their work. Raises pydantic's ``ValidationError`` for an
     address that production refuses.
     """
-    return _DatabaseSettings().database_url
+    return DatabaseSettings()
 
 
 def faults_in(error: ValidationError) -> str:

@@ -52,7 +52,11 @@ _WORKER_OPS_OFFSET = 1
 _REACHABLE_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _GRACEFUL_SHUTDOWN_SECONDS = 5
-_SCHEMA_IS_AT = "select version_num, obj_description('alembic_version'::regclass, 'pg_class') from alembic_version"
+_SCHEMA_IS_AT = """
+    select version_num, obj_description('alembic_version'::regclass, 'pg_class'),
+           array(select rolname::text from pg_roles where rolname = any(%s))
+      from alembic_version
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +271,7 @@ def _upgrade_schema(database_url: str) -> None:
     from meetbot.storage.migrate import upgrade
 
     try:
-        upgrade(database_url)
+        upgrade(database_url, owner_alone=True)
     except SQLAlchemyError as error:
         raise DevStackError(
             "database_not_upgraded",
@@ -286,10 +290,10 @@ def _schema_is_current(database_url: str) -> bool:
     newest = max(entry.name.partition("_")[0] for entry in scripts.iterdir() if entry.name[0].isdigit())
     try:
         with psycopg.connect(database_url, connect_timeout=5) as connection:
-            found = connection.execute(_SCHEMA_IS_AT).fetchone()
+            found = connection.execute(_SCHEMA_IS_AT, [list(Role)]).fetchone()
     except psycopg.Error:
         return False
-    return found == (newest, mark(newest))
+    return found is not None and found[:2] == (newest, mark(newest, {Role(name) for name in found[2]}))
 
 
 def _start_sandbox(state_directory: Path, port: int, secrets: SandboxSecrets, children: Children) -> _Program:

@@ -8,7 +8,7 @@ from meetbot.errors import ConfigurationError
 from meetbot.storage.grant_statements import closing, mark, opening
 from meetbot.storage.grants import TABLES
 from meetbot.storage.roles import Role
-from meetbot.storage.sealed_writes import FUNCTIONS
+from meetbot.storage.sealed_writes import functions
 
 _VERSION_TABLE = "alembic_version"
 _HAS = text("select rolname from pg_roles where rolname = any(:names)")
@@ -26,22 +26,33 @@ _COLUMNS = text(
 _MARK = text("select obj_description(to_regclass('alembic_version'), 'pg_class')")
 
 
-def apply_grants(connection: Connection, revision: str) -> None:
-    """Apply the list unless it is in already. Raises `ConfigurationError` if a role does not exist."""
-    if found_mark(connection) == mark(revision):
+def apply_grants(connection: Connection, revision: str, *, owner_alone: bool = False) -> None:
+    """Apply the list unless it is in already.
+
+    ``owner_alone``: the owner stands in for roles that the server does not have. Otherwise raises `ConfigurationError`.
+    """
+    roles = _present_roles(connection)
+    if found_mark(connection) == mark(revision, roles):
         return
-    _refuse_missing_roles(connection)
+    if not owner_alone:
+        _refuse_missing(roles)
     for table in connection.execute(_COLUMNS, {"version_table": _VERSION_TABLE}).all():
-        for statement in closing(table.name, table.policies):
+        for statement in closing(table.name, table.policies, roles):
             connection.exec_driver_sql(statement)
         if table.name in TABLES:
-            for statement in opening(table.name, table.columns):
+            for statement in opening(table.name, table.columns, roles):
                 connection.exec_driver_sql(statement)
-    for statement in FUNCTIONS:
+    for statement in functions(roles):
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"grant usage on schema public to {', '.join(Role)}")
-    connection.exec_driver_sql(f"grant select on table {_VERSION_TABLE} to {', '.join(Role)}")
-    connection.exec_driver_sql(f"comment on table {_VERSION_TABLE} is '{mark(revision)}'")
+    for role in sorted(roles):
+        connection.exec_driver_sql(f"grant usage on schema public to {role}")
+        connection.exec_driver_sql(f"grant select on table {_VERSION_TABLE} to {role}")
+    connection.exec_driver_sql(f"comment on table {_VERSION_TABLE} is '{mark(revision, roles)}'")
+
+
+def are_in(connection: Connection, revision: str) -> bool:
+    """Return whether the grants of this release are in, for the roles that the server has."""
+    return found_mark(connection) == mark(revision, _present_roles(connection))
 
 
 def found_mark(connection: Connection) -> str | None:
@@ -50,9 +61,13 @@ def found_mark(connection: Connection) -> str | None:
     return found
 
 
-def _refuse_missing_roles(connection: Connection) -> None:
+def _present_roles(connection: Connection) -> frozenset[Role]:
     found = set(connection.execute(_HAS, {"names": list(Role)}).scalars())
-    missing = [role for role in Role if role not in found]
+    return frozenset(role for role in Role if role in found)
+
+
+def _refuse_missing(roles: frozenset[Role]) -> None:
+    missing = [role for role in Role if role not in roles]
     if missing:
         raise ConfigurationError(
             "database_roles_missing",

@@ -9,17 +9,19 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from meetbot.storage.apply_grants import found_mark
+from meetbot.storage.apply_grants import are_in
 from meetbot.storage.database import psycopg_url
-from meetbot.storage.grant_statements import mark
 
 
-def upgrade(database_url: str) -> None:
+def upgrade(database_url: str, *, owner_alone: bool = False) -> None:
     """Run the pending migrations and apply the grants.
 
-    One process at a time does so (PostgreSQL advisory lock). Raises `ConfigurationError` if the server lacks one of our roles.
+    One process at a time does so (PostgreSQL advisory lock). If the server lacks one of our roles, raises `ConfigurationError`,
+    or with ``owner_alone`` lets the owner be all of them: for development on a server of the user's own.
     """
-    command.upgrade(_config(database_url), "head")
+    config = _config(database_url)
+    config.attributes["owner_alone"] = owner_alone
+    command.upgrade(config, "head")
 
 
 def pending(database_url: str) -> bool:
@@ -30,10 +32,10 @@ def pending(database_url: str) -> bool:
         with engine.connect() as connection:
             exists = connection.scalar(text("select to_regclass('alembic_version') is not null"))
             current = connection.scalar(text("select version_num from alembic_version")) if exists else None
-            granted = found_mark(connection) if exists else None
+            granted = exists and are_in(connection, head or "")
     finally:
         engine.dispose()
-    return bool(current != head or granted != mark(head or ""))
+    return bool(current != head or not granted)
 
 
 def _config(database_url: str) -> Config:

@@ -6,7 +6,9 @@ the transaction; they return nothing.
 
 from __future__ import annotations
 
-from meetbot.storage.roles import Role
+from collections.abc import Collection, Iterator
+
+from meetbot.storage.roles import ALL_ROLES, Role
 
 ROTATE_WEBHOOK_SECRET = "rotate_webhook_secret"  # noqa: S105 - a function's name
 
@@ -34,8 +36,13 @@ _ROTATE = """
     $$
 """
 
-FUNCTIONS = (
-    _ROTATE,
-    f"revoke all on function {_SIGNATURE} from public, {Role.DBA}, {Role.RELAY}",
-    f"grant execute on function {_SIGNATURE} to {Role.API}, {Role.WORKER}",
-)
+FUNCTIONS = (_ROTATE,)
+
+
+def functions(roles: Collection[Role] = ALL_ROLES) -> Iterator[str]:
+    """Yield the statements that make the functions, for those of the roles that may call them."""
+    yield from FUNCTIONS
+    yield f"revoke all on function {_SIGNATURE} from {', '.join(('public', *sorted(roles)))}"
+    for role in (Role.API, Role.WORKER):
+        if role in roles:
+            yield f"grant execute on function {_SIGNATURE} to {role}"

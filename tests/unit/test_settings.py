@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from meetbot.settings import Settings, faults_in, load_database_url
+from meetbot.settings import Settings, faults_in, load_database_settings
 
 PRODUCTION = {
     "MEETBOT_ENV": "production",
@@ -191,14 +191,14 @@ def test_the_databases_address_is_had_without_anything_else_that_production_take
 ) -> None:
     monkeypatch.setenv("MEETBOT_ENV", "production")
     monkeypatch.setenv("DATABASE_URL", "postgresql://meetbot@db/meetbot?sslmode=require")
-    assert load_database_url() == "postgresql://meetbot@db/meetbot?sslmode=require"
+    assert load_database_settings().database_url == "postgresql://meetbot@db/meetbot?sslmode=require"
 
 
 def test_commands_of_the_database_alone_refuse_it_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEETBOT_ENV", "production")
     monkeypatch.setenv("DATABASE_URL", "postgresql://meetbot@db/meetbot")
     with pytest.raises(ValidationError, match="DATABASE_URL must say sslmode=verify-full"):
-        load_database_url()
+        load_database_settings()
 
 
 def test_what_is_wrong_is_said_in_one_line_with_the_variables_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ def run() -> None:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             context.configure(connection=connection, target_metadata=SQLModel.metadata)
             context.run_migrations()
-            apply_grants(connection, str(context.get_head_revision()))
+            owner_alone = bool(context.config.attributes.get("owner_alone"))
+            apply_grants(connection, str(context.get_head_revision()), owner_alone=owner_alone)
     finally:
         engine.dispose()
 
