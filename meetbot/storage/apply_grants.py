@@ -1,4 +1,4 @@
-"""Make a database's grants and row policies those of the list, in the migration's transaction."""
+"""Make a database's grants and row policies those of the list, as a part of the migration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _MARK = text("select obj_description(to_regclass('alembic_version'), 'pg_class')
 
 
 def apply_grants(connection: Connection, revision: str) -> None:
-    """Apply the list unless it is in already. Raises `ConfigurationError` if a role does not exist."""
+    """Apply the list unless it is in already.
+
+    Raises `ConfigurationError` if a role does not exist.
+    """
     if found_mark(connection) == mark(revision):
         return
     _refuse_missing_roles(connection)

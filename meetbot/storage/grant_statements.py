@@ -18,7 +18,10 @@ _BY_TENANT = ", ".join(("current_user", Role.API, Role.WORKER, Role.DBA))
 
 
 def mark(revision: str) -> str:
-    """Return what a database says of itself once the grants of this release are in, at this revision of the schema."""
+    """Return what a database says of itself once it has the grants of this release.
+
+    It names the schema's revision too: a new column needs new grants.
+    """
     digest = hashlib.sha256()
     for part in (*(f"{name}:{TABLES[name]!r}" for name in sorted(TABLES)), *FUNCTIONS, _BY_TENANT, _VERSION):
         digest.update(part.encode())
