@@ -96,7 +96,9 @@ def lateness(world: World, busy: Busy, lead_seconds: int) -> float:
     _until(lambda: quiet.bots()[0].dispatched_at is not None, more=lead_seconds)
     (bot,) = quiet.bots()
     assert bot.dispatched_at is not None
-    return (bot.dispatched_at - bot.dispatch_at).total_seconds()
+    late = (bot.dispatched_at - bot.dispatch_at).total_seconds()
+    print(f"late by {late:.3f} s", file=sys.stderr)
+    return late
 
 
 def stay_idle(_world: World, _start: datetime) -> None:
@@ -117,12 +119,14 @@ def connect_calendars(world: World, start: datetime, count: int) -> None:
     users = []
     for number in range(-(-count // _CALENDAR_EVENTS)):
         owner = busy.sandbox.account(f"busy-{number}@busy.test")
+        # Before the calendars are filled, while the sandbox still answers at once.
+        users.append((busy.connect(owner), owner))
+    for number, (_, owner) in enumerate(users):
         size = min(_CALENDAR_EVENTS, count - number * _CALENDAR_EVENTS)
         _fill(busy, owner, [{"starts_in_minutes": 24 * 60 + 30 * place} for place in range(size)])
-        users.append(busy.connect(owner))
     at = start - timedelta(seconds=_JOIN_LEAD_SECONDS) - _BEFORE_THE_DISPATCH
     time.sleep(max(0.0, (at - busy.clock()).total_seconds()))
-    world.start(busy, users)
+    world.start(busy, [user for user, _ in users])
 
 
 def _fill(rig: Rig, owner: str, bodies: Sequence[dict[str, Any]]) -> None:
