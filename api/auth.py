@@ -14,11 +14,13 @@ from sqlmodel import Session
 from api.admission import unauthorized
 from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
+from meetbot.settings import Settings
 from meetbot.storage.keys import act_for_tenant, find_key
 from meetbot.storage.rate_limits import Allowance, take_token
-from meetbot.storage.tables import ApiKey
+from meetbot.storage.tables import ApiKey, Tenant
 from meetbot.storage.tenants import find_tenant
 from meetbot.tenants.api_keys import matches_hash, public_id_in
+from meetbot.tenants.regions import address_in
 
 _bearer = HTTPBearer(
     scheme_name="api_key",
@@ -60,7 +62,6 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class _Authenticated:
     caller: Caller
-    region: str
     allowance: Allowance | None
 
 
@@ -90,15 +91,15 @@ def _authenticate(request: Request, services: ApiServices, credentials: HTTPAuth
     if public_id is None:
         raise unauthorized()
     with services.database.key_lookup(public_id) as session:
-        authenticated = _look_up(session, api_key, public_id, per_minute=services.settings.rate_limit_per_minute)
+        authenticated = _look_up(session, api_key, public_id, services.settings)
     if authenticated is None:
         raise unauthorized()
     request.state.tenant_id, request.state.key_id = authenticated.caller.tenant_id, authenticated.caller.key_id
-    _enforce(request, authenticated, services.settings.region)
+    _enforce(request, authenticated)
     return authenticated.caller
 
 
-def _look_up(session: Session, api_key: str, public_id: str, *, per_minute: int) -> _Authenticated | None:
+def _look_up(session: Session, api_key: str, public_id: str, settings: Settings) -> _Authenticated | None:
     key = find_key(session, public_id)
     if not _is_good(key, api_key):
         return None
@@ -107,9 +108,13 @@ def _look_up(session: Session, api_key: str, public_id: str, *, per_minute: int)
     tenant = find_tenant(session, key.tenant_id)
     if tenant is None:
         return None
+    if tenant.region != settings.region:
+        # Before anything is counted: nothing of this tenant is stored here.
+        raise _wrong_region(tenant, settings)
+    per_minute = settings.rate_limit_per_minute
     allowance = take_token(session, key.tenant_id, public_id, per_minute=per_minute) if per_minute else None
     caller = Caller(key.tenant_id, public_id, frozenset(key.scopes), api_key)
-    return _Authenticated(caller, tenant.region, allowance)
+    return _Authenticated(caller, allowance)
 
 
 def _is_good(key: ApiKey | None, api_key: str) -> bool:
@@ -118,7 +123,13 @@ def _is_good(key: ApiKey | None, api_key: str) -> bool:
     return key is not None and proven and key.revoked_at is None
 
 
-def _enforce(request: Request, authenticated: _Authenticated, region: str) -> None:
+def _wrong_region(tenant: Tenant, settings: Settings) -> Problem:
+    known = tenant.home_url or address_in(tenant.region, public_url=settings.public_url, own_region=settings.region)
+    where = f"ask {known}" if known is not None else "ask its host"
+    return Problem(421, "wrong_region", f"this tenant lives in the region {tenant.region}; {where}", base_url=known)
+
+
+def _enforce(request: Request, authenticated: _Authenticated) -> None:
     if authenticated.allowance is not None:
         request.state.rate_headers = _rate_headers(authenticated.allowance)
         if authenticated.allowance.is_exhausted:
@@ -128,8 +139,6 @@ def _enforce(request: Request, authenticated: _Authenticated, region: str) -> No
                 f"more than {authenticated.allowance.limit} requests a minute",
                 headers={"Retry-After": str(authenticated.allowance.retry_after_seconds)},
             )
-    if authenticated.region != region:
-        raise Problem(421, "wrong_region", f"this tenant lives in the region {authenticated.region}; ask its host")
 
 
 def _rate_headers(allowance: Allowance) -> dict[str, str]:

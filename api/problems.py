@@ -42,6 +42,9 @@ class ProblemDocument(BaseModel):
     code: str
     detail: str
     errors: list[ProblemFault]
+    base_url: str | None = Field(
+        default=None, description="With `wrong_region`: where this tenant lives, if that is known here."
+    )
 
 
 class Problem(Exception):
@@ -55,6 +58,7 @@ class Problem(Exception):
         *,
         faults: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        base_url: str | None = None,
     ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
@@ -62,6 +66,7 @@ class Problem(Exception):
         self.detail = detail
         self.faults = tuple(faults)
         self.headers = dict(headers or {})
+        self.base_url = base_url
 
     def response(self) -> JSONResponse:
         """Return the error as an HTTP response."""
@@ -76,6 +81,7 @@ class Problem(Exception):
                     {"path": fault.path, "code": fault.code, "message": fault.message}
                     for fault in self.faults[:_MAX_FAULTS]
                 ],
+                **({"base_url": self.base_url} if self.base_url is not None else {}),
             },
             status_code=self.status,
             headers=self.headers,
@@ -209,7 +215,7 @@ _DESCRIPTIONS = {
     410: "The watermark is older than tombstones are kept (`watermark_expired`): list anew.",
     413: "The body is over 256 KB.",
     415: "The body is not declared as JSON.",
-    421: "The tenant lives in another region (`wrong_region`).",
+    421: "The tenant lives in another region (`wrong_region`): ask at `base_url`.",
     422: "The input cannot be used; `errors` has one entry per fault.",
     429: "Too many requests; see `Retry-After`.",
     503: "Something that we depend on does not answer; try again.",

@@ -40,7 +40,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return the costs of all cases, one JSON object for each provider, size and case."""
     meter = Meter()
-    meter.watch(rig.database)
+    meter.watch(rig.services.database)
     for provider in providers:
         # Connects, compiles the rules and prepares the statements, as a worker has done soon after its start.
         measure_calendar(rig, meter, provider, _WARMING_EVENTS, Repetitions(2, 6, 2))

@@ -88,6 +88,14 @@ def create(
     name: str,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Make a test key (mb_test_…) instead of a live one.")] = False,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", help="eu or us: of another region than ours, only a pointer is stored here."),
+    ] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Our address in that other region.")] = None,
+    tenant_id: Annotated[
+        str | None, typer.Option("--tenant-id", help="Make at home the tenant of a pointer; its API key on stdin.")
+    ] = None,
     state: StateDirectory = _DEFAULT_STATE,
 ) -> None:
     """Make a tenant and its first API key, which is shown only here."""
@@ -95,6 +103,7 @@ def create(
     from meetbot.storage.database import create_database
     from meetbot.tenants.api_keys import KeyMode
     from meetbot.tenants.create import create_tenant
+    from meetbot.tenants.regions import adopt_tenant, point_elsewhere, region_named
     from meetbot.vault.client import vault_from_settings
 
     _use_running_stack(state)
@@ -103,9 +112,16 @@ def create(
         if settings.database_url is None:
             _fail("no database: start `meetbot dev` in another terminal, or set DATABASE_URL and VAULT_ADDR")
         database = create_database(settings.database_url)
-        vault = vault_from_settings(settings)
         mode = KeyMode.TEST if test else KeyMode.LIVE
-        tenant_id, api_key = create_tenant(database, vault, name, settings.region, mode)
+        home = region_named(region) if region is not None else settings.region
+        if home is not settings.region:
+            tenant_id, api_key = point_elsewhere(database, home, base_url, mode)
+        elif tenant_id is not None:
+            api_key = sys.stdin.readline().strip()
+            vault = vault_from_settings(settings)
+            adopt_tenant(database, vault, name, settings.region, tenant_id=tenant_id, api_key=api_key)
+        else:
+            tenant_id, api_key = create_tenant(database, vault_from_settings(settings), name, settings.region, mode)
     except MeetbotError as error:
         _fail(f"{error} {error.next_step}".strip())
     if as_json:

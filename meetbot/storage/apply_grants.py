@@ -1,4 +1,4 @@
-"""Make a database's grants and row policies those of the list, in the migration's transaction."""
+"""Make a database's grants and row policies those of the list, as a part of the migration."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ class RelayGrant:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Rows that a role sees (``select``) beyond its tenant's; it needs the verb by its grants too.
+    """Rows that a role sees (``select``) beyond its tenant's.
 
-    Nobody but the named roles and the owner: their policy is bound to them, whatever others set.
+    It needs the verb by its grants too. The policy is bound to these roles and the owner, whatever others set.
     """
 
     name: str

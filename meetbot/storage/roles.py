@@ -1,4 +1,4 @@
-"""The logins of the database: one for each kind of process, and one for people who look. Pure.
+"""The logins of the database: one for each kind of process, one for people who look. Pure.
 
 The owner has the schema and runs the operator's commands; no process of the service logs in as it. Its name is free.
 """
@@ -28,7 +28,7 @@ ALL_ROLES = frozenset(Role)
 
 
 def login_attributes() -> str:
-    """Return what each of our logins is: nobody above row level security, nobody who makes roles."""
+    """Return what each of our logins is: not above row level security, no maker of roles."""
     return "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
 
 

@@ -15,9 +15,9 @@ def find_tenant(session: Session, tenant_id: str) -> Tenant | None:
     return session.get(Tenant, tenant_id)
 
 
-def add_tenant(session: Session, tenant_id: str, *, name: str, region: str) -> None:
-    """Store a new tenant."""
-    session.add(Tenant(id=tenant_id, name=name, region=region))
+def add_tenant(session: Session, tenant_id: str, *, name: str, region: str, home_url: str | None = None) -> None:
+    """Store a new tenant. ``home_url`` is where one of another region lives."""
+    session.add(Tenant(id=tenant_id, name=name, region=region, home_url=home_url))
     session.flush()
 
 

@@ -23,7 +23,7 @@ def create_tenant(
     The vault comes first: a key without a tenant is harmless, a tenant without a key could seal nothing. Raises `InvalidInput`
     for a name that is blank or too long, `VaultError` if the vault refuses.
     """
-    _check_name(name)
+    check_name(name)
     tenant_id = new_id("ten")
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
@@ -76,7 +76,8 @@ def _is_good(database: Database, tenant_id: str, api_key: str) -> bool:
         )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `InvalidInput` for a tenant's name that is blank, too long or not printable."""
     stripped = name.strip()
     if not stripped or len(stripped) > MAX_NAME or not stripped.isprintable():
         fault = Fault("name", "invalid_name", f"1 to {MAX_NAME} printable characters")

@@ -30,7 +30,7 @@ def test_the_sync_benchmark_measures_every_case_of_every_calendar(rig: Rig) -> N
 @pytest.mark.parametrize("provider", list(Provider))
 def test_an_unchanged_sync_takes_five_statements_for_any_number_of_events(rig: Rig, provider: Provider) -> None:
     meter = Meter()
-    meter.watch(rig.database)
+    meter.watch(rig.services.database)
     few, many = (measure_calendar(rig, meter, provider, events, ONCE) for events in (3, 60))
     assert few["unchanged"]["statements"] == many["unchanged"]["statements"] <= 5
 
@@ -38,7 +38,7 @@ def test_an_unchanged_sync_takes_five_statements_for_any_number_of_events(rig: R
 @pytest.mark.parametrize("provider", list(Provider))
 def test_first_and_changed_syncs_take_no_statements_per_event(rig: Rig, provider: Provider) -> None:
     meter = Meter()
-    meter.watch(rig.database)
+    meter.watch(rig.services.database)
     few, many = (measure_calendar(rig, meter, provider, events, ONCE) for events in (3, 60))
     # Claims take one statement if there are any: three meetings may all lie beyond the horizon.
     assert many["first"]["statements"] <= few["first"]["statements"] + 1

@@ -1,4 +1,4 @@
-"""The list of grants is complete: every table has an entry, and every sealed column is in it."""
+"""The list of grants is complete: each table has an entry, and each sealed column is in it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import Column, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -12,13 +12,17 @@ from meetbot.storage import columns
 
 
 class Tenant(SQLModel, table=True):
-    """A customer of ours. ``join_lead_seconds`` is null if the service's default holds."""
+    """A customer of ours. ``join_lead_seconds`` is null if the service's default holds.
+
+    One of another region is only a pointer: without a name, with ``home_url``, where it lives.
+    """
 
     __tablename__ = "tenant"
 
     id: str = Field(primary_key=True)
     name: str
     region: str
+    home_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     join_lead_seconds: int | None = None
