@@ -41,19 +41,22 @@ _SUPPRESSIONS = text(
 
 
 def hand_on_to_successors(
-    session: Session, tenant_id: str, calendar_user_id: str, successors: Mapping[str, str]
+    session: Session,
+    tenant_id: str,
+    calendar_user_id: str,
+    shared_keys: Mapping[str, str],
+    meeting_keys: Mapping[str, str],
 ) -> None:
-    """Copy overrides, and bots cancelled by hand, from meetings to their ``successors``, both by meeting key.
+    """Copy overrides, by shared key, and bots cancelled by hand, by meeting key, from meetings to their successors.
 
     A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that.
     """
-    if not successors:
+    if not shared_keys:
         return
-    values = {
-        "tenant_id": tenant_id,
-        "calendar_user_id": calendar_user_id,
-        "predecessors": list(successors.keys()),
-        "successors": list(successors.values()),
-    }
-    session.execute(_SUPPRESSIONS, values)
-    session.execute(_OVERRIDES, values)
+    own = {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id}
+    session.execute(_SUPPRESSIONS, own | _succession(meeting_keys))
+    session.execute(_OVERRIDES, own | _succession(shared_keys))
+
+
+def _succession(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    return {"predecessors": list(keys.keys()), "successors": list(keys.values())}

@@ -128,7 +128,8 @@ class ConnectAttempt(SQLModel, table=True):
 class CalendarEvent(SQLModel, table=True):
     """One occurrence on one calendar with its decision.
 
-    ``fingerprint`` is the digest of the provider's own JSON.
+    ``shared_key`` follows from UID and original start; ``meeting_key`` is that, or one of its own for a copy that disagrees
+    with the leading one.     ``fingerprint`` is the digest of the provider's own JSON.
     """
 
     __tablename__ = "calendar_event"
@@ -137,6 +138,7 @@ class CalendarEvent(SQLModel, table=True):
         Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
+        Index("ix_calendar_event_shared", "tenant_id", "shared_key"),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -146,6 +148,7 @@ class CalendarEvent(SQLModel, table=True):
     provider_event_id: str
     ical_uid: str | None = None
     original_start: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    shared_key: str
     meeting_key: str
     series_key: str
     title: str
@@ -203,7 +206,7 @@ class RuleSet(SQLModel, table=True):
 class RecordingOverride(SQLModel, table=True):
     """What a person said about one occurrence or a series.
 
-    ``key`` is the meeting key of an occurrence, or the series key.
+    ``key`` is the shared key of an occurrence, or the series key.
     """
 
     __tablename__ = "recording_override"
@@ -222,7 +225,7 @@ class Meeting(SQLModel, table=True):
     """The one row on which everything about a meeting's bots is serialised.
 
     ``suppressed_at`` is set while the meeting gets no bot because a person cancelled one. ``generation`` counts the
-    dispatches ever intended, over all bots of the meeting.
+    dispatches ever intended, over all bots of the meeting. ``leader_calendar_user_id`` is whose copy led last.
     """
 
     __tablename__ = "meeting"
@@ -232,14 +235,15 @@ class Meeting(SQLModel, table=True):
     generation: int = 0
     suppressed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     suppressed_by: str | None = None
+    leader_calendar_user_id: str | None = None
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class BotClaim(SQLModel, table=True):
     """A calendar user's wish that a meeting be recorded.
 
-    ``acknowledged_digest`` is the target that its bot was last reconciled with. From ``doubted_at`` the claim does not
-    count until its calendar is read again: another claimant's copy says otherwise.
+    ``acknowledged_digest`` is the target that its bot was last reconciled with. ``unsettled_at`` is set when the copy and
+    the leading one no longer are as when the claim was made: the next sync says again whose meeting it is.
     """
 
     __tablename__ = "bot_claim"
@@ -251,7 +255,7 @@ class BotClaim(SQLModel, table=True):
     event_id: str
     target_digest: str
     acknowledged_digest: str | None = None
-    doubted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    unsettled_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
