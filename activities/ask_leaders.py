@@ -1,4 +1,4 @@
-"""Ask the calendars whose copies lead for what they say now, when another calendar's copies disagree."""
+"""Ask the calendars whose copies lead what they say now, when other copies disagree."""
 
 from __future__ import annotations
 

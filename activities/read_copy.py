@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 
 def read_copy_again(services: Services, tenant_id: str, copy: ClaimCopy, *, seconds: float) -> Verdict:
-    """Ask the claimant's provider for the copy; if it differs from the stored one, store it, decided anew."""
+    """Ask the claimant's provider for the copy; store it, decided anew, if it differs."""
     deadline = Deadline(seconds)
     with services.database.transaction(tenant_id) as session:
         user = load_context(session, tenant_id, copy.calendar_user_id)

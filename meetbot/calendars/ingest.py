@@ -20,7 +20,10 @@ from meetbot.storage.tables import CalendarEvent
 def decide_now(
     user: CalendarUserContext, event: Event, fingerprint: bytes, *, known: tuple[str, str], now: datetime
 ) -> DecidedEvent:
-    """Decide about one event by the policy in force. ``known`` are the keys that it is stored with."""
+    """Decide about one event by the policy in force.
+
+    ``known`` are the keys that it is stored with.
+    """
     read = ReadEvent(event, identity_of(event, user.tenant_id, user.id, known=known), fingerprint)
     return next(decide_events(user.policy, [read], now=now))
 

@@ -35,7 +35,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The read copies with the meetings that they are of, and the leading copies of others that some disagree with."""
+    """The read copies with their meetings, and the others' leading copies that some contradict."""
 
     read: Sequence[ReadEvent]
     contradicted: Sequence[Copy]

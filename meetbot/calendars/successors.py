@@ -20,7 +20,10 @@ _FARTHEST = timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class Successors:
-    """The successors' keys by the predecessors': shared keys, by which overrides are stored, and meeting keys."""
+    """The successors' keys by the predecessors'.
+
+    Overrides are stored by shared key, suppressions by meeting key.
+    """
 
     shared_keys: Mapping[str, str] = field(default_factory=dict)
     meeting_keys: Mapping[str, str] = field(default_factory=dict)

@@ -17,14 +17,17 @@ from meetbot.domain.event import Event, EventStatus
 
 
 class Place(NamedTuple):
-    """Where and when a bot is to join. The end is not part of it: a longer copy is the same meeting."""
+    """Where and when a bot is to join.
+
+    The end is not part of it: a longer copy is the same meeting.
+    """
 
     room: tuple[str, ...]
     start: datetime
 
 
 def room_of(platform: str, meeting_id: str | None, url: str) -> tuple[str, ...]:
-    """Return what is the same for all links to one room: the platform's own id, or the link if it has none."""
+    """Return what all links to one room share: the platform's own id, or the link if it has none."""
     return (platform, meeting_id) if meeting_id else (url,)
 
 
@@ -77,7 +80,7 @@ def leader_of(copies: Sequence[Copy], lead: Lead = NOBODY_LED) -> Copy | None:
 
 
 def is_organizers_own(copy: Copy, leader: Copy) -> bool:
-    """Return whether the copy stands on the calendar of the organiser whom the leading copy names."""
+    """Return whether the copy stands on the calendar of the organiser whom the leader names."""
     if not copy.is_organizer or leader.is_organizer or copy.organizer is None or leader.organizer is None:
         return False
     return parse_address(copy.organizer)[0] == parse_address(leader.organizer)[0]

@@ -39,7 +39,7 @@ _MAY_REJOIN = text(
 def unsettle(
     session: Session, leader: ClaimCopy, tenant_id: str, disagreeing: Sequence[str], *, now: datetime
 ) -> set[str]:
-    """Mark the claims that the leading copy's meeting is to lose or may win; return their calendar users.
+    """Mark the claims that the leader's meeting is to lose or may win; return their users.
 
     These are the ``disagreeing`` users' on the meeting itself, and those of copies with the same shared key that agree with
     the leading one by now.

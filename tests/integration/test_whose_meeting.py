@@ -130,7 +130,7 @@ def test_a_copy_that_first_agreed_leaves_alone(rig: Rig, provider: Provider, att
     meeting.honest()
     key, step = waiting(rig, meeting.first)
     (honest,) = rig.events(meeting.first)
-    copy = meeting.hostile(start=honest.start_at.isoformat(), meeting_url=honest.meeting_url)
+    copy = meeting.hostile(start=str(honest.start_at), meeting_url=honest.meeting_url)
     (theirs,) = rig.planned(meeting.second)
     assert theirs.meeting_key == key
     rig.bot_activities.reconcile(rig.ref(key))
@@ -170,7 +170,7 @@ def test_a_copy_that_stays_behind_when_the_leader_moves_has_its_own_bot(rig: Rig
     event = meeting.honest()
     key, step = waiting(rig, meeting.first)
     (honest,) = rig.events(meeting.first)
-    meeting.hostile(start=honest.start_at.isoformat(), meeting_url=honest.meeting_url)
+    meeting.hostile(start=str(honest.start_at), meeting_url=honest.meeting_url)
     rig.sync(meeting.second)
     rig.sandbox.change(event, shift_minutes=45)
     rig.sync(meeting.first)

@@ -174,7 +174,7 @@ steps = st.lists(
 
 @given(steps)
 def test_every_meeting_shown_has_a_bot_and_no_hostile_copy_moves_an_honest_one(
-    steps: list[tuple[str, str, Place]],
+    steps: list[tuple[str, str, Place | None]],
 ) -> None:
     model = Model()
     honest: set[str] = set()
@@ -185,6 +185,7 @@ def test_every_meeting_shown_has_a_bot_and_no_hostile_copy_moves_an_honest_one(
                 model.shown |= dict.fromkeys(sorted(honest or {"cu_a"}), place) if place is not None else {}
                 honest |= {"cu_a"} if place is not None else set()
             case "hostile":
+                assert place is not None
                 honest.discard(user)
                 model.shown[user] = place
             case "leave":

@@ -1,4 +1,4 @@
-"""Whose copy of a meeting leads: the key that copies share, who led, and claims to be settled."""
+"""Whose copy leads: the key that copies share, who led, and claims to be settled."""
 
 from __future__ import annotations
 
