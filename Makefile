@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The wheels are unpacked beside the place they go to: /tmp is often small in a container.
+PIP := TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
 .PHONY: help dev test check bench lock browser clean
@@ -16,11 +17,12 @@ dev: $(VENV)/.installed-dev ## Set up and run the whole service on this machine
 test: $(VENV)/.installed-test ## Set up and pass the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.installed-test ## Format, lint, types and import contracts
+check: $(VENV)/.installed-test ## Format, lint, types, import contracts and house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house
 
 bench: $(VENV)/.installed-test ## Print the figures as JSON
 	$(BIN)/python -m bench.links
@@ -39,11 +41,13 @@ lock: $(VENV)/.installed-test ## Lock the dependencies anew, with hashes
 		--custom-compile-command "make lock" --extra embedded --extra test pyproject.toml requirements/build.in -o requirements/test.txt
 
 clean: ## Remove the virtual environment and the development stack's data
+	@test ! -x $(BIN)/python || $(BIN)/python -m meetbot.dev.account || true
 	rm -rf $(VENV) .meetbot
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(VENV)/tmp
 
 $(VENV)/.installed-dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements/dev.txt

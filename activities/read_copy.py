@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from activities.services import Services
-from meetbot.calendars.ingest import decide_now, record_of
+from meetbot.calendars.decide_stored import decide_now, record_of
 from meetbot.calendars.listing_diff import fingerprint_of
+from meetbot.domain.decision import Outcome
 from meetbot.domain.event import Event, EventStatus
 from meetbot.errors import ProviderError, ResourceGone, VaultError
 from meetbot.providers.http import Deadline
@@ -85,7 +86,7 @@ def _store_answer(
             tombstone_events(session, user.tenant_id, [copy.event_id], now=now)
         return Verdict.CHANGED
     decided = decide_now(user, event, fingerprint_of(raw), known=copy.keys, now=now)
-    if _is_as_stored(event, copy) and decided.decision.outcome == "record":
+    if _is_as_stored(event, copy) and decided.decision.outcome is Outcome.RECORD:
         return Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:
         write_events(session, [record_of(decided, now=now)])

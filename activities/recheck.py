@@ -28,7 +28,7 @@ _FRESH_ENOUGH = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class DueBot:
     """A bot about to be dispatched, with the claims on its meeting, the leading one first.
 
     ``wait_is_over``: it has waited for the meeting's start because no provider could be asked.
@@ -42,41 +42,39 @@ class Departure:
     wait_is_over: bool
 
 
-def recheck(
-    services: Services, departure: Departure, *, sleep_until: Callable[[datetime], None]
-) -> DispatchOutcome | None:
+def recheck(services: Services, due: DueBot, *, sleep_until: Callable[[datetime], None]) -> DispatchOutcome | None:
     """Return None if the bot may go, else why it may not: `CHANGED` or `WAIT_FOR_START`."""
-    verdict, answered = _ask_claimants(services, departure)
+    verdict, answered = _ask_claimants(services, due)
     if verdict is Verdict.CHANGED:
         return DispatchOutcome.CHANGED
-    if verdict is Verdict.UNREACHABLE and not _may_go_unchecked(departure, services.clock()):
+    if verdict is Verdict.UNREACHABLE and not _may_go_unchecked(due, services.clock()):
         return DispatchOutcome.WAIT_FOR_START
-    second_look_at = departure.dispatch_at - _SECOND_LOOK_AHEAD
+    second_look_at = due.dispatch_at - _SECOND_LOOK_AHEAD
     if services.clock() >= second_look_at:
         return None
     # A change in the last seconds counts too.
     sleep_until(second_look_at)
-    copy = answered or departure.claims[0]
-    verdict = read_copy_again(services, departure.ref.tenant_id, copy, seconds=_SECOND_LOOK_SECONDS)
-    moves = verdict is Verdict.CHANGED and copy is departure.claims[0]
+    copy = answered or due.claims[0]
+    verdict = read_copy_again(services, due.ref.tenant_id, copy, seconds=_SECOND_LOOK_SECONDS)
+    moves = verdict is Verdict.CHANGED and copy is due.claims[0]
     return DispatchOutcome.CHANGED if moves else None
 
 
-def _may_go_unchecked(departure: Departure, now: datetime) -> bool:
+def _may_go_unchecked(due: DueBot, now: datetime) -> bool:
     """Whether the stored state is fresh enough to go by; at the meeting's start any is."""
-    if departure.wait_is_over or now >= departure.join_at:
+    if due.wait_is_over or now >= due.join_at:
         return True
-    synced = [copy.last_synced_at for copy in departure.claims if copy.last_synced_at is not None]
+    synced = [copy.last_synced_at for copy in due.claims if copy.last_synced_at is not None]
     return bool(synced) and now - max(synced) <= _FRESH_ENOUGH
 
 
-def _ask_claimants(services: Services, departure: Departure) -> tuple[Verdict, ClaimCopy | None]:
-    """Ask the leading claimant's provider, and one of the others' after the other as long as none answers.
+def _ask_claimants(services: Services, due: DueBot) -> tuple[Verdict, ClaimCopy | None]:
+    """Ask the leading claimant's provider; if it does not answer, the others' one by one.
 
     Another's copy can only confirm what the leading one said last: if it has changed, it is stored, and moves no bot of
     others.
     """
-    ref, claims = departure.ref, departure.claims
+    ref, claims = due.ref, due.claims
     deadline = Deadline(RECHECK_SECONDS)
     for number, copy in enumerate(claims):
         remaining = deadline.remaining()

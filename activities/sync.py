@@ -1,4 +1,4 @@
-"""The sync activity: load the user, list the calendar, look up what is missing, decide, store."""
+"""The sync activity: load, list the calendar, look up missing events, decide, store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlmodel import Session
 from temporalio import activity
 
 from activities.ask_leaders import ask_leaders
+from activities.load_claimants import load_claimants
 from activities.services import Services
 from meetbot.calendars.announcements import announce_lost_access
+from meetbot.calendars.decide_stored import load_events
 from meetbot.calendars.decide_sync import (
     CalendarChanges,
     CalendarSnapshot,
@@ -20,9 +22,7 @@ from meetbot.calendars.decide_sync import (
     read_changes,
     what_is_needed,
 )
-from meetbot.calendars.ingest import load_events
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
-from meetbot.calendars.load_claimants import load_claimants
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
 from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import load_background, load_snapshot, store
@@ -31,7 +31,7 @@ from meetbot.domain.event import Event
 from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
-from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired
+from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.storage import calendar_user_state
 from meetbot.storage.bots import ClaimCopy
@@ -40,13 +40,17 @@ from meetbot.storage.claims import withdraw_all
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
-# A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
+# A provider that refreshes tokens and then rejects them usually has an incident. If an account's tokens are still rejected
+# after this time, the account itself has lost access.
 _REJECTED_FOR = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A calendar as it was read. ``listing`` is None if only what is stored is to be decided about again."""
+class CalendarListing:
+    """A calendar as a sync found it.
+
+    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
+    """
 
     user: CalendarUserContext
     listing: Listing | None
@@ -73,15 +77,19 @@ class SyncActivities:
 
     @activity.defn(name=ActivityName.CALENDAR_SYNC, no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Sync one calendar user once. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
+        """Sync one calendar user once.
+
+        Raises the provider's `RetryLater` and `OperatorRequired` after noting them.
+        """
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
+            self._services.tokens.forget(request.tenant_id, request.calendar_user_id)
             self._withdraw_claims(request)
             return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
-        reading = self._read(request, user, began_at)
-        outcome, outdated = self._take_in(reading)
-        return replace(_result(request, reading.user, outcome), to_sync=outdated)
+        listed = self._read(request, user, began_at)
+        outcome, outdated = self._take_in(listed)
+        return replace(_result(request, listed.user, outcome), to_sync=outdated)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -91,8 +99,8 @@ class SyncActivities:
         with self._services.database.transaction(request.tenant_id) as session:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
 
-    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
-        """List the calendar, unless only decisions are asked for or we have no access to it (any more)."""
+    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
+        """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:
@@ -105,10 +113,10 @@ class SyncActivities:
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
-            except ProviderError as error:
+            except (ProviderError, VaultError) as error:
                 self._note_error(user, error.code)
                 raise
-        return Reading(user, listing, window, began_at)
+        return CalendarListing(user, listing, window, began_at)
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:
         provider = self._services.providers[user.provider]
@@ -137,7 +145,7 @@ class SyncActivities:
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
 
-    def _take_in(self, reading: Reading) -> tuple[SyncOutcome, tuple[str, ...]]:
+    def _take_in(self, listed: CalendarListing) -> tuple[SyncOutcome, tuple[str, ...]]:
         """Decide and store in the transaction that reads what is stored.
 
         There are more only if events are missing from the listing, or copies disagree with others': asking providers about
@@ -146,28 +154,31 @@ class SyncActivities:
         looked_up: LookedUp | None = None
         outdated: tuple[str, ...] | None = None
         while True:
-            with self._services.database.transaction(reading.user.tenant_id) as session:
-                snapshot = self._snapshot(session, reading)
-                difference = _difference(snapshot, reading)
+            with self._services.database.transaction(listed.user.tenant_id) as session:
+                snapshot = self._snapshot(session, listed)
+                difference = _difference(snapshot, listed)
                 if looked_up is not None or not difference.missing:
-                    changes, dispute = self._settle(session, reading, snapshot, difference, looked_up or _NOT_MISSING)
+                    changes, dispute = self._settle(session, listed, snapshot, difference, looked_up or _NOT_MISSING)
                     if outdated is not None or not dispute.contradicted:
-                        return self._decide_and_store(session, reading, snapshot, changes), outdated or ()
+                        return self._decide_and_store(session, listed, snapshot, changes), outdated or ()
             if looked_up is None and difference.missing:
-                looked_up = self._look_up(reading.user, difference.missing)
+                looked_up = self._look_up(listed.user, difference.missing)
             else:
-                outdated = ask_leaders(self._services, reading.user.tenant_id, dispute.contradicted, dispute.claims)
+                outdated = ask_leaders(self._services, listed.user.tenant_id, dispute.contradicted, dispute.claims)
 
     def _settle(
         self,
         session: Session,
-        reading: Reading,
+        listed: CalendarListing,
         snapshot: CalendarSnapshot,
         difference: Difference,
         looked_up: LookedUp,
     ) -> tuple[CalendarChanges, _Dispute]:
-        """Return what has changed, with the meetings that the copies are of, and the leading copies that they contradict."""
-        user, now = reading.user, self._services.clock()
+        """Return what has changed, and the leading copies that it contradicts.
+
+        Each changed copy has the key of the meeting that it is of by now.
+        """
+        user, now = listed.user, self._services.clock()
         changed = (*difference.changed, *looked_up.found)
         read = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
         touched = {one.identity.event_id for one in read} | set(looked_up.gone)
@@ -179,8 +190,8 @@ class SyncActivities:
         changes = CalendarChanges(read=settlement.read, gone=looked_up.gone)
         return changes, _Dispute(settlement.contradicted, loaded.by_event)
 
-    def _snapshot(self, session: Session, reading: Reading) -> CalendarSnapshot:
-        return load_snapshot(session, reading.user, since=reading.window.start, now=self._services.clock())
+    def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
+        return load_snapshot(session, listed.user, since=listed.window.start, now=self._services.clock())
 
     def _look_up(self, user: CalendarUserContext, missing: Sequence[StoredEvent]) -> LookedUp:
         return look_up_missing(
@@ -207,19 +218,19 @@ class SyncActivities:
         return provider.normalise(change.calendar_id, change.raw, owner_email=user.email)
 
     def _decide_and_store(
-        self, session: Session, reading: Reading, snapshot: CalendarSnapshot, changes: CalendarChanges
+        self, session: Session, listed: CalendarListing, snapshot: CalendarSnapshot, changes: CalendarChanges
     ) -> SyncOutcome:
-        user, now = reading.user, self._services.clock()
+        user, now = listed.user, self._services.clock()
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(session, user, outcome, now=now, read_at=reading.began_at if reading.listing is not None else None)
+        store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)
         return outcome
 
 
-def _difference(snapshot: CalendarSnapshot, reading: Reading) -> Difference:
-    if reading.listing is None:
+def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Difference:
+    if listed.listing is None:
         return Difference(changed=(), missing=())
-    return compare(snapshot.stored, reading.listing, reading.window)
+    return compare(snapshot.stored, listed.listing, listed.window)
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

@@ -21,8 +21,8 @@ import httpx
 import orjson
 from sqlalchemy import Connection, event
 
-from meetbot.dev.ports import HOST, free_port
-from meetbot.dev.processes import spawn, stop, wait_until_ready
+from meetbot.dev.environment import HOST, free_port
+from meetbot.dev.process import spawn, stop, wait_until_ready
 from meetbot.storage.database import Database
 from meetbot.storage.migrate import upgrade
 from meetbot.tenants.create import create_tenant

@@ -1,4 +1,4 @@
-"""`meetbot doctor`: ask each part whether it answers, and say what to do about those that do not."""
+"""`meetbot doctor`: ask each part whether it answers, and say what to do if not."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
 from meetbot.temporal.client import connect
 from meetbot.vault.client import vault_from_settings
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """What is known about one part. ``fault`` None means that all is well with it."""
+
     part: str
     fault: str | None
     next_step: str = ""
 
 
 def run_doctor() -> int:
-    """Prints a line for each part; exit code 0 where all is well."""
+    """Print a line for each part; exit code 0 if all is well."""
     try:
         settings = load_settings()
     except ValidationError as error:
@@ -42,18 +45,43 @@ def run_doctor() -> int:
 
 
 def examine(settings: Settings) -> list[Finding]:
+    """Ask every part, the embedded ones included if nothing runs yet."""
     return [
         _probe("PostgreSQL", lambda: _check_database(settings), "check DATABASE_URL"),
         _probe("schema", lambda: _check_schema(settings), "run `meetbot db upgrade`"),
         _probe(
             "OpenBao or Vault", lambda: vault_from_settings(settings).check(), "check VAULT_ADDR and its credentials"
         ),
+        *(
+            [_probe("vault's rights and audit", lambda: _check_vault_rights(settings), "")]
+            if settings.is_production
+            else []
+        ),
         _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
+        *_examine_embedded(settings),
         *(_probe(f"{provider} OAuth client", _check_client(settings, provider), "") for provider in Provider),
     ]
 
 
-def _probe(part: str, check: Callable[[], None], next_step: str) -> Finding:
+def _examine_embedded(settings: Settings) -> list[Finding]:
+    """What `meetbot dev` would start here, if nothing runs yet."""
+    if settings.is_production:
+        return []
+    # Imported here: production does without the development stack.
+    from meetbot.dev.account import check_account, check_programs
+    from meetbot.dev.openbao import openbao_program
+    from meetbot.dev.temporal import temporal_program
+
+    checks: dict[str, tuple[str | None, Callable[[], object]]] = {
+        "embedded PostgreSQL": (settings.database_url, check_programs),
+        "a user for PostgreSQL": (settings.database_url, check_account),
+        "embedded OpenBao": (settings.vault_addr, openbao_program),
+        "embedded Temporal": (settings.temporal_address, temporal_program),
+    }
+    return [_probe(part, check, "") for part, (address, check) in checks.items() if address is None]
+
+
+def _probe(part: str, check: Callable[[], object], next_step: str) -> Finding:
     try:
         check()
     except MeetbotError as error:
@@ -69,6 +97,11 @@ def _check_database(settings: Settings) -> None:
         database.check(bound_by_policies=settings.is_production)
     finally:
         database.close()
+
+
+def _check_vault_rights(settings: Settings) -> None:
+    # Whose credentials it runs with is not known, so it finds what no process may have.
+    refuse_unsafe_rights(vault_from_settings(settings), ProcessKind.WORKER)
 
 
 def _check_schema(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.domain.event import Provider
 from meetbot.settings import Settings
 from sandbox.app import create_app

@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from meetbot.dev.environment import free_port
 from meetbot.dev.openbao import make_openbao_ready, start_openbao
-from meetbot.dev.ports import free_port
 from meetbot.dev.postgres import (
     WITHOUT_DURABILITY,
     PostgresServer,
@@ -26,7 +26,7 @@ from meetbot.dev.postgres import (
     make_postgres_ready,
     start_postgres,
 )
-from meetbot.dev.processes import stop
+from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.vault.setup import VaultCredentials, provision
 

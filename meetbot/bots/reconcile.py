@@ -1,6 +1,7 @@
 """Reconcile a meeting's bot with its claims: observe, decide, act, and say what comes next.
 
-Everything happens in one transaction under the meeting's row lock. It may be repeated at any time, and settles.
+Everything happens in one transaction under the meeting's row lock. It may be repeated at any time; once the bot agrees with
+its claims, nothing changes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from meetbot.storage.tables import Bot, Meeting, Tenant
 from meetbot.temporal.messages import MeetingRef, NextStep, StepKind
 
 RECHECK_AHEAD = timedelta(seconds=12)
-"""So long before the backend is to be asked the re-check begins: it may take ten seconds, and must be over by then."""
+"""How long before the backend is asked the re-check begins. The re-check may take ten seconds."""
 
 
 _IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
@@ -54,13 +55,13 @@ class _Observation:
 def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> NextStep:
     """Bring the meeting's bot to what its claims ask for; return what is left to be done.
 
-    It changes the database only. Waiting, and talking to backend or provider, is what is left.
+    Only the database is changed. Waiting, and calls to the backend or provider, are left to the caller.
     """
     seen = _observe(session, ref, context)
     action = _decide(session, seen, context)
     _act(session, action, seen, context)
     if action is Action.MISS:
-        # The recording is announced as missed at once; recalling what the backend may have all the same comes after.
+        # The recording is announced as missed at once. The backend may have made the bot nevertheless, and is told next.
         action = _decide(session, seen, context)
     targets = {copy.calendar_user_id: target_of(copy).digest for copy in seen.claims}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, targets)
@@ -68,7 +69,10 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
 
 
 def _unsettle(session: Session, seen: _Observation, now: datetime) -> tuple[str, ...]:
-    """Have the calendars synced at once that say otherwise than the leading one, or agree with it again."""
+    """Mark claims whose copies disagree with the leading one, or agree with it again.
+
+    Returns their calendar users, whose calendars are to be synced at once.
+    """
     leader = seen.leader
     if leader is None:
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from meetbot.calendars.event_decisions import ReadEvent
+from meetbot.calendars.event_decisions import NormalisedEvent
 from meetbot.domain.identity import key_of_its_own
 from meetbot.domain.leadership import NOBODY_LED, Copy, Lead, Place, is_organizers_own, leader_of, place_of
 
@@ -37,22 +37,22 @@ class Surroundings:
 class Settlement:
     """The read copies with their meetings, and the others' leading copies that some contradict."""
 
-    read: Sequence[ReadEvent]
+    read: Sequence[NormalisedEvent]
     contradicted: Sequence[Copy]
 
 
-def may_claim(read: ReadEvent, now: datetime) -> bool:
+def may_claim(read: NormalisedEvent, now: datetime) -> bool:
     """Return whether the copy is of a meeting that is still to be held, and names its place."""
     return place_of(read.event) is not None and read.event.end is not None and read.event.end > now
 
 
-def settle(read: Sequence[ReadEvent], surroundings: Surroundings, *, now: datetime) -> Settlement:
+def settle(read: Sequence[NormalisedEvent], surroundings: Surroundings, *, now: datetime) -> Settlement:
     """Give each copy its meeting key. Copies that agree with the leading one share its meeting.
 
     The ``contradicted`` are ordered by the start of the copy that disagrees, the nearest first.
     """
     present = _places_read(read, surroundings.gone)
-    settled: dict[str, ReadEvent] = {}
+    settled: dict[str, NormalisedEvent] = {}
     contradicted: dict[str, Copy] = {}
     firsts: dict[str, Copy] = {}
     for one in sorted(read, key=_order):
@@ -80,13 +80,13 @@ def _disagrees(own: Copy, leader: Copy) -> bool:
     return not is_organizers_own(own, leader)
 
 
-def _order(read: ReadEvent) -> tuple[bool, float, str]:
-    """The copies that are of the shared meeting already before those that left it; then the nearest first."""
+def _order(read: NormalisedEvent) -> tuple[bool, float, str]:
+    """Order copies of the shared meeting before those that left it, then the nearest first."""
     start = read.event.start.timestamp() if read.event.start is not None else float("inf")
     return read.identity.meeting_key != read.identity.shared_key, start, read.identity.event_id
 
 
-def _as_copy(read: ReadEvent, place: Place, now: datetime) -> Copy:
+def _as_copy(read: NormalisedEvent, place: Place, now: datetime) -> Copy:
     organizer = read.event.organizer
     return Copy(
         calendar_user_id=read.identity.calendar_user_id,
@@ -98,7 +98,7 @@ def _as_copy(read: ReadEvent, place: Place, now: datetime) -> Copy:
     )
 
 
-def _with_key(read: ReadEvent, meeting_key: str) -> ReadEvent:
+def _with_key(read: NormalisedEvent, meeting_key: str) -> NormalisedEvent:
     return replace(read, identity=replace(read.identity, meeting_key=meeting_key))
 
 
@@ -106,7 +106,7 @@ def _with_key(read: ReadEvent, meeting_key: str) -> ReadEvent:
 class _PlacesRead:
     """What the calendar being read says by now about copies that are stored otherwise."""
 
-    events: Mapping[str, ReadEvent]
+    events: Mapping[str, NormalisedEvent]
     gone: Collection[str]
 
     def now(self, stored: Copy) -> Copy | None:
@@ -120,5 +120,5 @@ class _PlacesRead:
         return replace(stored, place=place) if place is not None else None
 
 
-def _places_read(read: Iterable[ReadEvent], gone: Collection[str]) -> _PlacesRead:
+def _places_read(read: Iterable[NormalisedEvent], gone: Collection[str]) -> _PlacesRead:
     return _PlacesRead({one.identity.event_id: one for one in read}, frozenset(gone))

@@ -1,0 +1,1 @@
+"""The development stack: the whole service on one machine, with real servers."""

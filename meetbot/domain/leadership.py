@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 def room_of(platform: str, meeting_id: str | None, url: str) -> tuple[str, ...]:
-    """Return what all links to one room share: the platform's own id, or the link if it has none."""
+    """Return what all links to one room share: the platform's id, or the link if it has none."""
     return (platform, meeting_id) if meeting_id else (url,)
 
 

@@ -36,7 +36,10 @@ class CalendarUserRef:
 def find_calendar_user(
     session: Session, tenant_id: str, calendar_user_id: str, *, for_update: bool = False
 ) -> CalendarUser | None:
-    """Return the calendar user, if there is one; ``for_update`` locks the row until the transaction ends."""
+    """Return the calendar user, if there is one.
+
+    ``for_update`` locks the row until the transaction ends.
+    """
     return session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
 
 
@@ -74,7 +77,7 @@ def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AccountKey:
     """What makes a calendar user the same one if the account is connected again."""
 
     tenant_id: str
@@ -83,8 +86,11 @@ class Identity:
     customer_user_id: str
 
 
-def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
-    """Return the calendar user with this identity, if any, and lock the identity until the transaction ends."""
+def lock_identity(session: Session, identity: AccountKey) -> CalendarUser | None:
+    """Return the calendar user with this identity, if any, and lock the identity.
+
+    The lock lasts until the transaction ends.
+    """
     name = "/".join((identity.tenant_id, identity.provider, identity.subject, identity.customer_user_id))
     session.execute(_LOCK, {"name": f"calendar_user/{name}"})
     return session.exec(
@@ -101,7 +107,7 @@ def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
 
 def add_calendar_user(
     session: Session,
-    identity: Identity,
+    identity: AccountKey,
     *,
     calendar_user_id: str,
     email: str,

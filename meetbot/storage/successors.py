@@ -1,4 +1,4 @@
-"""Handing what a person said about an occurrence on to the occurrence that takes its place."""
+"""Copy overrides and suppressions of an occurrence to the occurrence that takes its place."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def hand_on_to_successors(
     shared_keys: Mapping[str, str],
     meeting_keys: Mapping[str, str],
 ) -> None:
-    """Copy overrides, by shared key, and bots cancelled by hand, by meeting key, from meetings to their successors.
+    """Copy overrides and suppressions from meetings to their successors.
+
+    Overrides are found by shared key, suppressions by meeting key.
 
     A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that.
     """

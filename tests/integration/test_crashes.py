@@ -1,4 +1,7 @@
-"""Killing the worker at any moment, with a backend whose answers get lost: no bot is missed, none is sent twice."""
+"""Killing the worker at any moment, with a backend whose answers get lost.
+
+No bot is missed, none is sent twice.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from pathlib import Path
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import calendar_user_workflow_id
 from meetbot.temporal.start import start_calendar_user

@@ -1,4 +1,4 @@
-"""The scripts that the compose file mounts, run against the real servers they are written for."""
+"""The scripts that the compose file mounts, run against the real servers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import httpx
 import psycopg
 import pytest
 
-from meetbot.dev import binaries
-from meetbot.dev.openbao import OpenBaoServer
-from meetbot.dev.ports import free_port
+from meetbot.dev.account import installed_programs
+from meetbot.dev.environment import free_port
+from meetbot.dev.openbao import OpenBaoServer, openbao_program
 from meetbot.dev.postgres import PostgresServer
-from meetbot.dev.processes import spawn, stop, wait_until_ready
+from meetbot.dev.process import spawn, stop, wait_until_ready
+from meetbot.dev.temporal import temporal_program
 from meetbot.vault.client import SecretBinding, TokenAuth, Vault
 from meetbot.vault.setup import provision
 from tests.stack import running_postgres
@@ -46,7 +47,7 @@ class OwnOpenBao:
 
 @pytest.fixture
 def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
-    """The deployed configuration, with this machine's directory and ports in place of the container's."""
+    """The deployed configuration, with this machine's directory and ports."""
     port, data = free_port(), tmp_path / "file"
     data.mkdir()
     text = (DEPLOY / "openbao" / "openbao.hcl").read_text()
@@ -56,7 +57,7 @@ def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
     configuration.write_text(text)
     child = spawn(
         "openbao",
-        [binaries.openbao(), "server", f"-config={configuration}"],
+        [openbao_program(), "server", f"-config={configuration}"],
         logs=tmp_path / "logs",
         environment={"OPENBAO_SEAL_KEY": os.urandom(32).hex()},
     )
@@ -77,9 +78,9 @@ def health(address: str) -> int | None:
 
 def test_openbao_is_initialised_once_and_can_then_be_provisioned(openbao: OwnOpenBao) -> None:
     environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
-    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
     first = openbao.bootstrap_file.read_bytes()
-    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
     assert openbao.bootstrap_file.read_bytes() == first
     assert stat.S_IMODE(openbao.bootstrap_file.stat().st_mode) == 0o600
 
@@ -96,7 +97,7 @@ def test_openbao_is_initialised_once_and_can_then_be_provisioned(openbao: OwnOpe
 
 def test_the_audit_log_names_the_key_and_shows_no_token(openbao: OwnOpenBao) -> None:
     environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
-    run_script("openbao/init.sh", environment, tools=binaries.openbao().parent)
+    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
     token = re.findall(r'"root_token": "([^"]+)"', openbao.bootstrap_file.read_text())[0]
     wait_until_ready(openbao.server.child, lambda: health(openbao.server.address) == 200, seconds=30)
     credentials = provision(openbao.server.address, token)
@@ -118,9 +119,9 @@ def test_search_attributes_are_registered_once_however_often_the_script_runs(
         "HOME": os.environ.get("HOME", "/"),
     }
     for _ in range(2):
-        run_script("temporal/namespace.sh", environment, tools=binaries.temporal().parent)
+        run_script("temporal/namespace.sh", environment, tools=temporal_program().parent)
     listed = subprocess.run(
-        [binaries.temporal(), "operator", "search-attribute", "list", "--namespace", "of-the-script"],
+        [temporal_program(), "operator", "search-attribute", "list", "--namespace", "of-the-script"],
         env=environment,
         capture_output=True,
         text=True,
@@ -145,7 +146,7 @@ def test_the_database_roles_are_no_superusers_and_obey_row_level_security(tmp_pa
                 "MEETBOT_DATABASE_PASSWORD": "it's a 'quoted' one",
                 "TEMPORAL_DATABASE_PASSWORD": "another",
             },
-            tools=binaries.postgres_directory(),
+            tools=installed_programs(),
         )
         with psycopg.connect(
             host=str(parts["host"]),

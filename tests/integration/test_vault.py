@@ -1,4 +1,7 @@
-"""Sealing against a real OpenBao: what each principal may do, and what survives rotation, restarts and outages."""
+"""Sealing against a real OpenBao.
+
+The tests show what each principal may do, and what survives rotation, restarts and outages.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
 from meetbot.vault.client import AppRoleAuth, SealedSecret, SecretBinding, TokenAuth, Vault
 from meetbot.vault.setup import Principal, app_role_credentials, provision

@@ -1,4 +1,4 @@
-"""The HTTP routes for webhook endpoints, on a real database and a real key management service."""
+"""The HTTP routes for webhook endpoints, on a real database and a real vault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from activities.webhooks import WebhookActivities
 from api.app import create_app
 from api.dependencies import ApiServices
 from api.orchestrator import Orchestrator
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.settings import Region, Settings
 from meetbot.storage import outbox
 from meetbot.storage.database import Database, create_database

@@ -1,4 +1,4 @@
-"""Anybody can send an invitation with any UID: nobody's copy moves, re-links or recalls somebody else's bot."""
+"""Invitations with any UID: no copy moves, re-links or recalls another's bot."""
 
 from __future__ import annotations
 

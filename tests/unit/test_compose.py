@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 import meetbot.temporal.search_attributes
-from meetbot.dev import binaries
 from meetbot.dev import temporal as embedded_temporal
+from meetbot.dev.account import installed_programs
+from meetbot.dev.openbao import openbao_program
+from meetbot.dev.temporal import temporal_program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
@@ -64,15 +66,15 @@ def test_every_image_has_an_exact_version(compose: dict[str, Any]) -> None:
 
 
 def test_the_versions_are_those_the_tests_run_against(compose: dict[str, Any]) -> None:
-    temporal = _version_text(binaries.temporal())
+    temporal = _version_text(temporal_program())
     pinned = {name: service["image"].split(":")[1] for name, service in compose["services"].items()}
     assert f"Server {pinned['temporal']}," in temporal
     assert f"UI {pinned['temporal-ui']})" in temporal
     assert {pinned["temporal-schema"], pinned["temporal-namespace"]} == {pinned["temporal"]}
-    openbao = _version_text(binaries.openbao())
+    openbao = _version_text(openbao_program())
     assert f"v{pinned['openbao']} " in openbao
     assert pinned["openbao-init"] == pinned["openbao"]
-    postgres = _version_text(binaries.postgres_directory() / "postgres")
+    postgres = _version_text(installed_programs() / "postgres")
     assert postgres.split()[-1].split(".")[0] == pinned["postgresql"].split(".")[0]
 
 

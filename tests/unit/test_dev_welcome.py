@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from meetbot.dev.command import welcome
-from meetbot.dev.supervisor import DemoTenant, DevEnvironment, RunningStack
-from meetbot.dev.wiring import SANDBOXED
-from tests.unit.test_dev_wiring import ADDRESSES
+from meetbot.dev.environment import SANDBOXED
+from meetbot.dev.stack import DemoTenant, DevEnvironment, RunningStack
+from tests.unit.test_dev_environment import ADDRESSES
 
 
 def greeting(*sandboxed: str) -> str:

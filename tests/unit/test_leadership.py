@@ -1,4 +1,4 @@
-"""Whose copy leads, and a model of calendars, strangers and syncs in which nobody moves somebody else's bot."""
+"""Whose copy leads, and a model of calendars, strangers and syncs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetbot.calendars.event_decisions import ReadEvent
+from meetbot.calendars.event_decisions import NormalisedEvent
 from meetbot.calendars.settle_keys import Claimants, Surroundings, settle
 from meetbot.domain.event import Attendee, Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.identity import identity_of
@@ -59,7 +59,7 @@ def test_a_room_is_its_platforms_id_however_the_link_is_written() -> None:
     assert room_of("whereby", None, "https://whereby.com/a") != room_of("whereby", None, "https://whereby.com/b")
 
 
-def event_at(user: str, place: Place, uid: str = "uid") -> ReadEvent:
+def event_at(user: str, place: Place, uid: str = "uid") -> NormalisedEvent:
     event = Event(
         provider=Provider.GOOGLE,
         calendar_id="primary",
@@ -79,7 +79,7 @@ def event_at(user: str, place: Place, uid: str = "uid") -> ReadEvent:
         visibility=Visibility.DEFAULT,
         link=MeetingLink(Platform.ZOOM, f"https://zoom.us/j/{place.room[1]}", place.room[1], None, "location"),
     )
-    return ReadEvent(event, identity_of(event, "ten_1", user), b"")
+    return NormalisedEvent(event, identity_of(event, "ten_1", user), b"")
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Model:
     """What calendars show, what is stored of them, and the place of each meeting's bot."""
 
     shown: dict[str, Place] = field(default_factory=dict)
-    stored: dict[str, ReadEvent] = field(default_factory=dict)
+    stored: dict[str, NormalisedEvent] = field(default_factory=dict)
     claimed_at: dict[str, datetime] = field(default_factory=dict)
     leaders: dict[str, str] = field(default_factory=dict)
     bots: dict[str, Place] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Model:
     clock: datetime = NOW
 
     def sync(self, user: str) -> None:
-        """Read the calendar, ask the leader if the copy disagrees, store, and reconcile the meetings touched."""
+        """Read the calendar, ask the leader, store, and reconcile the meetings touched."""
         self.clock += timedelta(seconds=1)
         if user not in self.shown:
             gone = self.stored.pop(user, None)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import structlog.testing
 
-from meetbot.dev.ports import free_port
+from meetbot.dev.environment import free_port
 from meetbot.ops import ops_app, ops_server
 from meetbot.settings import Settings
 
