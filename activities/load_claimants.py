@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from meetbot.bots.claims import copy_of, still_counting
+from meetbot.bots.claims import copy_of, place_of_bot, still_counting
 from meetbot.calendars.event_decisions import NormalisedEvent
 from meetbot.calendars.settle_keys import Claimants, Surroundings, may_claim
 from meetbot.domain.leadership import Lead
@@ -46,10 +46,15 @@ def load_claimants(
     surroundings = Surroundings(
         calendar_user_id=user.id,
         claimants={
-            key: Claimants([copy_of(claim) for claim in some], Lead(some[0].leader_calendar_user_id))
-            for key, some in claims.items()
+            key: Claimants([copy_of(claim) for claim in some], _lead_of(some[0])) for key, some in claims.items()
         },
         sent=meetings_with_sent_bots(session, user.tenant_id, sorted(own_keys)),
         gone=gone,
     )
     return LoadedClaims(surroundings, {claim.event_id: claim for some in claims.values() for claim in some})
+
+
+def _lead_of(claim: ClaimCopy) -> Lead:
+    if claim.bot_url is None or claim.bot_join_at is None:
+        return Lead(claim.leader_calendar_user_id)
+    return Lead(claim.leader_calendar_user_id, place_of_bot(claim.bot_url, claim.bot_join_at))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 from temporalio import activity
 
-from activities.ask_leaders import ask_leaders
+from activities.ask_leaders import LeaderInquiry
 from activities.load_claimants import load_claimants
 from activities.services import Services
 from meetbot.calendars.announcements import announce_lost_access
@@ -66,6 +66,7 @@ class _Dispute:
     claims: Mapping[str, ClaimCopy]
 
 
+_NO_DISPUTE = _Dispute(contradicted=(), claims={})
 _NOT_MISSING = LookedUp(found=(), gone=())
 
 
@@ -152,19 +153,20 @@ class SyncActivities:
         them must hold none open. Return what was stored, and the calendar users whose copies turned out to be outdated.
         """
         looked_up: LookedUp | None = None
-        outdated: tuple[str, ...] | None = None
+        inquiry = LeaderInquiry(self._services, listed.user.tenant_id)
         while True:
             with self._services.database.transaction(listed.user.tenant_id) as session:
                 snapshot = self._snapshot(session, listed)
                 difference = _difference(snapshot, listed)
+                dispute = _NO_DISPUTE
                 if looked_up is not None or not difference.missing:
                     changes, dispute = self._settle(session, listed, snapshot, difference, looked_up or _NOT_MISSING)
-                    if outdated is not None or not dispute.contradicted:
-                        return self._decide_and_store(session, listed, snapshot, changes), outdated or ()
+                    # After an answer another copy may lead, and is asked too.
+                    if not inquiry.unasked(dispute.contradicted):
+                        return self._decide_and_store(session, listed, snapshot, changes), inquiry.outdated
             if looked_up is None and difference.missing:
                 looked_up = self._look_up(listed.user, difference.missing)
-            else:
-                outdated = ask_leaders(self._services, listed.user.tenant_id, dispute.contradicted, dispute.claims)
+            inquiry.ask(inquiry.unasked(dispute.contradicted), dispute.claims)
 
     def _settle(
         self,

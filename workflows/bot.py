@@ -107,8 +107,8 @@ class BotWorkflow:
 
     async def _carry_out(self, step: NextStep) -> None:
         self._show(step)
-        for calendar_user_id in step.to_sync:
-            await self._have_synced(calendar_user_id)
+        if step.to_sync:
+            await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in step.to_sync))
         match step.kind:
             case StepKind.WAIT:
                 if await self._is_time_to_dispatch(step):

@@ -151,8 +151,8 @@ class CalendarUserWorkflow:
         if result is None:
             return
         self._note(result)
-        for calendar_user_id in result.to_sync:
-            await self._have_synced(calendar_user_id)
+        if result.to_sync:
+            await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in result.to_sync))
         if result.plan is not None and not await self._reconcile(result.plan):
             # Some bots are not as planned yet: the next sync is to return the whole plan again.
             self._state = replace(self._state, plan_digest="")

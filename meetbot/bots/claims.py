@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from meetbot.domain.bot_state import TERMINAL_STATES
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.leadership import NOBODY_LED, Copy, Lead, Place, leader_of, room_of
 from meetbot.domain.plan import Target
@@ -44,9 +45,16 @@ def leading_claim(copies: Sequence[ClaimCopy], lead: Lead = NOBODY_LED) -> Claim
 
 
 def lead_of(meeting: Meeting, bot: Bot | None) -> Lead:
-    """Return who led the meeting so far, and where its bot is to go."""
-    place = Place(room_of_link(bot.meeting_url), bot.join_at) if bot is not None else None
-    return Lead(meeting.leader_calendar_user_id, place)
+    """Return who led the meeting so far, and where its live bot is to go."""
+    is_live = bot is not None and bot.state not in TERMINAL_STATES
+    return Lead(
+        meeting.leader_calendar_user_id, place_of_bot(bot.meeting_url, bot.join_at) if bot and is_live else None
+    )
+
+
+def place_of_bot(meeting_url: str, join_at: datetime) -> Place:
+    """Return where and when a bot joins."""
+    return Place(room_of_link(meeting_url), join_at)
 
 
 def copy_of(claim: ClaimCopy) -> Copy:

@@ -67,15 +67,17 @@ NOBODY_LED = Lead()
 def leader_of(copies: Sequence[Copy], lead: Lead = NOBODY_LED) -> Copy | None:
     """Return the copy that leads, or None if there is none.
 
-    It is the one that led so far, as it is now. If that is gone, the oldest claim that agrees with the bot leads, else the
-    oldest of all. It hands over to the organiser's own copy, but only if it names that organiser itself.
+    It is the one that led so far, as it is now. If that is gone, or says otherwise while others agree with the bot, the
+    oldest that agrees leads: who first shares a meeting and then changes the own copy leaves alone. If none agrees, the one
+    that led so far leads on, else the oldest. Whoever leads hands over to the organiser's own copy, but only if the leading
+    copy names that organiser itself.
     """
     if not copies:
         return None
     by_age = sorted(copies, key=lambda copy: (copy.claimed_at, copy.calendar_user_id))
     present = next((copy for copy in by_age if copy.calendar_user_id == lead.calendar_user_id), None)
-    if present is None:
-        present = next((copy for copy in by_age if copy.place == lead.place), by_age[0])
+    if present is None or present.place != lead.place:
+        present = next((copy for copy in by_age if copy.place == lead.place), present or by_age[0])
     return next((copy for copy in by_age if is_organizers_own(copy, present)), present)
 
 

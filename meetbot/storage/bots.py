@@ -15,8 +15,9 @@ from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
 from meetbot.domain.bot_event import EventOfBot
-from meetbot.domain.bot_state import BotState
+from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
+from meetbot.storage import columns
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 _LOCK_MEETING = text(
@@ -47,7 +48,10 @@ def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None
 
 @dataclass(frozen=True, slots=True)
 class ClaimCopy:
-    """A claim with the claimant's copy of the event and the state of the claimant's connection."""
+    """A claim with the claimant's copy of the event and the state of the claimant's connection.
+
+    It names who led the meeting last, and where and when its live bot joins, if there is one.
+    """
 
     calendar_user_id: str
     customer_user_id: str
@@ -71,6 +75,8 @@ class ClaimCopy:
     meeting_key: str
     claimed_at: datetime
     leader_calendar_user_id: str | None
+    bot_url: str | None
+    bot_join_at: datetime | None
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -78,21 +84,24 @@ class ClaimCopy:
         return self.shared_key, self.meeting_key
 
 
+_IS_LIVE = columns.one_of("bot.state", LIVE_STATES)
 _COPIES = text(
-    """
+    f"""
     select c.calendar_user_id, u.customer_user_id, u.state, u.state_changed_at, u.last_synced_at, c.event_id,
            c.target_digest, c.acknowledged_digest, e.calendar_id, e.provider_event_id, e.start_at, e.end_at,
            e.meeting_url, e.provider_updated, e.is_organizer, e.organizer->>'email', e.meeting_platform, e.meeting_id,
-           e.shared_key, e.meeting_key, c.created_at, m.leader_calendar_user_id
+           e.shared_key, e.meeting_key, c.created_at, m.leader_calendar_user_id,
+           bot.meeting_url, bot.join_at
       from bot_claim c
       join calendar_user u on u.tenant_id = c.tenant_id and u.id = c.calendar_user_id
       join calendar_event e on e.tenant_id = c.tenant_id and e.id = c.event_id
       left join meeting m on m.tenant_id = c.tenant_id and m.meeting_key = c.meeting_key
+      left join bot on bot.tenant_id = c.tenant_id and bot.meeting_key = c.meeting_key and {_IS_LIVE}
      where c.tenant_id = :tenant_id and c.meeting_key = any(:meeting_keys)
        and not e.deleted and e.outcome = 'record' and e.meeting_key = c.meeting_key
        and e.start_at is not null and e.end_at is not null and e.meeting_url is not null
      order by c.calendar_user_id
-    """
+    """  # noqa: S608 - nothing but our own text
 )
 
 
