@@ -16,7 +16,13 @@ from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
 from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
 from meetbot.calendars.listing_diff import ChangedEvent, is_stale
 from meetbot.calendars.stored_after import EventChanges, is_skeleton, stored_after, vanished_after
-from meetbot.calendars.successors import NO_SUCCESSORS, Successors, find_successors, with_overrides_carried_over
+from meetbot.calendars.successors import (
+    NO_SUCCESSORS,
+    Successors,
+    find_successors,
+    with_overrides_carried_over,
+    with_split_copies,
+)
 from meetbot.domain.event import Event, EventStatus
 from meetbot.domain.identity import identity_of
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
@@ -192,10 +198,11 @@ def _touched(changes: CalendarChanges) -> set[str]:
 def _successors(
     snapshot: CalendarSnapshot, changes: CalendarChanges, background: Background, now: datetime
 ) -> Successors:
-    if not background.series_keys:
-        return NO_SUCCESSORS
-    vanished = vanished_after(snapshot.stored, changes.read, changes.gone, now=now)
-    return find_successors(vanished, background.series_keys, _appeared(snapshot, changes))
+    found = NO_SUCCESSORS
+    if background.series_keys:
+        vanished = vanished_after(snapshot.stored, changes.read, changes.gone, now=now)
+        found = find_successors(vanished, background.series_keys, _appeared(snapshot, changes))
+    return with_split_copies(found, snapshot.stored, changes.read)
 
 
 def _given_up(snapshot: CalendarSnapshot, now: datetime) -> tuple[str, ...]:

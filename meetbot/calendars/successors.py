@@ -71,3 +71,19 @@ def with_overrides_carried_over(policy: Policy, successors: Successors) -> Polic
     if carried.keys() <= policy.occurrence_overrides.keys():
         return policy
     return replace(policy, occurrence_overrides={**carried, **policy.occurrence_overrides})
+
+
+def with_split_copies(
+    successors: Successors, stored: Sequence[StoredEvent], read: Sequence[NormalisedEvent]
+) -> Successors:
+    """Return the successors with the copies that leave a shared meeting and become one of their own.
+
+    A bot that a person cancelled stays cancelled for all who shared the meeting then.
+    """
+    shared = {event.id for event in stored if event.meeting_key == event.shared_key}
+    left = {
+        one.identity.shared_key: one.identity.meeting_key
+        for one in read
+        if one.identity.event_id in shared and one.identity.meeting_key != one.identity.shared_key
+    }
+    return replace(successors, meeting_keys={**left, **successors.meeting_keys}) if left else successors

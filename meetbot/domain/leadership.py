@@ -70,7 +70,7 @@ def leader_of(copies: Sequence[Copy], lead: Lead = NOBODY_LED) -> Copy | None:
     It is the one that led so far, as it is now. If that is gone, or says otherwise while others agree with the bot, the
     oldest that agrees leads: who first shares a meeting and then changes the own copy leaves alone. If none agrees, the one
     that led so far leads on, else the oldest. Whoever leads hands over to the organiser's own copy, but only if the leading
-    copy names that organiser itself.
+    copy names that organiser itself, as must all that agree with the bot if the organiser's does not.
     """
     if not copies:
         return None
@@ -78,7 +78,11 @@ def leader_of(copies: Sequence[Copy], lead: Lead = NOBODY_LED) -> Copy | None:
     present = next((copy for copy in by_age if copy.calendar_user_id == lead.calendar_user_id), None)
     if present is None or present.place != lead.place:
         present = next((copy for copy in by_age if copy.place == lead.place), present or by_age[0])
-    return next((copy for copy in by_age if is_organizers_own(copy, present)), present)
+    organizers = next((copy for copy in by_age if is_organizers_own(copy, present)), present)
+    if organizers.place == lead.place:
+        return organizers
+    staying = (copy for copy in by_age if copy.place == lead.place and not is_organizers_own(organizers, copy))
+    return next(staying, organizers)
 
 
 def is_organizers_own(copy: Copy, leader: Copy) -> bool:

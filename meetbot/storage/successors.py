@@ -32,6 +32,9 @@ _SUPPRESSIONS = text(
     select distinct on (s.successor) h.tenant_id, s.successor, 0, h.suppressed_at, h.suppressed_by
       from meeting h join succession s on s.predecessor = h.meeting_key
      where h.tenant_id = :tenant_id and h.suppressed_at is not null
+       and not exists (
+           select 1 from bot_claim c
+            where c.tenant_id = h.tenant_id and c.meeting_key = s.successor and c.calendar_user_id <> :calendar_user_id)
      order by s.successor, s.number
     on conflict (tenant_id, meeting_key) do update
        set suppressed_at = excluded.suppressed_at, suppressed_by = excluded.suppressed_by
@@ -51,13 +54,14 @@ def hand_on_to_successors(
 
     Overrides are found by shared key, suppressions by meeting key.
 
-    A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that.
+    A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that. A meeting that others
+    claim already is suppressed by nobody's series: anybody can send one with any UID.
     """
-    if not shared_keys:
-        return
     own = {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id}
-    session.execute(_SUPPRESSIONS, own | _succession(meeting_keys))
-    session.execute(_OVERRIDES, own | _succession(shared_keys))
+    if meeting_keys:
+        session.execute(_SUPPRESSIONS, own | _succession(meeting_keys))
+    if shared_keys:
+        session.execute(_OVERRIDES, own | _succession(shared_keys))
 
 
 def _succession(keys: Mapping[str, str]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from meetbot.domain.event import Provider
+from meetbot.storage.bots import lock_meeting
 from meetbot.storage.overrides import set_override
 from meetbot.storage.tables import CalendarUser, Meeting
 from meetbot.temporal.messages import StepKind
@@ -212,3 +213,39 @@ def test_an_override_speaks_for_a_copy_that_splits_and_rejoins(rig: Rig, provide
     rig.sandbox.change(copy, meeting_url=LINK)
     assert rig.planned(meeting.second) == ()
     assert [entry.meeting_key for entry in rig.planned(meeting.first)] == [key]
+
+
+@BOTH
+def test_a_bot_cancelled_by_hand_stays_so_for_a_copy_that_leaves(rig: Rig, provider: Provider) -> None:
+    meeting = Attack(rig, provider)
+    meeting.honest()
+    key, _ = waiting(rig, meeting.first)
+    copy = meeting.hostile_like(*rig.events(meeting.first))
+    rig.sync(meeting.second)
+    with rig.database.transaction(rig.tenant_id) as session:
+        lock_meeting(session, rig.tenant_id, key).suppressed_at = rig.clock()
+    rig.bot_activities.reconcile(rig.ref(key))
+    rig.sandbox.change(copy, platform="zoom")
+
+    own_key, own = waiting(rig, meeting.second)
+
+    assert (own_key != key, own.kind) == (True, StepKind.CLOSE)
+
+
+@BOTH
+def test_a_strangers_series_suppresses_nobody_elses_meeting(rig: Rig, provider: Provider) -> None:
+    meeting = Attack(rig, provider)
+    meeting.honest(recurrence=["RRULE:FREQ=DAILY;COUNT=1"])
+    (entry,) = rig.planned(meeting.first)
+    (honest,) = rig.events(meeting.first)
+    decoy = meeting.hostile(platform="zoom", recurrence=["RRULE:FREQ=DAILY;COUNT=1"], starts_in_minutes=90)
+    (theirs,) = rig.planned(meeting.second)
+    assert theirs.meeting_key != entry.meeting_key
+    with rig.database.transaction(rig.tenant_id) as session:
+        lock_meeting(session, rig.tenant_id, theirs.meeting_key).suppressed_at = rig.clock()
+    rig.sandbox.change(decoy, start=str(honest.start_at), meeting_url=honest.meeting_url)
+
+    rig.sync(meeting.second)
+
+    with rig.read() as session:
+        assert session.get_one(Meeting, (rig.tenant_id, entry.meeting_key)).suppressed_at is None

@@ -39,6 +39,13 @@ def test_the_organizers_own_copy_moves_away_with_the_bot() -> None:
     assert leader_of([organizers, guests], Lead("cu_o", guests.place)) == organizers
 
 
+def test_an_organizer_moves_no_bot_away_from_a_copy_that_names_another() -> None:
+    organizers = copy("cu_m", hours=5, organizer="mallory@acme.test", own=True)
+    theirs = copy("cu_b", age=9, organizer="mallory@acme.test")
+    honest = copy("cu_a", organizer="olga@partner.test")
+    assert leader_of([organizers, theirs, honest], Lead("cu_m", honest.place)) == honest
+
+
 def test_a_lead_that_is_gone_goes_to_the_oldest_that_agrees_with_the_bot() -> None:
     oldest, agreeing = copy("cu_a", age=9, hours=5), copy("cu_b", age=3)
     assert leader_of([oldest, copy("cu_c"), agreeing], Lead("cu_gone", agreeing.place)) == agreeing
