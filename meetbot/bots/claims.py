@@ -21,10 +21,12 @@ from meetbot.temporal.messages import MeetingRef
 def counting_claims(session: Session, ref: MeetingRef, now: datetime) -> list[ClaimCopy]:
     """Return the claims that count, by calendar user.
 
-    They are those of users whose calendar we can read, or could until the tenant's grace ended.
+    They are those of users whose calendar we can read, or could until the tenant's grace ended. Copies that are over count
+    only if all are: whoever shortens the own copy ends the meeting for nobody else.
     """
     grace = timedelta(hours=session.get_one(Tenant, ref.tenant_id).revoked_grace_hours)
-    return still_counting(bots.claim_copies(session, ref.tenant_id, [ref.meeting_key]), grace=grace, now=now)
+    claims = still_counting(bots.claim_copies(session, ref.tenant_id, [ref.meeting_key]), grace=grace, now=now)
+    return [claim for claim in claims if claim.end_at > now] or claims
 
 
 def still_counting(copies: Iterable[ClaimCopy], *, grace: timedelta, now: datetime) -> list[ClaimCopy]:

@@ -249,3 +249,22 @@ def test_a_strangers_series_suppresses_nobody_elses_meeting(rig: Rig, provider: 
 
     with rig.read() as session:
         assert session.get_one(Meeting, (rig.tenant_id, entry.meeting_key)).suppressed_at is None
+
+
+@BOTH
+def test_a_stranger_who_led_first_ends_the_meeting_for_himself_only(rig: Rig, provider: Provider) -> None:
+    meeting = Attack(rig, provider)
+    copy = meeting.hostile(meeting_url=LINK)
+    rig.sync(meeting.second)
+    (theirs,) = rig.events(meeting.second)
+    meeting.honest(start=str(theirs.start_at))
+    key, _ = sent(rig, meeting.first)
+    (before,) = rig.bots()
+    rig.sandbox.change(copy, duration_minutes=1)
+    rig.sync(meeting.second)
+    rig.clock.sleep_until(before.join_at + timedelta(minutes=3))
+
+    again = rig.bot_activities.reconcile(rig.ref(key))
+
+    assert again.kind is StepKind.FOLLOW
+    assert place(rig.bots()[0]) == place(before)
