@@ -209,11 +209,12 @@ SHARED_KEY = event_at("cu_a", here).identity.shared_key
 Step = tuple[str, str, Place, bool]
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(
-        st.sampled_from(["honest", "hostile", "hostile", "leave", "down", "nothing"]),
+        st.sampled_from(["honest", "hostile", "hostile", "hostile", "leave", "down", "nothing"]),
         st.sampled_from(users),
-        st.sampled_from([here, here, later, elsewhere]),
-        st.booleans(),
+        st.sampled_from([here, here, here, later, elsewhere]),
+        st.sampled_from([True, True, True, False]),
     ),
+    min_size=5,
     max_size=20,
 )
 
