@@ -76,7 +76,7 @@ def with_overrides_carried_over(policy: Policy, successors: Successors) -> Polic
 def with_split_copies(
     successors: Successors, stored: Sequence[StoredEvent], read: Sequence[NormalisedEvent]
 ) -> Successors:
-    """Return the successors with the copies that leave a shared meeting and become one of their own.
+    """Return the successors with the copies that leave a shared meeting.
 
     A bot that a person cancelled stays cancelled for all who shared the meeting then.
     """

@@ -110,6 +110,7 @@ class Model:
     leaders: dict[str, str] = field(default_factory=dict)
     bots: dict[str, Place] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
+    left: dict[str, str] = field(default_factory=dict)
     unsettled: set[str] = field(default_factory=set)
     clock: datetime = NOW
 
@@ -118,7 +119,10 @@ class Model:
         if user in self.down:
             return
         self.clock += timedelta(seconds=1)
+        if user in self.left:
+            self.reconcile(self.left.pop(user))
         if user not in self.shown:
+            self.unsettled.discard(user)
             gone = self.stored.pop(user, None)
             self.claimed_at.pop(user, None)
             if gone is not None:
@@ -150,7 +154,9 @@ class Model:
         if user in self.shown:
             self.stored[user] = replace(event_at(user, self.shown[user]), identity=self.stored[user].identity)
         else:
-            del self.stored[user], self.claimed_at[user]
+            # Its own sync withdraws the claim.
+            self.left[user] = self.stored.pop(user).identity.meeting_key
+            del self.claimed_at[user]
 
     def surroundings(self, user: str) -> Surroundings:
         key = event_at(user, Place(("zoom", "1"), NOW)).identity.shared_key
