@@ -236,19 +236,20 @@ def test_a_bot_cancelled_by_hand_stays_so_for_a_copy_that_leaves(rig: Rig, provi
 def test_a_strangers_series_suppresses_nobody_elses_meeting(rig: Rig, provider: Provider) -> None:
     meeting = Attack(rig, provider)
     meeting.honest(recurrence=["RRULE:FREQ=DAILY;COUNT=1"])
-    (entry,) = rig.planned(meeting.first)
+    key, _ = waiting(rig, meeting.first)
     (honest,) = rig.events(meeting.first)
     decoy = meeting.hostile(platform="zoom", recurrence=["RRULE:FREQ=DAILY;COUNT=1"], starts_in_minutes=90)
     (theirs,) = rig.planned(meeting.second)
-    assert theirs.meeting_key != entry.meeting_key
+    assert theirs.meeting_key != key
     with rig.database.transaction(rig.tenant_id) as session:
         lock_meeting(session, rig.tenant_id, theirs.meeting_key).suppressed_at = rig.clock()
     rig.sandbox.change(decoy, start=str(honest.start_at), meeting_url=honest.meeting_url)
 
-    rig.sync(meeting.second)
+    (moved,) = rig.planned(meeting.second)
 
+    assert moved.meeting_key == key
     with rig.read() as session:
-        assert session.get_one(Meeting, (rig.tenant_id, entry.meeting_key)).suppressed_at is None
+        assert session.get_one(Meeting, (rig.tenant_id, key)).suppressed_at is None
 
 
 @BOTH

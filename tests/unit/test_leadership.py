@@ -122,11 +122,7 @@ class Model:
         if user in self.left:
             self.reconcile(self.left.pop(user))
         if user not in self.shown:
-            self.unsettled.discard(user)
-            gone = self.stored.pop(user, None)
-            self.claimed_at.pop(user, None)
-            if gone is not None:
-                self.reconcile(gone.identity.meeting_key)
+            self.leave(user)
             return
         before = self.stored.get(user)
         read = event_at(user, self.shown[user])
@@ -145,6 +141,13 @@ class Model:
         self.unsettled.discard(user)
         for key in {read.identity.meeting_key, (before or read).identity.meeting_key}:
             self.reconcile(key)
+
+    def leave(self, user: str) -> None:
+        self.unsettled.discard(user)
+        self.claimed_at.pop(user, None)
+        gone = self.stored.pop(user, None)
+        if gone is not None:
+            self.reconcile(gone.identity.meeting_key)
 
     def contradicted(self, user: str, read: NormalisedEvent) -> set[str]:
         leaders = settle([read], self.surroundings(user), now=NOW).contradicted
