@@ -16,7 +16,7 @@ from activities.recheck import DueBot, recheck
 from activities.services import Services
 from meetbot.backends.base import BotRequest
 from meetbot.bots import dispatches
-from meetbot.bots.claims import counting_claims, leading_claim, target_of
+from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim, target_of
 from meetbot.bots.dispatches import Intent, backend_request, is_awaited
 from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.decide_stored import redecide_event
@@ -24,7 +24,7 @@ from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.storage.tables import Bot
+from meetbot.storage.tables import Bot, Meeting
 from meetbot.temporal.messages import (
     ActivityName,
     DispatchOutcome,
@@ -88,7 +88,8 @@ class DispatchActivity:
             if bot is None or not is_awaited(bot, request) or bot.end_at <= now:
                 return None
             claims = counting_claims(session, _ref(request), now)
-            leader = leading_claim(claims)
+            meeting = session.get_one(Meeting, (request.tenant_id, request.meeting_key))
+            leader = leading_claim(claims, lead_of(meeting, bot))
             if leader is None:
                 return None
             return DueBot(
@@ -96,7 +97,7 @@ class DispatchActivity:
                 dispatch_at=bot.dispatch_at,
                 join_at=bot.join_at,
                 target_digest=bot.target_digest,
-                claims=[leader, *(copy for copy in claims if copy is not leader)],
+                claims=[leader, *_agreeing(claims, leader)],
                 wait_is_over=request.wait_is_over,
             )
 
@@ -106,7 +107,7 @@ class DispatchActivity:
         with self._services.database.transaction(request.tenant_id) as session:
             meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
             bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
-            leader = leading_claim(counting_claims(session, _ref(request), now))
+            leader = leading_claim(counting_claims(session, _ref(request), now), lead_of(meeting, bot))
             if leader is None or meeting.suppressed_at is not None or not is_awaited(bot, request):
                 return None
             if self._is_decided_otherwise_now(session, request.tenant_id, leader):
@@ -159,6 +160,11 @@ class DispatchActivity:
         self._services.backend.cancel(unwanted)
         with self._services.database.transaction(request.tenant_id) as session:
             dispatches.record_recall(session, request, self._services.clock())
+
+
+def _agreeing(claims: list[ClaimCopy], leader: ClaimCopy) -> list[ClaimCopy]:
+    place = place_of_claim(leader)
+    return [copy for copy in claims if copy is not leader and place_of_claim(copy) == place]
 
 
 def _ref(request: DispatchRequest) -> MeetingRef:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 from temporalio import activity
 
+from activities.ask_leaders import LeaderInquiry
+from activities.load_claimants import load_claimants
 from activities.services import Services
 from meetbot.calendars.announcements import announce_lost_access
+from meetbot.calendars.decide_stored import load_events
 from meetbot.calendars.decide_sync import (
     CalendarChanges,
     CalendarSnapshot,
@@ -21,14 +24,17 @@ from meetbot.calendars.decide_sync import (
 )
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
+from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
+from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.storage import calendar_user_state
+from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
@@ -52,6 +58,18 @@ class CalendarListing:
     began_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Dispute:
+    """The leading copies with which some of this calendar's disagree; all claims by event id."""
+
+    contradicted: Sequence[Copy]
+    claims: Mapping[str, ClaimCopy]
+
+
+_NO_DISPUTE = _Dispute(contradicted=(), claims={})
+_NOT_MISSING = LookedUp(found=(), gone=())
+
+
 class SyncActivities:
     """The activity that a calendar user's workflow calls at each of its slots."""
 
@@ -71,8 +89,8 @@ class SyncActivities:
             self._withdraw_claims(request)
             return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
         listed = self._read(request, user, began_at)
-        outcome = self._take_in(listed)
-        return _result(request, listed.user, outcome)
+        outcome, outdated = self._take_in(listed)
+        return replace(_result(request, listed.user, outcome), to_sync=outdated)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -128,22 +146,51 @@ class SyncActivities:
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
 
-    def _take_in(self, listed: CalendarListing) -> SyncOutcome:
+    def _take_in(self, listed: CalendarListing) -> tuple[SyncOutcome, tuple[str, ...]]:
         """Decide and store in the transaction that reads what is stored.
 
-        If events are missing from the listing, a second transaction follows: none may stay open while the provider is asked for
-        the missing events.
+        There are more only if events are missing from the listing, or copies disagree with others': asking providers about
+        them must hold none open. Return what was stored, and the calendar users whose copies turned out to be outdated.
         """
-        with self._services.database.transaction(listed.user.tenant_id) as session:
-            snapshot = self._snapshot(session, listed)
-            difference = _difference(snapshot, listed)
-            if not difference.missing:
-                return self._decide_and_store(session, listed, snapshot, difference.changed, ())
-        answers = self._look_up(listed.user, difference.missing)
-        with self._services.database.transaction(listed.user.tenant_id) as session:
-            snapshot = self._snapshot(session, listed)
-            changed = (*_difference(snapshot, listed).changed, *answers.found)
-            return self._decide_and_store(session, listed, snapshot, changed, answers.gone)
+        looked_up: LookedUp | None = None
+        inquiry = LeaderInquiry(self._services, listed.user.tenant_id)
+        while True:
+            with self._services.database.transaction(listed.user.tenant_id) as session:
+                snapshot = self._snapshot(session, listed)
+                difference = _difference(snapshot, listed)
+                dispute = _NO_DISPUTE
+                if looked_up is not None or not difference.missing:
+                    changes, dispute = self._settle(session, listed, snapshot, difference, looked_up or _NOT_MISSING)
+                    # After an answer another copy may lead, and is asked too.
+                    if not inquiry.unasked(dispute.contradicted):
+                        return self._decide_and_store(session, listed, snapshot, changes), inquiry.outdated
+            if looked_up is None and difference.missing:
+                looked_up = self._look_up(listed.user, difference.missing)
+            inquiry.ask(inquiry.unasked(dispute.contradicted), dispute.claims)
+
+    def _settle(
+        self,
+        session: Session,
+        listed: CalendarListing,
+        snapshot: CalendarSnapshot,
+        difference: Difference,
+        looked_up: LookedUp,
+    ) -> tuple[CalendarChanges, _Dispute]:
+        """Return what has changed, and the leading copies that it contradicts.
+
+        Each changed copy has the key of the meeting that it is of by now.
+        """
+        user, now = listed.user, self._services.clock()
+        changed = (*difference.changed, *looked_up.found)
+        read = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
+        touched = {one.identity.event_id for one in read} | set(looked_up.gone)
+        unsettled = [event.id for event in snapshot.stored if event.is_unsettled and event.id not in touched]
+        if unsettled:
+            read += load_events(session, user, unsettled)
+        loaded = load_claimants(session, user, read, looked_up.gone, now=now)
+        settlement = settle(read, loaded.surroundings, now=now)
+        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone)
+        return changes, _Dispute(settlement.contradicted, loaded.by_event)
 
     def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
         return load_snapshot(session, listed.user, since=listed.window.start, now=self._services.clock())
@@ -173,17 +220,9 @@ class SyncActivities:
         return provider.normalise(change.calendar_id, change.raw, owner_email=user.email)
 
     def _decide_and_store(
-        self,
-        session: Session,
-        listed: CalendarListing,
-        snapshot: CalendarSnapshot,
-        changed: Sequence[ChangedEvent],
-        gone: Sequence[str],
+        self, session: Session, listed: CalendarListing, snapshot: CalendarSnapshot, changes: CalendarChanges
     ) -> SyncOutcome:
         user, now = listed.user, self._services.clock()
-        changes = CalendarChanges(
-            read=read_changes(snapshot, changed, lambda change: self._normalise(user, change)), gone=gone
-        )
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
         store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)

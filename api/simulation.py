@@ -114,7 +114,7 @@ def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
 
 
 def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed: Decider) -> SimulatedEvent:
-    identity = Identity(row.tenant_id, row.calendar_user_id, row.id, row.meeting_key, row.series_key)
+    identity = Identity(row.tenant_id, row.calendar_user_id, row.id, row.shared_key, row.meeting_key, row.series_key)
     event = event_from_row(row, provider)
     before, after = _view(present(event, identity)), _view(decision := changed(event, identity))
     return SimulatedEvent(

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.temporal.messages import (
         ActivityName,
         BotSignal,
         BotStart,
+        CalendarUserSignal,
         ClaimChange,
         DispatchOutcome,
         DispatchRequest,
@@ -29,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         StepKind,
         TaskQueue,
         WorkflowName,
+        calendar_user_workflow_id,
         fairness_key,
     )
     from meetbot.temporal.search_attributes import MEETBOT_STATE
@@ -105,6 +107,8 @@ class BotWorkflow:
 
     async def _carry_out(self, step: NextStep) -> None:
         self._show(step)
+        if step.to_sync:
+            await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in step.to_sync))
         match step.kind:
             case StepKind.WAIT:
                 if await self._is_time_to_dispatch(step):
@@ -114,6 +118,12 @@ class BotWorkflow:
                     await self._follow()
             case StepKind.RECALL:
                 await self._activity(ActivityName.BOT_RECALL, "recall the bot")
+
+    async def _have_synced(self, calendar_user_id: str) -> None:
+        """A calendar user whose workflow is gone has no copy that is to be settled."""
+        user = workflow.get_external_workflow_handle(calendar_user_workflow_id(self._ref.tenant_id, calendar_user_id))
+        with contextlib.suppress(ApplicationError):
+            await user.signal(CalendarUserSignal.SYNC_NOW)
 
     async def _is_time_to_dispatch(self, step: NextStep) -> bool:
         """Wait for the re-check to begin; False if a signal came before."""

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         TaskQueue,
         WorkflowName,
         bot_workflow_id,
+        calendar_user_workflow_id,
         fairness_key,
     )
     from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
@@ -150,6 +151,8 @@ class CalendarUserWorkflow:
         if result is None:
             return
         self._note(result)
+        if result.to_sync:
+            await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in result.to_sync))
         if result.plan is not None and not await self._reconcile(result.plan):
             # Some bots are not as planned yet: the next sync is to return the whole plan again.
             self._state = replace(self._state, plan_digest="")
@@ -262,6 +265,13 @@ class CalendarUserWorkflow:
             # Gone already, or one that takes no more signals: neither may end this calendar's loop.
             return False
         return True
+
+    async def _have_synced(self, calendar_user_id: str) -> None:
+        other = workflow.get_external_workflow_handle(
+            calendar_user_workflow_id(self._state.tenant_id, calendar_user_id)
+        )
+        with contextlib.suppress(ApplicationError):
+            await other.signal(CalendarUserSignal.SYNC_NOW)
 
     async def _wait(self) -> None:
         interval = timedelta(seconds=self._state.interval_seconds)

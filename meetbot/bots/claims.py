@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from meetbot.domain.bot_state import TERMINAL_STATES
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
-from meetbot.domain.plan import Candidate, Target, leading_copy
+from meetbot.domain.leadership import NOBODY_LED, Copy, Lead, Place, leader_of, room_of
+from meetbot.domain.plan import Target
+from meetbot.links.lookup import Lookup
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
-from meetbot.storage.tables import Tenant
+from meetbot.storage.tables import Bot, Meeting, Tenant
 from meetbot.temporal.messages import MeetingRef
 
 
 def counting_claims(session: Session, ref: MeetingRef, now: datetime) -> list[ClaimCopy]:
     """Return the claims that count, by calendar user.
 
-    They are those of users whose calendar we can read, or could until the tenant's grace ended, unless they are in doubt.
+    They are those of users whose calendar we can read, or could until the tenant's grace ended. Copies that are over count
+    only if all are: whoever shortens the own copy ends the meeting for nobody else.
     """
-    tenant = session.get_one(Tenant, ref.tenant_id)
-    grace = timedelta(hours=tenant.revoked_grace_hours)
-    copies = bots.claim_copies(session, ref.tenant_id, ref.meeting_key)
-    return [copy for copy in copies if not _is_doubted(copy) and _is_readable(copy, now, grace)]
+    grace = timedelta(hours=session.get_one(Tenant, ref.tenant_id).revoked_grace_hours)
+    claims = still_counting(bots.claim_copies(session, ref.tenant_id, [ref.meeting_key]), grace=grace, now=now)
+    return [claim for claim in claims if claim.end_at > now] or claims
 
 
-def _is_doubted(copy: ClaimCopy) -> bool:
-    """Whether another copy contradicted it when it could not be read, and it was not read since."""
-    if copy.doubted_at is None:
-        return False
-    return copy.last_synced_at is None or copy.last_synced_at < copy.doubted_at
+def still_counting(copies: Iterable[ClaimCopy], *, grace: timedelta, now: datetime) -> list[ClaimCopy]:
+    """Return those of the claims whose calendar we can read, or could until the ``grace`` ended."""
+    return [copy for copy in copies if _is_readable(copy, now, grace)]
 
 
 def _is_readable(copy: ClaimCopy, now: datetime, grace: timedelta) -> bool:
@@ -38,22 +39,47 @@ def _is_readable(copy: ClaimCopy, now: datetime, grace: timedelta) -> bool:
     return copy.user_state in CONNECTED or in_grace
 
 
-def leading_claim(copies: Sequence[ClaimCopy]) -> ClaimCopy | None:
+def leading_claim(copies: Sequence[ClaimCopy], lead: Lead = NOBODY_LED) -> ClaimCopy | None:
     """Return the claim that decides the bot's time and link, or None if there is none."""
-    if not copies:
-        return None
-    by_event = {copy.event_id: copy for copy in copies}
-    chosen = leading_copy(
-        Candidate(
-            event_id=copy.event_id,
-            meeting_key="",
-            target=target_of(copy),
-            updated=copy.provider_updated,
-            is_organizer=copy.is_organizer,
-        )
-        for copy in copies
+    leader = leader_of([copy_of(copy) for copy in copies], lead)
+    by_user = {copy.calendar_user_id: copy for copy in copies}
+    return by_user[leader.calendar_user_id] if leader is not None else None
+
+
+def lead_of(meeting: Meeting, bot: Bot | None) -> Lead:
+    """Return who led the meeting so far, and where its live bot is to go."""
+    is_live = bot is not None and bot.state not in TERMINAL_STATES
+    return Lead(
+        meeting.leader_calendar_user_id, place_of_bot(bot.meeting_url, bot.join_at) if bot and is_live else None
     )
-    return by_event[chosen.event_id]
+
+
+def place_of_bot(meeting_url: str, join_at: datetime) -> Place:
+    """Return where and when a bot joins."""
+    return Place(room_of_link(meeting_url), join_at)
+
+
+def copy_of(claim: ClaimCopy) -> Copy:
+    """Return a claim's copy of the event, as far as leading goes."""
+    return Copy(
+        calendar_user_id=claim.calendar_user_id,
+        event_id=claim.event_id,
+        claimed_at=claim.claimed_at,
+        place=place_of_claim(claim),
+        organizer=claim.organizer,
+        is_organizer=claim.is_organizer,
+    )
+
+
+def place_of_claim(claim: ClaimCopy) -> Place:
+    """Return where and when a claim's copy wants the bot."""
+    return Place(room_of(claim.meeting_platform, claim.meeting_id, claim.meeting_url), claim.start_at)
+
+
+def room_of_link(url: str) -> tuple[str, ...]:
+    """Return the room that a meeting link leads to, as `room_of` has it."""
+    link = Lookup().find(url).link
+    return room_of(link.platform, link.meeting_id, url) if link is not None else (url,)
 
 
 def target_of(copy: ClaimCopy) -> Target:

@@ -6,23 +6,27 @@ its claims, nothing changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
 from meetbot.bots import changes
-from meetbot.bots.claims import counting_claims, leading_claim, target_of
+from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim, room_of_link, target_of
 from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
-from meetbot.storage import bots
+from meetbot.domain.plan import Target
+from meetbot.storage import bots, settlement
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Meeting, Tenant
 from meetbot.temporal.messages import MeetingRef, NextStep, StepKind
 
 RECHECK_AHEAD = timedelta(seconds=12)
 """How long before the backend is asked the re-check begins. The re-check may take ten seconds."""
+
+
+_IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,34 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
         action = _decide(session, seen, context)
     targets = {copy.calendar_user_id: target_of(copy).digest for copy in seen.claims}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, targets)
-    return _next_step(seen.bot, action)
+    return replace(_next_step(seen.bot, action), to_sync=_unsettle(session, seen, context.now))
+
+
+def _unsettle(session: Session, seen: _Observation, now: datetime) -> tuple[str, ...]:
+    """Mark claims whose copies disagree with the leading one, or agree with it again.
+
+    Returns their calendar users, whose calendars are to be synced at once.
+    """
+    leader = seen.leader
+    if leader is None:
+        return ()
+    place = place_of_claim(leader)
+    disagreeing = [copy.calendar_user_id for copy in seen.claims if place_of_claim(copy) != place]
+    return tuple(sorted(settlement.unsettle(session, leader, seen.meeting.tenant_id, disagreeing, now=now)))
 
 
 def _observe(session: Session, ref: MeetingRef, context: ReconcileContext) -> _Observation:
     meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
     own_lead = session.get_one(Tenant, ref.tenant_id).join_lead_seconds
     claims = counting_claims(session, ref, context.now)
+    bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
+    leader = leading_claim(claims, lead_of(meeting, bot))
+    if leader is not None:
+        meeting.leader_calendar_user_id = leader.calendar_user_id
     return _Observation(
         meeting=meeting,
-        bot=bots.latest_bot(session, ref.tenant_id, ref.meeting_key),
-        leader=leading_claim(claims),
+        bot=bot,
+        leader=leader,
         claims=claims,
         lead=context.default_lead if own_lead is None else timedelta(seconds=own_lead),
     )
@@ -99,12 +120,26 @@ def _observed_state(session: Session, bot: Bot) -> ObservedState:
 def _desired_state(session: Session, seen: _Observation) -> DesiredState:
     event = bots.event_of(session, seen.bot) if seen.bot is not None else None
     return DesiredState(
-        target=target_of(seen.leader) if seen.leader is not None else None,
+        target=_desired_target(seen),
         suppressed=seen.meeting.suppressed_at is not None,
         expected=event is not None and event.is_expected,
         over=event is not None and event.is_over,
         by_rules_only=event is not None and event.is_left_out_by_rules,
     )
+
+
+def _desired_target(seen: _Observation) -> Target | None:
+    if seen.leader is None:
+        return None
+    target, bot = target_of(seen.leader), seen.bot
+    # Another way of writing the link takes no bot out of the room in which it is.
+    if (
+        bot is not None
+        and bot.state in _IN_THE_CALL
+        and place_of_claim(seen.leader).room == room_of_link(bot.meeting_url)
+    ):
+        return replace(target, meeting_url=bot.meeting_url)
+    return target
 
 
 def _act(session: Session, action: Action, seen: _Observation, context: ReconcileContext) -> None:

@@ -27,13 +27,21 @@ class ClaimChanges:
 
 
 def claim_changes(
-    stored: Sequence[StoredEvent], *, now: datetime, horizon: timedelta, access_given_up: bool = False
+    stored: Sequence[StoredEvent],
+    before: Sequence[StoredEvent] = (),
+    *,
+    now: datetime,
+    horizon: timedelta,
+    access_given_up: bool = False,
 ) -> ClaimChanges:
     """Return the plan that the events come to, and how the stored claims differ from it.
 
-    A claim on a recorded meeting that is over stays: it tells whose recording that was.
+    ``before`` are the events before the sync: a copy that has become one of another meeting leaves its claim behind. A claim
+    on a recorded meeting that is over stays: it tells whose recording that was.
     """
     claimed = {event.meeting_key: event for event in stored if event.claimed_digest is not None}
+    left = {event.meeting_key: event for event in before if event.claimed_digest is not None}
+    unsettled = {event.meeting_key for event in stored if event.is_unsettled}
     wanted = {} if access_given_up else _wanted(stored, claimed, now, horizon)
     plan = tuple(_plan_entry(candidate, claimed.get(key)) for key, candidate in wanted.items())
     return ClaimChanges(
@@ -41,9 +49,12 @@ def claim_changes(
         written={
             entry.meeting_key: wanted[entry.meeting_key].event_id
             for entry in plan
-            if not _is_claimed(claimed.get(entry.meeting_key), entry, wanted[entry.meeting_key].event_id)
+            if entry.meeting_key in unsettled
+            or not _is_claimed(claimed.get(entry.meeting_key), entry, wanted[entry.meeting_key].event_id)
         },
-        withdrawn=tuple(key for key, event in claimed.items() if key not in wanted and not _was_recorded(event, now)),
+        withdrawn=tuple(
+            key for key, event in (left | claimed).items() if key not in wanted and not _was_recorded(event, now)
+        ),
     )
 
 
@@ -64,6 +75,7 @@ def candidates_of(stored: Sequence[StoredEvent], *, ends_after: datetime, starts
             target=Target(event.start_at, event.end_at, event.meeting_url),
             updated=event.provider_updated,
             is_organizer=event.is_organizer,
+            is_claimed=event.claimed_event_id == event.id,
         )
         for event in stored
         if event.outcome == record

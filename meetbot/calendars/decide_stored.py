@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +19,18 @@ from meetbot.domain.event import Event
 from meetbot.domain.identity import Identity, identity_of
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.event_records import decision_columns, event_from_row, event_record
-from meetbot.storage.events import rows_ahead, write_decisions
+from meetbot.storage.events import rows_ahead, rows_of, write_decisions
 from meetbot.storage.tables import CalendarEvent
 
 
-def decide_now(user: CalendarUserContext, event: Event, fingerprint: bytes, *, now: datetime) -> DecidedEvent:
-    """Decide about one event by the policy in force."""
-    read = NormalisedEvent(event, identity_of(event, user.tenant_id, user.id), fingerprint)
+def decide_now(
+    user: CalendarUserContext, event: Event, fingerprint: bytes, *, known: tuple[str, str], now: datetime
+) -> DecidedEvent:
+    """Decide about one event by the policy in force.
+
+    ``known`` are the keys that it is stored with.
+    """
+    read = NormalisedEvent(event, identity_of(event, user.tenant_id, user.id, known=known), fingerprint)
     return next(decide_events(user.policy, [read], now=now))
 
 
@@ -51,6 +57,12 @@ def load_earlier_decisions(session: Session, user: CalendarUserContext, *, now: 
     return [_earlier_decision(user, row) for row in rows_ahead(session, user.tenant_id, user.id, now=now)]
 
 
+def load_events(session: Session, user: CalendarUserContext, event_ids: Iterable[str]) -> list[NormalisedEvent]:
+    """Read these stored events as though their provider had just sent them."""
+    rows = rows_of(session, user.tenant_id, event_ids)
+    return [_earlier_decision(user, row).read for row in rows if not row.deleted]
+
+
 def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *, now: datetime) -> bool:
     """Decide again about one stored event, by the rules and overrides that hold now.
 
@@ -68,7 +80,7 @@ def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *
 
 
 def _earlier_decision(user: CalendarUserContext, row: CalendarEvent) -> EarlierDecision:
-    identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
+    identity = Identity(user.tenant_id, user.id, row.id, row.shared_key, row.meeting_key, row.series_key)
     return EarlierDecision(
         read=NormalisedEvent(event_from_row(row, user.provider), identity, row.fingerprint),
         made=(row.outcome, row.reason, row.rule, row.rule_set_version, row.rule_layer, row.override, row.facts),

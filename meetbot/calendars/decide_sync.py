@@ -16,7 +16,13 @@ from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
 from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
 from meetbot.calendars.listing_diff import ChangedEvent, is_stale
 from meetbot.calendars.stored_after import EventChanges, is_skeleton, stored_after, vanished_after
-from meetbot.calendars.successors import Successors, find_successors, with_overrides_carried_over
+from meetbot.calendars.successors import (
+    NO_SUCCESSORS,
+    Successors,
+    find_successors,
+    with_overrides_carried_over,
+    with_split_copies,
+)
 from meetbot.domain.event import Event, EventStatus
 from meetbot.domain.identity import identity_of
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
@@ -104,7 +110,8 @@ def read_changes(
             continue
         if event.status is EventStatus.CANCELLED and change.stored is None:
             continue
-        identity = identity_of(event, snapshot.tenant_id, snapshot.calendar_user_id)
+        known = change.stored.keys if change.stored is not None else None
+        identity = identity_of(event, snapshot.tenant_id, snapshot.calendar_user_id, known=known)
         read.append(NormalisedEvent(event, identity, change.fingerprint))
     return read
 
@@ -139,7 +146,9 @@ def decide_sync(
     return SyncOutcome(
         events=events,
         successors=successors,
-        claims=claim_changes(stored, now=now, horizon=horizon, access_given_up=snapshot.access_given_up),
+        claims=claim_changes(
+            stored, snapshot.stored, now=now, horizon=horizon, access_given_up=snapshot.access_given_up
+        ),
         policy_digest=digest,
         decided_policy=_decided_policy(snapshot, digest, events.given_up),
     )
@@ -174,7 +183,7 @@ def _policy_may_differ(snapshot: CalendarSnapshot, vanished: Iterable[StoredEven
     if snapshot.access_given_up:
         return False
     overridden = snapshot.policy.occurrence_overrides
-    return snapshot.decided_policy != snapshot.policy.digest or any(one.meeting_key in overridden for one in vanished)
+    return snapshot.decided_policy != snapshot.policy.digest or any(one.shared_key in overridden for one in vanished)
 
 
 def _some_are_untouched(snapshot: CalendarSnapshot, changes: CalendarChanges, now: datetime) -> bool:
@@ -189,10 +198,11 @@ def _touched(changes: CalendarChanges) -> set[str]:
 def _successors(
     snapshot: CalendarSnapshot, changes: CalendarChanges, background: Background, now: datetime
 ) -> Successors:
-    if not background.series_keys:
-        return {}
-    vanished = vanished_after(snapshot.stored, changes.read, changes.gone, now=now)
-    return find_successors(vanished, background.series_keys, _appeared(snapshot, changes))
+    found = NO_SUCCESSORS
+    if background.series_keys:
+        vanished = vanished_after(snapshot.stored, changes.read, changes.gone, now=now)
+        found = find_successors(vanished, background.series_keys, _appeared(snapshot, changes))
+    return with_split_copies(found, snapshot.stored, changes.read)
 
 
 def _given_up(snapshot: CalendarSnapshot, now: datetime) -> tuple[str, ...]:

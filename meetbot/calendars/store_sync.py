@@ -60,7 +60,8 @@ def store(
     ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again.
     """
     _store_events(session, user, outcome.events, now)
-    hand_on_to_successors(session, user.tenant_id, user.id, outcome.successors)
+    successors = outcome.successors
+    hand_on_to_successors(session, user.tenant_id, user.id, successors.shared_keys, successors.meeting_keys)
     if outcome.events.count:
         announce_changes(session, user)
     _store_claims(session, user, outcome.claims)

@@ -116,6 +116,7 @@ def _overwritten(old: StoredEvent | None, event: Event, identity: Identity, fing
         start_at=event.start,
         end_at=event.end,
         outcome=old.outcome if old is not None else str(Outcome.SKIP),
+        shared_key=identity.shared_key,
         meeting_key=identity.meeting_key,
         meeting_url=event.link.url if event.link is not None else None,
         provider_updated=event.updated,
@@ -123,6 +124,7 @@ def _overwritten(old: StoredEvent | None, event: Event, identity: Identity, fing
         claimed_event_id=old.claimed_event_id if old is not None else None,
         claimed_digest=old.claimed_digest if old is not None else None,
         acknowledged_digest=old.acknowledged_digest if old is not None else None,
+        is_unsettled=old.is_unsettled if old is not None else False,
     )
 
 

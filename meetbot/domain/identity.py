@@ -20,30 +20,42 @@ def event_id(tenant_id: str, calendar_user_id: str, calendar_id: str, provider_e
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The calendar user that an event belongs to, and the keys of event, meeting and series."""
+    """The calendar user that an event belongs to, and the keys of event, meeting and series.
+
+    ``shared_key`` is what all copies with this UID and original start have in common. ``meeting_key`` is the meeting that
+    this copy really is of: the same, unless the copy disagrees with the one that leads.
+    """
 
     tenant_id: str
     calendar_user_id: str
     event_id: str
+    shared_key: str
     meeting_key: str
     series_key: str
 
 
-def identity_of(event: Event, tenant_id: str, calendar_user_id: str) -> Identity:
-    """Return the identity of a calendar user's event."""
+def identity_of(
+    event: Event, tenant_id: str, calendar_user_id: str, *, known: tuple[str, str] | None = None
+) -> Identity:
+    """Return the identity of a calendar user's event.
+
+    ``known`` are the shared key and the meeting key that it is stored with: the latter is kept as long as the former is.
+    """
     own_id = event_id(tenant_id, calendar_user_id, event.calendar_id, event.provider_event_id)
+    shared_key = meeting_key(
+        tenant_id,
+        event.ical_uid,
+        event.original_start,
+        calendar_user_id=calendar_user_id,
+        calendar_id=event.calendar_id,
+        provider_event_id=event.provider_event_id,
+    )
     return Identity(
         tenant_id=tenant_id,
         calendar_user_id=calendar_user_id,
         event_id=own_id,
-        meeting_key=meeting_key(
-            tenant_id,
-            event.ical_uid,
-            event.original_start,
-            calendar_user_id=calendar_user_id,
-            calendar_id=event.calendar_id,
-            provider_event_id=event.provider_event_id,
-        ),
+        shared_key=shared_key,
+        meeting_key=known[1] if known is not None and known[0] == shared_key else shared_key,
         series_key=series_key(tenant_id, event.ical_uid, fallback=own_id),
     )
 
@@ -66,6 +78,11 @@ def meeting_key(
         return derived_id("mtg", "event", tenant_id, calendar_user_id, calendar_id, provider_event_id)
     occurrence = "" if original_start is None else whole_seconds(original_start)
     return derived_id("mtg", "uid", tenant_id, ical_uid, occurrence)
+
+
+def key_of_its_own(identity: Identity) -> str:
+    """Return the meeting key of a copy that is a meeting of its own."""
+    return derived_id("mtg", "own", identity.tenant_id, identity.shared_key, identity.event_id)
 
 
 def series_key(tenant_id: str, ical_uid: str | None, *, fallback: str) -> str:

@@ -49,13 +49,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An event that is to be recorded, as far as planning must know it."""
+    """An event that is to be recorded, as far as planning must know it.
+
+    ``is_claimed``: it is the copy on which its calendar user's claim rests already.
+    """
 
     event_id: str
     meeting_key: str
     target: Target
     updated: datetime | None
     is_organizer: bool = False
+    is_claimed: bool = False
 
 
 def choose_candidates(
@@ -70,9 +74,9 @@ def choose_candidates(
 
     Meetings that have ended are left out.
 
-    The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
-    meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
-    no bot. The remaining meetings are planned when planned ones end.
+    The same meeting may stand on two calendars of one user: the copy claimed already stays, else the organiser's, else the one
+    changed last is chosen. Of more meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a
+    flood of invitations recalls no bot. The remaining meetings are planned when planned ones end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -87,19 +91,9 @@ def choose_candidates(
     return dict(sorted(chosen.items()))
 
 
-def leading_copy(copies: Iterable[Candidate]) -> Candidate:
-    """Return the copy that counts if copies of one meeting differ.
-
-    It is the organiser's, else the one changed last.
-
-    Raises ValueError if there is none.
-    """
-    return max(copies, key=_rank)
-
-
-def _rank(candidate: Candidate) -> tuple[bool, float, str]:
+def _rank(candidate: Candidate) -> tuple[bool, bool, float, str]:
     updated = candidate.updated.timestamp() if candidate.updated is not None else float("-inf")
-    return candidate.is_organizer, updated, candidate.event_id
+    return candidate.is_claimed, candidate.is_organizer, updated, candidate.event_id
 
 
 def plan_digest(plan: Iterable[PlanEntry]) -> str:

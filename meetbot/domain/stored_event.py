@@ -11,6 +11,8 @@ class StoredEvent(NamedTuple):
 
     The claim's fields are None if there is none.
 
+    ``is_unsettled``: whether the event may have to change its meeting key, because another copy's claim has changed.
+
     A tuple because each sync makes one of every stored event: a dataclass takes several times as long.
     """
 
@@ -22,6 +24,7 @@ class StoredEvent(NamedTuple):
     start_at: datetime | None
     end_at: datetime | None
     outcome: str
+    shared_key: str
     meeting_key: str
     meeting_url: str | None
     provider_updated: datetime | None
@@ -29,6 +32,12 @@ class StoredEvent(NamedTuple):
     claimed_event_id: str | None
     claimed_digest: str | None
     acknowledged_digest: str | None
+    is_unsettled: bool = False
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Return the shared key and the meeting key."""
+        return self.shared_key, self.meeting_key
 
     def has_ended(self, now: datetime) -> bool:
         """Return whether the event is over; one without a usable end never is."""

@@ -71,7 +71,7 @@ class Policy:
 
     def override_for(self, identity: Identity) -> Override | None:
         """Return the override of an event; an occurrence's beats its series'."""
-        said = self.occurrence_overrides.get(identity.meeting_key) or self.series_overrides.get(identity.series_key)
+        said = self.occurrence_overrides.get(identity.shared_key) or self.series_overrides.get(identity.series_key)
         return Override(said) if said else None
 
 

@@ -5,7 +5,7 @@ Callers that change one hold the meeting's row lock (`lock_meeting`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
 from meetbot.domain.bot_event import EventOfBot
-from meetbot.domain.bot_state import BotState
+from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
+from meetbot.storage import columns
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 _LOCK_MEETING = text(
@@ -47,7 +48,10 @@ def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None
 
 @dataclass(frozen=True, slots=True)
 class ClaimCopy:
-    """A claim with the claimant's copy of the event and the state of the claimant's connection."""
+    """A claim with the claimant's copy of the event and the state of the claimant's connection.
+
+    It names who led the meeting last, and where and when its live bot joins, if there is one.
+    """
 
     calendar_user_id: str
     customer_user_id: str
@@ -64,28 +68,46 @@ class ClaimCopy:
     meeting_url: str
     provider_updated: datetime | None
     is_organizer: bool
-    doubted_at: datetime | None
+    organizer: str | None
+    meeting_platform: str
+    meeting_id: str | None
+    shared_key: str
+    meeting_key: str
+    claimed_at: datetime
+    leader_calendar_user_id: str | None
+    bot_url: str | None
+    bot_join_at: datetime | None
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Return the shared key and the meeting key."""
+        return self.shared_key, self.meeting_key
 
 
+_IS_LIVE = columns.one_of("bot.state", LIVE_STATES)
 _COPIES = text(
-    """
+    f"""
     select c.calendar_user_id, u.customer_user_id, u.state, u.state_changed_at, u.last_synced_at, c.event_id,
            c.target_digest, c.acknowledged_digest, e.calendar_id, e.provider_event_id, e.start_at, e.end_at,
-           e.meeting_url, e.provider_updated, e.is_organizer, c.doubted_at
+           e.meeting_url, e.provider_updated, e.is_organizer, e.organizer->>'email', e.meeting_platform, e.meeting_id,
+           e.shared_key, e.meeting_key, c.created_at, m.leader_calendar_user_id,
+           bot.meeting_url, bot.join_at
       from bot_claim c
       join calendar_user u on u.tenant_id = c.tenant_id and u.id = c.calendar_user_id
       join calendar_event e on e.tenant_id = c.tenant_id and e.id = c.event_id
-     where c.tenant_id = :tenant_id and c.meeting_key = :meeting_key
+      left join meeting m on m.tenant_id = c.tenant_id and m.meeting_key = c.meeting_key
+      left join bot on bot.tenant_id = c.tenant_id and bot.meeting_key = c.meeting_key and {_IS_LIVE}
+     where c.tenant_id = :tenant_id and c.meeting_key = any(:meeting_keys)
        and not e.deleted and e.outcome = 'record' and e.meeting_key = c.meeting_key
        and e.start_at is not null and e.end_at is not null and e.meeting_url is not null
      order by c.calendar_user_id
-    """
+    """  # noqa: S608 - nothing but our own text
 )
 
 
-def claim_copies(session: Session, tenant_id: str, meeting_key: str) -> list[ClaimCopy]:
-    """Return the claims whose event is still to be recorded, as last stored."""
-    rows = session.execute(_COPIES, {"tenant_id": tenant_id, "meeting_key": meeting_key})
+def claim_copies(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> list[ClaimCopy]:
+    """Return the claims on these meetings whose event is still to be recorded, as last stored."""
+    rows = session.execute(_COPIES, {"tenant_id": tenant_id, "meeting_keys": sorted(meeting_keys)})
     return [ClaimCopy(*row) for row in rows]
 
 
@@ -118,46 +140,6 @@ def acknowledge(session: Session, tenant_id: str, meeting_key: str, targets: Map
             "digests": list(targets.values()),
         },
     )
-
-
-_DOUBT = text(
-    """
-    update bot_claim set doubted_at = :now
-     where tenant_id = :tenant_id and meeting_key = :meeting_key and calendar_user_id = any(:users)
-    """
-)
-
-
-def doubt(session: Session, tenant_id: str, meeting_key: str, users: Sequence[str], *, now: datetime) -> None:
-    """Let these users' claims not count until their calendars are read again."""
-    session.execute(_DOUBT, {"tenant_id": tenant_id, "meeting_key": meeting_key, "users": list(users), "now": now})
-
-
-_DOUBT_CONTRADICTED = text(
-    # A copy that only left a calendar has no fingerprint (`tombstone_events`) and says nothing against the meeting.
-    """
-    update bot_claim claim set doubted_at = :now
-      from calendar_user u
-     where claim.tenant_id = :tenant_id and claim.meeting_key = :meeting_key
-       and u.tenant_id = claim.tenant_id and u.id = claim.calendar_user_id
-       and (claim.doubted_at is null or claim.doubted_at <= u.last_synced_at)
-       and exists (
-           select 1 from calendar_event e
-            where e.tenant_id = claim.tenant_id and e.meeting_key = claim.meeting_key
-              and e.calendar_user_id <> claim.calendar_user_id
-              and e.deleted and e.fingerprint <> '' and e.updated_at > u.last_synced_at)
-    returning claim.calendar_user_id
-    """
-)
-
-
-def doubt_contradicted(session: Session, tenant_id: str, meeting_key: str, *, now: datetime) -> bool:
-    """Doubt claims whose calendars were last read before another copy was found cancelled.
-
-    Return whether there were any.
-    """
-    bounds = {"tenant_id": tenant_id, "meeting_key": meeting_key, "now": now}
-    return session.execute(_DOUBT_CONTRADICTED, bounds).first() is not None
 
 
 _EVENT = text(

@@ -18,7 +18,7 @@ _UPSERT = text(
     select tenant_id, meeting_key, calendar_user_id, event_id, target_digest
       from jsonb_populate_recordset(null::bot_claim, cast(:records as jsonb))
     on conflict (tenant_id, meeting_key, calendar_user_id) do update
-       set event_id = excluded.event_id, target_digest = excluded.target_digest
+       set event_id = excluded.event_id, target_digest = excluded.target_digest, unsettled_at = null
     """
 )
 

@@ -30,6 +30,7 @@ def event_record(
         "provider_event_id": event.provider_event_id,
         "ical_uid": event.ical_uid,
         "original_start": event.original_start,
+        "shared_key": identity.shared_key,
         "meeting_key": identity.meeting_key,
         "series_key": identity.series_key,
         "title": event.title,

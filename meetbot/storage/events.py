@@ -24,11 +24,11 @@ MAX_EVENTS_PER_USER = 20_000
 _STORED = text(
     """
     select e.id, e.calendar_id, e.provider_event_id, e.fingerprint, e.deleted, e.start_at, e.end_at, e.outcome,
-           e.meeting_key, e.meeting_url, e.provider_updated, e.is_organizer,
-           c.event_id, c.target_digest, c.acknowledged_digest
+           e.shared_key, e.meeting_key, e.meeting_url, e.provider_updated, e.is_organizer,
+           c.event_id, c.target_digest, c.acknowledged_digest, c.unsettled_at is not null and c.event_id = e.id
       from calendar_event e
       left join lateral (
-           select event_id, target_digest, acknowledged_digest from bot_claim
+           select event_id, target_digest, acknowledged_digest, unsettled_at from bot_claim
             where tenant_id = e.tenant_id and meeting_key = e.meeting_key and calendar_user_id = e.calendar_user_id
            offset 0) c on true
      where e.tenant_id = :tenant_id and e.calendar_user_id = :calendar_user_id
@@ -66,8 +66,8 @@ _KEPT_WHEN_CANCELLED = frozenset(
     # A cancelled event often comes back as a bare skeleton; what it was stays readable beside "deleted".
     {
         "title", "start_at", "end_at", "all_day", "organizer", "attendees", "attendees_complete", "is_organizer",
-        "is_meeting", "owner_response", "recurring", "visibility", "ical_uid", "original_start", "meeting_key",
-        "series_key", "facts", "meeting_url", "meeting_platform", "meeting_id", "passcode", "meeting_url_source",
+        "is_meeting", "owner_response", "recurring", "visibility", "ical_uid", "original_start", "shared_key",
+        "meeting_key", "series_key", "facts", "meeting_url", "meeting_platform", "meeting_id", "passcode", "meeting_url_source",
     }
 )  # fmt: skip
 
@@ -182,6 +182,12 @@ def series_keys(session: Session, tenant_id: str, event_ids: Iterable[str]) -> d
         .where(col(CalendarEvent.id).in_(sorted(event_ids)))
     )
     return dict(rows.all())
+
+
+def rows_of(session: Session, tenant_id: str, event_ids: Iterable[str]) -> list[CalendarEvent]:
+    """Return these stored events."""
+    wanted = select(CalendarEvent).where(CalendarEvent.tenant_id == tenant_id)
+    return list(session.exec(wanted.where(col(CalendarEvent.id).in_(sorted(event_ids)))))
 
 
 def rows_ahead(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> list[CalendarEvent]:

@@ -15,21 +15,21 @@ from meetbot.storage.tables import CalendarEvent, RecordingOverride
 
 @dataclass(frozen=True, slots=True)
 class OverridesByKey:
-    """A calendar user's overrides by meeting key and by series key."""
+    """A calendar user's overrides by shared key and by series key."""
 
     occurrences: Mapping[str, RecordingOverride]
     series: Mapping[str, RecordingOverride]
 
     def of(self, event: CalendarEvent) -> RecordingOverride | None:
         """Return the override that holds for the event: an occurrence's beats its series'."""
-        return self.occurrences.get(event.meeting_key) or self.series.get(event.series_key)
+        return self.occurrences.get(event.shared_key) or self.series.get(event.series_key)
 
 
 def overrides_of(
     session: Session, tenant_id: str, calendar_user_id: str, events: list[CalendarEvent]
 ) -> OverridesByKey:
     """Return the overrides that concern these events, in one statement."""
-    keys = {event.meeting_key for event in events} | {event.series_key for event in events}
+    keys = {event.shared_key for event in events} | {event.series_key for event in events}
     rows = session.exec(
         select(RecordingOverride).where(
             RecordingOverride.tenant_id == tenant_id,
@@ -87,7 +87,7 @@ def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bo
 
 
 def _key(event: CalendarEvent, scope: str) -> str:
-    return event.meeting_key if scope == OverrideScope.OCCURRENCE else event.series_key
+    return event.shared_key if scope == OverrideScope.OCCURRENCE else event.series_key
 
 
 # The claims were accepted before; un-acknowledging them makes the next plan wake the bot's workflow again.

@@ -32,6 +32,9 @@ _SUPPRESSIONS = text(
     select distinct on (s.successor) h.tenant_id, s.successor, 0, h.suppressed_at, h.suppressed_by
       from meeting h join succession s on s.predecessor = h.meeting_key
      where h.tenant_id = :tenant_id and h.suppressed_at is not null
+       and not exists (
+           select 1 from bot_claim c
+            where c.tenant_id = h.tenant_id and c.meeting_key = s.successor and c.calendar_user_id <> :calendar_user_id)
      order by s.successor, s.number
     on conflict (tenant_id, meeting_key) do update
        set suppressed_at = excluded.suppressed_at, suppressed_by = excluded.suppressed_by
@@ -41,21 +44,25 @@ _SUPPRESSIONS = text(
 
 
 def hand_on_to_successors(
-    session: Session, tenant_id: str, calendar_user_id: str, successors: Mapping[str, str]
+    session: Session,
+    tenant_id: str,
+    calendar_user_id: str,
+    shared_keys: Mapping[str, str],
+    meeting_keys: Mapping[str, str],
 ) -> None:
-    """Copy overrides and suppressions from meetings to their ``successors``.
+    """Copy overrides and suppressions from meetings to their successors.
 
-    Both are found by meeting key.
+    Overrides are found by shared key, suppressions by meeting key.
 
-    A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that.
+    A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that. A meeting that others
+    claim already is suppressed by nobody's series: anybody can send one with any UID.
     """
-    if not successors:
-        return
-    values = {
-        "tenant_id": tenant_id,
-        "calendar_user_id": calendar_user_id,
-        "predecessors": list(successors.keys()),
-        "successors": list(successors.values()),
-    }
-    session.execute(_SUPPRESSIONS, values)
-    session.execute(_OVERRIDES, values)
+    own = {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id}
+    if meeting_keys:
+        session.execute(_SUPPRESSIONS, own | _succession(meeting_keys))
+    if shared_keys:
+        session.execute(_OVERRIDES, own | _succession(shared_keys))
+
+
+def _succession(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    return {"predecessors": list(keys.keys()), "successors": list(keys.values())}

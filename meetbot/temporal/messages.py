@@ -152,6 +152,7 @@ class SyncResult:
     """What a sync found. ``plan`` is None if it is still the one whose digest was sent.
 
     ``state`` is the calendar user's after the sync, ``changed`` how many events differ, ``error`` a reason code.
+    ``to_sync`` are calendar users whose stored copies turned out to be outdated.
     """
 
     state: CalendarUserStatus
@@ -159,6 +160,7 @@ class SyncResult:
     plan: tuple[PlanEntry, ...] | None
     changed: int = 0
     error: str = ""
+    to_sync: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ class MeetingRef:
 class NextStep:
     """What is left to be done after a meeting was reconciled, and the state of its bot.
 
-    ``recheck_at`` is when the re-check with the provider begins; ``join_at`` and ``end_at`` are the meeting's.
+    ``recheck_at`` is when the re-check with the provider begins; ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are
+    the calendar users whose copies may be of another meeting by now: their calendars are to be synced at once.
     """
 
     kind: StepKind
@@ -216,6 +219,7 @@ class NextStep:
     recheck_at: datetime | None = None
     join_at: datetime | None = None
     end_at: datetime | None = None
+    to_sync: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

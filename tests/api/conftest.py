@@ -128,6 +128,7 @@ class Tenant:
             "calendar_id": "primary",
             "provider_event_id": provider_event_id,
             "ical_uid": f"{provider_event_id}@example.com",
+            "shared_key": derived_id("mtg", provider_event_id),
             "meeting_key": derived_id("mtg", provider_event_id),
             "series_key": derived_id("ser", provider_event_id),
             "title": "Planning",

@@ -91,7 +91,7 @@ def test_housekeeping_deletes_only_what_is_past_its_time(fresh_database: str) ->
 def tombstone(event_id: str, *, deleted: bool, updated_at: datetime) -> CalendarEvent:
     return CalendarEvent(
         tenant_id="ten_a", id=event_id, calendar_user_id="cu_a", calendar_id="primary", provider_event_id=event_id,
-        meeting_key="mtg", series_key="ser", title="", all_day=False, status="cancelled", is_organizer=False,
+        shared_key="mtg", meeting_key="mtg", series_key="ser", title="", all_day=False, status="cancelled", is_organizer=False,
         recurring=False, visibility="default", meeting_platform="none", fingerprint=b"", outcome="skip",
         reason="cancelled", decided_at=updated_at, deleted=deleted, updated_at=updated_at,
     )  # fmt: skip

@@ -25,6 +25,7 @@ def stored(raw: dict[str, Any], *, calendar_id: str = "primary", deleted: bool =
         start_at=NOW,
         end_at=NOW + timedelta(hours=1),
         outcome="skip",
+        shared_key=f"mtg_{raw['id']}",
         meeting_key=f"mtg_{raw['id']}",
         meeting_url=None,
         provider_updated=None,

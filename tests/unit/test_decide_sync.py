@@ -22,6 +22,7 @@ from meetbot.calendars.decide_sync import (
 )
 from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent
 from meetbot.calendars.stored_after import stored_after
+from meetbot.calendars.successors import NO_SUCCESSORS
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.identity import identity_of
 from meetbot.domain.stored_event import StoredEvent
@@ -156,7 +157,7 @@ class Calendar:
             made = (Outcome.SKIP, "access_revoked", None, None, None, *earlier.made[5:])
             self.events[event_id] = EarlierDecision(earlier.read, made)
         overrides = dict(self.policy.occurrence_overrides)
-        for predecessor, successor in outcome.successors.items():
+        for predecessor, successor in outcome.successors.shared_keys.items():
             if predecessor in overrides:
                 overrides.setdefault(successor, overrides[predecessor])
         self.policy = replace(self.policy, occurrence_overrides=overrides)
@@ -205,7 +206,7 @@ def test_after_any_history_a_sync_without_news_writes_nothing(history: list[list
     again = calendar.sync()
 
     assert again.events.count == 0
-    assert (again.claims.written, again.claims.withdrawn, again.successors) == ({}, (), {})
+    assert (again.claims.written, again.claims.withdrawn, again.successors) == ({}, (), NO_SUCCESSORS)
     assert [entry.meeting_key for entry in again.claims.plan] == [entry.meeting_key for entry in last.claims.plan]
 
 
@@ -335,7 +336,8 @@ def test_an_override_goes_with_its_occurrence_when_the_series_is_moved() -> None
     outcome = calendar.sync(moved_by_half_an_hour(2))
 
     moved = [occurrence(day, shifted_by=HOUR / 2).identity.meeting_key for day in range(2)]
-    assert outcome.successors == dict(zip((one.identity.meeting_key for one in (first, second)), moved, strict=True))
+    before = [one.identity.meeting_key for one in (first, second)]
+    assert outcome.successors.shared_keys == dict(zip(before, moved, strict=True))
     assert [entry.meeting_key for entry in outcome.claims.plan] == [moved[1]]
     assert outcome.decided_policy == calendar.policy.digest
     assert calendar.policy.occurrence_overrides[moved[0]] == "skip"
@@ -356,7 +358,7 @@ def test_an_occurrence_farther_than_half_a_day_succeeds_nobody() -> None:
     calendar = synced(first)
     later = occurrence(0, shifted_by=13 * HOUR)
 
-    assert calendar.sync(CalendarChanges(read=[later], gone=[first.identity.event_id])).successors == {}
+    assert calendar.sync(CalendarChanges(read=[later], gone=[first.identity.event_id])).successors == NO_SUCCESSORS
 
 
 def test_an_occurrence_of_another_series_succeeds_nobody() -> None:
@@ -364,4 +366,4 @@ def test_an_occurrence_of_another_series_succeeds_nobody() -> None:
     calendar = synced(first)
     other = read("other", uid="another", starts_in=HOUR, original_in=HOUR)
 
-    assert calendar.sync(CalendarChanges(read=[other], gone=[first.identity.event_id])).successors == {}
+    assert calendar.sync(CalendarChanges(read=[other], gone=[first.identity.event_id])).successors == NO_SUCCESSORS

@@ -13,7 +13,6 @@ from meetbot.domain.plan import (
     Candidate,
     Target,
     choose_candidates,
-    leading_copy,
 )
 from tests.unit.planning_times import FIVE_MINUTES, HORIZON, MINUTE, NOW
 
@@ -26,10 +25,11 @@ def candidate(
     lasts: timedelta = timedelta(minutes=30),
     updated: datetime | None = NOW,
     is_organizer: bool = False,
+    is_claimed: bool = False,
     url: str = "https://meet.example/a",
 ) -> Candidate:
     target = Target(NOW + starts_in, NOW + starts_in + lasts, url)
-    return Candidate(event_id, key, target, updated, is_organizer)
+    return Candidate(event_id, key, target, updated, is_organizer, is_claimed)
 
 
 def chosen(*candidates: Candidate) -> dict[str, Candidate]:
@@ -92,18 +92,19 @@ def test_the_organisers_copy_wins_over_a_newer_one() -> None:
 def test_among_attendees_the_newest_copy_wins() -> None:
     older, newer = candidate(event_id="evt_b", updated=NOW - MINUTE), candidate(event_id="evt_a")
 
-    assert leading_copy([newer, older]) == newer
+    assert chosen(newer, older) == {"mtg_1": newer}
 
 
 def test_a_copy_without_an_update_time_is_the_oldest() -> None:
     undated, dated = candidate(event_id="evt_b", updated=None), candidate(event_id="evt_a", updated=NOW)
 
-    assert leading_copy([undated, dated]) == dated
+    assert chosen(undated, dated) == {"mtg_1": dated}
 
 
-def test_there_is_no_leading_copy_of_none() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        leading_copy([])
+def test_the_copy_that_is_claimed_already_wins_over_a_newer_one() -> None:
+    claimed, newer = candidate(event_id="evt_a", is_claimed=True), candidate(event_id="evt_b", is_organizer=True)
+
+    assert chosen(newer, claimed) == {"mtg_1": claimed}
 
 
 candidates = st.lists(

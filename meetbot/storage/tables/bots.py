@@ -18,7 +18,7 @@ class Meeting(SQLModel, table=True):
     """The one row on which everything about a meeting's bots is serialised.
 
     ``suppressed_at`` is set while the meeting gets no bot because a person cancelled one. ``generation`` counts the
-    dispatches ever intended, over all bots of the meeting.
+    dispatches ever intended, over all bots of the meeting. ``leader_calendar_user_id`` is whose copy led last.
     """
 
     __tablename__ = "meeting"
@@ -28,14 +28,15 @@ class Meeting(SQLModel, table=True):
     generation: int = 0
     suppressed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     suppressed_by: str | None = None
+    leader_calendar_user_id: str | None = None
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class BotClaim(SQLModel, table=True):
     """A calendar user's wish that a meeting be recorded.
 
-    ``acknowledged_digest`` is the target that its bot was last reconciled with. From ``doubted_at`` the claim does not
-    count until its calendar is read again: another claimant's copy says otherwise.
+    ``acknowledged_digest`` is the target that its bot was last reconciled with. ``unsettled_at`` is set when the copy and
+    the leading one no longer are as when the claim was made: the next sync says again whose meeting it is.
     """
 
     __tablename__ = "bot_claim"
@@ -47,7 +48,7 @@ class BotClaim(SQLModel, table=True):
     event_id: str
     target_digest: str
     acknowledged_digest: str | None = None
-    doubted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    unsettled_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 

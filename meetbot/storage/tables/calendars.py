@@ -85,7 +85,11 @@ class ConnectAttempt(SQLModel, table=True):
 
 
 class CalendarEvent(SQLModel, table=True):
-    """One occurrence with its decision; ``fingerprint`` is the digest of the provider's JSON."""
+    """One occurrence with its decision; ``fingerprint`` is the digest of the provider's JSON.
+
+    ``shared_key`` follows from UID and original start; ``meeting_key`` is that, or one of its own for a copy that disagrees
+    with the leading one.
+    """
 
     __tablename__ = "calendar_event"
     __table_args__ = (
@@ -93,6 +97,7 @@ class CalendarEvent(SQLModel, table=True):
         Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
+        Index("ix_calendar_event_shared", "tenant_id", "shared_key"),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -102,6 +107,7 @@ class CalendarEvent(SQLModel, table=True):
     provider_event_id: str
     ical_uid: str | None = None
     original_start: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    shared_key: str
     meeting_key: str
     series_key: str
     title: str
@@ -156,7 +162,7 @@ class RuleSet(SQLModel, table=True):
 class RecordingOverride(SQLModel, table=True):
     """What a person said about one occurrence or a series.
 
-    ``key`` is the meeting key of an occurrence, or the series key.
+    ``key`` is the shared key of an occurrence, or the series key.
     """
 
     __tablename__ = "recording_override"

@@ -1,0 +1,98 @@
+"""Read one stored copy of a meeting again at its provider, and store it if it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from activities.services import Services
+from meetbot.calendars.decide_stored import decide_now, record_of
+from meetbot.calendars.listing_diff import fingerprint_of
+from meetbot.domain.decision import Outcome
+from meetbot.domain.event import Event, EventStatus
+from meetbot.errors import ProviderError, ResourceGone, VaultError
+from meetbot.providers.http import Deadline
+from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
+from meetbot.storage.events import tombstone_events, write_events
+
+
+class Verdict(StrEnum):
+    """What a provider's answer means.
+
+    `UNCHANGED`: the copy is as stored. `CHANGED`: it was not, and is stored now. `UNREACHABLE`: no answer.
+    """
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    UNREACHABLE = "unreachable"
+
+
+def read_copy_again(services: Services, tenant_id: str, copy: ClaimCopy, *, seconds: float) -> Verdict:
+    """Ask the claimant's provider for the copy; store it, decided anew, if it differs."""
+    deadline = Deadline(seconds)
+    with services.database.transaction(tenant_id) as session:
+        user = load_context(session, tenant_id, copy.calendar_user_id)
+    if user is None or not user.is_connected:
+        return Verdict.UNREACHABLE
+    try:
+        raw = _read_twice_if_gone(services, user, copy, deadline)
+    except (ProviderError, VaultError):
+        # Whether access is really lost is for the sync to find out; here it only means: no answer.
+        return Verdict.UNREACHABLE
+    return _store_answer(services, user, copy, raw)
+
+
+def _read_twice_if_gone(
+    services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline
+) -> Mapping[str, Any] | None:
+    """Return the event as it is now, or None if two answers say that it is gone.
+
+    One wrong answer must cost no meeting its bot.
+    """
+    try:
+        return _read(services, user, copy, deadline)
+    except ResourceGone:
+        pass
+    try:
+        return _read(services, user, copy, deadline)
+    except ResourceGone:
+        return None
+
+
+def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline) -> Mapping[str, Any]:
+    provider = services.providers[user.provider]
+    return services.tokens.call(
+        user,
+        lambda token: provider.get_event(
+            token,
+            calendar_id=copy.calendar_id,
+            provider_event_id=copy.provider_event_id,
+            timeout_seconds=deadline.remaining(),
+        ),
+        deadline=deadline,
+    )
+
+
+def _store_answer(
+    services: Services, user: CalendarUserContext, copy: ClaimCopy, raw: Mapping[str, Any] | None
+) -> Verdict:
+    now = services.clock()
+    provider = services.providers[user.provider]
+    event = provider.normalise(copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+    if raw is None or event is None or event.status is EventStatus.CANCELLED:
+        with services.database.transaction(user.tenant_id) as session:
+            tombstone_events(session, user.tenant_id, [copy.event_id], now=now)
+        return Verdict.CHANGED
+    decided = decide_now(user, event, fingerprint_of(raw), known=copy.keys, now=now)
+    if _is_as_stored(event, copy) and decided.decision.outcome is Outcome.RECORD:
+        return Verdict.UNCHANGED
+    with services.database.transaction(user.tenant_id) as session:
+        write_events(session, [record_of(decided, now=now)])
+    return Verdict.CHANGED
+
+
+def _is_as_stored(event: Event, copy: ClaimCopy) -> bool:
+    url = event.link.url if event.link is not None else None
+    return (event.start, event.end, url) == (copy.start_at, copy.end_at, copy.meeting_url)
