@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -143,7 +143,7 @@ class AccessTokens:
         return grant.access_token
 
     def _open(self, user: CalendarUserContext) -> str:
-        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
+        binding = refresh_token_binding(self._region, user.token_owner)
         try:
             return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
         except SecretUnreadable as error:
@@ -152,7 +152,8 @@ class AccessTokens:
     def _store_rotated(self, user: CalendarUserContext, old: str, grant: TokenGrant) -> int:
         if grant.refresh_token is None or grant.refresh_token == old:
             return user.token_version
-        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
+        owner = replace(user.token_owner, token_version=user.token_version + 1)
+        binding = refresh_token_binding(self._region, owner)
         sealed = seal_refresh_token(self._vault.new_data_key(user.tenant_id), grant.refresh_token, binding)
         with self._database.transaction(user.tenant_id) as session:
             return store_rotated(session, user.tenant_id, user.id, sealed, replaces=user.token_version)

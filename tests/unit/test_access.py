@@ -18,6 +18,7 @@ from meetbot.providers.http import Deadline
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.vault.client import Vault
+from meetbot.vault.sealing import TokenOwner
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -43,6 +44,9 @@ class OpenVault:
         return b"refresh"
 
 
+OWNER = TokenOwner("ten_1", "cu_1", Provider.GOOGLE, "subject-1", 1)
+
+
 @dataclass(frozen=True)
 class User:
     tenant_id: str = "ten_1"
@@ -50,6 +54,7 @@ class User:
     provider: Provider = Provider.GOOGLE
     token_version: int = 1
     sealed_refresh_token: None = None
+    token_owner: TokenOwner = OWNER
 
 
 USER = cast(CalendarUserContext, User())
