@@ -148,7 +148,9 @@ def renew_calendar_user(
     sealed: SealedSecret | None,
     now: datetime,
 ) -> CalendarUser:
-    """Store a consent given again. ``sealed`` None keeps the refresh token that is stored; else it is for the next version.
+    """Store a consent given again. ``sealed`` None keeps the refresh token that is stored.
+
+    Otherwise it was sealed for the next version.
 
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """

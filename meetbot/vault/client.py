@@ -135,7 +135,7 @@ class Vault:
             )
         )["data"]
         wrapped = str(data["ciphertext"])
-        return DataKey(_decoded_key(data["plaintext"]), wrapped, name, _key_version(wrapped))
+        return DataKey(_decoded_key(data["plaintext"]), wrapped, name, version_of(wrapped))
 
     def seal(self, tenant_id: str, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
         """Seal a secret with a data key of its own."""
@@ -180,6 +180,10 @@ class Vault:
     def audit_devices(self) -> list[str]:
         """Return the names of the service's audit devices. Needs the right to read ``sys/audit``."""
         return sorted(self._call(self._client.sys.list_enabled_audit_devices)["data"])
+
+    def call(self, request: Callable[[Any], Any]) -> Any:
+        """Make a request with the service's client, logged in and bounded. Raises `VaultError`."""
+        return self._call(lambda: request(self._client))
 
     def _unwrapped(self, sealed: SealedSecret) -> bytes:
         cache_key = (sealed.kek_name, sealed.wrapped_key)
@@ -264,7 +268,8 @@ def _decoded_key(encoded: object) -> bytes:
     return key
 
 
-def _key_version(wrapped_key: str) -> int:
+def version_of(wrapped_key: str) -> int:
+    """Return which version of the tenant's key has wrapped this data key."""
     match = _WRAPPED_KEY.fullmatch(wrapped_key)
     if match is None:
         raise VaultUnavailable("vault_nonsense", "the answer holds no wrapped data key")

@@ -118,7 +118,7 @@ def test_a_rotated_refresh_token_is_stored_sealed_and_used_next(rig: Rig) -> Non
 
 @pytest.mark.parametrize("other", ["user", "provider", "version"])
 def test_a_ciphertext_in_another_place_of_its_tenant_does_not_open(rig: Rig, other: str) -> None:
-    """A whole sealed secret is copied, its wrapped key too, so only what it is bound to can tell."""
+    """A whole sealed secret is copied, its wrapped key too: only the binding can tell."""
     grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
     user = rig.connect(grace, Provider.MICROSOFT)
     copied = rig.calendar_user(user)

@@ -15,8 +15,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the sealed version, drop the passcode."""
+    """Add the sealed version, drop the passcode, let commands list the tenants."""
     op.add_column(
         "calendar_user", sa.Column("sealed_version", sa.Integer(), server_default=sa.text("1"), nullable=False)
     )
     op.drop_column("calendar_event", "passcode")
+    op.execute("drop policy if exists directory on tenant")
+    op.execute(
+        "create policy directory on tenant for select using (current_setting('app.tenant_directory', true) = 'on')"
+    )
