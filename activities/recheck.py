@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from sqlmodel import Session
 
 from activities.services import Services
@@ -36,6 +37,7 @@ _SECOND_LOOK_SECONDS = 1.4
 _LEAST_SHARE_SECONDS = 2.5
 _TOO_SHORT_SECONDS = 0.05
 _FRESH_ENOUGH = timedelta(hours=1)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,15 @@ def _ask(services: Services, question: _Question, *, seconds: float) -> _Verdict
         return _Verdict.UNREACHABLE
     try:
         raw = _read_twice_if_gone(services, user, question.copy, deadline)
+        event = _normalised(services, user, question.copy, raw)
     except (ProviderError, VaultError):
         # Whether access is really lost is for the sync to find out; here it only means: ask another claimant.
         return _Verdict.UNREACHABLE
-    return _store_answer(services, user, question, raw)
+    except Exception as error:
+        # A fault of ours must not cost the meeting its bot: the stored state is as good as when no provider answers.
+        _log.error("recheck.failed", tenant_id=user.tenant_id, calendar_user_id=user.id, code=type(error).__name__)
+        return _Verdict.UNREACHABLE
+    return _store_answer(services, user, question, raw, event)
 
 
 def _read_twice_if_gone(
@@ -164,12 +171,21 @@ def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadli
     )
 
 
+def _normalised(
+    services: Services, user: CalendarUserContext, copy: ClaimCopy, raw: Mapping[str, Any] | None
+) -> Event | None:
+    provider = services.providers[user.provider]
+    return provider.normalise(copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+
+
 def _store_answer(
-    services: Services, user: CalendarUserContext, question: _Question, raw: Mapping[str, Any] | None
+    services: Services,
+    user: CalendarUserContext,
+    question: _Question,
+    raw: Mapping[str, Any] | None,
+    event: Event | None,
 ) -> _Verdict:
     now = services.clock()
-    provider = services.providers[user.provider]
-    event = provider.normalise(question.copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
             tombstone_events(session, user.tenant_id, [question.copy.event_id], now=now)

@@ -15,6 +15,7 @@ from activities.services import Services
 from activities.sync import SyncActivities
 from activities.webhooks import WebhookActivities
 from meetbot.backends.base import BotBackend
+from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.clock import sleep_until, utc_now
@@ -114,9 +115,11 @@ def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
             next_step="set MEETBOT_BACKEND=meetbot",
         )
     key = settings.backend_api_key
-    return MeetbotBackend(
-        base_url=settings.backend_url,
-        api_key=key.get_secret_value() if key else "",
-        report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
-        client=client,
+    return ContainedBackend(
+        MeetbotBackend(
+            base_url=settings.backend_url,
+            api_key=key.get_secret_value() if key else "",
+            report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
+            client=client,
+        )
     )

@@ -104,7 +104,7 @@ def count_outdated(session: Session, tenant_id: str, *, below: int) -> int:
 def move_key(
     session: Session, place: SealedPlace, tenant_id: str, key: StoredKey, *, wrapped_key: str, version: int
 ) -> bool:
-    """Store the data key as wrapped by this version; False if the row has changed since it was read."""
+    """Store the data key as wrapped by this version; False if the row has changed since."""
     moved = session.execute(
         text(place.move),
         {

@@ -1,6 +1,7 @@
-"""Rotating the tenants' keys while everything runs: a new version, every data key moved to it, the old ones destroyed.
+"""Rotating the tenants' keys while everything runs.
 
-Between the steps both versions decrypt, so no secret fails to open. Each step may be repeated.
+A new version is made, every data key is moved to it, and the old versions are destroyed. Between the
+steps both versions decrypt, so no secret fails to open. Each step may be repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SETTLING = timedelta(seconds=60)
 
 
 class RotationStep(StrEnum):
-    """What is done with a tenant's key: new version, data keys moved to it, older versions destroyed."""
+    """Make a new version, move the data keys to it, destroy the older versions."""
 
     ROTATE = "rotate"
     REWRAP = "rewrap"
@@ -77,7 +78,7 @@ class KeyRotation:
         self._pause = pause
 
     def run(self, step: RotationStep, tenant_id: str | None) -> Iterator[KeyReport]:
-        """Take the step for a tenant, or for each. A tenant's failure is in its report and stops no other."""
+        """Take the step for a tenant, or for each. A failure is in the report and stops no other."""
         steps = {RotationStep.ROTATE: self.rotate, RotationStep.REWRAP: self.rewrap, RotationStep.TRIM: self.trim}
         for each in [tenant_id] if tenant_id is not None else self._tenant_ids():
             try:
@@ -102,7 +103,7 @@ class KeyRotation:
         return self._report(tenant_id, versions, rewrapped=rewrapped, unreadable=unreadable)
 
     def trim(self, tenant_id: str) -> KeyReport:
-        """Destroy all versions but the newest, unless a data key is left that one of them has wrapped.
+        """Destroy all versions but the newest, unless a stored data key still needs one.
 
         An old copy of the database opens nothing afterwards. Raises `VaultError` ``rows_outdated``.
         """

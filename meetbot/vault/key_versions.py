@@ -1,4 +1,4 @@
-"""The versions of a tenant's key: making a new one, moving data keys to it, destroying the old ones.
+"""The versions of a tenant's key: make one, move data keys to it, destroy the old ones.
 
 Rewrapping happens inside the service: no data key and no secret is ever in clear here.
 """
@@ -44,14 +44,14 @@ def read_versions(vault: Vault, tenant_id: str) -> KeyVersions:
 
 
 def add_version(vault: Vault, tenant_id: str) -> KeyVersions:
-    """Make a new version of the tenant's key, which wraps from now on. Needs the rotator's rights."""
+    """Make a new version of the tenant's key. Needs the rotator's rights."""
     name = kek_name(tenant_id)
     vault.call(lambda client: client.secrets.transit.rotate_key(name=name, mount_point=TRANSIT_MOUNT))
     return read_versions(vault, tenant_id)
 
 
 def rewrap_keys(vault: Vault, tenant_id: str, wrapped_keys: Sequence[str]) -> list[WrappedKey | None]:
-    """Return each data key wrapped by the newest version, None for one that does not open with the tenant's key.
+    """Return each data key wrapped by the newest version, None for one that is unreadable.
 
     Needs the rotator's rights.
     """

@@ -1,4 +1,4 @@
-"""Rotating tenants' keys on a real OpenBao and PostgreSQL, while secrets are opened and stored."""
+"""Rotating tenants' keys on a real OpenBao while secrets are opened and stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every column that may hold a sealed secret is known to the rotation of keys, or known to hold none."""
+"""Every column that may hold a sealed secret takes part in the rotation of keys."""
 
 from __future__ import annotations
 
