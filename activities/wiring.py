@@ -27,9 +27,11 @@ from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
 from meetbot.storage.database import Database, create_database
 from meetbot.vault.client import Vault, vault_from_settings
+from meetbot.vault.guarded import Breaker
 from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
+_VAULT_CALLS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def open_parts(settings: Settings) -> WorkerParts:
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
         )
     database = create_database(settings.database_url)
-    vault = vault_from_settings(settings)
+    vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
     return WorkerParts(
         database=database,

@@ -9,6 +9,7 @@ from tests.sandbox_client import sandbox_server
 from tests.stack import (
     fresh_database,
     migrated_template,
+    own_vault,
     postgres_server,
     postgres_url,
     stack_directory,
@@ -19,6 +20,7 @@ from tests.stack import (
 __all__ = [
     "fresh_database",
     "migrated_template",
+    "own_vault",
     "postgres_server",
     "postgres_url",
     "rig",

@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ContainedBackend:
-    """A `BotBackend` that raises `BackendUnavailable` ``backend_adapter_failed`` for an unexpected error."""
+    """A `BotBackend` that turns an unexpected error into ``backend_adapter_failed``."""
 
     def __init__(self, backend: BotBackend) -> None:
         self._backend = backend
