@@ -66,8 +66,10 @@ def main() -> int:
         parts = open_parts(settings)
         if settings.is_production:
             refuse_unbound_role(parts.database, Role.WORKER)
+            parts.vault.require(partial(refuse_unsafe_rights, parts.vault, ProcessKind.WORKER))
+            # One that does not answer yet is asked before the first key.
             with contextlib.suppress(VaultUnavailable):
-                refuse_unsafe_rights(parts.vault, ProcessKind.WORKER)
+                parts.vault.ensure_safe()
     except ValidationError as error:
         sys.stderr.write(f"the worker cannot start: {faults_in(error)}\n")
         return 2

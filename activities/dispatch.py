@@ -130,8 +130,14 @@ class DispatchActivity:
         except BackendUnavailable as error:
             self._record_outage(request, error, intent)
             raise
-        with self._services.database.transaction(request.tenant_id) as session:
-            is_wanted = dispatches.record_acceptance(session, request, created.id, asked_at=asked_at)
+        try:
+            with self._services.database.transaction(request.tenant_id) as session:
+                is_wanted = dispatches.record_acceptance(session, request, created.id, asked_at=asked_at)
+        except Exception as error:
+            # The backend has the bot and we do not know it: as after a lost answer, it is asked again with the same id.
+            outage = BackendUnavailable("internal_error", f"its answer was not recorded ({type(error).__name__})")
+            self._record_outage(request, outage, intent)
+            raise outage from error
         if is_wanted:
             return DispatchResult(DispatchOutcome.DISPATCHED)
         self._recall_unwanted(request)

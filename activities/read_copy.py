@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import structlog
 
 from activities.services import Services
 from meetbot.calendars.decide_stored import decide_now, record_of
@@ -16,6 +19,8 @@ from meetbot.providers.http import Deadline
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.events import tombstone_events, write_events
+
+_log = structlog.get_logger(__name__)
 
 
 class Verdict(StrEnum):
@@ -38,10 +43,15 @@ def read_copy_again(services: Services, tenant_id: str, copy: ClaimCopy, *, seco
         return Verdict.UNREACHABLE
     try:
         raw = _read_twice_if_gone(services, user, copy, deadline)
+        event = _normalised(services, user, copy, raw)
     except (ProviderError, VaultError):
         # Whether access is really lost is for the sync to find out; here it only means: no answer.
         return Verdict.UNREACHABLE
-    return _store_answer(services, user, copy, raw)
+    except Exception as error:
+        # A fault of ours must not cost the meeting its bot: the stored state is as good as when no provider answers.
+        _log.error("copy.not_read", tenant_id=user.tenant_id, calendar_user_id=user.id, code=type(error).__name__)
+        return Verdict.UNREACHABLE
+    return _store_answer(services, user, copy, _Answer(raw, event))
 
 
 def _read_twice_if_gone(
@@ -75,12 +85,24 @@ def _read(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadli
     )
 
 
-def _store_answer(
+def _normalised(
     services: Services, user: CalendarUserContext, copy: ClaimCopy, raw: Mapping[str, Any] | None
-) -> Verdict:
-    now = services.clock()
+) -> Event | None:
     provider = services.providers[user.provider]
-    event = provider.normalise(copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+    return provider.normalise(copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the provider says, raw and normalised; None for what is gone."""
+
+    raw: Mapping[str, Any] | None
+    event: Event | None
+
+
+def _store_answer(services: Services, user: CalendarUserContext, copy: ClaimCopy, answer: _Answer) -> Verdict:
+    now = services.clock()
+    raw, event = answer.raw, answer.event
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
             tombstone_events(session, user.tenant_id, [copy.event_id], now=now)

@@ -117,6 +117,9 @@ class SyncActivities:
             except (ProviderError, VaultError) as error:
                 self._note_error(user, error.code)
                 raise
+            except Exception:
+                self._note_error(user, "internal_error")
+                raise
         return CalendarListing(user, listing, window, began_at)
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:

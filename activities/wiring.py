@@ -15,6 +15,7 @@ from activities.services import Services
 from activities.sync import SyncActivities
 from activities.webhooks import WebhookActivities
 from meetbot.backends.base import BotBackend
+from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.clock import sleep_until, utc_now
@@ -26,9 +27,11 @@ from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
 from meetbot.storage.database import Database, create_database
 from meetbot.vault.client import Vault, vault_from_settings
+from meetbot.vault.guarded import Breaker
 from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
+_VAULT_CALLS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def open_parts(settings: Settings) -> WorkerParts:
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
         )
     database = create_database(settings.database_url)
-    vault = vault_from_settings(settings)
+    vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
     return WorkerParts(
         database=database,
@@ -114,9 +117,11 @@ def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
             next_step="set MEETBOT_BACKEND=meetbot",
         )
     key = settings.backend_api_key
-    return MeetbotBackend(
-        base_url=settings.backend_url,
-        api_key=key.get_secret_value() if key else "",
-        report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
-        client=client,
+    return ContainedBackend(
+        MeetbotBackend(
+            base_url=settings.backend_url,
+            api_key=key.get_secret_value() if key else "",
+            report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
+            client=client,
+        )
     )

@@ -7,6 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO, NoReturn, TextIO
 
@@ -21,9 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 tenants = typer.Typer(help="Tenants: our customers.", no_args_is_help=True)
+vault = typer.Typer(help="The tenants' keys in the key management service.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 rules = typer.Typer(help="Recording rules.", no_args_is_help=True)
 app.add_typer(tenants, name="tenants")
+app.add_typer(vault, name="vault")
 app.add_typer(db, name="db")
 app.add_typer(rules, name="rules")
 
@@ -130,6 +135,56 @@ def create(
         typer.echo(f"tenant   {tenant_id}\nAPI key  {api_key}   (shown only here)")
 
 
+TenantOrAll = Annotated[str | None, typer.Argument(help="The tenant's id, ten_…; without it, all tenants.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+
+
+@vault.command()
+def rotate(tenant: TenantOrAll = None, as_json: AsJson = False, state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Make a new version of the key, which seals from now on, as meetbot-rotator."""
+    _take_rotation_step("rotate", tenant, state, as_json=as_json)
+
+
+@vault.command()
+def rewrap(tenant: TenantOrAll = None, as_json: AsJson = False, state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Move all secrets to the newest version of the key, as meetbot-rotator."""
+    _take_rotation_step("rewrap", tenant, state, as_json=as_json)
+
+
+@vault.command()
+def trim(
+    tenant: TenantOrAll = None,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds to wait after a rotation for what is under way.")] = 60,
+    as_json: AsJson = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Destroy older versions, so that old copies of the data open no more, as meetbot-trimmer."""
+    _take_rotation_step("trim", tenant, state, as_json=as_json, settle=settle)
+
+
+def _take_rotation_step(name: str, tenant: str | None, state: Path, *, as_json: bool, settle: float = 0) -> NoReturn:
+    """Print a report for each tenant; exit with 1 if one of them needs attention."""
+    from meetbot.settings import load_settings
+    from meetbot.storage.database import create_database
+    from meetbot.tenants.key_rotation import KeyRotation, RotationStep
+    from meetbot.vault.client import vault_from_settings
+
+    step = RotationStep(name)
+    _use_running_stack(state, principal="trimmer" if step is RotationStep.TRIM else "rotator")
+    settings = load_settings()
+    if settings.database_url is None:
+        _fail("no database: start `meetbot dev` in another terminal, or set DATABASE_URL and VAULT_ADDR")
+    with closing(create_database(settings.database_url)) as database, closing(vault_from_settings(settings)) as keys:
+        rotation = KeyRotation(database, keys, settling=timedelta(seconds=settle))
+        reports = [asdict(report) for report in rotation.run(step, tenant)]
+    if as_json:
+        typer.echo(json.dumps({"step": name, "tenants": reports}))
+    for report in [] if as_json else reports:
+        typer.echo("  ".join(f"{key}={value}" for key, value in report.items() if value is not None))
+    incomplete = any(report["failure_code"] is not None or report["unreadable"] for report in reports)
+    raise typer.Exit(1 if incomplete else 0)
+
+
 @db.command()
 def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Bring the schema of DATABASE_URL to this release."""
@@ -219,11 +274,11 @@ def _read_rules(path: Path) -> object:
     return document
 
 
-def _use_running_stack(state: Path) -> None:
-    """Fill variables that are not set with the addresses of a running development stack."""
+def _use_running_stack(state: Path, *, principal: str = "provisioner") -> None:
+    """Fill variables that are not set with those of a running development stack."""
     from meetbot.dev.state import load_running_environment
 
-    for name, value in (load_running_environment(state) or {}).items():
+    for name, value in (load_running_environment(state, principal=principal) or {}).items():
         os.environ.setdefault(name, value)
 
 

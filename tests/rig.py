@@ -37,7 +37,7 @@ from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Te
 from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
-from meetbot.vault.sealing import refresh_token_binding, seal_with
+from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with
 from tests.sandbox_client import SandboxClient, sandbox_settings
 from tests.stack import VaultService, url_as
 
@@ -113,7 +113,9 @@ class Rig:
         sealed = seal_with(
             self.vault.new_data_key(self.tenant_id),
             grant.refresh_token.encode(),
-            refresh_token_binding(self.settings.region, self.tenant_id, calendar_user_id),
+            refresh_token_binding(
+                self.settings.region, TokenOwner(self.tenant_id, calendar_user_id, provider, grant.subject, 1)
+            ),
         )
         with self.database.transaction(self.tenant_id) as session:
             session.add(

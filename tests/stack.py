@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from meetbot.dev.environment import free_port
-from meetbot.dev.openbao import make_openbao_ready, start_openbao
+from meetbot.dev.openbao import OpenBaoServer, make_openbao_ready, start_openbao
 from meetbot.dev.postgres import (
     WITHOUT_DURABILITY,
     PostgresServer,
@@ -45,6 +45,23 @@ class VaultService:
     address: str
     root_token: str
     tokens: VaultCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVault:
+    """An OpenBao of one test's own."""
+
+    service: VaultService
+    server: OpenBaoServer
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the process: its port still takes connections, and nothing is ever answered."""
+        self.server.child.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.server.child.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +119,20 @@ def url_as(server: PostgresServer, url: str, role: Role | None) -> str:
 def vault_service(stack_directory: Path) -> Iterator[VaultService]:
     with running_vault(stack_directory) as service:
         yield service
+
+
+@pytest.fixture
+def own_vault(tmp_path: Path) -> Iterator[OwnVault]:
+    """An OpenBao for one test, which may freeze it."""
+    server = start_openbao(tmp_path / "openbao", logs=tmp_path / "logs", port=free_port(), cluster_port=free_port())
+    try:
+        root_token = make_openbao_ready(server)
+        service = VaultService(server.address, root_token, provision(server.address, root_token))
+        yield OwnVault(service, server)
+    finally:
+        # A stopped process takes no other signal.
+        server.child.process.send_signal(signal.SIGCONT)
+        stop(server.child)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ from meetbot.storage.calendar_users import (
 from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, seal_refresh_token
+from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_token_binding, seal_refresh_token
 
 _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
@@ -177,7 +177,10 @@ def _connect(session: Session, services: ApiServices, consent: _Consent) -> Cale
         return refusal
     now = services.clock()
     calendar_user_id = known.id if known is not None else new_id("cu")
-    sealed = _sealed(consent, services.settings.region, calendar_user_id)
+    version = known.token_version + 1 if known is not None else 1
+    account = consent.identity
+    owner = TokenOwner(account.tenant_id, calendar_user_id, account.provider, account.subject, version)
+    sealed = _sealed(consent, services.settings.region, owner)
     if known is not None:
         user = _renew(session, consent, known, sealed, now)
     else:
@@ -208,10 +211,10 @@ def _refusal(
     return None
 
 
-def _sealed(consent: _Consent, region: str, calendar_user_id: str) -> SealedSecret | None:
+def _sealed(consent: _Consent, region: str, owner: TokenOwner) -> SealedSecret | None:
     if consent.grant.refresh_token is None:
         return None
-    binding = refresh_token_binding(region, consent.attempt.tenant_id, calendar_user_id)
+    binding = refresh_token_binding(region, owner)
     return seal_refresh_token(consent.data_key, consent.grant.refresh_token, binding)
 
 

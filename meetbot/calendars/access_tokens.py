@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -24,12 +24,14 @@ from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.storage.refresh_tokens import store_rotated
 from meetbot.vault.client import Vault
-from meetbot.vault.sealing import refresh_token_binding, seal_refresh_token
+from meetbot.vault.sealing import DataKey, refresh_token_binding, seal_refresh_token
 
 Response = TypeVar("Response")
 
 _EXPIRY_MARGIN = timedelta(seconds=60)
 _CACHED_TOKENS = 50_000
+# Microsoft gives a new refresh token with every access token, Google hardly ever.
+_ROTATES_TOKENS = frozenset({Provider.MICROSOFT})
 _LOCK_STRIPES = 256
 # Two refreshes, each after having waited for another one.
 _TOKENS_SECONDS = 80.0
@@ -133,26 +135,29 @@ class AccessTokens:
                 next_step=f"set MEETBOT_{user.provider.upper()}_CLIENT_ID and _CLIENT_SECRET",
             )
         refresh_token = self._open(user)
+        # Before the old token is used up, since nothing that can be waited for may fail once there is a new one.
+        data_key = self._vault.new_data_key(user.tenant_id) if user.provider in _ROTATES_TOKENS else None
         grant = self._providers[user.provider].refresh(
             client, refresh_token, timeout_seconds=min(deadline.remaining(), TOKEN_SECONDS)
         )
         # A rotated token is stored before its access token is used: a crash in between must not lose the newest one.
-        version = self._store_rotated(user, refresh_token, grant)
+        version = self._store_rotated(user, refresh_token, grant, data_key)
         with self._tokens_lock:
             self._tokens[(user.tenant_id, user.id)] = _AccessToken(version, grant.access_token, grant.expires_at)
         return grant.access_token
 
     def _open(self, user: CalendarUserContext) -> str:
-        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
+        binding = refresh_token_binding(self._region, user.token_owner)
         try:
             return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
         except SecretUnreadable as error:
             raise OperatorRequired(error.code, "the stored refresh token does not open", next_step=_MEND_KEY) from None
 
-    def _store_rotated(self, user: CalendarUserContext, old: str, grant: TokenGrant) -> int:
+    def _store_rotated(self, user: CalendarUserContext, old: str, grant: TokenGrant, data_key: DataKey | None) -> int:
         if grant.refresh_token is None or grant.refresh_token == old:
             return user.token_version
-        binding = refresh_token_binding(self._region, user.tenant_id, user.id)
-        sealed = seal_refresh_token(self._vault.new_data_key(user.tenant_id), grant.refresh_token, binding)
+        owner = replace(user.token_owner, token_version=user.token_version + 1)
+        binding = refresh_token_binding(self._region, owner)
+        sealed = seal_refresh_token(data_key or self._vault.new_data_key(user.tenant_id), grant.refresh_token, binding)
         with self._database.transaction(user.tenant_id) as session:
             return store_rotated(session, user.tenant_id, user.id, sealed, replaces=user.token_version)

@@ -98,17 +98,22 @@ def is_held(state_directory: Path) -> bool:
         os.close(descriptor)
 
 
-def load_running_environment(state_directory: Path = DEFAULT_STATE_DIRECTORY) -> dict[str, str] | None:
+def load_running_environment(
+    state_directory: Path = DEFAULT_STATE_DIRECTORY, *, principal: str = "provisioner"
+) -> dict[str, str] | None:
     """The variables with which another command reaches the running stack; None if none runs.
 
-    Its VAULT_TOKEN is the provisioner's: it creates tenants' keys and opens nothing.
+    Its VAULT_TOKEN is the provisioner's, which creates tenants' keys and opens nothing, or that of another ``principal``.
     """
     if not is_held(state_directory):
         return None
     running = read_json(state_directory / _RUNNING)
     if running is None:
         return None
-    return {str(name): str(value) for name, value in running["environment"].items()}
+    environment = {str(name): str(value) for name, value in running["environment"].items()}
+    tokens = running.get("vault_tokens") or {}
+    token = tokens.get(f"{principal}_token")
+    return environment | ({"VAULT_TOKEN": str(token)} if token is not None else {})
 
 
 def write_running(state_directory: Path, running: dict[str, Any]) -> None:

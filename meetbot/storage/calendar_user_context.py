@@ -18,7 +18,7 @@ from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.override_scope import OverrideScope
 from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
-from meetbot.vault.sealing import SealedSecret, kek_name
+from meetbot.vault.sealing import SealedSecret, TokenOwner, kek_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class CalendarUserContext:
     error_code: str | None
     scopes: frozenset[str]
     token_version: int
+    sealed_version: int
     sealed_refresh_token: SealedSecret
     decided_policy: str | None
     last_synced_at: datetime | None
@@ -50,6 +51,11 @@ class CalendarUserContext:
     def is_connected(self) -> bool:
         """Return whether we have access to the calendar, as far as we know."""
         return self.state in CONNECTED
+
+    @property
+    def token_owner(self) -> TokenOwner:
+        """Return what the stored refresh token was sealed for."""
+        return TokenOwner(self.tenant_id, self.id, self.provider, self.subject, self.sealed_version)
 
     def without_access(self, code: str, *, since: datetime) -> CalendarUserContext:
         """Return the user as it is once access was lost, with the reason's code."""
@@ -62,7 +68,7 @@ class CalendarUserContext:
 
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
-           u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
+           u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
            t.revoked_grace_hours, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -101,6 +107,7 @@ def load_context(
         error_code=row["error_code"],
         scopes=frozenset(row["scopes"]),
         token_version=row["token_version"],
+        sealed_version=row["sealed_version"],
         sealed_refresh_token=SealedSecret(
             kek_name=kek_name(tenant_id),
             kek_version=row["kek_version"],

@@ -150,6 +150,8 @@ def renew_calendar_user(
 ) -> CalendarUser:
     """Store a consent given again. ``sealed`` None keeps the refresh token that is stored.
 
+    Otherwise it was sealed for the next version.
+
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """
     user.email = email
@@ -161,6 +163,7 @@ def renew_calendar_user(
         user.kek_version = sealed.kek_version
         user.wrapped_key = sealed.wrapped_key
         user.refresh_ciphertext = sealed.nonce_and_ciphertext
+        user.sealed_version = user.token_version
     if user.state == CalendarUserStatus.NEEDS_RECONNECT:
         user.state = CalendarUserStatus.CONNECTING
         user.state_changed_at = now

@@ -135,7 +135,7 @@ class Database:
 
     @contextmanager
     def relay(self) -> Iterator[Session]:
-        """Open a transaction that sees what waits for a workflow, of all tenants.
+        """Open a transaction that sees what waits for a workflow, of all tenants, and which tenants there are.
 
         It is the relay's: only a login that may take that role can open it.
         """

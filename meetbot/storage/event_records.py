@@ -49,7 +49,6 @@ def event_record(
         "meeting_url": link.url if link else None,
         "meeting_platform": link.platform if link else Platform.NONE,
         "meeting_id": link.meeting_id if link else None,
-        "passcode": link.passcode if link else None,
         "meeting_url_source": link.source if link else None,
         "provider_updated": event.updated,
         "fingerprint": "\\x" + fingerprint.hex(),
@@ -80,7 +79,8 @@ def event_from_row(row: CalendarEvent | Row[Any], provider: Provider) -> Event:
             platform=Platform(row.meeting_platform),
             url=row.meeting_url,
             meeting_id=row.meeting_id,
-            passcode=row.passcode,
+            # It was of use only to tell which text belongs to which link, so none is stored.
+            passcode=None,
             source=row.meeting_url_source or "",
         )
     return Event(

@@ -67,7 +67,7 @@ _KEPT_WHEN_CANCELLED = frozenset(
     {
         "title", "start_at", "end_at", "all_day", "organizer", "attendees", "attendees_complete", "is_organizer",
         "is_meeting", "owner_response", "recurring", "visibility", "ical_uid", "original_start", "shared_key",
-        "meeting_key", "series_key", "facts", "meeting_url", "meeting_platform", "meeting_id", "passcode", "meeting_url_source",
+        "meeting_key", "series_key", "facts", "meeting_url", "meeting_platform", "meeting_id", "meeting_url_source",
     }
 )  # fmt: skip
 

@@ -69,7 +69,7 @@ def _named_by(setting: str, column: str) -> str:
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
 _REPORT_LOOKUP = Opening("report_lookup", _named_by("app.external_id", "external_id"), (Role.API,))
-_WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "passcode", "facts")
+_WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
     "api_key": TableGrants(api=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
@@ -105,7 +105,9 @@ TABLES: Mapping[str, TableGrants] = {
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker=_READ),
-    "tenant": TableGrants(api="select update", worker=_READ, tenant_column="id"),
+    "tenant": TableGrants(
+        api="select update", worker=_READ, tenant_column="id", relay=RelayGrant(select="id name region created_at")
+    ),
     "webhook_delivery": TableGrants(
         api=_ALL,
         worker=_ALL,

@@ -11,7 +11,7 @@ _STORE = text(
     """
     update calendar_user
        set kek_version = :kek_version, wrapped_key = :wrapped_key, refresh_ciphertext = :ciphertext,
-           token_version = token_version + 1
+           token_version = token_version + 1, sealed_version = token_version + 1
      where tenant_id = :tenant_id and id = :id and token_version = :replaces
     returning token_version
     """
@@ -23,7 +23,7 @@ def store_rotated(
 ) -> int:
     """Store the refresh token that replaces version ``replaces``, unless a newer one is stored.
 
-    Returns the version under which the token just received may be remembered.
+    It was sealed for version ``replaces + 1``. Returns the version under which the token just received may be remembered.
     """
     stored = session.execute(
         _STORE,

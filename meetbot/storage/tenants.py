@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from meetbot.storage.tables import Tenant
 
@@ -19,6 +20,22 @@ def add_tenant(session: Session, tenant_id: str, *, name: str, region: str, home
     """Store a new tenant. ``home_url`` is where one of another region lives."""
     session.add(Tenant(id=tenant_id, name=name, region=region, home_url=home_url))
     session.flush()
+
+
+class ListedTenant(NamedTuple):
+    """What the list of all tenants shows of one."""
+
+    id: str
+    name: str
+    region: str
+    created_at: datetime | None
+
+
+def list_tenants(session: Session, *, after: str, limit: int) -> list[ListedTenant]:
+    """Return tenants in the order of their ids. Call it inside `Database.relay`."""
+    shown = select(Tenant.id, Tenant.name, Tenant.region, Tenant.created_at)
+    rows = session.exec(shown.where(Tenant.id > after).order_by(col(Tenant.id)).limit(limit))
+    return [ListedTenant(*row) for row in rows]
 
 
 def change_tenant(session: Session, tenant_id: str, changes: Mapping[str, Any]) -> Tenant | None:

@@ -25,6 +25,7 @@ from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
 from meetbot.outbound.failures import OutboundFailed
 from meetbot.settings import Settings
 from meetbot.vault.adapter import bounded_session
+from meetbot.vault.guarded import Breaker
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 
 __all__ = [
@@ -67,7 +68,7 @@ class AppRoleAuth:
     secret_id: str = field(repr=False)
 
 
-def vault_from_settings(settings: Settings) -> Vault:
+def vault_from_settings(settings: Settings, *, breaker: Breaker | None = None) -> Vault:
     """Return the client of the configured key management service.
 
     Raises `VaultError` ``vault_not_configured`` without an address or credentials.
@@ -75,11 +76,12 @@ def vault_from_settings(settings: Settings) -> Vault:
     if settings.vault_addr is None:
         raise VaultError("vault_not_configured", "VAULT_ADDR is not set", next_step="set it or run `meetbot dev`")
     if settings.vault_token is not None:
-        return Vault(settings.vault_addr, TokenAuth(settings.vault_token.get_secret_value()))
+        return Vault(settings.vault_addr, TokenAuth(settings.vault_token.get_secret_value()), breaker=breaker)
     if settings.vault_role_id is not None and settings.vault_secret_id is not None:
         return Vault(
             settings.vault_addr,
             AppRoleAuth(settings.vault_role_id, settings.vault_secret_id.get_secret_value()),
+            breaker=breaker,
         )
     raise VaultError(
         "vault_not_configured",
@@ -95,7 +97,8 @@ class Vault:
     timeouts and 5xx. Raises `VaultUnavailable` (try again), `SecretUnreadable`, and `VaultError`
     ``vault_denied`` (policy or token) or ``vault_refused`` (the request, such as a tenant without a key).
 
-    Unwrapped data keys stay in memory for five minutes, so that a short outage of the service stops no sync.
+    Unwrapped data keys stay in memory for five minutes, so that a short outage of the service stops no sync. With a breaker,
+    a longer one holds no threads: calls that need the service fail at once.
     """
 
     def __init__(
@@ -105,7 +108,10 @@ class Vault:
         *,
         clock: Callable[[], float] = time.monotonic,
         timeout: tuple[float, float] = _CONNECT_AND_READ_SECONDS,
+        breaker: Breaker | None = None,
     ) -> None:
+        self._breaker = breaker
+        self._required: Callable[[], None] | None = None
         self._app_role = auth if isinstance(auth, AppRoleAuth) else None
         self._session = bounded_session()
         # An empty token, never None: hvac would go looking for one in the environment and the home directory.
@@ -128,6 +134,7 @@ class Vault:
 
         No copy is kept here.
         """
+        self.ensure_safe()
         name = kek_name(tenant_id)
         data = self._call(
             lambda: self._client.secrets.transit.generate_data_key(
@@ -135,7 +142,7 @@ class Vault:
             )
         )["data"]
         wrapped = str(data["ciphertext"])
-        return DataKey(_decoded_key(data["plaintext"]), wrapped, name, _key_version(wrapped))
+        return DataKey(_decoded_key(data["plaintext"]), wrapped, name, version_of(wrapped))
 
     def seal(self, tenant_id: str, plaintext: bytes, binding: SecretBinding) -> SealedSecret:
         """Seal a secret with a data key of its own."""
@@ -166,11 +173,23 @@ class Vault:
             for cached in [key for key in self._keys if key[0] == name]:
                 self._keys.pop(cached, None)
 
+    def require(self, check: Callable[[], None]) -> None:
+        """Have this check succeed once before any key is asked for."""
+        self._required = check
+
+    def ensure_safe(self) -> None:
+        """Run the required check, unless it has succeeded already. Raises `VaultError`."""
+        check = self._required
+        if check is not None:
+            check()
+            self._required = None
+
     def check(self) -> None:
         """Return if the service is unsealed and our credentials are good. Raises `VaultError`."""
         if self._call(self._client.sys.read_seal_status)["sealed"]:
             raise VaultUnavailable("vault_sealed", "the key management service is sealed", next_step="unseal it")
         self._call(self._client.auth.token.lookup_self)
+        self.ensure_safe()
 
     def capabilities(self, paths: Sequence[str]) -> dict[str, list[str]]:
         """Return what our own token may do on each of these paths."""
@@ -181,12 +200,17 @@ class Vault:
         """Return the names of the service's audit devices. Needs the right to read ``sys/audit``."""
         return sorted(self._call(self._client.sys.list_enabled_audit_devices)["data"])
 
+    def call(self, request: Callable[[Any], Any]) -> Any:
+        """Make a request with the service's client, logged in and bounded. Raises `VaultError`."""
+        return self._call(lambda: request(self._client))
+
     def _unwrapped(self, sealed: SealedSecret) -> bytes:
         cache_key = (sealed.kek_name, sealed.wrapped_key)
         with self._keys_lock:
             cached = self._keys.get(cache_key)
         if cached is not None:
             return cached
+        self.ensure_safe()
         key = self._unwrap(sealed)
         with self._keys_lock:
             self._keys[cache_key] = key
@@ -206,6 +230,11 @@ class Vault:
         return _decoded_key(answer["data"]["plaintext"])
 
     def _call(self, request: Callable[[], Any]) -> Any:
+        if self._breaker is None:
+            return self._logged_in_call(request)
+        return self._breaker.run(lambda: self._logged_in_call(request))
+
+    def _logged_in_call(self, request: Callable[[], Any]) -> Any:
         token = self._logged_in_token()
         try:
             return _translated(request)
@@ -264,7 +293,8 @@ def _decoded_key(encoded: object) -> bytes:
     return key
 
 
-def _key_version(wrapped_key: str) -> int:
+def version_of(wrapped_key: str) -> int:
+    """Return which version of the tenant's key has wrapped this data key."""
     match = _WRAPPED_KEY.fullmatch(wrapped_key)
     if match is None:
         raise VaultUnavailable("vault_nonsense", "the answer holds no wrapped data key")

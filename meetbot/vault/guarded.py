@@ -33,48 +33,22 @@ class SealingVault(Protocol):
         ...
 
 
-class GuardedSealer:
-    """A sealing vault that fails at once while its service does not answer.
+class Breaker:
+    """A limit of calls at once, and no calls for a while after failures in a row.
 
     Raises `VaultUnavailable` with ``vault_busy`` if no place is free, and ``vault_breaker_open`` for five seconds after five
-    failures in a row; then one call tries whether it answers again. `refuse_unsafe` is run until it succeeds once, before the
-    first key is asked for.
+    failures in a row; then one call tries whether the service answers again.
     """
 
-    def __init__(
-        self,
-        vault: SealingVault,
-        *,
-        refuse_unsafe: Callable[[], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._vault = vault
-        self._refuse_unsafe = refuse_unsafe
+    def __init__(self, *, calls_at_once: int = CALLS_AT_ONCE, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._places = threading.BoundedSemaphore(CALLS_AT_ONCE)
+        self._places = threading.BoundedSemaphore(calls_at_once)
         self._lock = threading.Lock()
         self._failures = 0
         self._next_try_at = 0.0
 
-    def new_data_key(self, tenant_id: str) -> DataKey:
-        """Return a fresh key for one secret of the tenant. Raises `VaultError`."""
-        return self._guarded(lambda: self._checked_key(tenant_id))
-
-    def check(self) -> None:
-        """Return if the vault answers, and as a safe one. Raises `VaultError`."""
-        self._vault.check()
-        self._check_rights()
-
-    def _checked_key(self, tenant_id: str) -> DataKey:
-        self._check_rights()
-        return self._vault.new_data_key(tenant_id)
-
-    def _check_rights(self) -> None:
-        if self._refuse_unsafe is not None:
-            self._refuse_unsafe()
-            self._refuse_unsafe = None
-
-    def _guarded(self, call: Callable[[], Result]) -> Result:
+    def run(self, call: Callable[[], Result]) -> Result:
+        """Make the call, or refuse at once. Raises `VaultUnavailable`."""
         self._refuse_while_open()
         if not self._places.acquire(timeout=_PLACE_SECONDS):
             raise VaultUnavailable("vault_busy", "too many calls wait for the key management service")
@@ -103,3 +77,39 @@ class GuardedSealer:
             self._failures += 1
             if self._failures == _FAILURES_TO_OPEN:
                 self._next_try_at = self._clock() + _OPEN_SECONDS
+
+
+class GuardedSealer:
+    """A sealing vault that fails at once while its service does not answer, by a `Breaker`.
+
+    `refuse_unsafe` is run until it succeeds once, before the first key is asked for.
+    """
+
+    def __init__(
+        self,
+        vault: SealingVault,
+        *,
+        refuse_unsafe: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._vault = vault
+        self._refuse_unsafe = refuse_unsafe
+        self._breaker = Breaker(clock=clock)
+
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        """Return a fresh key for one secret of the tenant. Raises `VaultError`."""
+        return self._breaker.run(lambda: self._checked_key(tenant_id))
+
+    def check(self) -> None:
+        """Return if the vault answers, and as a safe one. Raises `VaultError`."""
+        self._vault.check()
+        self._check_rights()
+
+    def _checked_key(self, tenant_id: str) -> DataKey:
+        self._check_rights()
+        return self._vault.new_data_key(tenant_id)
+
+    def _check_rights(self) -> None:
+        if self._refuse_unsafe is not None:
+            self._refuse_unsafe()
+            self._refuse_unsafe = None

@@ -1,21 +1,21 @@
 """Sealing one secret with one data key: AES-256-GCM, bound to its owner. Pure.
 
-The binding (region, tenant, kind, record) is authenticated data here and not in transit, because transit cannot rewrap a
-ciphertext that carries any.
+The binding (region, tenant, kind, record and its facts) is authenticated data here and not in transit, because transit cannot
+rewrap a ciphertext that carries any.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from meetbot.errors import SecretUnreadable
 
-_AAD_LABEL = "meetbot/secret/v1"
+_AAD_LABEL = "meetbot/secret/v2"
 _NONCE_BYTES = 12
 _REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a kind of secret
 _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -25,19 +25,36 @@ _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class SecretBinding:
     """What a secret belongs to. A sealed secret opens only under the binding it was sealed with.
 
-    Use only parts that never change: ``kind`` such as ``refresh_token``, ``record_id`` the row's own id.
+    Use only parts that stay as they are until the secret is sealed anew: ``kind`` such as ``refresh_token``, ``record_id`` the
+    row's own id, ``facts`` what else the row says of this very secret, as names with values.
     """
 
     region: str
     tenant_id: str
     kind: str
     record_id: str
+    facts: tuple[tuple[str, str], ...] = ()
 
     def authenticated_data(self) -> bytes:
         """Return every part with its length before it, so that no two bindings read alike."""
-        parts = (_AAD_LABEL, self.region, self.tenant_id, self.kind, self.record_id)
+        of_this_secret = (part for fact in self.facts for part in fact)
+        parts = (_AAD_LABEL, self.region, self.tenant_id, self.kind, self.record_id, *of_this_secret)
         encoded = [part.encode("utf-8") for part in parts]
         return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose refresh token it is, and which one: a field more is one more thing it is bound to.
+
+    ``token_version`` is the version of the grant that the token was stored with.
+    """
+
+    tenant_id: str
+    calendar_user_id: str
+    provider: str
+    subject: str
+    token_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +96,14 @@ def seal_with(data_key: DataKey, plaintext: bytes, binding: SecretBinding) -> Se
     return SealedSecret(data_key.kek_name, data_key.kek_version, data_key.wrapped_key, nonce + ciphertext)
 
 
-def refresh_token_binding(region: str, tenant_id: str, calendar_user_id: str) -> SecretBinding:
-    """Return what a sealed refresh token is bound to: it opens for no other calendar user."""
-    return SecretBinding(region, tenant_id, _REFRESH_TOKEN, calendar_user_id)
+def refresh_token_binding(region: str, owner: TokenOwner) -> SecretBinding:
+    """Return what a sealed refresh token is bound to.
+
+    It opens for no other calendar user or account, and an earlier token not in the place of a later one.
+    """
+    row_key = ("tenant_id", "calendar_user_id")
+    facts = tuple((part.name, str(getattr(owner, part.name))) for part in fields(owner) if part.name not in row_key)
+    return SecretBinding(region, owner.tenant_id, _REFRESH_TOKEN, owner.calendar_user_id, facts)
 
 
 def seal_refresh_token(data_key: DataKey, refresh_token: str, binding: SecretBinding) -> SealedSecret:

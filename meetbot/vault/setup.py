@@ -32,6 +32,9 @@ class Principal(StrEnum):
     API = "meetbot-api"
     WORKER = "meetbot-worker"
     PROVISIONER = "meetbot-provisioner"
+    ROTATOR = "meetbot-rotator"
+    TRIMMER = "meetbot-trimmer"
+    ERASER = "meetbot-eraser"
 
 
 # Rights on one path, in the JSON form of the service's own policies.
@@ -56,6 +59,28 @@ POLICIES: dict[Principal, dict[str, PathRights]] = {
             "allowed_parameters": {"type": ["aes256-gcm96"]},
         }
     },
+    # Reading a key shows its versions, never the key itself.
+    Principal.ROTATOR: {
+        f"{TRANSIT_MOUNT}/keys/+": {"capabilities": ["read"]},
+        f"{TRANSIT_MOUNT}/keys/+/rotate": {"capabilities": ["update"]},
+        f"{TRANSIT_MOUNT}/rewrap/+": {"capabilities": ["update"]},
+    },
+    # Whoever rotates every night need not be able to destroy anything.
+    Principal.TRIMMER: {
+        f"{TRANSIT_MOUNT}/keys/+": {"capabilities": ["read"]},
+        f"{TRANSIT_MOUNT}/keys/+/config": {
+            "capabilities": ["update"],
+            "allowed_parameters": {"min_decryption_version": [], "min_encryption_version": []},
+        },
+        f"{TRANSIT_MOUNT}/keys/+/trim": {"capabilities": ["update"]},
+    },
+    Principal.ERASER: {
+        f"{TRANSIT_MOUNT}/keys/+": {"capabilities": ["delete"]},
+        f"{TRANSIT_MOUNT}/keys/+/config": {
+            "capabilities": ["update"],
+            "allowed_parameters": {"deletion_allowed": [True]},
+        },
+    },
 }
 
 
@@ -66,6 +91,13 @@ class VaultCredentials:
     api_token: str = field(repr=False)
     worker_token: str = field(repr=False)
     provisioner_token: str = field(repr=False)
+    rotator_token: str = field(repr=False)
+    trimmer_token: str = field(repr=False)
+    eraser_token: str = field(repr=False)
+
+    def of(self, principal: Principal) -> str:
+        """Return the token of one principal."""
+        return str(getattr(self, f"{principal.name.lower()}_token"))
 
 
 def provision(address: str, root_token: str) -> VaultCredentials:
@@ -77,9 +109,7 @@ def provision(address: str, root_token: str) -> VaultCredentials:
     prepare(address, root_token)
     with _administering(address, root_token) as client:
         return VaultCredentials(
-            api_token=_new_token(client, Principal.API),
-            worker_token=_new_token(client, Principal.WORKER),
-            provisioner_token=_new_token(client, Principal.PROVISIONER),
+            **{f"{principal.name.lower()}_token": _new_token(client, principal) for principal in Principal}
         )
 
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from meetbot.domain.event import Provider
 from meetbot.providers.base import OAuthClient
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
-from meetbot.vault.sealing import SealedSecret, kek_name, open_with, refresh_token_binding
+from meetbot.vault.sealing import SealedSecret, TokenOwner, kek_name, open_with, refresh_token_binding
 from tests.api.conftest import Tenant
 from tests.api.stand_ins import Consent
 
@@ -72,7 +72,8 @@ def users(tenant: Tenant) -> list[CalendarUser]:
 
 def refresh_token_of(tenant: Tenant, user: CalendarUser) -> str:
     sealed = SealedSecret(kek_name(tenant.id), user.kek_version, user.wrapped_key, user.refresh_ciphertext)
-    binding = refresh_token_binding("eu", tenant.id, user.id)
+    owner = TokenOwner(tenant.id, user.id, user.provider, user.subject, user.sealed_version)
+    binding = refresh_token_binding("eu", owner)
     return open_with(tenant.front.vault.keys[user.wrapped_key], sealed, binding).decode()
 
 

@@ -116,6 +116,27 @@ def test_a_rotated_refresh_token_is_stored_sealed_and_used_next(rig: Rig) -> Non
     assert rig.sync(user).state == "active"
 
 
+@pytest.mark.parametrize("other", ["user", "provider", "version"])
+def test_a_ciphertext_in_another_place_of_its_tenant_does_not_open(rig: Rig, other: str) -> None:
+    """A whole sealed secret is copied, its wrapped key too: only the binding can tell."""
+    grace = rig.sandbox.account("grace@acme.test", Provider.MICROSOFT)
+    user = rig.connect(grace, Provider.MICROSOFT)
+    copied = rig.calendar_user(user)
+    if other == "version":
+        rig.sync(user)
+    else:
+        provider = Provider.GOOGLE if other == "provider" else Provider.MICROSOFT
+        user = rig.connect(rig.sandbox.account("ada@acme.test", provider), provider)
+    rig.services.tokens.forget(rig.tenant_id, user)
+    with rig.database.transaction(rig.tenant_id) as session:
+        row = session.get_one(CalendarUser, (rig.tenant_id, user))
+        row.kek_version, row.wrapped_key = copied.kek_version, copied.wrapped_key
+        row.refresh_ciphertext = copied.refresh_ciphertext
+    with pytest.raises(OperatorRequired) as refused:
+        rig.sync(user)
+    assert refused.value.code == "secret_unreadable"
+
+
 def test_a_refresh_token_that_does_not_open_is_told_and_disconnects_nobody(rig: Rig) -> None:
     ada = rig.sandbox.account("ada@acme.test")
     user = rig.connect(ada)

@@ -12,12 +12,13 @@ import pytest
 from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.domain.event import Provider
-from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable, VaultUnavailable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.vault.client import Vault
+from meetbot.vault.sealing import DataKey, TokenOwner
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -43,6 +44,9 @@ class OpenVault:
         return b"refresh"
 
 
+OWNER = TokenOwner("ten_1", "cu_1", Provider.GOOGLE, "subject-1", 1)
+
+
 @dataclass(frozen=True)
 class User:
     tenant_id: str = "ten_1"
@@ -50,6 +54,7 @@ class User:
     provider: Provider = Provider.GOOGLE
     token_version: int = 1
     sealed_refresh_token: None = None
+    token_owner: TokenOwner = OWNER
 
 
 USER = cast(CalendarUserContext, User())
@@ -98,6 +103,22 @@ def test_a_token_that_is_rejected_is_refreshed_once_and_no_more() -> None:
     with pytest.raises(AccessTokenRejected):
         access_tokens(login).call(USER, rejecting)
     assert seen == ["access-1", "access-2"]
+
+
+def test_a_token_that_rotates_is_not_used_while_no_key_can_be_had_for_the_next_one() -> None:
+    class SealedVault(OpenVault):
+        def new_data_key(self, tenant_id: str) -> DataKey:
+            raise VaultUnavailable("vault_unreachable", "stands still")
+
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    tokens._providers = {Provider.MICROSOFT: cast(CalendarProvider, login)}
+    tokens._clients = {Provider.MICROSOFT: OAuthClient(Provider.MICROSOFT, "id", "secret")}
+    tokens._vault = cast(Vault, SealedVault())
+    with pytest.raises(VaultUnavailable):
+        tokens.call(cast(CalendarUserContext, User(provider=Provider.MICROSOFT)), lambda token: token)
+    assert login.given == []
 
 
 def test_no_refresh_token_stays_in_memory() -> None:

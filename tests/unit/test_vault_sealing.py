@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetbot.errors import SecretUnreadable
-from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
+from meetbot.vault.sealing import (
+    DataKey,
+    SealedSecret,
+    SecretBinding,
+    TokenOwner,
+    kek_name,
+    open_with,
+    refresh_token_binding,
+    seal_with,
+)
 
 BINDING = SecretBinding(region="eu", tenant_id="ten_a", kind="refresh_token", record_id="cu_1")
+OWNER = TokenOwner("ten_a", "cu_1", "google", "subject-1", 3)
 REFRESH_TOKEN = b"1//refresh-token-of-somebody"
 
 
@@ -47,14 +57,33 @@ def test_the_same_secret_never_seals_to_the_same_bytes() -> None:
         dataclasses.replace(BINDING, tenant_id="ten_b"),
         dataclasses.replace(BINDING, kind="access_token"),
         dataclasses.replace(BINDING, record_id="cu_2"),
+        dataclasses.replace(BINDING, facts=(("provider", "google"),)),
     ],
-    ids=["region", "tenant", "kind", "record"],
+    ids=["region", "tenant", "kind", "record", "facts"],
 )
 def test_a_secret_moved_to_another_place_does_not_open(other: SecretBinding) -> None:
     key = fresh_key()
     sealed = seal_with(key, REFRESH_TOKEN, BINDING)
     with pytest.raises(SecretUnreadable):
         open_with(key.plaintext, sealed, other)
+
+
+OTHERS = {
+    "tenant_id": dataclasses.replace(OWNER, tenant_id="ten_b"),
+    "calendar_user_id": dataclasses.replace(OWNER, calendar_user_id="cu_2"),
+    "provider": dataclasses.replace(OWNER, provider="microsoft"),
+    "subject": dataclasses.replace(OWNER, subject="subject-2"),
+    "token_version": dataclasses.replace(OWNER, token_version=2),
+}
+
+
+@pytest.mark.parametrize("part", [part.name for part in dataclasses.fields(TokenOwner)])
+def test_a_refresh_token_opens_for_its_owner_and_version_only(part: str) -> None:
+    key = fresh_key()
+    sealed = seal_with(key, REFRESH_TOKEN, refresh_token_binding("eu", OWNER))
+    assert open_with(key.plaintext, sealed, refresh_token_binding("eu", dataclasses.replace(OWNER))) == REFRESH_TOKEN
+    with pytest.raises(SecretUnreadable):
+        open_with(key.plaintext, sealed, refresh_token_binding("eu", OTHERS[part]))
 
 
 @given(position=st.integers(min_value=0), bit=st.integers(0, 7))
@@ -74,10 +103,15 @@ def test_any_rubbish_instead_of_a_ciphertext_is_refused_in_the_same_way(content:
         open_with(bytes(32), sealed, BINDING)
 
 
-@given(st.lists(st.text(max_size=6), min_size=4, max_size=4), st.lists(st.text(max_size=6), min_size=4, max_size=4))
-def test_different_bindings_never_authenticate_the_same_bytes(one: list[str], two: list[str]) -> None:
-    same_data = SecretBinding(*one).authenticated_data() == SecretBinding(*two).authenticated_data()
-    assert same_data == (one == two)
+SHORT = st.text(max_size=6)
+BINDINGS = st.builds(
+    SecretBinding, SHORT, SHORT, SHORT, SHORT, st.lists(st.tuples(SHORT, SHORT), max_size=2).map(tuple)
+)
+
+
+@given(BINDINGS, BINDINGS)
+def test_different_bindings_never_authenticate_the_same_bytes(one: SecretBinding, two: SecretBinding) -> None:
+    assert (one.authenticated_data() == two.authenticated_data()) == (one == two)
 
 
 def test_parts_do_not_run_into_each_other() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
@@ -20,7 +20,8 @@ class CalendarUser(SQLModel, table=True):
 
     The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
     Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
-    ``token_version`` grows with each stored refresh token. ``decided_policy`` is the digest of what the stored
+    ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
+    was sealed with. ``decided_policy`` is the digest of what the stored
     decisions were made with; a different one means that they must be made again.
     """
 
@@ -54,6 +55,7 @@ class CalendarUser(SQLModel, table=True):
         sa_column=Column(LargeBinary, Computed("sha256(refresh_ciphertext)", persisted=True), nullable=False),
     )
     token_version: int = 1
+    sealed_version: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default=text("1")))
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
@@ -126,7 +128,6 @@ class CalendarEvent(SQLModel, table=True):
     meeting_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     meeting_platform: str
     meeting_id: str | None = None
-    passcode: str | None = None
     meeting_url_source: str | None = None
     provider_updated: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
