@@ -36,6 +36,7 @@ from meetbot.temporal.client import connect, ensure_search_attributes
 from meetbot.temporal.messages import TaskQueue
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 _GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=20)
@@ -44,6 +45,7 @@ _CACHED_CALENDAR_USERS = 5000
 # A waiting bot costs little to rebuild, and none of them may push a loop out.
 _CACHED_BOTS = 500
 _CACHED_WEBHOOKS = 200
+_CACHED_ERASURES = 50
 # How long Temporal offers a workflow task to the one worker that has the workflow in its cache, before any worker may take it.
 # If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
@@ -52,6 +54,7 @@ _SYNC_THREADS = 24
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
 _DELIVERY_THREADS = 32
+_ERASING_THREADS = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -170,6 +173,7 @@ def build_workers(
             _DISPATCH_THREADS,
         ),
         activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
+        activity_worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
         workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),
         workflow_worker(
             TaskQueue.BOTS,
@@ -178,6 +182,7 @@ def build_workers(
             sticky_schedule_to_start_timeout=_BOT_STICKY_SCHEDULE_TO_START_TIMEOUT,
         ),
         workflow_worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS),
+        workflow_worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES),
     ]
 
 

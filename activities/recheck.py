@@ -23,6 +23,7 @@ from meetbot.providers.http import Deadline
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
+from meetbot.storage.calendar_user_state import lock_unless_ended
 from meetbot.storage.events import tombstone_events, write_events
 from meetbot.temporal.messages import DispatchOutcome, MeetingRef
 
@@ -173,6 +174,8 @@ def _store_answer(
     event = provider.normalise(question.copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
+            if not lock_unless_ended(session, user.tenant_id, user.id):
+                return _Verdict.CHANGED
             tombstone_events(session, user.tenant_id, [question.copy.event_id], now=now)
             # A claimant who only removed a meeting from the own calendar says nothing about the others' copies.
             if event is not None:
@@ -184,6 +187,8 @@ def _store_answer(
     if unchanged and not outdated:
         return _Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:
+        if not lock_unless_ended(session, user.tenant_id, user.id):
+            return _Verdict.CHANGED
         if not unchanged:
             write_events(session, [record_of(decided, now=now)])
         _doubt(session, question.ref, outdated, now)

@@ -21,7 +21,7 @@ from meetbot.calendars.decide_sync import (
 )
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
-from meetbot.calendars.store_sync import load_background, load_snapshot, store
+from meetbot.calendars.store_sync import DisconnectedMeanwhile, load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
 from meetbot.domain.plan import plan_digest
@@ -60,19 +60,24 @@ class SyncActivities:
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
-            self._withdraw_claims(request)
-            return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
+            return self._gone(request)
         reading = self._read(request, user, began_at)
-        outcome = self._take_in(reading)
+        try:
+            outcome = self._take_in(reading)
+        except DisconnectedMeanwhile:
+            return self._gone(request)
         return _result(request, reading.user, outcome)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
             return load_context(session, request.tenant_id, request.calendar_user_id)
 
-    def _withdraw_claims(self, request: SyncRequest) -> None:
+    def _gone(self, request: SyncRequest) -> SyncResult:
+        """End the workflow of a calendar user that is being erased, or was."""
+        self._services.tokens.forget(request.tenant_id, request.calendar_user_id)
         with self._services.database.transaction(request.tenant_id) as session:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
+        return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
 
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
         """List the calendar, unless only decisions are asked for or we have no access to it (any more)."""

@@ -16,6 +16,7 @@ from api.routers.events import view_event
 from api.schemas import Body
 from meetbot.domain.decision import Override
 from meetbot.resources.event import EventResource, OverrideScope, Recording
+from meetbot.storage.calendar_user_state import lock_unless_ended
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
 from meetbot.storage.overrides import lift_suppressions, remove_override, set_override
@@ -89,7 +90,9 @@ def delete_override(
 
 
 def _event(session: Session, caller: Caller, calendar_user_id: str, event_id: str) -> CalendarEvent:
-    event = find_event(session, caller.tenant_id, calendar_user_id, event_id)
+    # An erasure that begins meanwhile waits for this transaction, and then deletes what it wrote.
+    is_there = lock_unless_ended(session, caller.tenant_id, calendar_user_id)
+    event = find_event(session, caller.tenant_id, calendar_user_id, event_id) if is_there else None
     if event is None:
         raise not_found("event")
     return event

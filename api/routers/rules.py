@@ -190,7 +190,7 @@ def _key_of_layer(caller: Caller, name: str) -> RuleSetKey:
 
 def _put(services: ApiServices, caller: Caller, key: RuleSetKey, body: RuleSetBody) -> RuleSetAnswer:
     with services.database.transaction(key.tenant_id) as session:
-        user = _find_user(session, key)
+        user = _find_user(session, key, for_update=True)
         row = add_version(session, *key, body=body.document(), created_by=caller.key_id)
     _notify(services, key, user)
     return rule_set_answer(row)
@@ -198,7 +198,7 @@ def _put(services: ApiServices, caller: Caller, key: RuleSetKey, body: RuleSetBo
 
 def _withdraw(services: ApiServices, key: RuleSetKey) -> Response:
     with services.database.transaction(key.tenant_id) as session:
-        user = _find_user(session, key)
+        user = _find_user(session, key, for_update=True)
         withdraw(session, *key)
     _notify(services, key, user)
     return Response(status_code=204)
@@ -225,7 +225,7 @@ def _roll_back(
     """Put an earlier version again, as a new one: history is only ever added to."""
 
     def create(session: Session) -> RuleSetAnswer:
-        _find_user(session, key)
+        _find_user(session, key, for_update=True)
         row = find_version(session, *key, version)
         if row is None:
             raise not_found("rule_set_version")
@@ -239,11 +239,11 @@ def _roll_back(
     return answer
 
 
-def _find_user(session: Session, key: RuleSetKey) -> CalendarUserRef | None:
+def _find_user(session: Session, key: RuleSetKey, *, for_update: bool = False) -> CalendarUserRef | None:
     """The calendar user who owns the rule set; None if the tenant does."""
     if key.layer is not Layer.USER:
         return None
-    user = find_calendar_user(session, key.tenant_id, key.owner)
+    user = find_calendar_user(session, key.tenant_id, key.owner, for_update=for_update)
     if user is None:
         raise not_found("calendar_user")
     return reference(user)

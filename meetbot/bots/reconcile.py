@@ -52,6 +52,9 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
 
     It changes the database only. Waiting, and talking to backend or provider, is what is left.
     """
+    if session.get(Tenant, ref.tenant_id) is None:
+        # Erased: not even the meeting's row, which observing it makes, may come back.
+        return NextStep(StepKind.CLOSE)
     seen = _observe(session, ref, context)
     action = _decide(session, seen, context)
     _act(session, action, seen, context)

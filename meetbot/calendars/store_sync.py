@@ -49,13 +49,21 @@ def load_background(session: Session, user: CalendarUserContext, needs: Needs, *
     )
 
 
+class DisconnectedMeanwhile(Exception):
+    """The calendar user is being erased, or is gone: nothing of it may be written."""
+
+
 def store(
     session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, read_at: datetime | None
 ) -> None:
     """Write all that a sync comes to; what is empty costs no statement.
 
-    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again.
+    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again. Raises
+    `DisconnectedMeanwhile`.
     """
+    writes = outcome.events.count or outcome.successors or outcome.claims.written or outcome.claims.withdrawn
+    if writes and not calendar_user_state.lock_unless_ended(session, user.tenant_id, user.id):
+        raise DisconnectedMeanwhile
     _store_events(session, user, outcome.events, now)
     hand_on_to_successors(session, user.tenant_id, user.id, outcome.successors)
     if outcome.events.count:

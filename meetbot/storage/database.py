@@ -98,6 +98,21 @@ class Database:
             yield session
 
     @contextmanager
+    def subject_lookup(self, subject: str) -> Iterator[Session]:
+        """Open a transaction that sees the connections of one provider account, of all tenants.
+
+        Only whether there are any may leave it: revoking a grant ends all of them.
+        """
+        with self._transaction("app.subject", subject) as session:
+            yield session
+
+    @contextmanager
+    def replay(self) -> Iterator[Session]:
+        """Open a transaction that sees the erasure ledger of all tenants."""
+        with self._transaction("app.replay", "on") as session:
+            yield session
+
+    @contextmanager
     def relay(self) -> Iterator[Session]:
         """Open a transaction that sees what waits for a workflow, of all tenants."""
         with self._transaction("app.relay", "on") as session:

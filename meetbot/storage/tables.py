@@ -19,6 +19,7 @@ from sqlmodel import Field, SQLModel
 from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage import columns
+from meetbot.storage.erasure_tables import Erasure, ErasureLedger, PendingRevocation  # noqa: F401 - for the metadata
 
 JsonObject = dict[str, Any]
 
@@ -74,6 +75,7 @@ class CalendarUser(SQLModel, table=True):
     __tablename__ = "calendar_user"
     __table_args__ = (
         Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
+        Index("ix_calendar_user_subject", "subject"),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
     )
 

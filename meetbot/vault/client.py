@@ -156,6 +156,11 @@ class Vault:
             )
         )
 
+    def forget(self, sealed: SealedSecret) -> None:
+        """Drop the cached key of one secret, as an erasure must."""
+        with self._keys_lock:
+            self._keys.pop((sealed.kek_name, sealed.wrapped_key), None)
+
     def forget_tenant(self, tenant_id: str) -> None:
         """Drop the tenant's cached keys, as an erasure must."""
         name = kek_name(tenant_id)

@@ -81,6 +81,9 @@ class Tenant:
     def put(self, path: str, **arguments: Any) -> Any:
         return self.request("PUT", path, **arguments)
 
+    def delete(self, path: str, **arguments: Any) -> Any:
+        return self.request("DELETE", path, **arguments)
+
     def key_with(self, *scopes: str) -> str:
         return issue_api_key(self.front.database, self.id, KeyMode.TEST, scopes)
 

@@ -45,7 +45,10 @@ GUARDED = [operation for operation in OPERATIONS if operation not in OPEN]
 OWNED = [
     (method, path)
     for method, path in GUARDED
-    if any(name in path for name in ("{calendar_user_id}", "{event_id}", "{bot_id}", "{endpoint_id}", "{delivery_id}"))
+    if any(
+        name in path
+        for name in ("{calendar_user_id}", "{event_id}", "{bot_id}", "{endpoint_id}", "{delivery_id}", "{erasure_id}")
+    )
 ]
 
 
@@ -66,7 +69,7 @@ def test_the_list_of_open_routes_is_complete() -> None:
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_no_route_answers_without_a_good_key(front: Front, method: str, path: str, prefix: str) -> None:
-    ids = dict.fromkeys(("calendar_user_id", "event_id", "bot_id", "endpoint_id", "delivery_id"), "x")
+    ids = dict.fromkeys(("calendar_user_id", "event_id", "bot_id", "endpoint_id", "delivery_id", "erasure_id"), "x")
     for headers in ({}, {"Authorization": f"Bearer mb_live_{'a' * 16}_{'b' * 52}"}):
         answer = call(front, method, prefix + path, headers, ids)
         # Under the second prefix bodies are not looked up, which must not matter either.
@@ -75,7 +78,7 @@ def test_no_route_answers_without_a_good_key(front: Front, method: str, path: st
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_no_route_answers_a_key_without_scopes(tenant: Tenant, method: str, path: str) -> None:
-    ids = dict.fromkeys(("calendar_user_id", "event_id", "bot_id", "endpoint_id", "delivery_id"), "x")
+    ids = dict.fromkeys(("calendar_user_id", "event_id", "bot_id", "endpoint_id", "delivery_id", "erasure_id"), "x")
     answer = call(tenant.front, method, path, {"Authorization": f"Bearer {tenant.key_with()}"}, ids)
     assert answer.status_code == 403, answer.text
 
@@ -112,6 +115,7 @@ def _things_of(tenant: Tenant) -> dict[str, str]:
         "event_id": event.id,
         "bot_id": bot.id,
         "endpoint_id": endpoint["id"],
+        "erasure_id": tenant.delete(f"/calendar/users/{tenant.add_user(state='active').id}").json()["erasure_id"],
         "delivery_id": log[0]["id"] if log else "dlv_x",
     }
 
@@ -127,5 +131,6 @@ def _look(tenant: Tenant, ids: dict[str, str]) -> list[Any]:
             f"/bots/{ids['bot_id']}",
             f"/webhook-endpoints/{ids['endpoint_id']}",
             f"/webhook-deliveries/{ids['delivery_id']}",
+            f"/erasures/{ids['erasure_id']}",
         )
     ]

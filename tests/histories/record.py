@@ -42,16 +42,22 @@ from meetbot.temporal.messages import (
     DeliveryVerdict,
     DispatchOutcome,
     DispatchResult,
+    ErasureRef,
+    ErasureStart,
     NextStep,
     StepKind,
     SyncResult,
     TaskQueue,
     WebhookStart,
+    WithdrawnBots,
+    WithdrawRequest,
     WorkflowName,
+    erasure_workflow_id,
     webhook_workflow_id,
 )
 from tests.workflows.fake_activities import Answer, Call, Harness, Script, running_workers
 from tests.workflows.simulation import Simulation
+from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
@@ -337,6 +343,31 @@ def webhooks() -> dict[str, Scenario]:
     }
 
 
+def erasures() -> dict[str, Scenario]:
+    refusals = [RetryLater("login_unavailable", SAID)]
+
+    async def answer(call: Call) -> Any:
+        """The provider answers at the second attempt; the bot that is woken has nothing left to do."""
+        match call.name:
+            case ActivityName.ERASURE_WITHDRAW:
+                return WithdrawnBots(("mtg_1",)) if call.request.after else WithdrawnBots((), after="mtg_0")
+            case ActivityName.ERASURE_REVOKE if refusals:
+                raise refusals.pop()
+            case ActivityName.BOT_RECONCILE:
+                return NextStep(StepKind.CLOSE)
+        return None
+
+    return {"erasure_revoked_later": Scenario(answer, erasing)}
+
+
+async def erasing(harness: Harness) -> None:
+    workflow_id = erasure_workflow_id(harness.tenant_id, "era_1")
+    harness.started.add(workflow_id)
+    start = ErasureStart(harness.tenant_id, "era_1", "cu_1")
+    await harness.client.start_workflow(WorkflowName.ERASURE, start, id=workflow_id, task_queue=TaskQueue.ERASURES)
+    await harness.client.get_workflow_handle(workflow_id).result()
+
+
 async def delivery(harness: Harness) -> None:
     workflow_id = webhook_workflow_id(harness.tenant_id, "dlv_1", 0)
     harness.started.add(workflow_id)
@@ -359,8 +390,35 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         )
         return result
 
+    async def answered(name: ActivityName, request: ErasureRef | WithdrawRequest) -> Any:
+        return await answer(Call(name, activity.info().current_attempt_scheduled_time, request))
+
+    @activity.defn(name=ActivityName.ERASURE_WITHDRAW)
+    async def withdraw(request: WithdrawRequest) -> WithdrawnBots:
+        withdrawn: WithdrawnBots = await answered(ActivityName.ERASURE_WITHDRAW, request)
+        return withdrawn
+
+    @activity.defn(name=ActivityName.ERASURE_STOP_PUSH)
+    async def stop_push(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_STOP_PUSH, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_REVOKE)
+    async def revoke(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_REVOKE, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_DELETE)
+    async def delete(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_DELETE, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_FINISH)
+    async def finish(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_FINISH, ref)
+
+    erasing_activities = [withdraw, stop_push, revoke, delete, finish]
     async with (
         running_workers(client, answer, tenant_ids=list(tenants)) as harness,
+        Worker(client, task_queue=TaskQueue.ERASURES, workflows=[ErasureWorkflow]),
+        Worker(client, task_queue=TaskQueue.ERASING, activities=erasing_activities, interceptors=[ErrorCodes()]),
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):
@@ -399,7 +457,7 @@ async def runs_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
 
 
 async def main(names: list[str]) -> None:
-    scenarios = bots() | calendars() | webhooks()
+    scenarios = bots() | calendars() | webhooks() | erasures()
     with tempfile.TemporaryDirectory() as logs:
         ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
         server = start_temporal(None, logs=Path(logs), ports=ports)
