@@ -40,6 +40,7 @@ from meetbot.storage.calendar_users import (
     lock_identity,
     renew_calendar_user,
 )
+from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.rule_sets import USER_LAYER, add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
@@ -47,6 +48,8 @@ from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, 
 
 _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
+# The end-user waits for the page meanwhile.
+_REVOKE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +142,30 @@ def _complete(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
         )
     if services.providers[provider].missing_scopes(grant.scopes):
-        return ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
-    return _store(services, attempt, grant, data_key)
+        result = ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
+    else:
+        result = _store(services, attempt, grant, data_key)
+    if result.error is not None:
+        _revoke_refused(services, provider, grant)
+    return result
+
+
+def _revoke_refused(services: ApiServices, provider: Provider, grant: TokenGrant) -> None:
+    """End a grant that nothing of ours uses, unless the account is connected already: then its connection needs it."""
+    if grant.subject is None:
+        return
+    with services.database.subject_lookup(grant.subject) as session:
+        if is_connected_anywhere(session, provider, grant.subject):
+            return
+    try:
+        services.providers[provider].revoke(
+            configured_client(services, provider),
+            grant.refresh_token or grant.access_token,
+            timeout_seconds=_REVOKE_SECONDS,
+        )
+    except ProviderError as error:
+        # The token is stored nowhere, so that it ends with this request.
+        _log.warning("connect.revocation_failed", provider=str(provider), code=error.code)
 
 
 @dataclass(frozen=True, slots=True)

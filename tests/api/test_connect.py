@@ -295,6 +295,17 @@ def test_a_refusal_at_the_provider_reaches_the_customer(tenant: Tenant, paramete
     assert users(tenant) == []
 
 
+def test_a_grant_that_is_refused_is_revoked(tenant: Tenant) -> None:
+    connect(tenant, Consent("subject-refused", refresh_token="refused", scopes=frozenset({"openid"})))
+    assert tenant.front.google.revoked == ["refused"]
+
+
+def test_a_refused_grant_of_a_connected_account_is_kept_for_it(tenant: Tenant) -> None:
+    connect(tenant, Consent("subject-kept"))
+    connect(tenant, Consent("subject-kept", refresh_token="second", scopes=frozenset({"openid"})))
+    assert tenant.front.google.revoked == []
+
+
 def test_a_scope_left_unticked_stores_nothing(tenant: Tenant) -> None:
     assert connect(tenant, Consent(scopes=frozenset({"openid"})))["error"] == "scope_missing"
     assert users(tenant) == []
@@ -360,8 +371,10 @@ def test_reconnecting_needs_the_same_account(tenant: Tenant) -> None:
     answer = tenant.post(f"/calendar/users/{known}/reconnect", json={"redirect_url": HOME})
     assert answer.status_code == 201
     location = to_provider(front.client, answer.json()["authorization_url"])
-    mismatch = told(come_back(front.client, front.google.consent(location, Consent("subject-2", refresh_token="x"))))
+    other = Consent(f"subject-{tenant.id}", refresh_token="x")
+    mismatch = told(come_back(front.client, front.google.consent(location, other)))
     assert mismatch["error"] == "account_mismatch"
+    assert front.google.revoked == ["x"]
     (user,) = users(tenant)
     assert refresh_token_of(tenant, user) == "refresh-1"
 
