@@ -11,11 +11,12 @@ from sqlmodel import select
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import RetryLater
+from meetbot.errors import RetryLater, VaultError
 from meetbot.storage.erasure_tables import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.erasures import begin_erasure
-from meetbot.storage.tables import BotClaim, CalendarEvent, CalendarUser
+from meetbot.storage.tables import BotClaim, CalendarEvent, CalendarUser, Tenant
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, ErasureRef, StepKind, WithdrawRequest
+from meetbot.tenants.erase import destroy_tenant, disconnect_all, replay_ledger, running_erasures_of
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, scheduled, shared_meeting
 from tests.rig import Rig
 
@@ -281,3 +282,36 @@ def test_the_ledger_holds_ids_and_instants(rig: Rig) -> None:
         (entry,) = session.exec(select(ErasureLedger))
     assert (entry.tenant_id, entry.subject_id, entry.kind) == (rig.tenant_id, user, "calendar_user")
     assert rig.clock() - entry.erased_at < timedelta(minutes=5)
+
+
+def test_an_erased_tenants_rows_open_nothing_if_a_dump_is_restored(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    with rig.read() as session:
+        dumped = session.get_one(CalendarUser, (rig.tenant_id, user)).model_dump()
+        tenant = session.get_one(Tenant, rig.tenant_id).model_dump()
+    assert disconnect_all(rig.database, rig.tenant_id, now=rig.clock()) == 1
+    assert running_erasures_of(rig.database, rig.tenant_id) == 1
+    erase(rig, user)
+    assert running_erasures_of(rig.database, rig.tenant_id) == 0
+    assert destroy_tenant(rig.database, rig.vault, rig.tenant_id, now=rig.clock())["tenant"] == 1
+    with rig.database.transaction(rig.tenant_id) as session:
+        session.add(Tenant(**tenant))
+        session.add(CalendarUser(**dumped))
+    with pytest.raises(VaultError, match="secret_unreadable"):
+        rig.sync(user)
+    assert replay_ledger(rig.database, rig.vault, clock=rig.clock) == 2
+    with rig.read() as session:
+        assert session.get(CalendarUser, (rig.tenant_id, user)) is None
+        assert session.get(Tenant, rig.tenant_id) is None
+
+
+def test_a_tenants_erasure_names_every_table(rig: Rig) -> None:
+    with rig.read() as session:
+        tables = session.execute(
+            text(
+                "select table_name from information_schema.columns where column_name = 'tenant_id' and table_schema = 'public'"
+            )
+        )
+        expected = {row[0] for row in tables} - {"erasure_ledger"}
+    counts = destroy_tenant(rig.database, rig.vault, rig.tenant_id, now=rig.clock())
+    assert set(counts) == expected | {"tenant"}
