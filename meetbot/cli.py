@@ -112,6 +112,41 @@ def create(
         typer.echo(f"tenant   {tenant_id}\nAPI key  {api_key}   (shown only here)")
 
 
+@tenants.command("erase")
+def erase(
+    tenant: Annotated[str | None, typer.Argument(help="The tenant's id, ten_….")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase for good: nothing brings it back.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay-ledger", help="After a restore: erase again what was erased.")
+    ] = False,
+    wait_seconds: Annotated[float, typer.Option("--wait", min=0, help="For bots and grants, in seconds.")] = 300.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Erase a tenant with everything of it; its key is destroyed last. VAULT_TOKEN needs the right to delete keys."""
+    from meetbot.clock import utc_now
+    from meetbot.settings import load_settings
+    from meetbot.storage.database import create_database
+    from meetbot.tenants.erase import erase_tenant, replay_ledger
+    from meetbot.vault.client import vault_from_settings
+
+    _use_running_stack(state)
+    if replay == (tenant is not None):
+        _fail("name the tenant, or say --replay-ledger")
+    if not replay and not yes:
+        _fail("this cannot be undone: say --yes")
+    settings = load_settings()
+    if settings.database_url is None:
+        _fail("no database: set DATABASE_URL and VAULT_ADDR")
+    database, vault = create_database(settings.database_url), vault_from_settings(settings)
+    if tenant is None:
+        answer: dict[str, object] = {"replayed": replay_ledger(database, vault, clock=utc_now)}
+    else:
+        counts = erase_tenant(database, vault, tenant, clock=utc_now, wait_seconds=wait_seconds)
+        answer = {"tenant_id": tenant, "deleted": counts}
+    typer.echo(json.dumps(answer) if as_json else "\n".join(f"{name}  {value}" for name, value in answer.items()))
+
+
 @db.command()
 def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Bring the schema of DATABASE_URL to this release."""

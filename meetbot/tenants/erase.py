@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
@@ -14,6 +15,8 @@ from meetbot.storage.erasure_tables import Erasure, ErasureLedger
 from meetbot.storage.erasures import begin_erasure
 from meetbot.storage.tables import CalendarUser
 from meetbot.vault.client import Vault
+
+_POLL_SECONDS = 1.0
 
 
 def disconnect_all(database: Database, tenant_id: str, *, now: datetime) -> int:
@@ -30,6 +33,20 @@ def running_erasures_of(database: Database, tenant_id: str) -> int:
     """Return how many erasures of the tenant's calendar users are not finished."""
     with database.transaction(tenant_id) as session:
         return len(_running(session, tenant_id))
+
+
+def erase_tenant(
+    database: Database, vault: Vault, tenant_id: str, *, clock: Callable[[], datetime], wait_seconds: float
+) -> dict[str, int]:
+    """Erase the tenant with all its calendar users; return the rows deleted at the end, by table.
+
+    Workers get so long to withdraw the bots and revoke the grants; then the rest goes all the same, kept tokens included.
+    """
+    disconnect_all(database, tenant_id, now=clock())
+    deadline = clock() + timedelta(seconds=wait_seconds)
+    while running_erasures_of(database, tenant_id) and clock() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return destroy_tenant(database, vault, tenant_id, now=clock())
 
 
 def destroy_tenant(database: Database, vault: Vault, tenant_id: str, *, now: datetime) -> dict[str, int]:
