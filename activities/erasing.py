@@ -114,7 +114,7 @@ class ErasingActivities:
             erasures.settle_revocation(session, ref.tenant_id, ref.erasure_id, revocation, now=self._services.clock())
 
     def _release(self, erasure: Erasure, meeting_key: str) -> bool:
-        """Withdraw the claim and reconcile the bot. Whether there is one, whose workflow is to look again."""
+        """Withdraw the claim and reconcile the bot. Return whether there is one."""
         with self._services.database.transaction(erasure.tenant_id) as session:
             # In the order in which all others lock: the meeting before its claims.
             bots.lock_meeting(session, erasure.tenant_id, meeting_key)

@@ -1,4 +1,4 @@
-"""The workflow of a calendar user's erasure: one step after the other, and only the revocation may take days."""
+"""The workflow of a calendar user's erasure; only the revocation may take days."""
 
 from __future__ import annotations
 
