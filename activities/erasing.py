@@ -67,7 +67,10 @@ class ErasingActivities:
 
     @activity.defn(name=ActivityName.ERASURE_REVOKE, no_thread_cancel_exception=True)
     def revoke_grant(self, ref: ErasureRef) -> None:
-        """End the grant at the provider. Raises `ProviderError` or `VaultError` if asking again may help."""
+        """End the grant at the provider.
+
+        Raises `ProviderError` or `VaultError` if asking again may help.
+        """
         with self._services.database.transaction(ref.tenant_id) as session:
             pending = erasures.find_pending(session, ref.tenant_id, ref.erasure_id)
         if pending is not None:
@@ -95,7 +98,10 @@ class ErasingActivities:
 
     @activity.defn(name=ActivityName.ERASURE_FINISH, no_thread_cancel_exception=True)
     def finish(self, ref: ErasureRef) -> None:
-        """Close the certificate. A grant that could not be revoked until now is given up, and its token deleted."""
+        """Close the certificate.
+
+        A grant that could not be revoked until now is given up, and its token deleted.
+        """
         self._settle(ref, Revocation.GIVEN_UP)
         with self._services.database.transaction(ref.tenant_id) as session:
             erasures.finish_erasure(session, ref.tenant_id, ref.erasure_id, now=self._services.clock())

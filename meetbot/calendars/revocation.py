@@ -41,7 +41,10 @@ class Revoker:
     region: str
 
     def revoke(self, pending: PendingRevocation) -> Revocation:
-        """End the grant and return how that ended. Raises `ProviderError` or `VaultError` if asking again may help."""
+        """End the grant and return how that ended.
+
+        Raises `ProviderError` or `VaultError` if asking again may help.
+        """
         provider = Provider(pending.provider)
         with self.database.subject_lookup(pending.subject) as session:
             if is_connected_anywhere(session, pending.provider, pending.subject):

@@ -54,7 +54,10 @@ class PendingRevocation(SQLModel, table=True):
 
 
 class ErasureLedger(SQLModel, table=True):
-    """What was erased, ids and instants only. No erasure deletes from it, so that it can be replayed after a restore."""
+    """What was erased, ids and instants only.
+
+    No erasure deletes from it, so that it can be replayed after a restore.
+    """
 
     __tablename__ = "erasure_ledger"
     __table_args__ = (CheckConstraint(columns.one_of("kind", ErasedKind), name="kind"),)

@@ -131,7 +131,10 @@ _CONNECTIONS = text(
 
 
 def is_connected_anywhere(session: Session, provider: str, subject: str) -> bool:
-    """Return whether a live connection of this account needs its grant. Call it in `Database.subject_lookup`."""
+    """Return whether a live connection of this account needs its grant.
+
+    Call it in `Database.subject_lookup`.
+    """
     # All connections share our one client at each provider; with tenants' own clients the client's id belongs here.
     return session.execute(_CONNECTIONS, {"provider": provider, "subject": subject}).first() is not None
 

@@ -1,4 +1,7 @@
-"""Erasing a tenant: its calendar users, then all of its rows, and its key last. And the ledger's replay."""
+"""Erasing a tenant: its calendar users, then all of its rows, and its key last.
+
+And the ledger's replay.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _POLL_SECONDS = 1.0
 
 
 def disconnect_all(database: Database, tenant_id: str, *, now: datetime) -> int:
-    """Begin the erasure of every calendar user of the tenant; return how many there are. Workers carry them out."""
+    """Begin the erasure of every calendar user of the tenant; return how many there are.
+
+    Workers carry them out.
+    """
     with database.transaction(tenant_id) as session:
         ids = session.exec(select(CalendarUser.id).where(CalendarUser.tenant_id == tenant_id)).all()
     for calendar_user_id in ids:
