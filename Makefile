@@ -17,11 +17,12 @@ dev: $(VENV)/.installed-dev ## Set up and run the whole service on this machine
 test: $(VENV)/.installed-test ## Set up and pass the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.installed-test ## Format, lint, types and import contracts
+check: $(VENV)/.installed-test ## Format, lint, types, import contracts and house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house
 
 bench: $(VENV)/.installed-test ## Print the figures as JSON
 	$(BIN)/python -m bench.links

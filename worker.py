@@ -27,13 +27,14 @@ from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
-from meetbot.errors import MeetbotError
+from meetbot.errors import MeetbotError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import blocking, ops_app, ops_server
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import refuse_unbound_role
 from meetbot.temporal.client import connect, ensure_search_attributes
 from meetbot.temporal.messages import TaskQueue
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.erasure import ErasureWorkflow
@@ -67,6 +68,8 @@ def main() -> int:
         parts = open_parts(settings)
         if settings.is_production:
             refuse_unbound_role(parts.database)
+            with contextlib.suppress(VaultUnavailable):
+                refuse_unsafe_rights(parts.vault, ProcessKind.WORKER)
     except ValidationError as error:
         sys.stderr.write(f"the worker cannot start: {faults_in(error)}\n")
         return 2
@@ -135,8 +138,13 @@ def build_workers(
 
     So no activity is missing when a workflow asks for it.
     """
+    return [*_activity_workers(client, parts, stack), *_workflow_workers(client)]
 
-    def activity_worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
+
+def _activity_workers(
+    client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
+) -> list[Worker]:
+    def worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
         return Worker(
             client,
             task_queue=queue,
@@ -147,42 +155,38 @@ def build_workers(
             interceptors=[ErrorCodes(), Heartbeats()],
         )
 
-    def workflow_worker(
-        queue: TaskQueue,
-        workflow: type,
-        cached: int,
-        *,
-        sticky_schedule_to_start_timeout: timedelta = _STICKY_SCHEDULE_TO_START_TIMEOUT,
-    ) -> Worker:
+    of_bots: list[Callable[..., Any]] = [
+        parts.bots.reconcile,
+        parts.dispatch.dispatch,
+        parts.recall.recall,
+        parts.bots.follow,
+    ]
+    return [
+        worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
+        worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
+        worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
+        worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
+    ]
+
+
+def _workflow_workers(client: Client) -> list[Worker]:
+    def worker(queue: TaskQueue, workflow: type, cached: int, sticky_timeout: timedelta) -> Worker:
         return Worker(
             client,
             task_queue=queue,
             workflows=[workflow],
             max_cached_workflows=cached,
-            sticky_queue_schedule_to_start_timeout=sticky_schedule_to_start_timeout,
+            sticky_queue_schedule_to_start_timeout=sticky_timeout,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
             disable_eager_activity_execution=True,
         )
 
-    bots = parts.bots
+    usual = _STICKY_SCHEDULE_TO_START_TIMEOUT
     return [
-        activity_worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
-        activity_worker(
-            TaskQueue.DISPATCH,
-            [bots.reconcile, parts.dispatch.dispatch, parts.recall.recall, bots.follow],
-            _DISPATCH_THREADS,
-        ),
-        activity_worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
-        activity_worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
-        workflow_worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS),
-        workflow_worker(
-            TaskQueue.BOTS,
-            BotWorkflow,
-            _CACHED_BOTS,
-            sticky_schedule_to_start_timeout=_BOT_STICKY_SCHEDULE_TO_START_TIMEOUT,
-        ),
-        workflow_worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS),
-        workflow_worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES),
+        worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS, usual),
+        worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT),
+        worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS, usual),
+        worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES, usual),
     ]
 
 

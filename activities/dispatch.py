@@ -12,14 +12,14 @@ from datetime import datetime
 from sqlmodel import Session
 from temporalio import activity
 
-from activities.recheck import Departure, recheck
+from activities.recheck import DueBot, recheck
 from activities.services import Services
 from meetbot.backends.base import BotRequest
 from meetbot.bots import dispatches
 from meetbot.bots.claims import counting_claims, leading_claim, target_of
 from meetbot.bots.dispatches import Intent, backend_request, is_awaited
 from meetbot.bots.reconcile import reconcile
-from meetbot.calendars.ingest import redecide_event
+from meetbot.calendars.decide_stored import redecide_event
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
@@ -59,28 +59,28 @@ class DispatchActivity:
         return _CHANGED
 
     def _try_to_dispatch(self, request: DispatchRequest) -> DispatchResult:
-        departure = self._departure(request)
-        if departure is None:
+        due = self._due_bot(request)
+        if due is None:
             self._recall_unwanted(request)
             return _CHANGED
-        stopped_by = recheck(self._services, departure, sleep_until=self._sleep_until)
+        stopped_by = recheck(self._services, due, sleep_until=self._sleep_until)
         if stopped_by is not None:
             return DispatchResult(stopped_by)
-        self._sleep_until(departure.dispatch_at)
-        intended = self._write_intent(request, departure)
+        self._sleep_until(due.dispatch_at)
+        intended = self._write_intent(request, due)
         if intended is None:
             return _CHANGED
         return self._ask_backend(request, *intended)
 
     def _is_still_due(self, request: DispatchRequest) -> bool:
-        """Whether the same bot is to go now after a change, as with another link."""
+        """Return whether the same bot is to go now after a change, as with another link."""
         with self._services.database.transaction(request.tenant_id) as session:
             step = reconcile(session, _ref(request), self._services.reconcile_context())
         is_same = (step.bot_id, step.generation) == (request.bot_id, request.generation)
         is_due = step.recheck_at is not None and step.recheck_at <= self._services.clock()
         return step.kind is StepKind.WAIT and is_same and is_due
 
-    def _departure(self, request: DispatchRequest) -> Departure | None:
+    def _due_bot(self, request: DispatchRequest) -> DueBot | None:
         """The bot as it is to go, or None if it is not to go any more."""
         now = self._services.clock()
         with self._services.database.transaction(request.tenant_id) as session:
@@ -91,7 +91,7 @@ class DispatchActivity:
             leader = leading_claim(claims)
             if leader is None:
                 return None
-            return Departure(
+            return DueBot(
                 ref=_ref(request),
                 dispatch_at=bot.dispatch_at,
                 join_at=bot.join_at,
@@ -100,7 +100,7 @@ class DispatchActivity:
                 wait_is_over=request.wait_is_over,
             )
 
-    def _write_intent(self, request: DispatchRequest, departure: Departure) -> tuple[Intent, BotRequest] | None:
+    def _write_intent(self, request: DispatchRequest, due: DueBot) -> tuple[Intent, BotRequest] | None:
         """Store the intent, or return None if the meeting has changed meanwhile."""
         now = self._services.clock()
         with self._services.database.transaction(request.tenant_id) as session:
@@ -111,12 +111,12 @@ class DispatchActivity:
                 return None
             if self._is_decided_otherwise_now(session, request.tenant_id, leader):
                 return None
-            if not target_of(leader).digest == bot.target_digest == departure.target_digest:
+            if not target_of(leader).digest == bot.target_digest == due.target_digest:
                 return None
             return dispatches.write_intent(session, bot, self._services.clock()), backend_request(session, bot)
 
     def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
-        """Whether rules, attributes or an override have changed since the user's last sync."""
+        """Return whether rules, attributes or an override have changed since the user's last sync."""
         user = load_context(session, tenant_id, claim.calendar_user_id)
         return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
 
@@ -151,7 +151,7 @@ class DispatchActivity:
             dispatches.record_outage(session, request, error, intent)
 
     def _recall_unwanted(self, request: DispatchRequest) -> None:
-        """Recall a bot that the backend accepted, in this attempt or an earlier one, after we gave it up."""
+        """Recall a bot that the backend accepted, now or earlier, after we gave it up."""
         with self._services.database.transaction(request.tenant_id) as session:
             unwanted = dispatches.unwanted_backend_bot(session, request)
         if unwanted is None:

@@ -15,8 +15,7 @@ from meetbot.domain.event_types import WebhookEventType
 from meetbot.storage import bots, erasures, outbox
 from meetbot.storage.claims import withdraw_claims
 from meetbot.storage.erasure_rows import delete_calendar_user, record_erased
-from meetbot.storage.erasure_tables import Erasure
-from meetbot.storage.tables import CalendarUser
+from meetbot.storage.tables import CalendarUser, Erasure
 from meetbot.temporal.messages import ActivityName, ErasureRef, MeetingRef, WithdrawnBots, WithdrawRequest
 
 _MEETINGS_AT_ONCE = 50

@@ -75,7 +75,7 @@ class RecallActivity:
             return _Recall(bot, dispatch, backend_request(session, bot))
 
     def _take_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> bool:
-        """Whether the backend has taken the bot back; False only if the bot is lost."""
+        """Return whether the backend has taken the bot back; False only if the bot is lost."""
         backend_bot_id = dispatch.backend_bot_id
         try:
             if backend_bot_id is None:
@@ -135,7 +135,7 @@ class RecallActivity:
 
 
 def _is_still_ours(bot: Bot, dispatch: Dispatch | None, begun: _Recall) -> bool:
-    """Whether it is for this recall to settle: one settles only what it has told to leave itself."""
+    """Return whether this recall settles the bot: only one that this recall told to leave."""
     if bot.generation != begun.bot.generation:
         return False
     if begun.dispatch is not None:
@@ -145,6 +145,6 @@ def _is_still_ours(bot: Bot, dispatch: Dispatch | None, begun: _Recall) -> bool:
 
 
 def _is_over(session: Session, bot: Bot, now: datetime) -> bool:
-    """Whether the meeting took place, as far as we know, and is over."""
+    """Return whether the meeting took place, as far as we know, and is over."""
     event = bots.event_of(session, bot)
     return event is not None and event.is_expected and (event.is_over or bot.end_at <= now)

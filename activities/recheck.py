@@ -15,8 +15,9 @@ from typing import Any
 from sqlmodel import Session
 
 from activities.services import Services
-from meetbot.calendars.ingest import decide_now, record_of
+from meetbot.calendars.decide_stored import decide_now, record_of
 from meetbot.calendars.listing_diff import fingerprint_of
+from meetbot.domain.decision import Outcome
 from meetbot.domain.event import Event, EventStatus
 from meetbot.errors import ProviderError, ResourceGone, VaultError
 from meetbot.providers.http import Deadline
@@ -39,7 +40,7 @@ _FRESH_ENOUGH = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class DueBot:
     """A bot about to be dispatched, with the claims on its meeting, the leading one first.
 
     ``wait_is_over``: it has waited for the meeting's start because no provider could be asked.
@@ -76,35 +77,33 @@ class _Question:
     unanswered: Sequence[ClaimCopy] = ()
 
 
-def recheck(
-    services: Services, departure: Departure, *, sleep_until: Callable[[datetime], None]
-) -> DispatchOutcome | None:
+def recheck(services: Services, due: DueBot, *, sleep_until: Callable[[datetime], None]) -> DispatchOutcome | None:
     """Return None if the bot may go, else why it may not: `CHANGED` or `WAIT_FOR_START`."""
-    verdict, answered = _ask_claimants(services, departure)
+    verdict, answered = _ask_claimants(services, due)
     if verdict is _Verdict.CHANGED:
         return DispatchOutcome.CHANGED
-    if verdict is _Verdict.UNREACHABLE and not _may_go_unchecked(departure, services.clock()):
+    if verdict is _Verdict.UNREACHABLE and not _may_go_unchecked(due, services.clock()):
         return DispatchOutcome.WAIT_FOR_START
-    second_look_at = departure.dispatch_at - _SECOND_LOOK_AHEAD
+    second_look_at = due.dispatch_at - _SECOND_LOOK_AHEAD
     if services.clock() >= second_look_at:
         return None
     # A change in the last seconds counts too.
     sleep_until(second_look_at)
-    verdict = _ask(services, _Question(departure.ref, answered or departure.claims[0]), seconds=_SECOND_LOOK_SECONDS)
+    verdict = _ask(services, _Question(due.ref, answered or due.claims[0]), seconds=_SECOND_LOOK_SECONDS)
     return DispatchOutcome.CHANGED if verdict is _Verdict.CHANGED else None
 
 
-def _may_go_unchecked(departure: Departure, now: datetime) -> bool:
+def _may_go_unchecked(due: DueBot, now: datetime) -> bool:
     """Whether the stored state is fresh enough to go by; at the meeting's start any is."""
-    if departure.wait_is_over or now >= departure.join_at:
+    if due.wait_is_over or now >= due.join_at:
         return True
-    synced = [copy.last_synced_at for copy in departure.claims if copy.last_synced_at is not None]
+    synced = [copy.last_synced_at for copy in due.claims if copy.last_synced_at is not None]
     return bool(synced) and now - max(synced) <= _FRESH_ENOUGH
 
 
-def _ask_claimants(services: Services, departure: Departure) -> tuple[_Verdict, ClaimCopy | None]:
+def _ask_claimants(services: Services, due: DueBot) -> tuple[_Verdict, ClaimCopy | None]:
     """Ask one claimant's provider after the other; return the first verdict and its copy."""
-    ref, claims = departure.ref, departure.claims
+    ref, claims = due.ref, due.claims
     deadline = Deadline(RECHECK_SECONDS)
     for number, copy in enumerate(claims):
         remaining = deadline.remaining()
@@ -183,7 +182,7 @@ def _store_answer(
         return _Verdict.CHANGED
     decided = decide_now(user, event, fingerprint_of(raw), now=now)
     outdated = [copy for copy in question.unanswered if not _is_as_stored(event, copy)]
-    unchanged = _is_as_stored(event, question.copy) and decided.decision.outcome == "record"
+    unchanged = _is_as_stored(event, question.copy) and decided.decision.outcome is Outcome.RECORD
     if unchanged and not outdated:
         return _Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:

@@ -1,4 +1,4 @@
-"""The sync activity: load the user, list the calendar, look up what is missing, decide, store."""
+"""The sync activity: load, list the calendar, look up missing events, decide, store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
-from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired
+from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
@@ -34,13 +34,17 @@ from meetbot.storage.claims import withdraw_all
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
-# A provider that refreshes tokens and then rejects them has an incident. After so long it is about this one account.
+# A provider that refreshes tokens and then rejects them usually has an incident. If an account's tokens are still rejected
+# after this time, the account itself has lost access.
 _REJECTED_FOR = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A calendar as it was read. ``listing`` is None if only what is stored is to be decided about again."""
+class CalendarListing:
+    """A calendar as a sync found it.
+
+    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
+    """
 
     user: CalendarUserContext
     listing: Listing | None
@@ -56,17 +60,20 @@ class SyncActivities:
 
     @activity.defn(name=ActivityName.CALENDAR_SYNC, no_thread_cancel_exception=True)
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Sync one calendar user once. Raises the provider's `RetryLater` and `OperatorRequired` after noting them."""
+        """Sync one calendar user once.
+
+        Raises the provider's `RetryLater` and `OperatorRequired` after noting them.
+        """
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
             return self._gone(request)
-        reading = self._read(request, user, began_at)
+        listed = self._read(request, user, began_at)
         try:
-            outcome = self._take_in(reading)
+            outcome = self._take_in(listed)
         except DisconnectedMeanwhile:
             return self._gone(request)
-        return _result(request, reading.user, outcome)
+        return _result(request, listed.user, outcome)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -79,8 +86,8 @@ class SyncActivities:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
         return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
 
-    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> Reading:
-        """List the calendar, unless only decisions are asked for or we have no access to it (any more)."""
+    def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
+        """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:
@@ -93,10 +100,10 @@ class SyncActivities:
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
-            except ProviderError as error:
+            except (ProviderError, VaultError) as error:
                 self._note_error(user, error.code)
                 raise
-        return Reading(user, listing, window, began_at)
+        return CalendarListing(user, listing, window, began_at)
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:
         provider = self._services.providers[user.provider]
@@ -125,24 +132,25 @@ class SyncActivities:
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
 
-    def _take_in(self, reading: Reading) -> SyncOutcome:
+    def _take_in(self, listed: CalendarListing) -> SyncOutcome:
         """Decide and store in the transaction that reads what is stored.
 
-        Only if events are missing from the listing there are two, because looking these up must not hold one open.
+        If events are missing from the listing, a second transaction follows: none may stay open while the provider is asked for
+        the missing events.
         """
-        with self._services.database.transaction(reading.user.tenant_id) as session:
-            snapshot = self._snapshot(session, reading)
-            difference = _difference(snapshot, reading)
+        with self._services.database.transaction(listed.user.tenant_id) as session:
+            snapshot = self._snapshot(session, listed)
+            difference = _difference(snapshot, listed)
             if not difference.missing:
-                return self._decide_and_store(session, reading, snapshot, difference.changed, ())
-        answers = self._look_up(reading.user, difference.missing)
-        with self._services.database.transaction(reading.user.tenant_id) as session:
-            snapshot = self._snapshot(session, reading)
-            changed = (*_difference(snapshot, reading).changed, *answers.found)
-            return self._decide_and_store(session, reading, snapshot, changed, answers.gone)
+                return self._decide_and_store(session, listed, snapshot, difference.changed, ())
+        answers = self._look_up(listed.user, difference.missing)
+        with self._services.database.transaction(listed.user.tenant_id) as session:
+            snapshot = self._snapshot(session, listed)
+            changed = (*_difference(snapshot, listed).changed, *answers.found)
+            return self._decide_and_store(session, listed, snapshot, changed, answers.gone)
 
-    def _snapshot(self, session: Session, reading: Reading) -> CalendarSnapshot:
-        return load_snapshot(session, reading.user, since=reading.window.start, now=self._services.clock())
+    def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
+        return load_snapshot(session, listed.user, since=listed.window.start, now=self._services.clock())
 
     def _look_up(self, user: CalendarUserContext, missing: Sequence[StoredEvent]) -> LookedUp:
         return look_up_missing(
@@ -171,25 +179,25 @@ class SyncActivities:
     def _decide_and_store(
         self,
         session: Session,
-        reading: Reading,
+        listed: CalendarListing,
         snapshot: CalendarSnapshot,
         changed: Sequence[ChangedEvent],
         gone: Sequence[str],
     ) -> SyncOutcome:
-        user, now = reading.user, self._services.clock()
+        user, now = listed.user, self._services.clock()
         changes = CalendarChanges(
             read=read_changes(snapshot, changed, lambda change: self._normalise(user, change)), gone=gone
         )
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(session, user, outcome, now=now, read_at=reading.began_at if reading.listing is not None else None)
+        store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)
         return outcome
 
 
-def _difference(snapshot: CalendarSnapshot, reading: Reading) -> Difference:
-    if reading.listing is None:
+def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Difference:
+    if listed.listing is None:
         return Difference(changed=(), missing=())
-    return compare(snapshot.stored, reading.listing, reading.window)
+    return compare(snapshot.stored, listed.listing, listed.window)
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

@@ -22,6 +22,7 @@ from meetbot.calendars.revocation import Revoker
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
+from meetbot.outbound.transport import build_http_client as build_outbound_client
 from meetbot.providers.base import OAuthClient
 from meetbot.providers.http import build_http_client
 from meetbot.providers.registry import build_providers, oauth_client
@@ -30,7 +31,7 @@ from meetbot.storage.database import Database, create_database
 from meetbot.vault.client import Vault, vault_from_settings
 from meetbot.webhooks.outbound import Outbound
 
-_BACKEND_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+_BACKEND_CONNECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class WorkerParts:
 
 
 def open_parts(settings: Settings) -> WorkerParts:
-    """Open everything a worker needs. Raises `ConfigurationError` naming the setting that is missing."""
+    """Open everything a worker needs.
+
+    Raises `ConfigurationError` naming the setting that is missing.
+    """
     if settings.database_url is None:
         raise ConfigurationError(
             "database_not_configured", "DATABASE_URL is not set", next_step="set it or run `meetbot dev`"
@@ -88,7 +92,7 @@ def _oauth_clients(settings: Settings) -> dict[Provider, OAuthClient]:
 def build_services(settings: Settings, database: Database, vault: Vault, *, clock: Callable[[], datetime]) -> Services:
     """Build what the activities work with from opened connections and the settings."""
     to_providers = build_http_client()
-    to_backend = httpx.Client(trust_env=False, limits=_BACKEND_CONNECTIONS)
+    to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
     return Services(
         database=database,
@@ -112,7 +116,10 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
 
 
 def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
-    """Build the configured bot backend. Raises `ConfigurationError` for one that is not supported yet."""
+    """Build the configured bot backend.
+
+    Raises `ConfigurationError` for one that is not supported yet.
+    """
     if settings.backend is not BackendName.MEETBOT:
         raise ConfigurationError(
             "backend_not_supported",

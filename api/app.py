@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, NoReturn
 
 from fastapi import Depends, FastAPI
@@ -13,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
 from api import docs, health, problems
+from api.admission import FailureBuckets
 from api.dependencies import ApiServices
 from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
@@ -32,14 +34,17 @@ from api.routers import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from api.slow_headers import end_slow_headers
 from meetbot.domain.event import Provider
-from meetbot.errors import ConfigurationError
+from meetbot.errors import ConfigurationError, VaultUnavailable
 from meetbot.logs import configure_logs
 from meetbot.ops import ops_server
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database, refuse_unbound_role
 from meetbot.vault.client import vault_from_settings
+from meetbot.vault.guarded import GuardedSealer
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (
@@ -90,7 +95,8 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
     problems.install(app)
     # The one added last is the outermost.
-    app.add_middleware(RequestLimits)
+    app.state.failures = FailureBuckets()
+    app.add_middleware(RequestLimits, failures=app.state.failures, per_minute=settings.rate_limit_per_minute)
     app.add_middleware(HeadersAndAccessLog, https=settings.public_url.startswith("https://"))
     return app
 
@@ -112,13 +118,22 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
-    """Nothing here waits for another service: reads are answered while Temporal or the vault is away."""
+    """Open what the routes need, without waiting for any other service.
+
+    Reads are answered even while Temporal or the vault is away.
+    """
     if settings.database_url is None:
         raise ConfigurationError("database_not_configured", "DATABASE_URL is not set", next_step="run `meetbot dev`")
     database = create_database(settings.database_url)
     if settings.is_production:
         await asyncio.to_thread(refuse_unbound_role, database)
     vault = vault_from_settings(settings)
+    refuse_unsafe = partial(refuse_unsafe_rights, vault, ProcessKind.API) if settings.is_production else None
+    sealer = GuardedSealer(vault, refuse_unsafe=refuse_unsafe)
+    if refuse_unsafe is not None:
+        # One that does not answer yet is asked before the first key.
+        with contextlib.suppress(VaultUnavailable):
+            await asyncio.to_thread(sealer.check)
     orchestrator = TemporalOrchestrator(
         asyncio.get_running_loop(), sync_interval_seconds=settings.sync_interval_seconds
     )
@@ -128,7 +143,7 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
         yield ApiServices(
             settings=settings,
             database=database,
-            vault=vault,
+            vault=sealer,
             providers=build_providers(settings),
             clients={provider: client for provider, client in clients.items() if client is not None},
             orchestrator=orchestrator,
@@ -142,15 +157,22 @@ async def _opened(settings: Settings) -> AsyncIterator[ApiServices]:
 
 
 def __getattr__(name: str) -> FastAPI:
-    """``app`` is made when a server first asks for it, so that importing this module reads no environment."""
+    """Make ``app`` when a server first asks for it.
+
+    So importing this module reads no environment.
+    """
     if name != "app":
         raise AttributeError(name)
+    end_slow_headers()
     made = globals()["app"] = create_app(_settings_or_exit())
     return made
 
 
 def _settings_or_exit() -> Settings:
-    """A server that imports us would print what is raised as a traceback; the operator needs the one line."""
+    """Return the settings, or exit with one line that says what is wrong with them.
+
+    A server that imports this module would print an exception as a traceback.
+    """
     try:
         settings = load_settings()
     except ValidationError as error:

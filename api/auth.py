@@ -11,6 +11,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
+from api.admission import unauthorized
 from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem
 from meetbot.storage.keys import act_for_tenant, find_key
@@ -87,11 +88,11 @@ def _authenticate(request: Request, services: ApiServices, credentials: HTTPAuth
     api_key = credentials.credentials if credentials is not None else ""
     public_id = public_id_in(api_key)
     if public_id is None:
-        raise _unauthorized()
+        raise unauthorized()
     with services.database.key_lookup(public_id) as session:
         authenticated = _look_up(session, api_key, public_id, per_minute=services.settings.rate_limit_per_minute)
     if authenticated is None:
-        raise _unauthorized()
+        raise unauthorized()
     request.state.tenant_id, request.state.key_id = authenticated.caller.tenant_id, authenticated.caller.key_id
     _enforce(request, authenticated, services.settings.region)
     return authenticated.caller
@@ -137,12 +138,3 @@ def _rate_headers(allowance: Allowance) -> dict[str, str]:
         "RateLimit-Remaining": str(allowance.remaining),
         "RateLimit-Reset": str(allowance.reset_seconds),
     }
-
-
-def _unauthorized() -> Problem:
-    return Problem(
-        401,
-        "unauthorized",
-        "send a good API key as Authorization: Bearer",
-        headers={"WWW-Authenticate": 'Bearer realm="meetbot"'},
-    )

@@ -22,13 +22,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
+from api.admission import FailureBuckets, is_api_path, refuse_without_credentials
+from api.dependencies import ApiServices
+from api.json_bounds import MAX_DEPTH, MAX_NODES, fault_of_size
 from api.problems import Problem, internal_error, malformed_json
 from meetbot.domain.json_objects import parse_json, repeated_keys
 from meetbot.errors import Fault
 
 MAX_BODY_BYTES = 256 * 1024
 _BODY_SECONDS = 30.0
-_MAX_DEPTH = 64
+_LARGE_BODY_BYTES = 16 * 1024
 _INT64 = range(-(2**63), 2**63)
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
@@ -36,25 +39,61 @@ _log = structlog.get_logger("api.access")
 
 
 class RequestLimits:
-    """Refuse what no route should see: bodies over 256 KB or 30 s, text that no database holds."""
+    """Refuse what no route should see: bodies over 256 KB or 30 s, text that no database holds.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What costs work comes after what costs none: the sender's address, a possible key, the body's size and then its content.
+    """
+
+    def __init__(self, app: ASGIApp, *, failures: FailureBuckets, per_minute: int) -> None:
         self.app = app
+        self._failures = failures
+        self._per_minute = per_minute
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._admit(scope, receive, noted)
+        finally:
+            if is_api_path(scope):
+                self._failures.note(scope, status, per_minute=_per_minute(scope, self._per_minute))
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _check_url(scope)
+            if is_api_path(scope):
+                self._failures.refuse_exhausted(scope, per_minute=_per_minute(scope, self._per_minute))
+            if _has_body(scope) and is_api_path(scope):
+                refuse_without_credentials(scope)
             body = await _bounded_body(scope, receive)
             if body is None:
                 return
-            _check_body(Headers(scope=scope), body)
+            if body.strip():
+                await _check_body(scope, body)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         await self.app(scope, _replay(body, receive), send)
+
+
+def _per_minute(scope: Scope, configured: int) -> int:
+    services: ApiServices | None = getattr(scope["app"].state, "services", None) if "app" in scope else None
+    return configured if services is None else services.settings.rate_limit_per_minute
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip() not in ("", "0")
 
 
 def _check_url(scope: Scope) -> None:
@@ -110,11 +149,25 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _check_body(headers: Headers, body: bytes) -> None:
-    if not body.strip():
+async def _check_body(scope: Scope, body: bytes) -> None:
+    if not is_api_path(scope):
+        # No route there reads one, so it is not worth a look.
         return
-    if not _JSON_TYPE.fullmatch(headers.get("content-type", "")):
+    if not _JSON_TYPE.fullmatch(Headers(scope=scope).get("content-type", "")):
         raise Problem(415, "unsupported_media_type", "send the body as application/json")
+    code = fault_of_size(body)
+    if code == "malformed_json":
+        raise malformed_json()
+    if code is not None:
+        fault = Fault("", code, _MESSAGES[code])
+        raise Problem(422, "invalid_input", fault.message, faults=(fault,))
+    if len(body) > _LARGE_BODY_BYTES:
+        await asyncio.to_thread(_check_content, body)
+    else:
+        _check_content(body)
+
+
+def _check_content(body: bytes) -> None:
     try:
         document = parse_json(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -129,12 +182,15 @@ def _refuse_constant(name: str) -> None:
 
 
 def _faults(document: Any) -> Iterator[Fault]:
-    """Find text and numbers that no column holds. Without recursion: depth is the sender's choice."""
+    """Find text and numbers that no column holds.
+
+    Without recursion: depth is the sender's choice.
+    """
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
-        if len(path) > _MAX_DEPTH:
-            yield Fault("", "too_deep", f"deeper than {_MAX_DEPTH} levels")
+        if len(path) > MAX_DEPTH:
+            yield Fault("", "too_deep", _MESSAGES["too_deep"])
             return
         code = _fault_of(value)
         if code is not None:
@@ -164,6 +220,8 @@ _MESSAGES = {
     "duplicate_key": "the key stands more than once in its object",
     "invalid_text": "text must hold neither the character NUL nor half a surrogate pair",
     "number_out_of_range": "numbers must fit into 64 bits",
+    "too_deep": f"deeper than {MAX_DEPTH} levels",
+    "too_many_values": f"more than {MAX_NODES} values",
 }
 
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -181,6 +239,7 @@ class HeadersAndAccessLog:
         self.https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -65,7 +65,8 @@ class Orchestrator(Protocol):
 def signal_rules_changed(orchestrator: Orchestrator, database: Database, tenant_id: str) -> None:
     """Tell the workflows of a tenant's calendar users to decide again.
 
-    A thousand of them at most. The others decide again at their next sync, as do all if Temporal does not answer.
+    At most a thousand workflows are told. All others decide again at their next sync; so do all of them if Temporal does not
+    answer.
     """
     after_id = ""
     for _ in range(_MAX_PAGES):
@@ -134,7 +135,10 @@ class TemporalOrchestrator:
         return self._run("check", _check_health)
 
     async def _start(self, client: Client, user: CalendarUserRef, signal: CalendarUserSignal | None) -> None:
-        """Start the workflow, or signal the one that runs. A start that was lost earlier is made up for here."""
+        """Start the workflow, or signal the one that runs.
+
+        A start that was lost earlier is made up for here.
+        """
         await start_calendar_user(
             client, user.tenant_id, user.id, user.provider, interval=self._sync_interval, signal=signal
         )

@@ -65,7 +65,10 @@ def _check_attribute(value: Any) -> None:
 
 
 def _mend_plus(value: object) -> object:
-    """A plus sign in a query that was not escaped reads as a space; no time of day holds one otherwise."""
+    """Return the time with the plus sign of its offset, if that was read as a space.
+
+    A plus sign in a query reads as a space if it was not escaped; no offset follows a space otherwise.
+    """
     return re.sub(r" (?=\d\d:?\d\d$)", "+", value) if isinstance(value, str) else value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
@@ -15,6 +15,7 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.decision import Decision, Layer, Outcome, ReasonCode
 from meetbot.domain.event import Provider
 from meetbot.domain.identity import Identity
+from meetbot.resources.event import OutcomeName
 from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
 from meetbot.storage.calendar_user_context import load_context
@@ -29,7 +30,7 @@ _PROPOSED_VERSION = 0
 class SimulatedDecision(BaseModel):
     """A decision by one of the two rule sets."""
 
-    outcome: Literal["record", "skip"]
+    outcome: OutcomeName
     reason: str
     rule: str | None
     rule_layer: str | None
@@ -48,7 +49,7 @@ class SimulatedEvent(BaseModel):
 
 
 class SimulationSummary(BaseModel):
-    """How many events the proposed rules would record and skip, and how many would flip."""
+    """The numbers of events that the proposed rules would record, skip and flip."""
 
     record: int
     skip: int
@@ -129,7 +130,10 @@ def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed
 
 
 def _without_access(event: SimulatedEvent) -> SimulatedEvent:
-    """The event of a calendar that could not be read for longer than the tenant's grace: no rule is asked then."""
+    """Return the event as skipped, because access to its calendar was lost for too long.
+
+    Too long is longer than the grace period of the tenant. No rule is asked then.
+    """
     revoked = SimulatedDecision(
         outcome=Outcome.SKIP.value, reason=ReasonCode.ACCESS_REVOKED, rule=None, rule_layer=None
     )

@@ -1,4 +1,7 @@
-"""Calendars as office workers have them, the same at every run: input for benchmarks, through the sandbox's control API."""
+"""Calendars as office workers have them, the same at every run.
+
+They are input for benchmarks, through the sandbox's control API.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,10 @@ _TITLES = ("Roadmap review", "1:1", "Weekly sync", "Customer call", "Überblick 
 
 
 def calendar(provider: Provider, count: int, now: datetime) -> list[dict[str, Any]]:
-    """Bodies that together list as ``count`` events of the 30 days from ``now``: a third of them occurrences of series, one
-    in twenty all-day."""
+    """Return bodies that together list as ``count`` events of the 30 days from ``now``.
+
+    A third of the events are occurrences of series, one in twenty is all-day.
+    """
     chance = random.Random(f"{provider} {count}")
     series = count // (3 * OCCURRENCES)
     singles = count - series * OCCURRENCES
@@ -80,7 +85,7 @@ def _guests(chance: random.Random) -> list[dict[str, Any]]:
 
 
 def _link(provider: Provider, chance: random.Random) -> tuple[str | None, str]:
-    """The join link, and where it stands: the provider's own conference, the location, or the text."""
+    """Return the join link and its place: the provider's conference, the location or the text."""
     kind = chance.random()
     if kind < 0.45:
         return _native(provider, chance), "auto"
@@ -111,7 +116,10 @@ def _hexadecimal(chance: random.Random, length: int) -> str:
 
 
 def _description(provider: Provider, chance: random.Random, url: str | None) -> str:
-    """One to two kilobytes, with two ordinary links and, where there is a ``url``, a block that invites to join it."""
+    """Return one to two kilobytes of text with two ordinary links.
+
+    If there is a ``url``, a block that invites to join it is part of the text.
+    """
     paragraphs = [" ".join(chance.choices(_WORDS, k=chance.randrange(30, 70))) for _ in range(4)]
     lines = ["https://docs.example.com/d/1aB2c3?usp=sharing", "https://wiki.example.com/display/TEAM/Notes"]
     if provider is Provider.MICROSOFT:

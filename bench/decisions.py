@@ -71,7 +71,10 @@ def _rules() -> CompiledRules:
 
 
 def _events() -> list[Event]:
-    """A day of meetings: customers, colleagues, one-to-ones, a large one, and some that no rule matches."""
+    """Return a day of meetings, some of which no rule matches.
+
+    They are with customers, with colleagues, one-to-ones and a large one.
+    """
     guests = [
         ["ana@acme.example", "carl@customer.com"],
         ["ana@acme.example", "dora@acme.example", "eve@acme.example"],
@@ -133,7 +136,10 @@ def _event(title: str, emails: list[str], hour: int) -> Event:
 def _rate(
     batches: Iterable[list[Event]], context: DecisionContext, rules: CompiledRules, seconds: float
 ) -> tuple[int, float]:
-    """How many decisions, and how many per second of this process's time; making the batches is not counted."""
+    """Return how many decisions were made, and how many per second of this process's time.
+
+    Making the batches is not counted.
+    """
     decisions, elapsed = 0, 0.0
     for events in batches:
         started = time.process_time()

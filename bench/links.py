@@ -181,7 +181,10 @@ def _everywhere(text: str) -> dict[str, Any]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this process, the best of a few rounds: what else the machine does is not our matter."""
+    """Return the CPU seconds of this process, the best of a few rounds.
+
+    The best round is the one that other work on the machine disturbed least.
+    """
     best = float("inf")
     for _ in range(_ROUNDS):
         start = time.process_time()

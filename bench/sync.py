@@ -1,4 +1,6 @@
-"""What one sync of one calendar user costs: CPU time of the activity and of the database, and SQL statements. Prints JSON.
+"""Measure what one sync of one calendar user costs, and print it as JSON.
+
+Measured are the CPU time of the activity and of the database, and the SQL statements.
 
     python -m bench.sync [--events 50,200,2000] [--providers google,microsoft]
 
@@ -26,6 +28,8 @@ _WARMING_EVENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Repetitions:
+    """How often each case is measured."""
+
     first: int = 3
     unchanged: int = 30
     one_changed: int = 5
@@ -34,6 +38,7 @@ class Repetitions:
 def measure(
     rig: Rig, sizes: Sequence[int], providers: Sequence[Provider], repetitions: Repetitions
 ) -> list[dict[str, Any]]:
+    """Return the costs of all cases, one JSON object for each provider, size and case."""
     meter = Meter()
     meter.watch(rig.database)
     for provider in providers:
@@ -46,7 +51,10 @@ def measure(
 
 
 def measure_calendar(rig: Rig, meter: Meter, provider: Provider, size: int, repetitions: Repetitions) -> dict[str, Any]:
-    """The three cases for one calendar of ``size`` events. The sandbox forgets all earlier calendars."""
+    """The three cases for one calendar of ``size`` events.
+
+    The sandbox forgets all earlier calendars.
+    """
     rig.sandbox.post("/control/reset", {"seed": False})
     account = rig.sandbox.account(f"owner@{OWNER_DOMAIN}", provider)
     keys = _fill(rig, account, calendar(provider, size, rig.clock()))
@@ -97,6 +105,7 @@ def _recorded(rig: Rig, user: str) -> int:
 
 
 def main() -> None:
+    """Measure what the command line asks for, and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=_sizes, default=(50, 200, 2000), help="comma-separated numbers of events")
     parser.add_argument("--providers", type=_providers, default=tuple(Provider), help="comma-separated")

@@ -65,7 +65,9 @@ def evaluate(
     rules_file: Annotated[Path | None, typer.Argument(help="A rule set as JSON, as PUT …/rules takes it.")] = None,
     rules_option: Annotated[Path | None, typer.Option("--rules", "-r", help="The same, as an option.")] = None,
 ) -> None:
-    """Decide on events: JSON lines {"event", "owner_email", "internal_domains", "now"} in, decisions out.
+    """Decide on events: JSON lines in, decisions out.
+
+    A line is an object with "event", "owner_email", "internal_domains" and "now".
 
     The event has the shape of the API's event resource; with "provider" in the line, that provider's own.
     """
@@ -228,7 +230,7 @@ def _read_rules(path: Path) -> object:
 
 
 def _use_running_stack(state: Path) -> None:
-    """Take the addresses of a development stack that runs here for the variables that are not set."""
+    """Fill variables that are not set with the addresses of a running development stack."""
     from meetbot.dev.state import load_running_environment
 
     for name, value in (load_running_environment(state) or {}).items():

@@ -12,6 +12,9 @@ def utc_now() -> datetime:
 
 
 def sleep_until(instant: datetime) -> None:
-    """Return at `instant` or just after it, never before; at once if it has passed. Blocks the thread."""
+    """Return at `instant` or just after it, never before; at once if it has passed.
+
+    Blocks the thread.
+    """
     while (remaining := (instant - utc_now()).total_seconds()) > 0:
         time.sleep(remaining)

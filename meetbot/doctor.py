@@ -19,6 +19,7 @@ from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
 from meetbot.temporal.client import connect
 from meetbot.vault.client import vault_from_settings
+from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ def examine(settings: Settings) -> list[Finding]:
         _probe("schema", lambda: _check_schema(settings), "run `meetbot db upgrade`"),
         _probe(
             "OpenBao or Vault", lambda: vault_from_settings(settings).check(), "check VAULT_ADDR and its credentials"
+        ),
+        *(
+            [_probe("vault's rights and audit", lambda: _check_vault_rights(settings), "")]
+            if settings.is_production
+            else []
         ),
         _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
         *_examine_embedded(settings),
@@ -91,6 +97,11 @@ def _check_database(settings: Settings) -> None:
         database.check(bound_by_policies=settings.is_production)
     finally:
         database.close()
+
+
+def _check_vault_rights(settings: Settings) -> None:
+    # Whose credentials it runs with is not known, so it finds what no process may have.
+    refuse_unsafe_rights(vault_from_settings(settings), ProcessKind.WORKER)
 
 
 def _check_schema(settings: Settings) -> None:

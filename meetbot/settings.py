@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from meetbot.production.settings_faults import Network as Network
+from meetbot.production.settings_faults import (
+    plain_addresses,
+    short_secrets,
+    unencrypted_database,
+    wide_networks,
+)
+
 
 class Environment(StrEnum):
-    """Where the process runs. In production every unsafe default is refused."""
+    """The kind of place the process runs in. In production every unsafe default is refused."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class Region(StrEnum):
-    """Where tenants and their data live."""
+    """The region that tenants and their data live in."""
 
     EU = "eu"
     US = "us"
@@ -36,9 +45,6 @@ class BackendName(StrEnum):
     ATTENDEE = "attendee"
     RECALL = "recall"
     VEXA = "vexa"
-
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _blank_as_unset(value: object) -> object:
@@ -69,7 +75,9 @@ class Settings(BaseSettings):
     Read it by `load_settings`, once; it raises for unsafe values in production.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MEETBOT_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MEETBOT_", extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     env: Environment = Environment.DEVELOPMENT
     public_url: WebAddress = "http://127.0.0.1:8000"
@@ -108,6 +116,15 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(default=600, ge=0)
     ops_port: int = Field(default=9100, ge=0, le=65535)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leave out what may hold a password.
+
+        That is the database's address, and any other with a name in it.
+        """
+        for name, value in super().__repr_args__():
+            secret = name == "database_url" or (isinstance(value, str) and "@" in value)
+            yield name, "**********" if secret and value is not None else value
+
     @property
     def is_production(self) -> bool:
         """Return whether unsafe defaults are refused."""
@@ -138,19 +155,57 @@ class Settings(BaseSettings):
             faults.append("MEETBOT_PUBLIC_URL must be https in production")
         if self.sync_interval_seconds < 5:
             faults.append("MEETBOT_SYNC_INTERVAL_SECONDS must be 5 or more in production")
-        return faults
+        return [*faults, *self._unsafe_values()]
+
+    def _unsafe_values(self) -> Iterator[str]:
+        yield from plain_addresses(
+            {"VAULT_ADDR": self.vault_addr} | {_variable(name): getattr(self, name) for name in _ADDRESSES}
+        )
+        yield from unencrypted_database(self.database_url)
+        yield from short_secrets({_variable(name): _shown(getattr(self, name)) for name in _SHARED_SECRETS})
+        yield from wide_networks(self.outbound_allow_cidrs)
+
+
+# Addresses that tokens, codes or keys are sent to. The public URL is not: it is where others reach us.
+_ADDRESSES = (
+    "google_authorize_url",
+    "google_token_url",
+    "google_revoke_url",
+    "google_api_url",
+    "microsoft_login_url",
+    "microsoft_graph_url",
+    "backend_url",
+)
+_SHARED_SECRETS = ("backend_api_key", "backend_webhook_secret")
+
+
+def _variable(field: str) -> str:
+    return f"MEETBOT_{field.upper()}"
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 class _DatabaseSettings(BaseSettings):
     model_config = Settings.model_config
 
+    env: Environment = Environment.DEVELOPMENT
     database_url: OptionalText = Field(default=None, validation_alias="DATABASE_URL")
+
+    @model_validator(mode="after")
+    def _refuse_plain_connections(self) -> Self:
+        faults = list(unencrypted_database(self.database_url)) if self.env is Environment.PRODUCTION else []
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 def load_database_url() -> str | None:
     """Return DATABASE_URL alone, for commands that need nothing but the database.
 
-    Other settings that are missing or wrong do not keep them from their work.
+    Other settings that are missing or wrong do not keep them from their work. Raises pydantic's ``ValidationError`` for an
+    address that production refuses.
     """
     return _DatabaseSettings().database_url
 
@@ -165,7 +220,7 @@ def _explained(place: tuple[int | str, ...], message: str) -> str:
     if not place:
         return message
     name = str(place[0])
-    return f"{f'MEETBOT_{name.upper()}' if name in Settings.model_fields else name}: {message}"
+    return f"{_variable(name) if name in Settings.model_fields else name}: {message}"
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class ClockState(BaseModel):
-    """Where the clock stands. If ``frozen_at`` is set, the offset does not count."""
+    """The state of the clock. If ``frozen_at`` is set, the offset does not count."""
 
     offset_seconds: float = 0.0
     frozen_at: datetime | None = None

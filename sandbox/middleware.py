@@ -43,6 +43,7 @@ class SandboxMiddleware:
         self._app, self._sandbox = app, sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes as it is."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -55,7 +55,7 @@ class BotWorkflow:
         self._ref = MeetingRef(start.tenant_id, start.meeting_key)
         self._start = start
         self._woken = False
-        # The start of the meeting that the dispatch waits for; a meeting that moved meanwhile is re-checked at its new time.
+        # The meeting start for which the dispatch waits. If the meeting moves meanwhile, the re-check is due at the new time.
         self._waiting_for_start: datetime | None = None
         self._rounds = 0
         self._changes_in_a_row = 0
@@ -142,7 +142,7 @@ class BotWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            # The meeting is all but over and the backend never accepted the bot. Reconciling ends it, or has it tried again.
+            # The meeting is nearly over and the backend never accepted the bot. The next reconcile ends the bot or retries it.
             return
         # If a signal came meanwhile, the next re-check may find more than this one did.
         waits = result.outcome is DispatchOutcome.WAIT_FOR_START and not self._woken

@@ -1,4 +1,7 @@
-"""The loop of one connected calendar: sync, bring the bots in line with the plan, wait for the next slot or a signal."""
+"""The loop of one connected calendar.
+
+It syncs, brings the bots in line with the plan, and waits for the next slot or a signal.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import ENDED
-    from meetbot.domain.plan import PlanEntry, as_known, first_batch, reconcile
+    from meetbot.domain.plan import PlanEntry, as_known, compare_with_plan, first_batch
     from meetbot.domain.sync_slots import next_slot, sync_phase
     from meetbot.temporal.messages import (
         CHILDREN_PER_BATCH,
@@ -63,7 +66,10 @@ class CalendarUserWorkflow:
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
-        """Loop until the user is gone, then release all meetings; continue as new after `rounds_per_run` rounds."""
+        """Loop until the user is gone, then release all meetings.
+
+        Continues as new after `rounds_per_run` rounds.
+        """
         while not self._is_over():
             await self._sync()
             self._rounds += 1
@@ -149,7 +155,10 @@ class CalendarUserWorkflow:
             self._state = replace(self._state, plan_digest="")
 
     async def _result_of(self, sync: workflow.ActivityHandle[SyncResult]) -> SyncResult | None:
-        """None if the user disconnected meanwhile: an outage of the provider must not keep the bots going."""
+        """Return the sync's result, or None if the user disconnected meanwhile.
+
+        An outage of the provider must not keep the bots going.
+        """
         await workflow.wait_condition(lambda: sync.done() or self._disconnecting)
         if sync.done():
             return await sync
@@ -170,9 +179,12 @@ class CalendarUserWorkflow:
         )
 
     async def _reconcile(self, plan: tuple[PlanEntry, ...]) -> bool:
-        """Bring the next batch of bots in line with the plan. False until all are, and have acknowledged their claims."""
+        """Bring the next batch of bots in line with the plan.
+
+        False until all are, and have acknowledged their claims.
+        """
         wanted = {entry.meeting_key: entry for entry in plan}
-        todo = reconcile(self._known, wanted, now=workflow.now())
+        todo = compare_with_plan(self._known, wanted, now=workflow.now())
         batch_size = self._state.children_per_batch or len(wanted) + len(self._known)
         batch, is_followed = first_batch(todo, self._known, most=batch_size)
         for entry in batch.forget:
@@ -188,7 +200,10 @@ class CalendarUserWorkflow:
         return not is_followed and all(done) and all(entry.acknowledged for entry in plan)
 
     async def _claim(self, entry: PlanEntry, signal: BotSignal) -> bool:
-        """Make sure that the meeting's workflow runs and is notified of the claim. False if it could not be reached."""
+        """Make sure that the meeting's workflow runs and is notified of the claim.
+
+        False if it could not be reached.
+        """
         change = ClaimChange(self._state.calendar_user_id, entry.target_digest, entry.join_at)
         expect_running = signal is BotSignal.RESCHEDULE or entry.meeting_key in self._known
         for _ in range(_REACH_ATTEMPTS):
@@ -204,7 +219,10 @@ class CalendarUserWorkflow:
         return False
 
     async def _release(self, entry: PlanEntry) -> bool:
-        """The claim is withdrawn in the database already; a workflow that has ended need not be notified."""
+        """Release the meeting's claim, and notify its workflow if it still runs.
+
+        The claim is withdrawn in the database already; a workflow that has ended need not be notified.
+        """
         await self._signal(
             entry.meeting_key, BotSignal.RELEASE, ClaimChange(self._state.calendar_user_id, entry.target_digest)
         )

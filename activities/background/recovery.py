@@ -1,8 +1,8 @@
-"""Restarting workflows that should run and do not.
+"""Restart workflows that should run and do not.
 
-They were never started because Temporal was down, or an operator or a failure ended them. Temporal says which ones ended
-other than by finishing, the database which of those still have work to do. For what Temporal itself has lost, the database is
-read alone. Starting a workflow that runs changes nothing, so every worker may do this at any time.
+Such a workflow was never started because Temporal was down, or an operator or a failure ended it. Temporal lists the workflows
+that ended without finishing; the database tells which of them still have work to do. If Temporal lost a workflow altogether,
+only the database can tell. Starting a workflow that runs changes nothing, so every worker may do this at any time.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _BOTS_AMONG = text(
     """
 )
 
-# Those that are about to go or should have gone. At random, so that a crowd of them leaves none out for long.
+# Bots to be dispatched soon or overdue. In random order, so that none is left out for long if there are more than one batch.
 _DUE_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot
@@ -67,8 +67,8 @@ _DUE_BOTS = text(
     """
 )
 
-# Those in a meeting, which must be told to leave if it is cancelled. A sample, since there are many and hardly one lacks its
-# workflow: only if Temporal lost it altogether.
+# Bots in a meeting: each needs its workflow, which recalls the bot if the meeting is cancelled. A sample is enough, since
+# there are many such bots, and a workflow is missing only if Temporal lost it altogether.
 _SENT_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot

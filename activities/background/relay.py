@@ -93,7 +93,10 @@ def _relay_batch(database: Database, start: Callable[[list[WaitingDelivery]], li
 
 
 async def _start_all(client: Client, batch: list[WaitingDelivery]) -> list[Fault]:
-    """What kept each of them from starting, in the order of the batch. Where time runs out, the rest waits its turn."""
+    """What kept each of them from starting, in the order of the batch.
+
+    Where time runs out, the rest waits its turn.
+    """
     gate = asyncio.Semaphore(_STARTED_TOGETHER)
     ends_at = asyncio.get_running_loop().time() + _BATCH_SECONDS
 

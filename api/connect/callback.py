@@ -25,6 +25,7 @@ from meetbot.calendars.connect_flow import (
     result_url,
 )
 from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
@@ -33,15 +34,15 @@ from meetbot.providers.base import TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.calendar_users import (
+    AccountKey,
     CalendarUserRef,
-    Identity,
     add_calendar_user,
     find_calendar_user,
     lock_identity,
     renew_calendar_user,
 )
 from meetbot.storage.erasures import is_connected_anywhere
-from meetbot.storage.rule_sets import USER_LAYER, add_version
+from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.vault.sealing import DataKey, SealedSecret, refresh_token_binding, seal_refresh_token
@@ -65,7 +66,7 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResult:
-    """How a consent ended: with a calendar user's id, or with an error."""
+    """The end of a consent: with a calendar user's id, or with an error."""
 
     attempt: ConnectAttempt
     calendar_user_id: str | None = None
@@ -173,7 +174,7 @@ class _Consent:
     """A consent that was given: the attempt, the account, and what the provider granted."""
 
     attempt: ConnectAttempt
-    identity: Identity
+    identity: AccountKey
     grant: TokenGrant
     data_key: DataKey
 
@@ -182,7 +183,7 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
     if grant.subject is None or grant.email is None:
         _log.warning("connect.identity_missing", provider=attempt.provider)
         return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
-    identity = Identity(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
+    identity = AccountKey(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
     with services.database.transaction(attempt.tenant_id) as session:
         stored = _connect(session, services, _Consent(attempt, identity, grant, data_key))
     if isinstance(stored, ConnectError):
@@ -259,7 +260,7 @@ def _add(
 
 
 def _add_rules(session: Session, user: CalendarUser, rules: Mapping[str, object]) -> None:
-    add_version(session, user.tenant_id, user.id, USER_LAYER, body=dict(rules), created_by=_CREATED_BY_CONNECT)
+    add_version(session, user.tenant_id, user.id, Layer.USER, body=dict(rules), created_by=_CREATED_BY_CONNECT)
 
 
 def _renew(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Request
@@ -11,10 +12,14 @@ from pydantic import BaseModel
 
 from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem, described
+from meetbot.bots.report_age import is_fresh
 from meetbot.bots.reports import apply_report
 
 router = APIRouter(prefix="/backends", tags=["bot backends"])
 _SIGNATURE_PREFIX = "sha256="
+_CLOCK_SKEW = timedelta(minutes=5)
+# People and tests move the sandbox's clock.
+_SANDBOX_CLOCK_SKEW = timedelta(days=7)
 
 
 class ReportAnswer(BaseModel):
@@ -38,10 +43,14 @@ def take_report(
 ) -> ReportAnswer:
     """Take a report about a bot.
 
-    Repeated and late reports change nothing; reports about jobs that are not ours are ignored.
+    Repeated reports change nothing; reports about jobs that are not ours are ignored. `emittedAt` must be an instant of the
+    last four days, over which the backend repeats a report that we did not take; what is older is refused as `stale_report`.
     """
     if not _is_signed(services, raw, x_meetbot_signature):
         raise Problem(401, "invalid_signature", "the signature does not fit the body")
+    skew = _CLOCK_SKEW if services.settings.is_production else _SANDBOX_CLOCK_SKEW
+    if not is_fresh(document.get("emittedAt"), services.clock(), clock_skew=skew):
+        raise Problem(401, "stale_report", "`emittedAt` must be an instant of the last four days")
     outcome = apply_report(services.database, document, services.clock())
     if outcome is None:
         return ReportAnswer(status="ignored")

@@ -53,7 +53,7 @@ class ConnectRequest(Body):
 
 
 class ConnectAnswer(BaseModel):
-    """Where to send the end-user's browser."""
+    """The address to send the end-user's browser to."""
 
     authorization_url: str = Field(description="Send the end-user's browser there. It works once.")
     expires_at: datetime
@@ -93,7 +93,7 @@ def connect_calendar(
 
 
 class ReconnectRequest(Body):
-    """Where the browser goes at the end."""
+    """The address that the browser is sent to at the end."""
 
     redirect_url: RedirectUrl | None = None
 

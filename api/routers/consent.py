@@ -33,9 +33,10 @@ from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.tables import ConnectAttempt
 
 router = APIRouter(tags=["connect"])
+_RECONNECTIONS_AT_ONCE = 10
 _log = structlog.get_logger(__name__)
 
-PAGES = described(400, 404, 409, 422, 503)
+PAGES = described(400, 404, 409, 422, 429, 503)
 PAGES[200] = {
     "description": "A page that says how it ended, if there is no `redirect_url`.",
     "content": {"text/html": {}},
@@ -45,7 +46,7 @@ PAGES[400]["description"] = "A page: the link is forged, was used, or belongs to
 PAGES[503]["description"] = (
     "A page that tries again by itself: what we depend on does not answer, and nothing is spent."
 )
-for _status in (400, 503):
+for _status in (400, 429, 503):
     PAGES[_status]["content"]["text/html"] = {}
 
 
@@ -94,10 +95,20 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
             or not claim.holds_for(user.refresh_ciphertext)
         ):
             return _unknown_link()
+        if connect_attempts.count_open_reconnections(session, claim.tenant_id, user.id) >= _RECONNECTIONS_AT_ONCE:
+            return _too_many_reconnections()
         issued = issue_ticket(session, services, claim.tenant_id, requested_reconnection(user))
         attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
         redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
     return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
+
+
+def _too_many_reconnections() -> Response:
+    page = message_page(
+        "Too many tries", "This link was opened too often. Please try again in ten minutes.", status=429
+    )
+    page.headers["Retry-After"] = str(int(LIFETIME.total_seconds()))
+    return page
 
 
 def _send_to_provider(services: ApiServices, redirect: ProviderRedirect) -> Response:

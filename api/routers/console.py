@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from api.dependencies import InjectedServices
 from api.pages import page
 
 router = APIRouter(include_in_schema=False)
@@ -20,6 +21,9 @@ def root() -> RedirectResponse:
 
 
 @router.get("/console")
-def console() -> HTMLResponse:
-    """Show the console."""
-    return page("console.html")
+def console(services: InjectedServices) -> HTMLResponse:
+    """Show the console.
+
+    Only in development does it take an API key from its own address, as `meetbot dev` prints it.
+    """
+    return page("console.html", takes_key_from_address=not services.settings.is_production)

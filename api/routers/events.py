@@ -16,7 +16,7 @@ from api.problems import COMMON, Problem, described, not_found
 from api.schemas import Instant
 from meetbot.resources.base import Resource
 from meetbot.resources.bot import BotResource, DispatchResource, bot_resource, dispatch_resource
-from meetbot.resources.event import EventResource, Recording, event_fields, event_resource
+from meetbot.resources.event import EventResource, OutcomeName, event_fields, event_resource
 from meetbot.storage.bot_reads import claims_by_meeting, latest_bots, latest_dispatch
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.event_reads import (
@@ -48,7 +48,7 @@ class EventsQuery(PageQuery):
         description="A watermark of an earlier listing: only what changed after it, tombstones (`deleted: true`) included. "
         "To mirror a calendar, list without the other filters: an event that no longer matches them is not shown.",
     )
-    decision: Recording | None = None
+    decision: OutcomeName | None = None
     has_meeting_url: bool | None = None
     calendar_id: Annotated[str, Field(max_length=1024)] | None = None
 
@@ -139,7 +139,7 @@ class CopyResource(Resource):
 
     calendar_user_id: str
     event_id: str
-    outcome: Recording
+    outcome: OutcomeName
     reason: str
     claimed: bool = Field(description="Whether this calendar user wants it recorded. One bot serves all claims.")
 

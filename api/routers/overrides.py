@@ -15,7 +15,8 @@ from api.problems import COMMON, Problem, described, not_found
 from api.routers.events import view_event
 from api.schemas import Body
 from meetbot.domain.decision import Override
-from meetbot.resources.event import EventResource, OverrideScope, Recording
+from meetbot.domain.override_scope import OverrideScope
+from meetbot.resources.event import EventResource, OverrideName, OverrideScopeName
 from meetbot.storage.calendar_user_state import lock_unless_ended
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
@@ -33,8 +34,10 @@ Writer = Annotated[Caller, Depends(requires(Scope.RULES_WRITE, Scope.CALENDARS_R
 class OverrideRequest(Body):
     """What to do with the occurrence, or with its whole series."""
 
-    recording: Recording
-    scope: OverrideScope = Field(default="occurrence", description="An occurrence's override beats its series'.")
+    recording: OverrideName
+    scope: OverrideScopeName = Field(
+        default=OverrideScope.OCCURRENCE.value, description="An occurrence's override beats its series'."
+    )
 
 
 @router.put("", responses=COMMON | described(404, 409), summary="Record or skip, whatever the rules say")
@@ -68,7 +71,7 @@ def put_override(
 class OverrideQuery(Body):
     """Which override to take back."""
 
-    scope: OverrideScope = "occurrence"
+    scope: OverrideScopeName = OverrideScope.OCCURRENCE.value
 
 
 @router.delete("", responses=COMMON | described(404), summary="Take an override back")

@@ -89,7 +89,7 @@ def _fields(row: RuleSet) -> dict[str, Any]:
 
 
 class _DocumentedAsRuleSet:
-    """Lets a body of any JSON pass FastAPI's own check, and shows it in OpenAPI as the rule set it must be."""
+    """Accept any JSON as the body, and document it in OpenAPI as a rule set."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

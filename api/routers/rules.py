@@ -250,7 +250,10 @@ def _find_user(session: Session, key: RuleSetKey, *, for_update: bool = False) -
 
 
 def _notify(services: ApiServices, key: RuleSetKey, user: CalendarUserRef | None) -> None:
-    """Wake the workflows that decide by the rule set. After the commit: they must find what was written."""
+    """Wake the workflows that decide by the rule set.
+
+    After the commit: they must find what was written.
+    """
     if user is None:
         signal_rules_changed(services.orchestrator, services.database, key.tenant_id)
     else:

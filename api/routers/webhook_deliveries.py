@@ -53,7 +53,7 @@ class ReplayRequest(Body):
 
 
 class ReplayedDeliveries(BaseModel):
-    """How many deliveries are sent again."""
+    """The number of deliveries that are sent again."""
 
     replayed: int = Field(description=f"At most {MAX_REPLAYED_AT_ONCE} at once, the oldest first: ask again for more.")
 

@@ -1,4 +1,4 @@
-"""What every bot backend does for us: create, look up, cancel and tell of a bot, each only once."""
+"""What every bot backend does: create, look up, cancel and report a bot, each only once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meetbot.domain.bot_state import BotState
 
 
 class Idempotency(StrEnum):
-    """How a repeated creation is kept from making a second bot.
+    """The way in which a repeated creation is kept from making a second bot.
 
     `NATIVE`: the backend answers the existing bot for a known key. `LOOKUP`: we look before we ask again. `NONE`: neither, so
     a creation with an unknown outcome is not repeated.
@@ -25,7 +25,11 @@ class Idempotency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """``external_id`` names this one dispatch for ever and holds no personal data."""
+    """The bot to make: its meeting link, time and display name.
+
+    ``external_id`` names this one dispatch for ever and holds no personal data. ``join_at`` is the meeting's start.
+    ``metadata`` is kept by the backend.
+    """
 
     external_id: str
     meeting_url: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import httpx
@@ -14,14 +13,21 @@ import orjson
 
 from meetbot.backends.base import BackendBot, BotRequest, Idempotency
 from meetbot.domain.bot_state import BotState
+from meetbot.domain.retry_after import retry_after
 from meetbot.errors import BackendRefused, BackendUnavailable
+from meetbot.outbound.deadline import Deadline
+from meetbot.outbound.exchange import Answer, exchange
+from meetbot.outbound.failures import OutboundFailed
+from meetbot.outbound.json_answer import bounded_object
 
-_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_CALL_SECONDS = 10.0
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_RETRY_AFTER = timedelta(minutes=10)
+_LONGEST_TEXT = 200
 # "Not now" before anything was done: RFC 9110 15.6.4, RFC 6585 4, RFC 8470 5.2.
 _NOT_ACCEPTED = frozenset({425, 429, 503})
 _RETRIED_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
+_NONSENSE = frozenset({"answer_too_large", "protocol_error"})
 _STATES = {
     "queued": BotState.DISPATCHED,
     "scheduled": BotState.DISPATCHED,
@@ -87,17 +93,14 @@ class MeetbotBackend:
         self, method: str, url: str, body: Mapping[str, Any] | None, *, absent_is_done: bool = False
     ) -> Mapping[str, Any]:
         content = orjson.dumps(body) if body is not None else None
+        request = self._client.build_request(method, url, content=content, headers=self._headers)
         try:
-            answer = self._client.request(
-                method, url, content=content, headers=self._headers, timeout=_TIMEOUT, follow_redirects=False
-            )
-        except httpx.HTTPError as error:
+            answer = exchange(self._client, request, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
+        except OutboundFailed as error:
             # Without a connection nothing was sent; after that, the answer may be what was lost.
-            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            raise BackendUnavailable(
-                "backend_unreachable", f"no answer ({type(error).__name__})", nothing_done=unsent
-            ) from None
-        if answer.status_code in (404, 410) and absent_is_done:
+            code = "backend_nonsense" if error.code in _NONSENSE else "backend_unreachable"
+            raise BackendUnavailable(code, f"no answer ({error.code})", nothing_done=error.unsent) from None
+        if answer.status in (404, 410) and absent_is_done:
             return {}
         _raise_for_status(answer)
         return _document(answer) if method != "DELETE" else {}
@@ -109,21 +112,32 @@ def job_from(document: Mapping[str, Any]) -> BackendBot:
     Raises `BackendUnavailable` if it has no id or an unknown status.
     """
     job_id, status = document.get("id"), document.get("status")
-    if not isinstance(job_id, str) or not job_id or not isinstance(status, str) or status not in _STATES:
+    if not _is_short_text(job_id) or not isinstance(status, str) or status not in _STATES:
         raise BackendUnavailable("backend_nonsense", "the answer is no job")
     failure = document.get("failure_code", document.get("failureCode"))
     seconds = document.get("recorded_seconds", document.get("recordedSeconds"))
     return BackendBot(
         id=job_id,
         state=_STATES[status],
-        failure_code=failure if isinstance(failure, str) else None,
-        recorded_seconds=int(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1 << 31 else None,
+        failure_code=failure if _is_short_text(failure) else None,
+        recorded_seconds=_recorded_seconds(seconds),
         document=document,
     )
 
 
-def _raise_for_status(answer: httpx.Response) -> None:
-    status = answer.status_code
+def _is_short_text(value: object) -> TypeGuard[str]:
+    """Whether the value can be stored, indexed and shown as it is."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
+
+
+def _recorded_seconds(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value < 1 << 31 else None
+
+
+def _raise_for_status(answer: Answer) -> None:
+    status = answer.status
     if status < 300:
         return
     if 400 <= status < 500 and status not in _RETRIED_CLIENT_ERRORS:
@@ -135,29 +149,14 @@ def _raise_for_status(answer: httpx.Response) -> None:
     raise BackendUnavailable(
         f"backend_answered_{status}",
         f"the backend answered {status}",
-        retry_after=_retry_after(answer),
+        retry_after=retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC), at_most=_MAX_RETRY_AFTER),
         nothing_done=status in _NOT_ACCEPTED,
     )
 
 
-def _retry_after(answer: httpx.Response) -> timedelta | None:
-    """RFC 9110 10.2.3: seconds or an HTTP date."""
-    stated = answer.headers.get("retry-after", "")
-    try:
-        wait = timedelta(seconds=int(stated)) if stated.isdigit() else parsedate_to_datetime(stated) - datetime.now(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(wait, timedelta()), _MAX_RETRY_AFTER)
-
-
-def _document(answer: httpx.Response) -> Mapping[str, Any]:
-    if len(answer.content) > _MAX_ANSWER_BYTES:
-        raise BackendUnavailable("backend_nonsense", "the answer is too large")
-    try:
-        parsed = orjson.loads(answer.content)
-    except orjson.JSONDecodeError:
-        raise BackendUnavailable("backend_nonsense", "the answer is not JSON") from None
-    if not isinstance(parsed, dict):
-        raise BackendUnavailable("backend_nonsense", "the answer is no object")
+def _document(answer: Answer) -> Mapping[str, Any]:
+    parsed = bounded_object(answer.body)
+    if parsed is None:
+        raise BackendUnavailable("backend_nonsense", "the answer is no JSON object of bounded depth")
     job = parsed.get("job", parsed.get("data", parsed)) if "id" not in parsed else parsed
     return job if isinstance(job, dict) else parsed

@@ -140,7 +140,7 @@ def _as_requested(session: Session, request: DispatchRequest) -> tuple[Bot, Disp
 
 
 def _is_the_last(dispatch: Dispatch, intent: Intent) -> bool:
-    """Whether no other attempt has overtaken this one, which speaks only for itself."""
+    """Return whether no other attempt has overtaken this one, which speaks only for itself."""
     return dispatch.requested_at == intent.written_at
 
 

@@ -1,6 +1,7 @@
 """Reconcile a meeting's bot with its claims: observe, decide, act, and say what comes next.
 
-Everything happens in one transaction under the meeting's row lock. It may be repeated at any time, and settles.
+Everything happens in one transaction under the meeting's row lock. It may be repeated at any time; once the bot agrees with
+its claims, nothing changes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from meetbot.storage.tables import Bot, Meeting, Tenant
 from meetbot.temporal.messages import MeetingRef, NextStep, StepKind
 
 RECHECK_AHEAD = timedelta(seconds=12)
-"""So long before the backend is to be asked the re-check begins: it may take ten seconds, and must be over by then."""
+"""How long before the backend is asked the re-check begins. The re-check may take ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _Observation:
 def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> NextStep:
     """Bring the meeting's bot to what its claims ask for; return what is left to be done.
 
-    It changes the database only. Waiting, and talking to backend or provider, is what is left.
+    Only the database is changed. Waiting, and calls to the backend or provider, are left to the caller.
     """
     if session.get(Tenant, ref.tenant_id) is None:
         # Erased: not even the meeting's row, which observing it makes, may come back.
@@ -59,7 +60,7 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
     action = _decide(session, seen, context)
     _act(session, action, seen, context)
     if action is Action.MISS:
-        # The recording is announced as missed at once; recalling what the backend may have all the same comes after.
+        # The recording is announced as missed at once. The backend may have made the bot nevertheless, and is told next.
         action = _decide(session, seen, context)
     targets = {copy.calendar_user_id: target_of(copy).digest for copy in seen.claims}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, targets)

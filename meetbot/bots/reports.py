@@ -134,13 +134,13 @@ def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Ba
     if reported.recorded_seconds is not None:
         # Reports may come in any order, and a recording only grows.
         bot.recorded_seconds = max(reported.recorded_seconds, bot.recorded_seconds or 0)
-    if not _is_its_own_doing(session, bot, dispatch, reported):
+    if not _happened_by_itself(session, bot, dispatch, reported):
         return
     if bot.state is BotState.MISSED:
-        # It need not be recalled any more for want of an answer.
+        # A bot without an answer is recalled; this report is an answer, so the recall is dropped.
         dispatch.recalled_at = None
     if bot.state in (BotState.DISPATCHING, BotState.MISSED):
-        # Faster than the answer to our request, which may never come.
+        # The report arrived before the answer to our request, and that answer may never come.
         changes.accept_bot(session, bot, dispatch, reported.id, at=dispatch.requested_at or now)
     if _is_ahead(reported.state, bot.state):
         _move_on(session, bot, reported, now)
@@ -182,10 +182,10 @@ def _relay(
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
 
 
-def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether what is reported happened to the bot by itself.
+def _happened_by_itself(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
+    """Whether the reported change happened without our doing.
 
-    Not if the bot has ended already, nor if the reported end is the answer to our recalling it.
+    False if the bot has ended already (unless it was missed wrongly), or if the bot ended because we recalled it.
     """
     if bot.state in TERMINAL_STATES:
         return _was_wrongly_missed(session, bot, dispatch, reported)
@@ -194,9 +194,9 @@ def _is_its_own_doing(session: Session, bot: Bot, dispatch: Dispatch, reported: 
 
 
 def _was_wrongly_missed(session: Session, bot: Bot, dispatch: Dispatch, reported: BackendBot) -> bool:
-    """Whether it was in the meeting after all, though no answer reached us in time.
+    """Whether a bot counted as missed was in the meeting though no answer came in time.
 
-    Not if the meeting has had another bot since: that one speaks for the meeting now.
+    False if the meeting has had another bot since: only the latest bot counts for the meeting.
     """
     unanswered = dispatch.state is DispatchState.INTENDED
     if bot.state is not BotState.MISSED or not unanswered or not was_in_the_call(reported):
@@ -215,7 +215,7 @@ def _is_ahead(reported: BotState, known: BotState) -> bool:
 
 
 def _joined_between(known: BotState, reported: BotState) -> bool:
-    """Whether the bot came into the call on the way from one state to the other."""
+    """Return whether the bot came into the call on the way from one state to the other."""
     if reported in (BotState.CANCELLED, BotState.FAILED):
         return False
     return PROGRESS.index(known) < PROGRESS.index(BotState.IN_CALL) <= PROGRESS.index(reported)

@@ -1,4 +1,6 @@
-"""Access tokens for a calendar user: from memory, or by a refresh with the sealed refresh token.
+"""Access tokens for a calendar user, from memory or by a refresh.
+
+A refresh opens the sealed refresh token.
 
 A token in clear lives only in the memory of the process that runs activities.
 """
@@ -7,11 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from cachetools import TLRUCache
+
 from meetbot.domain.event import Provider
-from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.providers.token_endpoint import TOKEN_SECONDS
@@ -28,6 +33,19 @@ _CACHED_TOKENS = 50_000
 _LOCK_STRIPES = 256
 # Two refreshes, each after having waited for another one.
 _TOKENS_SECONDS = 80.0
+_MEND_KEY = (
+    "Check that VAULT_ADDR leads to the service that holds this tenant's key and that its old versions still decrypt. "
+    "If the key is lost, have the user connect again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _AccessToken:
+    """What is kept of a grant; never its refresh token."""
+
+    version: int
+    text: str = field(repr=False)
+    expires_at: datetime
 
 
 class AccessTokens:
@@ -52,7 +70,12 @@ class AccessTokens:
         self._clients = clients
         self._region = region
         self._clock = clock
-        self._tokens: dict[tuple[str, str], tuple[int, TokenGrant]] = {}
+        self._tokens: TLRUCache[tuple[str, str], _AccessToken] = TLRUCache(
+            _CACHED_TOKENS,
+            ttu=lambda _key, token, _now: (token.expires_at - _EXPIRY_MARGIN).timestamp(),
+            timer=lambda: clock().timestamp(),
+        )
+        self._tokens_lock = threading.Lock()
         self._locks = tuple(threading.Lock() for _ in range(_LOCK_STRIPES))
 
     def call(
@@ -62,7 +85,7 @@ class AccessTokens:
         *,
         deadline: Deadline | None = None,
     ) -> Response:
-        """Make a request with an access token, and once more with a fresh one if the provider rejects the first.
+        """Make a request with an access token; if the provider rejects it, with a fresh one.
 
         ``deadline`` bounds the time to get tokens; the request has to keep to it by itself. Raises `AccessTokenRejected` if
         the provider rejects even a token that it has just issued, and `RetryLater` if another refresh takes too long.
@@ -83,21 +106,25 @@ class AccessTokens:
             cached = self._cached(user)
             if cached is not None and cached != rejected:
                 return cached
-            return self._refresh(user, deadline).access_token
+            return self._refresh(user, deadline)
         finally:
             lock.release()
 
     def forget(self, tenant_id: str, calendar_user_id: str) -> None:
         """Drop the cached token, so that the next call refreshes."""
-        self._tokens.pop((tenant_id, calendar_user_id), None)
+        with self._tokens_lock:
+            self._tokens.pop((tenant_id, calendar_user_id), None)
 
     def _cached(self, user: CalendarUserContext) -> str | None:
-        version, grant = self._tokens.get((user.tenant_id, user.id), (0, None))
-        if grant is None or version < user.token_version:
-            return None
-        return grant.access_token if grant.expires_at - _EXPIRY_MARGIN > self._clock() else None
+        with self._tokens_lock:
+            found = self._tokens.get((user.tenant_id, user.id))
+        if found is None or found.version >= user.token_version:
+            return None if found is None else found.text
+        # The user has connected again since.
+        self.forget(user.tenant_id, user.id)
+        return None
 
-    def _refresh(self, user: CalendarUserContext, deadline: Deadline) -> TokenGrant:
+    def _refresh(self, user: CalendarUserContext, deadline: Deadline) -> str:
         client = self._clients.get(user.provider)
         if client is None:
             raise OperatorRequired(
@@ -111,14 +138,16 @@ class AccessTokens:
         )
         # A rotated token is stored before its access token is used: a crash in between must not lose the newest one.
         version = self._store_rotated(user, refresh_token, grant)
-        if len(self._tokens) >= _CACHED_TOKENS:
-            self._tokens.clear()
-        self._tokens[(user.tenant_id, user.id)] = (version, grant)
-        return grant
+        with self._tokens_lock:
+            self._tokens[(user.tenant_id, user.id)] = _AccessToken(version, grant.access_token, grant.expires_at)
+        return grant.access_token
 
     def _open(self, user: CalendarUserContext) -> str:
         binding = refresh_token_binding(self._region, user.tenant_id, user.id)
-        return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
+        try:
+            return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
+        except SecretUnreadable as error:
+            raise OperatorRequired(error.code, "the stored refresh token does not open", next_step=_MEND_KEY) from None
 
     def _store_rotated(self, user: CalendarUserContext, old: str, grant: TokenGrant) -> int:
         if grant.refresh_token is None or grant.refresh_token == old:

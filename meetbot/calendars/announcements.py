@@ -16,7 +16,7 @@ from meetbot.storage.watermarks import current_watermark
 
 
 def announce_changes(session: Session, user: CalendarUserContext) -> None:
-    """Tell the tenant that events of this calendar changed, with the watermark to list them from."""
+    """Tell the tenant that events of this calendar changed, and since which watermark."""
     outbox.emit(
         session,
         user.tenant_id,

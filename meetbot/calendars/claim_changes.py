@@ -1,4 +1,7 @@
-"""A calendar user's plan and claims, as they follow from the stored events. Pure: knows no clock, network or database."""
+"""A calendar user's plan and claims, as they follow from the stored events.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from meetbot.rules import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ClaimChanges:
-    """The plan, the claims to write for it (event ids by meeting key) and the meetings no longer claimed."""
+    """The plan, the claims to write for it and the meetings no longer claimed.
+
+    The claims are event ids by meeting key.
+    """
 
     plan: tuple[PlanEntry, ...]
     written: Mapping[str, str]

@@ -1,4 +1,6 @@
-"""What one sync comes to: the rows to write, the claims and the plan. Pure: knows no clock, network or database.
+"""What one sync comes to: the rows to write, the claims and the plan.
+
+Pure: knows no clock, network or database.
 
 The caller loads a `CalendarSnapshot` and the changes since, asks `what_is_needed` which of the rarely needed things to load as
 well, has `decide_sync` decide, and stores the `SyncOutcome` as it is.
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
-from meetbot.calendars.event_decisions import EarlierDecision, ReadEvent, decide_again, decide_events
+from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
 from meetbot.calendars.listing_diff import ChangedEvent, is_stale
 from meetbot.calendars.stored_after import EventChanges, is_skeleton, stored_after, vanished_after
 from meetbot.calendars.successors import Successors, find_successors, with_overrides_carried_over
@@ -43,9 +45,9 @@ class CalendarSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CalendarChanges:
-    """What the provider says that differs from the snapshot: events new or changed, and ids of those that are gone."""
+    """The differences from the snapshot: events new or changed, and ids of those gone."""
 
-    read: Sequence[ReadEvent] = ()
+    read: Sequence[NormalisedEvent] = ()
     gone: Sequence[str] = ()
 
 
@@ -76,7 +78,10 @@ NO_BACKGROUND = Background()
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """All that a sync writes, and the plan. ``decided_policy`` is what the calendar user's row is to say from now on."""
+    """All that a sync writes, and the plan.
+
+    ``decided_policy`` is what the calendar user's row is to say from now on.
+    """
 
     events: EventChanges
     successors: Successors
@@ -85,7 +90,9 @@ class SyncOutcome:
     decided_policy: str | None
 
 
-def read_changes(snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise) -> list[ReadEvent]:
+def read_changes(
+    snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise
+) -> list[NormalisedEvent]:
     """Normalise what has changed, and leave out what is no news.
 
     That is what names no event, what is older than the stored copy, and what was cancelled before we ever saw it.
@@ -98,7 +105,7 @@ def read_changes(snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], no
         if event.status is EventStatus.CANCELLED and change.stored is None:
             continue
         identity = identity_of(event, snapshot.tenant_id, snapshot.calendar_user_id)
-        read.append(ReadEvent(event, identity, change.fingerprint))
+        read.append(NormalisedEvent(event, identity, change.fingerprint))
     return read
 
 
@@ -116,7 +123,7 @@ def what_is_needed(snapshot: CalendarSnapshot, changes: CalendarChanges, *, now:
 def decide_sync(
     snapshot: CalendarSnapshot, changes: CalendarChanges, background: Background, *, now: datetime, horizon: timedelta
 ) -> SyncOutcome:
-    """Decide what one sync writes, and plan the meetings to be recorded that start within ``horizon``."""
+    """Decide what one sync writes, and plan the recordings of the next ``horizon``."""
     successors = _successors(snapshot, changes, background, now)
     policy = with_overrides_carried_over(snapshot.policy, successors)
     touched = _touched(changes)
@@ -138,8 +145,11 @@ def decide_sync(
     )
 
 
-def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[ReadEvent]:
-    """Occurrences of series that are not stored yet. In a calendar's first sync none counts: nothing precedes it."""
+def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[NormalisedEvent]:
+    """Occurrences of series that are not stored yet.
+
+    In a calendar's first sync none counts: nothing precedes it.
+    """
     if not changes.read or not snapshot.stored:
         return []
     known = {event.id for event in snapshot.stored}
@@ -147,7 +157,7 @@ def _appeared(snapshot: CalendarSnapshot, changes: CalendarChanges) -> list[Read
 
 
 def _unseen_claims(snapshot: CalendarSnapshot, changes: CalendarChanges, now: datetime) -> list[str]:
-    """Meetings to come that may be claimed already, by an earlier version of an event that the snapshot does not show."""
+    """Return the meetings to come that may be claimed by a version the snapshot does not show."""
     if not changes.read:
         return []
     known = {event.meeting_key for event in snapshot.stored}
@@ -160,7 +170,7 @@ def _unseen_claims(snapshot: CalendarSnapshot, changes: CalendarChanges, now: da
 
 
 def _policy_may_differ(snapshot: CalendarSnapshot, vanished: Iterable[StoredEvent]) -> bool:
-    """Whether stored decisions were made by another policy, or overrides are going to be carried over."""
+    """Return whether decisions were made by another policy, or overrides are carried over."""
     if snapshot.access_given_up:
         return False
     overridden = snapshot.policy.occurrence_overrides

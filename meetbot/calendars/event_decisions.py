@@ -1,4 +1,7 @@
-"""Decisions about events, made for the first time or once more. Pure: knows no clock, network or database."""
+"""Decisions about events, made for the first time or once more.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from meetbot.rules.policy import Policy, decider
 
 
 @dataclass(frozen=True, slots=True)
-class ReadEvent:
+class NormalisedEvent:
     """An event as a provider gave it or as it is stored, before anything is decided about it."""
 
     event: Event
@@ -40,11 +43,11 @@ class EarlierDecision:
     release may have stored codes that are none today.
     """
 
-    read: ReadEvent
+    read: NormalisedEvent
     made: tuple[object, ...]
 
 
-def decide_events(policy: Policy, events: Iterable[ReadEvent], *, now: datetime) -> Iterator[DecidedEvent]:
+def decide_events(policy: Policy, events: Iterable[NormalisedEvent], *, now: datetime) -> Iterator[DecidedEvent]:
     """Decide about each event by one policy."""
     decide = decider(policy, now=now)
     for read in events:
@@ -58,7 +61,7 @@ def decide_events(policy: Policy, events: Iterable[ReadEvent], *, now: datetime)
 
 
 def decide_again(policy: Policy, earlier: Iterable[EarlierDecision], *, now: datetime) -> Iterator[DecidedEvent]:
-    """Decide about stored events once more, and return those about which something else is decided now."""
+    """Decide about stored events once more, and return those whose decision changed."""
     before = list(earlier)
     decided = decide_events(policy, (one.read for one in before), now=now)
     return (new for one, new in zip(before, decided, strict=True) if one.made != _as_stored(new))

@@ -1,4 +1,7 @@
-"""The differences between a provider's listing and the stored events. Pure: knows no clock, network or database."""
+"""The differences between a provider's listing and the stored events.
+
+Pure: knows no clock, network or database.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _LOOK_BACK = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A half-open span of time: events that end after ``start`` and begin before ``end`` are listed."""
+    """A half-open span of time: its events end after ``start`` and begin before ``end``."""
 
     start: datetime
     end: datetime
@@ -42,7 +45,10 @@ def fingerprint(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ChangedEvent:
-    """An event that is new (``stored`` is None) or differs from what is stored, as the provider gave it."""
+    """An event that is new or differs from what is stored, as the provider gave it.
+
+    ``stored`` is None if it is new.
+    """
 
     calendar_id: str
     raw: RawEvent
@@ -60,14 +66,17 @@ def fingerprint_of(raw: RawEvent) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``changed`` is to be written; ``missing`` was expected in a complete listing and was not there."""
+    """The changed events, and the missing ones.
+
+    ``changed`` is to be written; ``missing`` was expected in a complete listing and was not there.
+    """
 
     changed: tuple[ChangedEvent, ...]
     missing: tuple[StoredEvent, ...]
 
 
 def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> Difference:
-    """Return what of the listing is new or different, and which stored events it does not account for.
+    """Return what of the listing is new or different, and which stored events are missing.
 
     Absence counts only if the calendar was read to its end, or if the calendar itself is no longer among the user's.
     """
@@ -91,14 +100,17 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:
-    """Whether a listing of the window ought to hold it. An unusable time may be any; a start alone is an end too."""
+    """Return whether a listing of the window ought to hold it.
+
+    An unusable time may be any; a start alone is an end too.
+    """
     end = event.end_at or event.start_at
     begins_in_time = event.start_at is None or event.start_at < window.end
     return not event.deleted and begins_in_time and (end is None or end > window.start)
 
 
 def is_stale(changed: ChangedEvent, updated: datetime | None) -> bool:
-    """Return whether something fresher than this was stored meanwhile, as by the re-check before a dispatch."""
+    """Return whether something fresher was stored meanwhile, for example by the re-check."""
     stored = changed.stored
     if stored is None or stored.deleted or updated is None or stored.provider_updated is None:
         return False

@@ -1,4 +1,4 @@
-"""What became of stored events that a complete listing does not show: each is asked for by itself."""
+"""The lookup of stored events that a complete listing does not show, one by one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from meetbot.domain.stored_event import StoredEvent
 from meetbot.errors import ProviderError, ResourceGone
 from meetbot.providers.base import RawEvent
 
-# Each is asked for, to tell "moved far away" from "gone". Beyond this many (a series was cut short, say) they count as gone if
-# all of these are, and otherwise wait for the next sync.
+# The provider is asked for each missing event, to tell "moved far away" from "gone". If more events are missing (a series was
+# cut short, say), the rest count as gone if all events asked for are gone; otherwise the rest wait for the next sync.
 _MAX_LOOKED_UP = 25
 
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """``found`` are elsewhere or changed, ``gone`` are ids; events that nothing was learnt about are in neither."""
+    """What the lookup found: ``found`` are elsewhere or changed, ``gone`` are ids.
+
+    Events about which nothing could be learnt are in neither.
+    """
 
     found: tuple[ChangedEvent, ...]
     gone: tuple[str, ...]
@@ -57,12 +60,15 @@ def look_up_missing(
         else:
             found.append(answer)
     if not found and not unchanged:
-        # All that were asked for are gone, so the listing is to be believed about the others too.
-        # Those without a usable start may never have been in it.
+        # All events asked for are gone, so the other missing events count as gone too. An event without a usable start
+        # may never have been listed, so its absence says nothing.
         gone += [event.id for event in by_urgency[_MAX_LOOKED_UP:] if event.start_at is not None]
     return LookedUp(tuple(found), tuple(gone))
 
 
 def _urgency(event: StoredEvent, now: datetime) -> tuple[bool, bool, datetime, str]:
-    """The soonest first; then those without a usable start, which no bot waits for; then those that are over."""
+    """Return a sort key: the soonest first, then those without a start, then those over.
+
+    No bot waits for an event without a usable start.
+    """
     return event.has_ended(now), event.start_at is None, event.start_at or now, event.id

@@ -11,8 +11,8 @@ from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, SecretUnreadable
 from meetbot.providers.base import CalendarProvider, OAuthClient
 from meetbot.storage.database import Database
-from meetbot.storage.erasure_tables import PendingRevocation
 from meetbot.storage.erasures import is_connected_anywhere
+from meetbot.storage.tables import PendingRevocation
 from meetbot.vault.sealing import SealedSecret, SecretBinding, kek_name, refresh_token_binding
 
 _REVOKE_SECONDS = 10.0

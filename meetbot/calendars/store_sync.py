@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from meetbot.calendars.announcements import announce_changes
 from meetbot.calendars.claim_changes import ClaimChanges
+from meetbot.calendars.decide_stored import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
-from meetbot.calendars.ingest import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.stored_after import EventChanges
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -39,7 +39,10 @@ def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetim
 
 
 def load_background(session: Session, user: CalendarUserContext, needs: Needs, *, now: datetime) -> Background:
-    """Read what is rarely needed: a statement for each of the needs, and none in nearly every sync."""
+    """Read what is rarely needed, with one statement for each of the needs.
+
+    In nearly every sync nothing is needed.
+    """
     if not (needs.claims or needs.series_of or needs.earlier_decisions):
         return NO_BACKGROUND
     return Background(

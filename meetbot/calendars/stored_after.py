@@ -1,4 +1,4 @@
-"""The stored events as they will be once a sync is written, so that its plan can be decided before. Pure.
+"""The stored events as they will be once a sync is written, to plan on before. Pure.
 
 This says in Python what the statements of `meetbot.storage.events` do to the few columns that planning looks at.
 `tests/integration/test_stored_after.py` holds the two against each other.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from meetbot.calendars.event_decisions import DecidedEvent, ReadEvent
+from meetbot.calendars.event_decisions import DecidedEvent, NormalisedEvent
 from meetbot.domain.event import Event, EventStatus
 from meetbot.domain.identity import Identity
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
@@ -37,7 +37,10 @@ class EventChanges:
 
 
 def is_skeleton(event: Event) -> bool:
-    """Return whether this is a cancelled event that came back without content; what it was stays stored."""
+    """Return whether this is a cancelled event that came back without content.
+
+    What it was stays stored.
+    """
     return event.status is EventStatus.CANCELLED and event.start is None
 
 
@@ -49,7 +52,9 @@ def stored_after(
     since: datetime,
     now: datetime,
 ) -> Sequence[StoredEvent]:
-    """Return the stored events that end after ``since``, or have no usable end, as they are after the writing.
+    """Return the events as they are after the writing, but none that ended by ``since``.
+
+    An event without a usable end counts as one that has not ended.
 
     ``unseen`` are claims on meetings of which no event was stored.
     """
@@ -81,9 +86,9 @@ def stored_after(
 
 
 def vanished_after(
-    stored: Iterable[StoredEvent], read: Iterable[ReadEvent], gone: Iterable[str], *, now: datetime
+    stored: Iterable[StoredEvent], read: Iterable[NormalisedEvent], gone: Iterable[str], *, now: datetime
 ) -> list[StoredEvent]:
-    """Return the events still to come that are off the calendar after the writing, or were so before."""
+    """Return future events that are off the calendar, before this sync or after it."""
     changed = {one.identity.event_id: one for one in read}
     left = frozenset(gone)
     vanished = []
@@ -122,7 +127,10 @@ def _overwritten(old: StoredEvent | None, event: Event, identity: Identity, fing
 
 
 def _was_over(old: StoredEvent, event: Event, now: datetime) -> bool:
-    """Whether the meeting is over in both versions; why it was (not) recorded then stays to be read."""
+    """Return whether the meeting is over in both versions.
+
+    Its decision then stays as it is, so that the reason can still be read.
+    """
     if old.deleted or not old.has_ended(now):
         return False
     return event.end is None or event.end <= now

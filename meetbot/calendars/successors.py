@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from meetbot.calendars.event_decisions import ReadEvent
+from meetbot.calendars.event_decisions import NormalisedEvent
 from meetbot.domain.stored_event import StoredEvent
 from meetbot.rules.policy import Policy
 
@@ -21,13 +21,13 @@ Successors = Mapping[str, str]
 
 
 def find_successors(
-    vanished: Iterable[StoredEvent], series_keys: Mapping[str, str], appeared: Sequence[ReadEvent]
+    vanished: Iterable[StoredEvent], series_keys: Mapping[str, str], appeared: Sequence[NormalisedEvent]
 ) -> Successors:
     """Return the successors of the ``vanished`` among the occurrences that ``appeared``.
 
     ``series_keys`` holds the vanished events' series by event id.
     """
-    by_series: dict[str, list[tuple[datetime, ReadEvent]]] = {}
+    by_series: dict[str, list[tuple[datetime, NormalisedEvent]]] = {}
     for read in appeared:
         if read.event.start is not None:
             by_series.setdefault(read.identity.series_key, []).append((read.event.start, read))
@@ -43,7 +43,10 @@ def find_successors(
 
 
 def with_overrides_carried_over(policy: Policy, successors: Successors) -> Policy:
-    """Return the policy in which each successor has its predecessor's override, unless it has one of its own."""
+    """Return the policy in which each successor has its predecessor's override.
+
+    A successor that has an override of its own keeps that.
+    """
     carried: dict[str, str] = {}
     for predecessor, successor in successors.items():
         recording = policy.occurrence_overrides.get(predecessor)

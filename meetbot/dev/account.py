@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from meetbot.dev.process import DevStackError, Identity, package_directory, runnable
+from meetbot.dev.process import DevStackError, ProcessUser, package_directory, runnable
 
 # Neither accounts nor containers are given these ids, by the table of users and groups that systemd keeps for all of Linux.
 SERVER_IDS = range(60_578, 61_184)
@@ -67,7 +67,7 @@ def check_account(*, is_first_start: bool = True) -> None:
         initialising_account()
 
 
-def server_account(data: Path) -> Identity | None:
+def server_account(data: Path) -> ProcessUser | None:
     """The account for the server of this data directory; None means our own.
 
     What belongs to an ordinary user stays theirs.
@@ -76,11 +76,11 @@ def server_account(data: Path) -> Identity | None:
         return None
     owner = (data if data.exists() else data.parent).stat()
     if owner.st_uid not in (0, *_shared_ids()):
-        return Identity(owner.st_uid, owner.st_gid)
+        return ProcessUser(owner.st_uid, owner.st_gid)
     return _unused_account(str(data.absolute()))
 
 
-def initialising_account() -> Identity | None:
+def initialising_account() -> ProcessUser | None:
     """The account for ``initdb``; None means our own.
 
     Unlike the server, ``initdb`` insists on an entry in ``/etc/passwd``.
@@ -93,7 +93,7 @@ def initialising_account() -> Identity | None:
     accounts.sort(key=lambda entry: entry.pw_name != "nobody")
     for entry in accounts:
         if entry.pw_uid != 0:
-            return Identity(entry.pw_uid, entry.pw_gid)
+            return ProcessUser(entry.pw_uid, entry.pw_gid)
     raise DevStackError(
         "no_unprivileged_user",
         "PostgreSQL cannot run as root, and /etc/passwd names no other user that root could run it as",
@@ -101,7 +101,7 @@ def initialising_account() -> Identity | None:
     )
 
 
-def hand_over(directory: Path, owner: Identity) -> None:
+def hand_over(directory: Path, owner: ProcessUser) -> None:
     """Give the directory and all in it to the account.
 
     The directory itself comes last: as long as it is not the account's, a later start does all of it again.
@@ -251,7 +251,10 @@ def _copy_files(source: Path, target: Path) -> None:
 
 
 def _listing(root: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of each file: tells another version of the wheel, and a copy of which something was tidied away."""
+    """Return size and time of each file of a folder.
+
+    They differ for another version of the wheel, and for a copy of which files were deleted.
+    """
     return {
         path.relative_to(root): (found.st_size, int(found.st_mtime))
         for path in _files(root)
@@ -281,7 +284,7 @@ def _copy_name() -> str:
     return hashlib.sha256(str(Path(sys.prefix).resolve()).encode()).hexdigest()[:16]
 
 
-def _unused_account(seed: str) -> Identity:
+def _unused_account(seed: str) -> ProcessUser:
     uids, gids = _read("/proc/self/uid_map"), _read("/proc/self/gid_map")
     number = choose_id(seed, lambda each: is_mapped(each, uids) and is_mapped(each, gids) and not _is_taken(each))
     if number is None:
@@ -290,7 +293,7 @@ def _unused_account(seed: str) -> Identity:
             f"PostgreSQL cannot run as root, and this container has no user ids {SERVER_IDS.start} to {SERVER_IDS.stop - 1}",
             next_step=f"{_ORDINARY_USER}, or give the container a range of 65536 user ids",
         )
-    return Identity(number, number)
+    return ProcessUser(number, number)
 
 
 def _is_taken(number: int) -> bool:

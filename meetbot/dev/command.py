@@ -118,7 +118,10 @@ def _parts(settings: Settings) -> list[str]:
 
 
 def _sandbox_line(stack: RunningStack) -> dict[str, str]:
-    """Beside real accounts, says which ones the sandbox stands in for: other meetings made in it are never seen."""
+    """Name what the sandbox stands in for, if some accounts are real.
+
+    Meetings made in it for the others are never seen.
+    """
     if not stack.sandboxed:
         return {}
     address = f"{stack.environment.addresses.sandbox_url}/"
@@ -191,9 +194,10 @@ def _make_demo_tenant(environment: DevEnvironment, remembered: Path, known_key: 
 
 
 def _key_is_known(database_url: str, api_key: str) -> bool:
-    """Whether the key is in force, asked with the driver alone: SQLAlchemy takes a second to load.
+    """Whether the key is in force.
 
-    The key itself was written down by us, so its public part tells.
+    Asked with the driver alone, because SQLAlchemy takes a second to load. The key itself was written down by us, so its
+    public part tells.
     """
     public_id = public_id_in(api_key)
     if public_id is None:

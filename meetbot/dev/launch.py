@@ -4,7 +4,7 @@
 imports nothing of ours. Before it turns into the program it
 
 - asks Linux to send it SIGNAL when PARENT dies, so that nothing survives a killed supervisor;
-- gives up root if UID is not 0, since PostgreSQL refuses to run as root. The working directory stays open to it.
+- gives up root if UID is not 0, since PostgreSQL refuses to run as root. The process keeps access to its working directory.
 """
 
 from __future__ import annotations

@@ -104,7 +104,10 @@ def _configuration(directory: Path, port: int, cluster_port: int) -> dict[str, o
 
 
 def _health(address: str) -> int | None:
-    """200 ready, 501 not initialised, 503 sealed, 429 no leader yet; None while there is no answer."""
+    """Return the status of OpenBao's health page, or None while there is no answer.
+
+    200 ready, 501 not initialised, 503 sealed, 429 no leader yet.
+    """
     try:
         return httpx.get(f"{address}/v1/sys/health", timeout=2, trust_env=False).status_code
     except httpx.HTTPError:
@@ -112,7 +115,10 @@ def _health(address: str) -> int | None:
 
 
 def _initialise(server: OpenBaoServer) -> dict[str, object]:
-    """``keys`` stay empty with a static seal; the recovery key and the root token are what we keep."""
+    """Initialise OpenBao and keep the recovery key and the root token.
+
+    ``keys`` in the answer stay empty with a static seal.
+    """
     answer = httpx.put(
         f"{server.address}/v1/sys/init",
         json={"recovery_shares": 1, "recovery_threshold": 1},

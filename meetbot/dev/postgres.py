@@ -29,7 +29,7 @@ from meetbot.dev.account import (
     server_account,
 )
 from meetbot.dev.environment import HOST
-from meetbot.dev.process import Child, DevStackError, Identity, KeepGoing, launch_command, spawn, wait_until_ready
+from meetbot.dev.process import Child, DevStackError, KeepGoing, ProcessUser, launch_command, spawn, wait_until_ready
 from meetbot.dev.state import private_directory, read_json, write_private_json
 
 DATABASE = "meetbot"
@@ -147,8 +147,11 @@ def _own_directory(directory: Path) -> Path:
     return directory
 
 
-def _as_seen_by(account: Identity | None, directory: Path) -> Path:
-    """How to name a program's working directory to it. Another user may be kept from the folders above it, but is in it."""
+def _as_seen_by(account: ProcessUser | None, directory: Path) -> Path:
+    """Return the name by which a program finds its own working directory.
+
+    Another user may be kept from the folders above it, but is in it.
+    """
     return Path("/proc/self/cwd") if account is not None and sys.platform.startswith("linux") else directory
 
 
@@ -161,8 +164,11 @@ def _passwords(directory: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in known.items()}
 
 
-def _initialise(data: Path, superuser_password: str, programs: Path, owner: Identity | None) -> None:
-    """Make the data directory. It gets its name only when it is complete, so a run that was killed half-way leaves none."""
+def _initialise(data: Path, superuser_password: str, programs: Path, owner: ProcessUser | None) -> None:
+    """Make the data directory.
+
+    It gets its name only when it is complete, so a run that was killed half-way leaves none.
+    """
     draft = data.with_name("data.new")
     shutil.rmtree(draft, ignore_errors=True)
     private_directory(draft)
@@ -179,7 +185,7 @@ def _initialise(data: Path, superuser_password: str, programs: Path, owner: Iden
     draft.rename(data)
 
 
-def _run_initdb(draft: Path, programs: Path, account: Identity | None, password: IO[bytes]) -> None:
+def _run_initdb(draft: Path, programs: Path, account: ProcessUser | None, password: IO[bytes]) -> None:
     command: list[str | Path] = [
         programs / "initdb",
         f"--pgdata={_as_seen_by(account, draft)}",

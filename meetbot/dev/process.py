@@ -92,7 +92,7 @@ def listening_for_signals() -> Iterator[Interrupt]:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessUser:
     """The user and group a child runs as, if not our own."""
 
     uid: int
@@ -188,7 +188,7 @@ def spawn(
     logs: Path,
     environment: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
-    run_as: Identity | None = None,
+    run_as: ProcessUser | None = None,
     directory: Path | None = None,
 ) -> Child:
     """Start a program that logs to ``logs``. ``environment`` is added to our own.
@@ -216,13 +216,13 @@ def launch_command(
     command: Sequence[str | Path],
     *,
     death_signal: signal.Signals = signal.SIGTERM,
-    run_as: Identity | None = None,
+    run_as: ProcessUser | None = None,
 ) -> list[str]:
     """The command that turns into ``command`` by way of `launch.py`.
 
     The program is an absolute path.
     """
-    identity = run_as or Identity(0, 0)
+    identity = run_as or ProcessUser(0, 0)
     parent = [str(os.getpid()), str(int(death_signal)), str(identity.uid), str(identity.gid)]
     return [sys.executable, "-I", "-S", str(_LAUNCHER), *parent, "--", *(str(part) for part in command)]
 
@@ -283,7 +283,10 @@ def log_tail(log_file: Path, *, since: int = 0) -> str:
 
 
 def _keep_bounded(log_file: Path) -> None:
-    """Logs go on over restarts; one that has grown large starts anew, with the old one kept beside it."""
+    """Open a log for appending, so that it goes on over restarts.
+
+    One that has grown large starts anew, with the old one kept beside it.
+    """
     if log_file.exists() and log_file.stat().st_size > _KEPT_LOG_BYTES:
         log_file.replace(log_file.with_suffix(".log.1"))
 

@@ -242,7 +242,10 @@ def _require_listener(variable: str, address: str) -> None:
 
 
 def _prepare_given_vault(address: str, settings: Settings) -> None:
-    """Set up a Vault that the user brought. One that we may not administer must have our policies already."""
+    """Set up a Vault that the user brought.
+
+    One that we may not administer must have our policies already.
+    """
     if settings.vault_token is None:
         return
     with contextlib.suppress(hvac.exceptions.VaultError, requests.RequestException):
@@ -268,7 +271,10 @@ def _upgrade_schema(database_url: str) -> None:
 
 
 def _schema_is_current(database_url: str) -> bool:
-    """Whether the newest of our migrations is in, asked with the driver alone: Alembic takes a second to load."""
+    """Whether the newest of our migrations is in.
+
+    Asked with the driver alone, because Alembic takes a second to load.
+    """
     scripts = resources.files("meetbot.storage") / "migrations" / "versions"
     # Their files begin with the revision's name.
     newest = max(entry.name.partition("_")[0] for entry in scripts.iterdir() if entry.name[0].isdigit())

@@ -72,7 +72,7 @@ def _only_folded(text: str) -> str:
 
 
 def is_domain(text: str) -> bool:
-    """Whether a canonical domain could exist.
+    """Return whether a canonical domain could exist.
 
     Its lengths are within RFC 1035, and its characters are those of host names.
     """
@@ -89,7 +89,7 @@ def _is_label(label: str) -> bool:
 
 
 def is_written_plainly(raw: str) -> bool:
-    """Whether an address is written so that its domain is really its own.
+    """Return whether an address is written so that its domain is really its own.
 
     `parse_address` is lenient: it reads an address with a tab in it or before its host, to which no mail can be sent.
     """
@@ -124,7 +124,7 @@ def _with_parents(domain: str) -> frozenset[str]:
 
 
 def is_calendar_domain(domain: str) -> bool:
-    """Whether a domain is Google's for rooms, secondary calendars and unknown organisers (P10)."""
+    """Return whether a domain is Google's for rooms, other calendars and unknown organisers."""
     return domain.endswith(_CALENDAR_HOST) and _CALENDAR_HOST in with_parents(domain)
 
 

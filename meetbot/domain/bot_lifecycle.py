@@ -13,7 +13,8 @@ from meetbot.domain.plan import Target
 class Action(StrEnum):
     """What is to be done about a meeting's bot.
 
-    `NOTHING`: there is no bot and none is wanted, or the meeting had its bot. `KEEP`: leave the bot as it is.
+    `NOTHING`: there is no bot and none is wanted, or the meeting had its bot. `CREATE`: make a bot, also after an earlier one
+    has ended. `KEEP`: leave the bot as it is.
     `RESCHEDULE`: give it the new target. `CANCEL`, `MISS`: end it. `RELOCATE`: recall it and send it again.
     `WITHDRAW`: recall it for good.
     """
@@ -74,7 +75,7 @@ def next_action(bot: ObservedState | None, desired: DesiredState, *, now: dateti
     if bot is None:
         return Action.NOTHING if target is None else Action.CREATE
     if bot.state is BotState.MISSED and bot.asked_at is not None:
-        # Its backend may have it all the same: it must be told to leave before another bot is made.
+        # The backend may have made this bot although no answer came, so it is recalled before another bot is made.
         return Action.WITHDRAW
     if bot.state in TERMINAL_STATES:
         return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
@@ -84,10 +85,10 @@ def next_action(bot: ObservedState | None, desired: DesiredState, *, now: dateti
 
 
 def _deserves_another(bot: ObservedState, target: Target, lead: timedelta) -> bool:
-    """Whether the meeting gets a new bot after its last one has ended.
+    """Return whether the meeting gets a new bot after its last one has ended.
 
-    It does if it was restored, or goes on although it was taken for over and missed. A meeting that had its bot gets another
-    only if it moved to a later time or to another link.
+    A bot that was cancelled or missed is replaced if its meeting is wanted again. After a bot that did its work, a meeting gets
+    another only if the meeting moved to a later time or to another link.
     """
     if bot.state in (BotState.CANCELLED, BotState.MISSED):
         return True
@@ -107,7 +108,7 @@ def _before_dispatch(
 def _after_dispatch(
     bot: ObservedState, target: Target | None, desired: DesiredState, now: datetime, lead: timedelta
 ) -> Action:
-    # A recall that has begun is finished: nobody knows whether the bot is still there.
+    # A recall that has begun is always finished, since the bot may or may not still be in the call.
     is_left_to_finish = bot.state is BotState.FINALIZING and not bot.being_recalled
     if desired.suppressed:
         return Action.KEEP if is_left_to_finish else Action.WITHDRAW
@@ -119,7 +120,7 @@ def _after_dispatch(
         return Action.KEEP
     if _has_moved(bot, target, lead) or target.meeting_url != bot.meeting_url:
         return Action.RELOCATE
-    # Not accepted yet, and sent only for the claimed target: with an outdated one it would never be sent.
+    # A bot is sent only for the target that is claimed. One not accepted yet needs the new target, or it would never be sent.
     unsent = bot.state is BotState.DISPATCHING and not _same(bot, target)
     return Action.RESCHEDULE if unsent else Action.KEEP
 
@@ -138,7 +139,7 @@ def _unclaimed_after_dispatch(bot: ObservedState, desired: DesiredState, now: da
 def _has_moved(bot: ObservedState, target: Target, lead: timedelta) -> bool:
     if abs(target.join_at - bot.join_at) > lead:
         return True
-    # If its request has no answer yet, the bot may be on its way to the first time: small moves since then add up.
+    # Without an answer to its request, the bot may be going to the time first asked for, so small moves since then add up.
     return bot.asked_at is not None and target.join_at - lead > bot.asked_at + lead
 
 

@@ -42,12 +42,12 @@ def followed_by(current: DispatchState, following: DispatchState) -> DispatchSta
 
 
 def may_be_out(state: DispatchState) -> bool:
-    """Whether the backend has the bot, or may have it, and has not taken it back for good."""
+    """Return whether the backend has or may have the bot, and has not taken it back for good."""
     return state in _OUT
 
 
 def is_being_recalled(state: DispatchState, recalled_at: datetime | None) -> bool:
-    """Whether the recall has begun and is not settled.
+    """Return whether the recall has begun and is not settled.
 
     It is finished whatever happens meanwhile, since the backend may have been told already; and only whoever recalls the
     bot says what becomes of it: cancelled, or sent again.

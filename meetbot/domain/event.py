@@ -1,4 +1,4 @@
-"""A calendar event as the rest of the product sees it: one occurrence, in UTC, whatever the provider.
+"""A calendar event as the product sees it: one occurrence, in UTC, whatever the provider.
 
 Providers differ in shapes and words; `meetbot.providers` turns each into this. Nothing here knows a provider's JSON.
 """
@@ -80,7 +80,10 @@ class MeetingLink:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """One invitee. ``resource`` marks rooms and equipment, ``is_self`` the calendar user, on any calendar."""
+    """One invitee.
+
+    ``resource`` marks rooms and equipment, ``is_self`` the calendar user, on any calendar.
+    """
 
     email: str | None
     name: str | None = None

@@ -14,7 +14,7 @@ _GOOGLE_SPLIT_SUFFIX = re.compile(r"_R\d{8}(T\d{6})?(?=@)")
 
 
 def event_id(tenant_id: str, calendar_user_id: str, calendar_id: str, provider_event_id: str) -> str:
-    """Return the public id of an event: the same for the same provider event, however often it changes."""
+    """Return the public id of an event, the same however often the event changes."""
     return derived_id("evt", tenant_id, calendar_user_id, calendar_id, provider_event_id)
 
 
@@ -69,7 +69,10 @@ def meeting_key(
 
 
 def series_key(tenant_id: str, ical_uid: str | None, *, fallback: str) -> str:
-    """Return the key that all occurrences of a series share, even after "this and following" edits on Google."""
+    """Return the key that all occurrences of a series share.
+
+    It survives "this and following" edits on Google.
+    """
     if ical_uid is None:
         return derived_id("ser", "event", tenant_id, fallback)
     return derived_id("ser", "uid", tenant_id, _GOOGLE_SPLIT_SUFFIX.sub("", ical_uid))

@@ -18,7 +18,10 @@ def new_id(prefix: str) -> str:
 
 
 def derived_id(prefix: str, *parts: str) -> str:
-    """Return the id that always belongs to these parts, length-prefixed so that no two lists collide."""
+    """Return the id that always belongs to these parts.
+
+    The parts are length-prefixed, so that no two lists collide.
+    """
     digest = hashlib.blake2b(digest_size=_RANDOM_BYTES)
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")

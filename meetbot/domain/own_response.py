@@ -37,7 +37,7 @@ class CalendarOwner(NamedTuple):
         return cls(identity, not domain or calendar == identity or is_calendar_domain(domain))
 
     def is_listed_as(self, email: str | None, *, marked: bool) -> bool:
-        """Whether an attendee's entry is the owner's."""
+        """Return whether an attendee's entry is the owner's."""
         if not email:
             return marked and self.is_marked
         if not marked and email.isascii() and email[0].lower() != self.identity[:1]:
@@ -46,7 +46,7 @@ class CalendarOwner(NamedTuple):
         return identity == self.identity or (marked and self.is_marked and not is_calendar_domain(domain))
 
     def organizes_as(self, email: str | None, *, marked: bool) -> bool:
-        """Whether an organiser's entry is the owner's, or that of their secondary calendar."""
+        """Return whether an organiser's entry is the owner's, or that of their secondary calendar."""
         return (marked and self.is_marked) or bool(email and parse_address(email)[0] == self.identity)
 
 

@@ -1,4 +1,7 @@
-"""From decided events to the plan, and from the plan to what is to be done. Pure, and the same on every replay."""
+"""From decided events to the plan, and from the plan to what is to be done.
+
+Pure, and the same on every replay.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ MOST_PLANNED = 5000
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """A meeting that a calendar user wants recorded; ``acknowledged`` once the meeting's bot has accepted the claim."""
+    """A meeting that a calendar user wants recorded.
+
+    ``acknowledged`` is set once the meeting's bot has accepted the claim.
+    """
 
     meeting_key: str
     join_at: datetime
@@ -26,7 +32,10 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and when a bot is to be. The digest differs if the backend would have to be told of a change."""
+    """The link and the times at which a bot is to be in a meeting.
+
+    Two targets have different digests if the backend must be told of the change from one to the other.
+    """
 
     join_at: datetime
     end_at: datetime
@@ -57,11 +66,13 @@ def choose_candidates(
     claimed: Collection[str] = (),
     most: int = MOST_PLANNED,
 ) -> dict[str, Candidate]:
-    """Return one candidate per meeting that has not ended and starts within the horizon, ordered by meeting key.
+    """Return one candidate per meeting within the horizon, ordered by meeting key.
+
+    Meetings that have ended are left out.
 
     The same meeting may stand on two calendars of one user; the copies are ranked like those of different people. Of more
     meetings than ``most``, those ``claimed`` already stay, and the nearest others are added: a flood of invitations recalls
-    no bot. The rest are planned as these end.
+    no bot. The remaining meetings are planned when planned ones end.
     """
     chosen: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -77,7 +88,9 @@ def choose_candidates(
 
 
 def leading_copy(copies: Iterable[Candidate]) -> Candidate:
-    """Return the copy that counts if copies of one meeting differ: the organiser's, else the one changed last.
+    """Return the copy that counts if copies of one meeting differ.
+
+    It is the organiser's, else the one changed last.
 
     Raises ValueError if there is none.
     """
@@ -95,8 +108,8 @@ def plan_digest(plan: Iterable[PlanEntry]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """What brings the meetings known to a workflow in line with its plan, each part ordered by meeting key."""
+class PlanDifference:
+    """The steps that bring a workflow's meetings in line with its plan, by meeting key."""
 
     start: tuple[PlanEntry, ...] = ()
     reschedule: tuple[PlanEntry, ...] = ()
@@ -104,7 +117,9 @@ class Reconciliation:
     forget: tuple[PlanEntry, ...] = ()
 
 
-def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, now: datetime) -> Reconciliation:
+def compare_with_plan(
+    known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, now: datetime
+) -> PlanDifference:
     """Compare the meetings whose bots were signalled or started (``known``) with the plan.
 
     A meeting that is over merely leaves the plan: its bot is not recalled from a meeting that runs long. An entry that the
@@ -118,7 +133,7 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
         elif current.target_digest != wanted.target_digest:
             reschedule.append(wanted)
     gone = [known[key] for key in sorted(known) if key not in plan]
-    return Reconciliation(
+    return PlanDifference(
         start=tuple(start),
         reschedule=tuple(reschedule),
         release=tuple(entry for entry in gone if entry.end_at > now),
@@ -126,8 +141,8 @@ def reconcile(known: Mapping[str, PlanEntry], plan: Mapping[str, PlanEntry], *, 
     )
 
 
-def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: int) -> tuple[Reconciliation, bool]:
-    """Return the work on the ``most`` nearest meetings, and whether any other meeting's change is still to be made.
+def first_batch(todo: PlanDifference, known: Mapping[str, PlanEntry], *, most: int) -> tuple[PlanDifference, bool]:
+    """Return the work on the ``most`` nearest meetings, and whether any change remains.
 
     Claims that are only made again come last: bots that have not acknowledged them are slow, and must not keep a new meeting
     waiting.
@@ -137,7 +152,7 @@ def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: i
     ordered = sorted(changes, key=lambda entry: (entry.meeting_key in repeated, entry.join_at, entry.meeting_key))
     chosen = {entry.meeting_key for entry in ordered[:most]}
     return (
-        Reconciliation(
+        PlanDifference(
             start=tuple(entry for entry in todo.start if entry.meeting_key in chosen),
             reschedule=tuple(entry for entry in todo.reschedule if entry.meeting_key in chosen),
             release=tuple(entry for entry in todo.release if entry.meeting_key in chosen),
@@ -148,7 +163,10 @@ def first_batch(todo: Reconciliation, known: Mapping[str, PlanEntry], *, most: i
 
 
 def as_known(entry: PlanEntry) -> PlanEntry:
-    """Return the entry as the workflow remembers it; whether it was acknowledged is always read afresh."""
+    """Return the entry as the workflow remembers it, without its acknowledgement.
+
+    Whether it was acknowledged is always read afresh.
+    """
     return replace(entry, acknowledged=False)
 
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 
 class StoredEvent(NamedTuple):
-    """A stored event with its calendar user's claim on the meeting; the claim's fields are None if there is none.
+    """A stored event with its calendar user's claim on the meeting.
+
+    The claim's fields are None if there is none.
 
     A tuple because each sync makes one of every stored event: a dataclass takes several times as long.
     """
@@ -38,7 +40,10 @@ class StoredEvent(NamedTuple):
 
 
 class StoredClaim(NamedTuple):
-    """A calendar user's claim on a meeting: which event it rests on, its target, and the target its bot has accepted."""
+    """A calendar user's claim on a meeting.
+
+    It holds the event it rests on, its target, and the target that its bot has accepted.
+    """
 
     meeting_key: str
     event_id: str

@@ -1,4 +1,4 @@
-"""The slots at which a calendar is synced: every interval, at a phase of the calendar user's own."""
+"""The slots at which a calendar is synced, at a phase of the calendar user's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sync_phase(calendar_user_id: str, interval: timedelta) -> timedelta:
 
 
 def next_slot(now: datetime, interval: timedelta, phase: timedelta) -> datetime:
-    """Return the first instant after ``now`` that is a whole number of intervals after the phase.
+    """Return the first instant after ``now`` that is a whole number of intervals from the phase.
 
     Slots are counted from start to start: however long a sync takes, the rate stays the same.
     """

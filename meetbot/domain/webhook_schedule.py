@@ -1,4 +1,4 @@
-"""When a webhook is tried again, and how long its endpoint may fail. Pure."""
+"""The schedule of a webhook's attempts, and how long its endpoint may fail. Pure."""
 
 from __future__ import annotations
 

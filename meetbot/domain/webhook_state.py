@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    """How one message for one endpoint stands."""
+    """The state of one message for one endpoint."""
 
     PENDING = "pending"
     DELIVERED = "delivered"

@@ -105,7 +105,10 @@ def _words(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _word(data: bytes, start: int, end: int) -> str:
-    """The word; one that ends at the first quote of a raw JSON parameter gets the rest of the JSON, escaped."""
+    """Return the word, completed with the rest of its JSON if that is not escaped.
+
+    A word ends at the first quote of a raw JSON parameter; the rest of the JSON is added in escaped form.
+    """
     token = data[start:end].decode("utf-8", "ignore")
     if data[end : end + 1] != b'"' or not token.endswith("context={"):
         return token
@@ -134,7 +137,7 @@ def _is_broken_off(word: str) -> bool:
 
 
 def _continuations(data: bytes, end: int, width: int) -> Iterator[tuple[str, bool]]:
-    """The piece that each of the following lines adds to an address, if a line break cut it at column `width`.
+    """Yield what each following line adds to an address that is cut at column `width`.
 
     With each piece, whether its line is folded as iCalendar does it. A line shorter than the first is the last one.
     """
@@ -159,7 +162,7 @@ def _variant(word: str, start: int, end: int, is_cut: bool = False) -> Iterator[
 
 
 def _likely(word: str) -> list[tuple[int, int]]:
-    """Where the addresses of a word stand; if there are very many, only those with a known name."""
+    """Return the spans of a word's addresses; of very many, only those with a known name."""
     spans = url_spans(word)
     if len(spans) > _MAX_ADDRESSES_IN_WORD:
         spans = [span for span in spans if KNOWN_LABEL.search(word[slice(*span)].encode())]
@@ -181,7 +184,7 @@ def _address(token: str, start: int, end: int) -> str:
 
 
 def _without_tail(text: str, opener: str) -> str:
-    """`text` up to the bracket or quote that closes `opener`, without the punctuation of a sentence."""
+    """Return `text` up to the closing of `opener`, without a sentence's punctuation."""
     if opener in _CLOSER:
         text = text.partition(_CLOSER[opener])[0]
     text = _up_to_closing_bracket(text) if opener == "(" else text

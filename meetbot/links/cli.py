@@ -60,7 +60,9 @@ def _answer(line: bytes | str) -> Mapping[str, str | None]:
 
 
 def _read_json(line: bytes | str) -> Any:
-    """The JSON of a line, also with lone surrogates, a byte order mark, or bytes that are no UTF-8.
+    """Return the JSON of a line, even if it is slightly broken.
+
+    Lone surrogates, a byte order mark and bytes that are no UTF-8 are accepted.
 
     orjson is fast but refuses these; the standard library reads them. A byte that is no UTF-8 becomes U+FFFD.
     """

@@ -86,7 +86,10 @@ def _join_link(variant: Variant, lookup: Lookup) -> JoinLink | None:
 
 
 def _completes(longer: JoinLink, link: JoinLink, is_cut: bool) -> bool:
-    """Whether the longer text is the whole link. A link that is complete is not made longer by the next line."""
+    """Return whether the longer text is the whole link.
+
+    A link that is complete is not made longer by the next line.
+    """
     if longer.well_formed_count != link.well_formed_count:
         return longer.well_formed_count > link.well_formed_count
     if is_cut:
@@ -129,7 +132,10 @@ def _fullness(link: JoinLink) -> tuple[bool, int]:
 
 
 def _meeting_link(link: JoinLink, field: Field, shorter: MeetingLink | None) -> MeetingLink:
-    """The answer for a join link. A passcode that the field states beside it counts if no link carries one."""
+    """The answer for a join link.
+
+    A passcode that the field states beside it counts if no link carries one.
+    """
     stated = field.passcode if field.passcode != link.meeting_id else None
     return MeetingLink(
         platform=link.platform,
@@ -141,7 +147,10 @@ def _meeting_link(link: JoinLink, field: Field, shorter: MeetingLink | None) -> 
 
 
 def _texts_with_passcodes(provider: Provider, raw: Mapping[str, Any], lookup: Lookup) -> Iterator[str]:
-    """The texts that state a passcode in words; the link of its meeting may stand in another field."""
+    """Return the texts that state a passcode in words.
+
+    The link of its meeting may stand in another field.
+    """
     left = _MAX_CHARACTERS
     for field in link_fields(provider, raw):
         is_read = field.kind is not FieldKind.ADDRESS and len(field.text) <= min(left, READ_WHOLE)
@@ -151,6 +160,9 @@ def _texts_with_passcodes(provider: Provider, raw: Mapping[str, Any], lookup: Lo
 
 
 def _passcode(link: MeetingLink, texts: list[str], is_only: bool) -> str | None:
-    """The first passcode that the texts state for the link's meeting; `is_only`: the event names no other meeting."""
+    """Return the first passcode that the texts state for the link's meeting.
+
+    `is_only` says that the event names no other meeting.
+    """
     stated = (passcode_in_text(text, link.meeting_id or "", is_only) for text in dict.fromkeys(texts))
     return next(filter(None, stated), None)

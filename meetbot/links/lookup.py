@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meetbot.links.matching import JoinLink, match
+from meetbot.links.matching import JoinLink, match_join_link
 from meetbot.links.unwrap import NoTarget, unwrap
 from meetbot.links.urls import Url
 
@@ -51,7 +51,7 @@ class Lookup:
         found = self._known.get(text)
         if found is None:
             target = unwrap(text, self._pays)
-            found = LookupResult(target, None if isinstance(target, NoTarget) else match(target))
+            found = LookupResult(target, None if isinstance(target, NoTarget) else match_join_link(target))
             self._known[text] = found
         return found
 

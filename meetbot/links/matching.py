@@ -43,7 +43,7 @@ class JoinLink:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """What matched a shape: the path to open, escaped, and the captured values, plain and escaped."""
+    """A match of a shape: the escaped path to open, and the values, plain and escaped."""
 
     path: str
     values: dict[str, str]
@@ -54,24 +54,24 @@ class _Match:
 def is_trusted_host(host: str) -> bool:
     """Return whether `platforms.toml` lists the host: by exact name, or as under a listed one.
 
-    Trust in the host alone does not make an address a join link: `match` also asks for a known path.
+    No other function decides that. Trust in the host alone does not make an address a join link: `match_join_link` also
+    asks for a known path.
     """
     return bool(PLATFORMS.for_host(host))
 
 
-def match(url: Url) -> JoinLink | None:
+def match_join_link(url: Url) -> JoinLink | None:
     """Return the join link that an address is, or None if it is none.
 
     It is none if the host is not trusted, if its path is that of another page, or if the port is unusual.
     """
-    rules = PLATFORMS.for_host(url.host)  # none, unless is_trusted_host
-    if not rules or not url.has_usual_port():
+    if not is_trusted_host(url.host) or not url.has_usual_port():
         return None
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
     words = [decoded(segment).lower() for segment in segments]
     parameters = url.parameters()
-    for rule in rules:
+    for rule in PLATFORMS.for_host(url.host):
         if scheme in rule.schemes and not (words and words[0] in rule.reserved):
             for shape in rule.shapes.get(len(segments), ()):
                 found = _match_shape(shape, segments, words, parameters)
@@ -179,7 +179,7 @@ def _without_spaces_at_the_end(value: str) -> str:
 
 
 def _usable_json(value: str) -> str:
-    """Teams' `context`, a JSON object: once too often escaped it is mended, cut off it is dropped."""
+    """Return Teams' `context`, a JSON object: mended if escaped twice, dropped if cut off."""
     for written, plain in decodings(value, rounds=3):
         if plain.startswith("{") and plain.endswith("}"):
             return to_ascii(written)
@@ -197,5 +197,8 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _key(rule: LinkRule, host: str, found: _Match, meeting_id: str) -> tuple[str, ...]:
-    """The key of the meeting. A Teams channel has many meetings in one thread, told apart by their first message."""
+    """The key of the meeting.
+
+    A Teams channel has many meetings in one thread, told apart by their first message.
+    """
     return rule.platform, rule.realm or host, meeting_id, found.values.get("message", "0")

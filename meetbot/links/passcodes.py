@@ -28,7 +28,7 @@ _NEAR_ABOVE = 300
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A passcode that a text states: its value, where it stands, and whether it is alone on its line."""
+    """A passcode that a text states: its value, its place, and whether its line has no more."""
 
     start: int
     end: int
@@ -123,12 +123,15 @@ def _end_of_word(data: bytes, position: int) -> int:
 
 
 def _names(found: bytes, wanted: bytes) -> bool:
-    """Whether this is the id, alone or with what Proofpoint's URL Defense writes behind an address."""
+    """Return whether this is the id, alone or with what URL Defense appends.
+
+    Proofpoint's URL Defense writes a suffix behind an address.
+    """
     return found == wanted or found.startswith(wanted + b"__;")
 
 
 def _is_hint(data: bytes, start: int, end: int) -> bool:
-    """Whether a host is only the value of a gateway's `host_hint`."""
+    """Return whether a host is only the value of a gateway's `host_hint`."""
     return _HINT.search(data[max(0, start - _LONGEST_HINT) : end]) is not None
 
 
@@ -255,7 +258,10 @@ def _without_quotes(value: bytes) -> bytes:
 
 
 def _number_in_groups(data: bytes, value: bytes, end: int) -> tuple[bytes, int]:
-    """The number 123456 of "123 456"; an empty one if more follows on the line, since it may mean something else."""
+    """Return the number 123456 of "123 456", or an empty text if more follows on the line.
+
+    What follows may give the number another meaning.
+    """
     behind = _NUMBERS_BEHIND.match(data, end)
     if behind is None or not _REST_OF_LINE.match(data, behind.end()):
         return b"", end
@@ -264,7 +270,7 @@ def _number_in_groups(data: bytes, value: bytes, end: int) -> tuple[bytes, int]:
 
 
 def _is_code(value: bytes, is_certain: bool, is_last: bool) -> bool:
-    """Whether this is a code and no mere word.
+    """Return whether this is a code and no mere word.
 
     `is_certain`: it stands behind a colon on the same line; otherwise it has to look like a code itself. `is_last`:
     nothing follows on its line.

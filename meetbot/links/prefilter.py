@@ -19,7 +19,10 @@ _SHARED_SECOND_LEVEL = frozenset({"co", "com", "gov", "net", "org"})
 
 
 def _distinctive_label(host: str) -> str:
-    """The label of the domain's owner and a dot: ``zoom.`` of ``zoom.com.cn``, ``google.`` of ``meet.google.com``."""
+    """Return the label of the domain's owner and a dot.
+
+    For example ``zoom.`` of ``zoom.com.cn``, and ``google.`` of ``meet.google.com``.
+    """
     labels = host.split(".")
     place = -3 if len(labels) > 2 and labels[-2] in _SHARED_SECOND_LEVEL else -2
     return labels[place] + "."
@@ -52,7 +55,10 @@ _HIDES_THE_HOST = frozenset({"base64", "hash"})
 
 
 def _path_starts(rule: LinkRule) -> Iterator[str]:
-    """The beginnings of the paths of the rule's links: their literal segments, and one character of a variable one."""
+    """Return the beginnings of the paths of the rule's links.
+
+    Each holds the literal segments, and one character of a variable one.
+    """
     for shapes in rule.shapes.values():
         for shape in shapes:
             words = list(takewhile(lambda segment: isinstance(segment, str), shape.segments))

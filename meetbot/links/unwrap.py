@@ -86,7 +86,7 @@ def _gateway(url: Url) -> Gateway | None:
 
 
 def _tidied(text: str) -> str:
-    """The original address, decoded as often as it was escaped, without text or punctuation behind it."""
+    """Return the original address, fully decoded, without text or punctuation behind it."""
     for _ in range(3):
         if not _ENCODED_SCHEME.match(text):
             break
@@ -108,7 +108,10 @@ def _from_hash(wrapped: _WrappedUrl) -> str:
 
 
 def _on_host(url: Url, original: str) -> str:
-    """The original with its host, which is the launcher page's own if the original is a path alone."""
+    """Return the original with its host.
+
+    The host is the launcher page's own if the original is only a path.
+    """
     return f"https://{url.host}{original}" if original.startswith("/") and not original.startswith("//") else original
 
 
@@ -137,7 +140,10 @@ def _from_proofpoint_3(wrapped: _WrappedUrl) -> str:
 
 
 def _restored(text: str, replaced: str) -> str:
-    """The text with the characters that `*` (one) and `**X` (a run) stand for, taken from `replaced` in order."""
+    """Return the text with the characters that the placeholders stand for.
+
+    The placeholders `*` (one character) and `**X` (a run) take from `replaced` in order.
+    """
     place = 0
 
     def original(token: re.Match[str]) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from itertools import groupby
 
-from meetbot.links.platforms import APP_SCHEMES, PLATFORMS
+from meetbot.links.matching import is_trusted_host
+from meetbot.links.platforms import APP_SCHEMES
 
 # Schemes that do not lead to a web page. Any other word before a colon is a label: `Link:https://…`.
 _OTHER_SCHEMES = frozenset((
@@ -47,7 +48,7 @@ _CLOSING = {"(": ")", "[": "]", "'": "'"}
 
 
 class _Start(Enum):
-    """How an address begins: with a scheme of the web or of an app, with its host, or with another scheme."""
+    """The kinds of beginning of an address: a scheme (web, app or other) or a bare host."""
 
     SCHEME = auto()
     HOST = auto()
@@ -86,16 +87,19 @@ def has_other_scheme(text: str) -> bool:
 def _limit(word: str, start: int, query: int) -> int:
     """The place behind which what follows a comma is part of the address that begins at `start`.
 
-    That is the beginning of its query, or already of its path on a host that is not in the table.
+    That is the beginning of its query, or already of its path if the host is not trusted.
     """
     authority = _AUTHORITY.match(word, start)
-    if authority is None or authority[2] is None or PLATFORMS.for_host(authority[1].partition(":")[0].lower()):
+    if authority is None or authority[2] is None or is_trusted_host(authority[1].partition(":")[0].lower()):
         return query
     return authority.start(2)
 
 
 def _starts(word: str) -> Iterator[tuple[int, _Start]]:
-    """The places at which an address may begin, in order. Behind a scheme, no bare host begins one."""
+    """The places at which an address may begin, in order.
+
+    Behind a scheme, no bare host begins one.
+    """
     schemes = list(_schemes(word))
     for host in _BARE.finditer(word, 0, schemes[0][0] if schemes else len(word)):
         yield host.start(), _Start.HOST
@@ -113,7 +117,10 @@ def _schemes(word: str) -> Iterator[tuple[int, _Start]]:
 
 
 def _is_outside(word: str, outer: int | None, at: int, limit: int) -> bool:
-    """Whether an address at `at` is no part of the address at `outer`, nor of a word like `jane@acme.com`."""
+    """Return whether `at` begins an address of its own, outside of that at `outer`.
+
+    An address inside a word like `jane@acme.com` is none.
+    """
     is_before_limit = limit >= at
     before = word[at - 1 : at] if at else ""
     if not before or (not before.isascii() and not before.isalnum()):

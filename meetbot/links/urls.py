@@ -134,6 +134,9 @@ def _split_scheme(text: str) -> tuple[str | None, str]:
 
 
 def _with_app_host(scheme: str, rest: str) -> str:
-    """The rest of an app's address with its host, which ``msteams:/l/…`` and ``msteams://l/…`` leave out."""
+    """Return the rest of an app's address with its host.
+
+    ``msteams:/l/…`` and ``msteams://l/…`` leave the host out.
+    """
     first = rest.partition("/")[0]
     return rest if "." in first or ":" in first or "@" in first else f"{APP_HOSTS[scheme]}/{rest}"

@@ -1,4 +1,4 @@
-"""Cut windows around possible join links out of a long text, of which only these are read.
+"""Cut windows around possible join links out of a long text; only the windows are read.
 
 Finding them takes one pass of google-re2 over the bytes. A window never begins or ends within an address. Nor does it
 begin within a link, comment or script: their tags tell that an address in them is not to be believed.
@@ -26,8 +26,8 @@ _BREAK = re.compile(rb"[\x00-\x20<>\"]")
 _BREAKS = (b" ", b"\n", b"<", b">", b'"')
 _ELEMENTS = ((b"<a", b"</a"), (b"<!--", b"-->"), (b"<script", b"</script"), (b"<style", b"</style"))
 
-# A word up to this length is looked up before a window is cut around it. Not so a word with an entity, a soft line
-# break, or a word alone on the next line: only the readable text shows what that is.
+# A word up to this length is looked up before a window is cut around it. A word with an entity, or one that may go
+# on after a line break, is not looked up: only the readable text shows the whole address.
 _LONGEST_CHECKED = 300
 # The cost of cutting the addresses out of a word, in units of the lookup.
 _COST_OF_A_WORD = 2
@@ -41,7 +41,7 @@ _Window = tuple[int, int]
 def link_windows(text: str, lookup: Lookup) -> Iterator[str]:
     """Yield the windows around what may be join links in a long text, in order.
 
-    Not all of them, if together they are longer than what is read.
+    If the windows together exceed the limits, those in the middle of the text are left out.
     """
     data = text.encode("utf-8", "ignore")
     for start, end in _joined(_chosen(list(_windows(data, lookup)))):
@@ -82,7 +82,10 @@ def _end_of_another_page(data: bytes, link: int, link_end: int, lookup: Lookup) 
 
 
 def _start(data: bytes, previous_end: int, link: int) -> int | None:
-    """Where the window of a link begins; None if the link is deep in a word that is longer than any address."""
+    """Return the start of a link's window, or None if the link is too deep in a long word.
+
+    A word is too long if it is longer than any address.
+    """
     near = link - _BEFORE
     far = near - _REACH
     if far <= previous_end:

@@ -1,8 +1,8 @@
 """Read a user's calendars page by page, bounded in time, bytes, pages and events.
 
-One deadline holds for the whole listing. The primary calendar comes first, and its failure is that of the listing.
-The failure of another calendar only keeps that one out of `Listing.complete_calendars`: its missing events are not
-taken for deleted ones.
+One deadline holds for the whole listing. The primary calendar comes first, and the listing fails if it fails.
+If another calendar fails, that calendar is left out of `Listing.complete_calendars`, so that its missing events are
+not taken for deleted ones.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How one provider's calendars are read.
+    """The way in which one provider's calendars are read.
 
     ``fetch(calendar, next, page_size)`` returns a page and raises `ProviderError`s; ``is_gone(calendar)`` asks the
     provider once more about a calendar that answered 404.
@@ -70,8 +70,8 @@ class _Allowance:
 
 
 @dataclass(slots=True)
-class _Reading:
-    """The events that were read of one calendar, whether those are all, and what went wrong, if anything."""
+class _CalendarPages:
+    """The events that were read of one calendar, whether those are all, and any failure."""
 
     events: dict[str, RawItem] = field(default_factory=dict)
     complete: bool = False
@@ -90,27 +90,35 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
     throttled = False
     for calendar in calendars:
         # After one throttled request the next would be throttled too: the other calendars wait for the next sync.
-        reading = _Reading() if throttled else _read_calendar(source, calendar, allowance)
-        if reading.failure is not None:
-            throttled = reading.failure.code == "rate_limited"
-            reading = _after_failure(source, calendar, reading, reading.failure)
-        events.extend(ListedEvent(calendar.id, item.id, item.body) for item in reading.events.values())
-        (complete if reading.complete else failed).add(calendar.id)
+        pages = _CalendarPages() if throttled else _read_calendar(source, calendar, allowance)
+        if pages.failure is not None:
+            throttled = pages.failure.code == "rate_limited"
+            pages = _after_failure(source, calendar, pages, pages.failure)
+        events.extend(ListedEvent(calendar.id, item.id, item.body) for item in pages.events.values())
+        (complete if pages.complete else failed).add(calendar.id)
     return Listing(events, frozenset(complete), frozenset(failed))
 
 
-def _after_failure(source: Source, calendar: CalendarRef, reading: _Reading, failure: ProviderError) -> _Reading:
-    """What is known of a calendar after a failure: what was read so far, or that it is gone and has no events."""
+def _after_failure(
+    source: Source, calendar: CalendarRef, pages: _CalendarPages, failure: ProviderError
+) -> _CalendarPages:
+    """Return what is known of a calendar after a failure.
+
+    That is what was read so far, or that the calendar is gone and has no events.
+    """
     if calendar.id == PRIMARY or isinstance(failure, AccessTokenRejected):
         raise failure
     _log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
-        return _Reading(complete=True)
-    return reading
+        return _CalendarPages(complete=True)
+    return pages
 
 
 def _is_gone(source: Source, calendar: CalendarRef) -> bool:
-    """Ask once more about a calendar that answered 404 although it was just listed, before its events are dropped."""
+    """Ask once more about a calendar that answered 404, before its events are dropped.
+
+    The list of calendars named the calendar just before, so the 404 may be wrong.
+    """
     try:
         return source.is_gone(calendar)
     except AccessTokenRejected:
@@ -120,49 +128,52 @@ def _is_gone(source: Source, calendar: CalendarRef) -> bool:
         return False
 
 
-def _read_calendar(source: Source, calendar: CalendarRef, allowance: _Allowance) -> _Reading:
-    reading = _Reading()
+def _read_calendar(source: Source, calendar: CalendarRef, allowance: _Allowance) -> _CalendarPages:
+    pages = _CalendarPages()
     try:
         try:
-            _read_pages(source, calendar, source.page_size, reading, allowance)
+            _read_pages(source, calendar, source.page_size, pages, allowance)
         except AnswerTooLarge:
-            _read_pages(source, calendar, source.page_size // _SMALL_PAGE_DIVISOR, reading, allowance)
+            _read_pages(source, calendar, source.page_size // _SMALL_PAGE_DIVISOR, pages, allowance)
     except ProviderError as failure:
-        reading.failure = failure
-    return reading
+        pages.failure = failure
+    return pages
 
 
 def _read_pages(
-    source: Source, calendar: CalendarRef, page_size: int, reading: _Reading, allowance: _Allowance
+    source: Source, calendar: CalendarRef, page_size: int, pages: _CalendarPages, allowance: _Allowance
 ) -> None:
-    """Fill ``reading``; it is complete only if the last page was read within all limits."""
+    """Fill ``pages``; it is complete only if the last page was read within all limits."""
     cursor: str | None = None
     seen: set[str] = set()
     intact = True
     for _ in range(MAX_PAGES):
         if allowance.deadline.remaining() <= 0:
             raise RetryLater("listing_timeout", f"{source.provider}: the calendars took too long to read")
-        if allowance.bytes_left <= 0 or len(reading.events) > MAX_EVENTS:
+        if allowance.bytes_left <= 0 or len(pages.events) > MAX_EVENTS:
             break
         page = source.fetch(calendar, cursor, page_size)
         if not page.readable:
             break
         allowance.bytes_left -= page.size
-        _add(reading.events, page.items)
+        _add(pages.events, page.items)
         intact = intact and page.intact
         cursor = page.next
         if cursor is None:
             # An item that was not readable may be the very event that seems to be missing.
-            reading.complete = intact
+            pages.complete = intact
             return
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")
         seen.add(cursor)
-    _log.warning("calendar.cut_short", provider=source.provider.value, events=len(reading.events))
+    _log.warning("calendar.cut_short", provider=source.provider.value, events=len(pages.events))
 
 
 def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:
-    """Add the items. An event comes twice if the calendar changes between two pages: the newest version stays."""
+    """Add the items.
+
+    An event comes twice if the calendar changes between two pages: the newest version stays.
+    """
     for item in items:
         earlier = events.get(item.id)
         if earlier is None or not _is_older(item, earlier):

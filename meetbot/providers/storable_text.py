@@ -64,7 +64,10 @@ def listed_address(value: object) -> str | None:
 
 
 def _end_of_host(host: str) -> str:
-    """The host, or as many of its last labels as a host name may have: they name the domain's owner."""
+    """Return the host, or as many of its last labels as a host name may have.
+
+    The last labels name the domain's owner.
+    """
     if len(host) <= _LONGEST_HOST:
         return host
     end = host[-_LONGEST_HOST:]

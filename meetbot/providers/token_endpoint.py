@@ -156,7 +156,10 @@ def _token_answer(body: Mapping[str, Any], provider: Provider, now: datetime) ->
 
 
 def _scopes(scope: object) -> frozenset[str]:
-    """The granted scopes as far as they are stated: an empty text, null or nonsense grants nothing."""
+    """Return the granted scopes as far as they are stated.
+
+    An empty text, null or an unusable value grants nothing.
+    """
     return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
 
 

@@ -89,7 +89,9 @@ def _parsed_leniently(body: bytes) -> object:
 
 
 def _repaired(body: bytes) -> bytes | None:
-    """The JSON object without lone surrogates, which strict readers refuse; None if it is still none.
+    """Return the JSON object without lone surrogates, or None if it is still none.
+
+    Strict readers refuse lone surrogates.
 
     One title with half an emoji must not hide a whole calendar.
     """

@@ -10,7 +10,7 @@ from pydantic import Field
 from meetbot.domain.erasure import EXCEPTIONS, ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
 from meetbot.resources.base import OneOf, Resource
-from meetbot.storage.erasure_tables import Erasure
+from meetbot.storage.tables import Erasure
 
 
 class ErasureStepResource(Resource):

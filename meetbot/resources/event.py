@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from meetbot.domain.decision import Outcome, Override
 from meetbot.domain.event import EventStatus
+from meetbot.domain.override_scope import OverrideScope
 from meetbot.resources.base import OneOf, Resource
 from meetbot.storage.tables import CalendarEvent, RecordingOverride
 
-Recording = Literal["record", "skip"]
-OverrideScope = Literal["occurrence", "series"]
+OutcomeName = Annotated[str, OneOf(Outcome)]
+OverrideName = Annotated[str, OneOf(Override)]
+OverrideScopeName = Annotated[str, OneOf(OverrideScope)]
 
 
 class PersonResource(Resource):
@@ -29,7 +32,7 @@ class PersonResource(Resource):
 class DecisionResource(Resource):
     """Record or skip, and why."""
 
-    outcome: Recording
+    outcome: OutcomeName
     reason: str = Field(
         description="`rule_matched`, `no_rule_matched`, `no_meeting_url`, `ended`, `owner_declined`, `all_day`, "
         "`cancelled`, `override_record`, `override_skip` or `access_revoked`."
@@ -45,8 +48,8 @@ class DecisionResource(Resource):
 class OverrideResource(Resource):
     """An exception to the rules for one occurrence or a series."""
 
-    recording: Recording
-    scope: OverrideScope
+    recording: OverrideName
+    scope: OverrideScopeName
     set_by: str = Field(description="The public id of the API key that set it.")
     set_at: datetime
 

@@ -12,7 +12,7 @@ from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 
 
 class EndpointResource(BaseModel):
-    """Where a tenant takes webhooks.
+    """An endpoint: an address at which a tenant takes webhooks.
 
     The secret is no part of it: it is shown once, when it is made.
     """

@@ -77,8 +77,10 @@ def _parsed(line: str | bytes) -> object:
 
 
 def _parsed_with_repairs(line: str | bytes) -> object:
-    """JSON that orjson refuses and other writers produce: halves of surrogate pairs, which become ``?``, and a byte order
-    mark."""
+    """Parse JSON that orjson refuses and other writers produce.
+
+    That is JSON with halves of surrogate pairs, which become ``?``, and with a byte order mark.
+    """
     try:
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line.removeprefix("\N{BYTE ORDER MARK}")
         whole = json.dumps(json.loads(text), ensure_ascii=False)

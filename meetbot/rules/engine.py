@@ -13,7 +13,7 @@ from meetbot.rules.explain import NamedFacts, explain_facts, facts_named_by
 from meetbot.rules.facts import DecisionContext, Facts
 from meetbot.rules.fixed_policy import names_all_day, reason_after_rules, reason_before_rules
 from meetbot.rules.language import Action
-from meetbot.rules.reading import Reading, Test
+from meetbot.rules.reading import CompileContext, Test
 from meetbot.rules.rule_set import Rule, RuleSetBody
 from meetbot.rules.text_search import Searches
 
@@ -85,7 +85,7 @@ def _compiled(rule: Rule, layer: RuleLayer, searches: Searches) -> CompiledRule:
         outcome=Outcome.RECORD if records else Outcome.SKIP,
         # A rule that skips needs no permission to skip an all-day event: else a later rule could still record it.
         decides_all_day=not records or layer.rules.all_day or names_all_day(rule.when),
-        holds=compile_predicate(rule.when, Reading.of_rule(records=records, searches=searches)),
+        holds=compile_predicate(rule.when, CompileContext.of_rule(records=records, searches=searches)),
     )
 
 
@@ -115,7 +115,10 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
 
 
 def _first_match(facts: Facts, rules: CompiledRules) -> CompiledRule | None:
-    """The first rule that holds. On an all-day event a rule that is silent about those is not passed over for a later one."""
+    """The first rule that holds.
+
+    On an all-day event a rule that is silent about those is not passed over for a later one.
+    """
     for holds, rule in rules.tests:
         if holds(facts):
             return rule

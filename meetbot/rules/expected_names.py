@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from meetbot.domain.addresses import rule_domain, rule_identity
 from meetbot.rules import vocabulary
 from meetbot.rules.facts import AttributeValue, Facts
-from meetbot.rules.reading import Reading, Test, always
+from meetbot.rules.reading import CompileContext, Test, always
 from meetbot.rules.text_search import fold
 
 Names = frozenset[str]
@@ -62,12 +62,12 @@ class ExpectedNames:
         return frozenset(names), complete
 
 
-def for_any_name(expected: ExpectedNames, test_for: Callable[[Names], Test], reading: Reading) -> Test:
+def for_any_name(expected: ExpectedNames, test_for: Callable[[Names], Test], context: CompileContext) -> Test:
     """Return a test that holds if one of the expected names does.
 
     ``test_for`` makes it of the names.
     """
-    missing_holds = reading.missing_attribute_holds
+    missing_holds = context.missing_attribute_holds
 
     def own_test(names: Names, complete: bool) -> Test:
         return test_for(names) if complete or not missing_holds else always
@@ -94,7 +94,10 @@ def for_each_owner(expected: ExpectedNames, test_for: Callable[[Names, bool], Te
 
 
 def _texts_of(value: AttributeValue) -> list[str]:
-    """The texts of an attribute. An empty text stands for a missing or blank one; an empty list has no text at all."""
+    """The texts of an attribute.
+
+    An empty text stands for a missing or blank one; an empty list has no text at all.
+    """
     if value is None:
         return [""]
     if isinstance(value, bool):

@@ -129,7 +129,10 @@ def _calendar_id(facts: Facts) -> str:
 
 
 def _attendee_emails(facts: Facts) -> list[Json]:
-    """As they are compared: in lower case, without ``+tag``. People without an address are left out."""
+    """As they are compared: in lower case, without ``+tag``.
+
+    People without an address are left out.
+    """
     return list(filter(None, facts.people.shown[:_MOST_IN_A_LIST]))
 
 

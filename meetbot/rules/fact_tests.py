@@ -31,7 +31,10 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 def _describe_optional_tests(schema: dict[str, Any]) -> None:
-    """Say in the schema: at least one test. Each may be left out, which is None in Python; but null is no test."""
+    """Say in the schema: at least one test.
+
+    Each may be left out, which is None in Python; but null is no test.
+    """
     schema["minProperties"] = 1
     for test in schema["properties"].values():
         if test.get("default", ...) is not None:

@@ -244,7 +244,10 @@ def _folded_id(calendar_id: str) -> str:
 
 
 def _own_response(event: Event) -> Response:
-    """The owner's own response. An organiser who is not listed comes; anyone else who is not has not responded."""
+    """The owner's own response.
+
+    An organiser who is not listed comes; anyone else who is not has not responded.
+    """
     if event.owner_response is not None:
         return event.owner_response
     return Response.ACCEPTED if event.is_organizer else Response.NEEDS_ACTION

@@ -52,7 +52,7 @@ def reason_after_rules(event: Event, *, matched: bool, all_day_included: bool) -
 
 
 def is_cancelled(event: Event) -> bool:
-    """Whether the event is cancelled; not even an override records it."""
+    """Return whether the event is cancelled; not even an override records it."""
     return event.status is EventStatus.CANCELLED
 
 

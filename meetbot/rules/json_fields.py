@@ -112,7 +112,7 @@ def instant(value: object, path: str) -> datetime:
 
 
 def is_date(value: object) -> bool:
-    """Whether a value is a date without a time of day."""
+    """Return whether a value is a date without a time of day."""
     return isinstance(value, str) and _DATE.fullmatch(value) is not None
 
 

@@ -114,7 +114,9 @@ def _with_owner_marked(person: Attendee, is_owner: bool) -> Attendee:
 def _owner_response(
     said: Response | None, organizer: Attendee | None, attendees: Sequence[Attendee], listed: Sequence[Attendee]
 ) -> Response | None:
-    """The owner's response: in the list, as the organiser, or beside both (``said``). Declined in any of them is declined.
+    """The owner's response: in the list, as the organiser, or beside both (``said``).
+
+    Declined in any of them is declined.
 
     ``listed`` are the attendees as the line marks them: ``self`` may be the calendar there, and not its owner.
     """

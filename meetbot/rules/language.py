@@ -105,13 +105,13 @@ class AllDay(Wire):
 
 
 class AttendeeCount(Wire):
-    """How many people take part, the calendar user and the organiser included."""
+    """The number of people who take part, the calendar user and the organiser included."""
 
     attendee_count: Count | CountTest
 
 
 class ExternalCount(Wire):
-    """How many people are external."""
+    """The number of external people."""
 
     external_count: Count | CountTest
 
@@ -185,7 +185,7 @@ class AttendeeEmails(Wire):
 
 
 class Start(Wire):
-    """When the event starts."""
+    """The start of the event."""
 
     start: StartTest
 

@@ -70,10 +70,10 @@ _NOBODY: Final = People((), _NO_NAMES, _NO_NAMES, _NO_NAMES, 0, 0, internal=Fals
 
 
 class Viewpoint:
-    """How the owner of a calendar sees people: which is the owner, and who is internal.
+    """The calendar owner's view of people: which is the owner, and who is internal.
 
-    It remembers the people it has met, because most events of a calendar are with the same ones. It lives no longer than
-    the work on that calendar, and so does what it remembers.
+    A viewpoint remembers people, because most events of a calendar are with the same people. It is dropped when the work on
+    that calendar ends.
     """
 
     __slots__ = ("_internal_domains", "_met", "_places", "owner")
@@ -112,7 +112,7 @@ class Viewpoint:
         met = self._met
         for attendee in event.attendees:
             person = met.get(attendee.email) or self._meet(attendee, len(present) + len(absent))
-            # The same as `_comes` without its call: strangers can make this loop long.
+            # `_counts` written out, to save a call: strangers can invite thousands, and make this loop long.
             if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
             else:
@@ -124,7 +124,7 @@ class Viewpoint:
         if organizer is not None and (organizer.email or organizer.name):
             person = met.get(organizer.email) or self._meet(organizer, 0)
             # The list holds the organiser's response; the organiser field does not.
-            if person.human and _comes(organizer) and person.identity not in absent:
+            if person.human and _counts(organizer) and person.identity not in absent:
                 present[person.identity] = person
             owner_listed = owner_listed or (organizer.is_self and person.human)
         # Invited through a group, or alone in the event: the owner takes part without an entry.
@@ -144,8 +144,8 @@ class Viewpoint:
     def _meet(self, attendee: Attendee, others: int) -> Person:
         if attendee.email:
             return self.person(attendee.email)
-        # An entry without an address counts as a person, told apart by name (P7). Without a name each is one more: the
-        # number of those before makes the key. Its space keeps the key apart from every address.
+        # An entry without an address counts as a person, told apart by name (P7). Each entry without a name is another
+        # person, whose key is the number of people before. A space in the key keeps it apart from every address.
         name = (attendee.name or "").strip().casefold()
         identity = f"name {name}" if name else f"number {others}"
         return Person(identity, "", _NO_NAMES, external=False, human=True, shown="")
@@ -159,7 +159,7 @@ class Viewpoint:
 
     def _place(self, written: str) -> _Place:
         """What follows from the domain alone. Most people are from few domains."""
-        # Text that only ends like a domain makes no person internal, but a rule that names the ending still finds it.
+        # Text that is no domain but ends in one makes no person internal; a rule that names the domain still matches.
         domain = written if is_domain(written) else ""
         parents = with_parents(written) if written else _NO_NAMES
         external = domain != "" and parents.isdisjoint(self._internal_domains)
@@ -169,13 +169,13 @@ class Viewpoint:
         return place
 
 
-def _comes(attendee: Attendee) -> bool:
+def _counts(attendee: Attendee) -> bool:
     return not attendee.resource and attendee.response is not _DECLINED
 
 
 @functools.lru_cache(maxsize=1024)
 def _internal_domains(set_by_tenant: tuple[str, ...], owner_domain: str) -> frozenset[str]:
-    """The internal domains in canonical form: those of the tenant or, if it set none, the owner's own."""
+    """Return the internal domains of the tenant, else the owner's own, in canonical form."""
     usable = frozenset(domain for domain in map(rule_domain, set_by_tenant) if domain)
     if usable or not is_domain(owner_domain):
         return usable

@@ -1,4 +1,4 @@
-"""How predicates are read, and how the tests that they compile to are joined."""
+"""The reading of predicates, and the joining of the tests that they compile to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Test = Callable[[Facts], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CompileContext:
     """How a predicate is read if facts are in doubt.
 
     ``possible``: it asks what cannot be excluded, else what is certain. ``records``: whether the rule records.
@@ -28,17 +28,17 @@ class Reading:
     searches: Searches
 
     @classmethod
-    def of_rule(cls, *, records: bool, searches: Searches) -> Reading:
+    def of_rule(cls, *, records: bool, searches: Searches) -> CompileContext:
         """Return how a whole rule is read: one that records needs proof, one that skips does not."""
         return cls(records, possible=not records, searches=searches)
 
-    def negated(self) -> Reading:
+    def negated(self) -> CompileContext:
         """Return how the predicate under a ``not`` is read."""
-        return Reading(self.records, not self.possible, self.searches)
+        return CompileContext(self.records, not self.possible, self.searches)
 
     @property
     def missing_attribute_holds(self) -> bool:
-        """Whether a test holds if it names an attribute that the calendar user does not have."""
+        """Return whether a test holds if it names an attribute that the calendar user does not have."""
         return self.records and self.possible
 
 

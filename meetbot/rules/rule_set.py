@@ -45,7 +45,7 @@ class RuleSetBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_faults(cls, document: Any, info: ValidationInfo) -> Any:
-        """Find the same faults at the same places, whether or not `parse_rule_set` reads the document."""
+        """Raise for all faults, as `parse_rule_set` does, whoever validates the document."""
         if info.context is _STORED:
             return document
         findings = check_document(document)

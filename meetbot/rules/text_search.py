@@ -110,7 +110,7 @@ class Pattern:
     marks: int
 
     def found_in(self, forms: tuple[Form, ...]) -> bool:
-        """Whether one of the forms holds the pattern."""
+        """Return whether one of the forms holds the pattern."""
         for form in forms:
             program, text = self.plain, form.plain
             if self.for_marked is not None and not form.is_ascii:
@@ -141,7 +141,7 @@ class Searches:
         self.longest_ascii = min(_LONGEST_SEARCHED_BYTES, MOST_WORK // self._steps)
 
     def can_search(self, forms: tuple[Form, ...]) -> bool:
-        """Whether all patterns together may search the text."""
+        """Return whether all patterns together may search the text."""
         if len(forms) == 1 and forms[0].is_ascii:
             return len(forms[0].plain) <= self.longest_ascii
         return sum(map(self._work, forms)) <= MOST_WORK
@@ -206,8 +206,11 @@ def _options(memory_bytes: int) -> re2.Options:
 
 
 def _with_folds(pattern: str) -> str:
-    """re2 folds letter by letter. Letters that fold to several (``ß`` to ``ss``) stand for both forms, outside of
-    classes and of ``\\Q…\\E`` quotes."""
+    """Return the pattern with letters that fold to several letters in both forms.
+
+    re2 folds letter by letter, so ``ß`` is written to stand for ``ss`` too, but not inside of classes. Patterns with
+    ``\\Q…\\E`` quotes stay as they are.
+    """
     if pattern.isascii() or "\\Q" in pattern:
         return pattern
     return "".join(_units(pattern))

@@ -59,7 +59,7 @@ def _runs(marks: int) -> tuple[str, ...]:
 
 
 def _word_edges(text: str) -> list[int]:
-    """For each place before, between and after the characters, whether a word begins or ends there."""
+    """Return for each place around the characters whether a word begins or ends there."""
     edges = []
     was_word = False
     for letter in text:
@@ -189,7 +189,10 @@ class _Rewriter:
         self._assertions = 0
 
     def _times(self, token: re.Match[str]) -> str:
-        """An empty round more of a star changes nothing; one that is counted would need marks of its own."""
+        """Return the quantifier as it is; raise if it counts repetitions of an assertion.
+
+        An extra empty round of a star changes nothing; a counted repetition would need marks of its own.
+        """
         if self._just_closed and token["least"] is not None:
             raise _CannotBeRewritten
         return token[0]
@@ -288,7 +291,10 @@ def _letter_case_only(token: re.Match[str]) -> str:
 
 
 def _set_items(pattern: str, first: int) -> Iterator[re.Match[str]]:
-    """The items of a set, up to the bracket that closes it; one that stands first closes nothing."""
+    """Return the items of a set, up to its closing bracket.
+
+    A bracket that comes first closes nothing.
+    """
     position = first
     while position < len(pattern) and (position == first or pattern[position] != "]"):
         item = _SET_ITEM.match(pattern, position)
@@ -321,7 +327,7 @@ def _refuse_marks(low: int, high: int) -> None:
 
 
 def _property(text: str) -> tuple[str, bool]:
-    """The name of a Unicode property, and whether it is the characters without it that are meant."""
+    """Return the name of a Unicode property, and whether it is negated."""
     found = _PROPERTY.fullmatch(text)
     if found is None or found["name"] in _OF_MARKS:
         raise _CannotBeRewritten

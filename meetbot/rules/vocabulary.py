@@ -60,5 +60,5 @@ def plain_text(text: str) -> str:
 
 
 def is_attribute_name(name: str) -> bool:
-    """Whether an attribute can have this name."""
+    """Return whether an attribute can have this name."""
     return _ATTRIBUTE_NAME.fullmatch(name) is not None

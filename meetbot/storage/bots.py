@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
-from meetbot.domain.bot_event import BotEvent
+from meetbot.domain.bot_event import EventOfBot
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage.tables import Bot, Dispatch, Meeting
@@ -165,10 +165,10 @@ _EVENT = text(
 )
 
 
-def event_of(session: Session, bot: Bot) -> BotEvent | None:
+def event_of(session: Session, bot: Bot) -> EventOfBot | None:
     """Return the event that the bot was made for, or None if it is cancelled or gone."""
     row = session.execute(_EVENT, {"tenant_id": bot.tenant_id, "event_id": bot.event_id}).one_or_none()
-    return BotEvent(row.outcome, row.reason, row.start_at, bot.dispatch_at) if row is not None else None
+    return EventOfBot(row.outcome, row.reason, row.start_at, bot.dispatch_at) if row is not None else None
 
 
 def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:

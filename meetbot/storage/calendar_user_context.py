@@ -1,4 +1,7 @@
-"""All that syncing, deciding and dispatching for one calendar user start from, read in one statement."""
+"""All that the work for one calendar user starts from, read in one statement.
+
+Syncing, deciding and dispatching read it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from meetbot.vault.sealing import SealedSecret, kek_name
 
 @dataclass(frozen=True, slots=True)
 class CalendarUserContext:
-    """A calendar user with its sealed refresh token, its policy, and the tenant's grace after a loss of access.
+    """A calendar user with its sealed refresh token, its policy and the tenant's grace period.
+
+    The grace period starts at a loss of access.
 
     ``decided_policy`` is the digest of the policy that the stored decisions were made by.
     """

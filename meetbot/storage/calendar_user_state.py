@@ -1,4 +1,4 @@
-"""What syncing notes on the calendar user's row: read completely, decided by, failed, access lost."""
+"""The notes on the calendar user's row: read, decided, failed, access lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _DECIDED = text("update calendar_user set decided_policy = :policy where tenant_
 
 
 def mark_decided(session: Session, tenant_id: str, calendar_user_id: str, *, policy_digest: str | None) -> None:
-    """Note by which policy the stored events are decided; None has all of them decided again once that is possible."""
+    """Note by which policy the stored events are decided.
+
+    None has all of them decided again once that is possible.
+    """
     session.execute(_DECIDED, {"tenant_id": tenant_id, "id": calendar_user_id, "policy": policy_digest})
 
 
@@ -63,7 +66,10 @@ _LOSE_ACCESS = text(
 def mark_needs_reconnect(
     session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
 ) -> bool:
-    """Note that access was lost with this version of the refresh token. False if the user has reconnected meanwhile."""
+    """Note that access was lost with this version of the refresh token.
+
+    False if the user has reconnected meanwhile.
+    """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
     return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
 

@@ -80,7 +80,7 @@ def page_of_refs(session: Session, tenant_id: str, *, after_id: str, limit: int)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AccountKey:
     """What makes a calendar user the same one if the account is connected again."""
 
     tenant_id: str
@@ -89,8 +89,11 @@ class Identity:
     customer_user_id: str
 
 
-def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
-    """Return the calendar user with this identity, if any, and lock the identity until the transaction ends."""
+def lock_identity(session: Session, identity: AccountKey) -> CalendarUser | None:
+    """Return the calendar user with this identity, if any, and lock the identity.
+
+    The lock lasts until the transaction ends.
+    """
     name = "/".join((identity.tenant_id, identity.provider, identity.subject, identity.customer_user_id))
     session.execute(_LOCK, {"name": f"calendar_user/{name}"})
     return session.exec(
@@ -107,7 +110,7 @@ def lock_identity(session: Session, identity: Identity) -> CalendarUser | None:
 
 def add_calendar_user(
     session: Session,
-    identity: Identity,
+    identity: AccountKey,
     *,
     calendar_user_id: str,
     email: str,

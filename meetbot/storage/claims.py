@@ -1,4 +1,4 @@
-"""The claims of a calendar user: which meetings it wants recorded, and by which of its events."""
+"""The claims of a calendar user: the meetings to record, and the events they rest on."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def find_claims(
 
 
 def write_claims(session: Session, records: Sequence[Mapping[str, Any]]) -> None:
-    """Insert or overwrite claims, in one statement. Records name all columns but ``acknowledged_digest``."""
+    """Insert or overwrite claims, in one statement.
+
+    Records name all columns but ``acknowledged_digest``.
+    """
     if records:
         session.execute(_UPSERT, {"records": orjson.dumps(records).decode()})
 

@@ -1,4 +1,4 @@
-"""The kinds of columns that our tables are made of."""
+"""The kinds of columns that our tables are made of, and the names of their constraints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, String, TypeDecorator, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import SQLModel
+
+JsonObject = dict[str, Any]
+
+# Every module of tables imports this one first, so that the names hold for all of them.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
 
 class _EnumText(TypeDecorator[StrEnum]):

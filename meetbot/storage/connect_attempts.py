@@ -27,6 +27,16 @@ def find_by_ticket(session: Session, tenant_id: str, ticket_hash: bytes) -> Conn
     return session.get(ConnectAttempt, (tenant_id, ticket_hash))
 
 
+def count_open_reconnections(session: Session, tenant_id: str, calendar_user_id: str) -> int:
+    """Return the number of unexpired attempts to reconnect this calendar, used or not.
+
+    Holds the calendar user's row until the transaction ends, so that requests at the same moment count each other.
+    """
+    values = {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id}
+    session.execute(_LOCK_CALENDAR_USER, values)
+    return int(session.execute(_COUNT_OPEN_RECONNECTIONS, values).scalar_one())
+
+
 def use_ticket(
     session: Session,
     tenant_id: str,
@@ -81,6 +91,15 @@ def _happened(row: Row[tuple[datetime]] | None) -> bool:
     return row is not None
 
 
+_LOCK_CALENDAR_USER = text(
+    "select 1 from calendar_user where tenant_id = :tenant_id and id = :calendar_user_id for no key update"
+)
+_COUNT_OPEN_RECONNECTIONS = text(
+    """
+    select count(*) from connect_attempt
+     where tenant_id = :tenant_id and reconnect_calendar_user_id = :calendar_user_id and expires_at > now()
+    """
+)
 _USE_TICKET = text(
     """
     update connect_attempt

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
@@ -61,10 +61,28 @@ def create_database(database_url: str) -> Database:
 def refuse_unbound_role(database: Database) -> None:
     """Raise `ConfigurationError` for a database role that row level security does not bind.
 
-    A database that does not answer is no reason to refuse here: readiness checks ask again.
+    A database that does not answer is no reason to refuse here: each new connection is asked, and refused then.
     """
     with contextlib.suppress(SQLAlchemyError):
         database.check(bound_by_policies=True)
+    event.listen(database.engine, "connect", _refuse_unbound_connection)
+
+
+def _refuse_unbound_connection(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        (is_free,) = cursor.execute(str(_IS_FREE_OF_POLICIES)).fetchone()
+    connection.rollback()
+    if is_free:
+        connection.close()
+        raise _unsafe_role()
+
+
+def _unsafe_role() -> ConfigurationError:
+    return ConfigurationError(
+        "database_role_unsafe",
+        "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
+        next_step="have DATABASE_URL name a role without either that owns its database",
+    )
 
 
 class Database:
@@ -132,11 +150,7 @@ class Database:
         with self.engine.connect() as connection:
             is_free = connection.execute(_IS_FREE_OF_POLICIES).scalar_one()
         if is_free and bound_by_policies:
-            raise ConfigurationError(
-                "database_role_unsafe",
-                "the database role is a superuser or has BYPASSRLS, so that nothing keeps tenants apart",
-                next_step="have DATABASE_URL name a role without either that owns its database",
-            )
+            raise _unsafe_role()
 
     def close(self) -> None:
         """Close all connections."""

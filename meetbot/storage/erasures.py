@@ -11,8 +11,7 @@ from sqlmodel import Session, select
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation, final_state
 from meetbot.domain.ids import new_id
-from meetbot.storage.erasure_tables import Erasure, PendingRevocation
-from meetbot.storage.tables import CalendarUser
+from meetbot.storage.tables import CalendarUser, Erasure, PendingRevocation
 
 
 def find_erasure(session: Session, tenant_id: str, erasure_id: str) -> Erasure | None:

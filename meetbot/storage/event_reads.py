@@ -134,7 +134,10 @@ def find_event(session: Session, tenant_id: str, calendar_user_id: str, event_id
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One calendar's copy of a meeting; ``claimed`` if its calendar user's claim rests on this copy."""
+    """One calendar's copy of a meeting.
+
+    ``claimed`` is set if its calendar user's claim rests on this copy.
+    """
 
     calendar_user_id: str
     event_id: str

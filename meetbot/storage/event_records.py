@@ -1,4 +1,7 @@
-"""Calendar events to and from rows: `meetbot.domain.event.Event` on one side, columns and JSON on the other."""
+"""The mapping of calendar events to and from rows.
+
+`meetbot.domain.event.Event` is on one side, columns and JSON on the other.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from meetbot.storage.tables import CalendarEvent
 def event_record(
     event: Event, identity: Identity, *, fingerprint: bytes, decision: Decision, override: str | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the row of an event, as the JSON object that `meetbot.storage.events.write_events` takes."""
+    """Return an event's row, as the object that `meetbot.storage.events.write_events` takes."""
     link = event.link
     return {
         "tenant_id": identity.tenant_id,

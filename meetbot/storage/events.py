@@ -1,4 +1,7 @@
-"""Reading and writing calendar events in bulk: a constant number of statements, however many events there are."""
+"""Reading and writing calendar events in bulk.
+
+The number of statements is constant, however many events there are.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ _STORED = text(
 
 
 def stored_events(session: Session, tenant_id: str, calendar_user_id: str, *, since: datetime) -> list[StoredEvent]:
-    """Return the user's events that end after ``since`` or have no usable end, tombstones included.
+    """Return the user's events that end after ``since`` or have no usable end.
+
+    Tombstones are included.
 
     At most `MAX_EVENTS_PER_USER`.
     """
@@ -163,7 +168,7 @@ _SKIP_WITHOUT_ACCESS = text(
 
 
 def skip_without_access(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
-    """Decide that these events are not recorded after all, because access to their calendar was lost."""
+    """Decide that these events are not recorded after all, because access was lost."""
     ids = sorted(event_ids)
     if ids:
         session.execute(_SKIP_WITHOUT_ACCESS, {"tenant_id": tenant_id, "ids": ids, "now": now})

@@ -1,4 +1,7 @@
-"""Delete rows that are past their time, which the database's row policies define; no other row is visible here."""
+"""Delete rows that are past their time.
+
+The database's row policies define which rows those are; no other row is visible here.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,10 @@ def _row(message: Message) -> dict[str, Any]:
 
 
 def _storable_json(rows: list[dict[str, Any]]) -> str:
-    """JSON that PostgreSQL takes: jsonb cannot hold the character NUL, so it is dropped, as any text column would."""
+    """Return JSON that PostgreSQL takes, without the character NUL.
+
+    Neither jsonb nor a text column can hold it.
+    """
     encoded = orjson.dumps(rows, option=orjson.OPT_UTC_Z)
     if b"\\u0000" in encoded:
         encoded = orjson.dumps(_without_nul(orjson.loads(encoded)))

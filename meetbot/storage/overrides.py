@@ -56,7 +56,7 @@ _SET = text(
 def set_override(
     session: Session, event: CalendarEvent, *, scope: str, recording: str, set_by: str, now: datetime
 ) -> None:
-    """Store a person's override for the event's occurrence or series, in place of an earlier one."""
+    """Store a person's override for the occurrence or series, in place of an earlier one."""
     session.execute(
         _SET,
         {
@@ -119,7 +119,10 @@ _RELEASE_SERIES = text(
 
 
 def lift_suppressions(session: Session, event: CalendarEvent, *, scope: str) -> None:
-    """Let meetings that a person cancelled by hand get bots again, as an override to record asks for."""
+    """Let meetings that a person cancelled by hand get bots again.
+
+    An override to record asks for this.
+    """
     session.execute(
         _RELEASE_OCCURRENCE if scope == OverrideScope.OCCURRENCE else _RELEASE_SERIES,
         {

@@ -21,7 +21,7 @@ _STORE = text(
 def store_rotated(
     session: Session, tenant_id: str, calendar_user_id: str, sealed: SealedSecret, *, replaces: int
 ) -> int:
-    """Store the refresh token that replaces version ``replaces``, unless a newer one is stored already.
+    """Store the refresh token that replaces version ``replaces``, unless a newer one is stored.
 
     Returns the version under which the token just received may be remembered.
     """

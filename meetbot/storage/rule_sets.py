@@ -10,7 +10,6 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from meetbot.storage.tables import RuleSet
 
-USER_LAYER = "user"
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:name, 7063))")
 
 

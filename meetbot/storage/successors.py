@@ -1,4 +1,4 @@
-"""Handing what a person said about an occurrence on to the occurrence that takes its place."""
+"""Copy overrides and suppressions of an occurrence to the occurrence that takes its place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ _SUPPRESSIONS = text(
 def hand_on_to_successors(
     session: Session, tenant_id: str, calendar_user_id: str, successors: Mapping[str, str]
 ) -> None:
-    """Copy overrides, and bots cancelled by hand, from meetings to their ``successors``, both by meeting key.
+    """Copy overrides and suppressions from meetings to their ``successors``.
+
+    Both are found by meeting key.
 
     A successor that has an override of its own, or whose bot was cancelled by hand already, keeps that.
     """

@@ -1,7 +1,8 @@
-"""Watermarks: opaque texts that say "everything before this has been seen".
+"""Watermarks: opaque texts by which a client asks for changes since its last listing.
 
-A watermark is PostgreSQL's oldest transaction still running when it was taken. A change made by that transaction or any later
-one counts as after it, whether or not it has committed yet, so that nothing falls between two listings.
+A watermark holds the oldest PostgreSQL transaction that was running when the listing was made.
+A change made by that transaction or any later one counts as after it, whether or not it has committed yet, so that nothing
+falls between two listings.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def current_watermark(session: Session) -> str:
 
 
 def parse_watermark(value: str) -> Watermark:
-    """Read a watermark that we gave out. Raises `InvalidInput` ``invalid_watermark`` for anything else."""
+    """Read a watermark that we gave out.
+
+    Raises `InvalidInput` ``invalid_watermark`` for anything else.
+    """
     try:
         plain = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
     except (binascii.Error, ValueError):

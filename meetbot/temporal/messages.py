@@ -1,4 +1,4 @@
-"""The names and messages by which API, workflows and activities speak to each other through Temporal.
+"""The names and messages by which API, workflows and activities speak through Temporal.
 
 Everything here ends up in workflow histories: opaque ids, instants, digests and reason codes only. Never a token, a title,
 an address, a name or a URL. Field additions need defaults, so that histories of earlier releases still decode.
@@ -100,7 +100,10 @@ _FAIRNESS_KEY_BYTES = 64
 
 
 def fairness_key(tenant_id: str) -> str:
-    """The key by which a task queue shares its work fairly among tenants: at most 64 bytes, Temporal's limit."""
+    """Return the key by which a task queue shares its work fairly among tenants.
+
+    It has at most 64 bytes, which is Temporal's limit.
+    """
     return tenant_id[:_FAIRNESS_KEY_BYTES]
 
 
@@ -138,7 +141,10 @@ class CalendarUserState:
 
 
 class SyncScope(StrEnum):
-    """What a sync does: `CALENDAR` asks the provider, `DECISIONS` only decides again about what is stored."""
+    """The scope of a sync.
+
+    `CALENDAR` asks the provider, `DECISIONS` only decides again about what is stored.
+    """
 
     CALENDAR = "calendar"
     DECISIONS = "decisions"

@@ -1,4 +1,4 @@
-"""Start workflows from outside of workflows: from the HTTP front, and from the worker's recovery."""
+"""Start workflows from outside of workflows: from the HTTP front and from recovery."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ async def start_calendar_user(
     interval: timedelta,
     signal: CalendarUserSignal | None = None,
 ) -> None:
-    """Start a calendar user's workflow, or leave the running one as it is; either gets the signal, if any.
+    """Start a calendar user's workflow, or leave the running one as it is.
+
+    Either gets the signal, if any.
 
     Raises Temporal's ``RPCError``.
     """

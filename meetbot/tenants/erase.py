@@ -14,9 +14,8 @@ from sqlmodel import Session, col, select
 from meetbot.domain.erasure import ErasedKind, ErasureState
 from meetbot.storage.database import Database
 from meetbot.storage.erasure_rows import delete_calendar_user, delete_tenant, record_erased
-from meetbot.storage.erasure_tables import Erasure, ErasureLedger
 from meetbot.storage.erasures import begin_erasure
-from meetbot.storage.tables import CalendarUser
+from meetbot.storage.tables import CalendarUser, Erasure, ErasureLedger
 from meetbot.vault.client import Vault
 
 _POLL_SECONDS = 1.0

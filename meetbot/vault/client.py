@@ -12,7 +12,7 @@ import binascii
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,11 +20,11 @@ import hvac
 import requests
 from cachetools import TTLCache
 from hvac import exceptions as refused
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from meetbot.errors import SecretUnreadable, VaultError, VaultUnavailable
+from meetbot.outbound.failures import OutboundFailed
 from meetbot.settings import Settings
+from meetbot.vault.adapter import bounded_session
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name, open_with, seal_with
 
 __all__ = [
@@ -44,9 +44,10 @@ TRANSIT_MOUNT = "meetbot"
 Result = TypeVar("Result")
 
 _DATA_KEY_BYTES = 32
-_CONNECT_AND_READ_SECONDS = (0.5, 2.0)
-_RETRIES = 2
+# With one retry a call ends within three seconds, however the service hangs.
+_CONNECT_AND_READ_SECONDS = (0.5, 1.2)
 _CACHE_SECONDS = 300.0
+_NONSENSE = frozenset({"answer_too_large", "protocol_error"})
 _CACHED_KEYS = 20_000
 _WRAPPED_KEY = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/=]+")
 
@@ -90,7 +91,7 @@ def vault_from_settings(settings: Settings) -> Vault:
 class Vault:
     """Blocking client of the transit engine, safe to share between threads.
 
-    Every call is bounded: 0.5 s to connect, 2 s to read, at most two retries with jitter on connection faults,
+    Every call is bounded: 0.5 s to connect, 1.2 s to read, one retry with jitter on connection faults,
     timeouts and 5xx. Raises `VaultUnavailable` (try again), `SecretUnreadable`, and `VaultError`
     ``vault_denied`` (policy or token) or ``vault_refused`` (the request, such as a tenant without a key).
 
@@ -106,10 +107,12 @@ class Vault:
         timeout: tuple[float, float] = _CONNECT_AND_READ_SECONDS,
     ) -> None:
         self._app_role = auth if isinstance(auth, AppRoleAuth) else None
-        self._session = _retrying_session()
+        self._session = bounded_session()
         # An empty token, never None: hvac would go looking for one in the environment and the home directory.
         token = auth.token if isinstance(auth, TokenAuth) else ""
-        self._client = hvac.Client(url=address, token=token, session=self._session, timeout=timeout)
+        self._client = hvac.Client(
+            url=address, token=token, session=self._session, timeout=timeout, allow_redirects=False
+        )
         self._login_lock = threading.Lock()
         self._keys: TTLCache[tuple[str, str], bytes] = TTLCache(_CACHED_KEYS, _CACHE_SECONDS, timer=clock)
         self._keys_lock = threading.Lock()
@@ -189,6 +192,15 @@ class Vault:
             raise VaultUnavailable("vault_sealed", "the key management service is sealed", next_step="unseal it")
         self._call(self._client.auth.token.lookup_self)
 
+    def capabilities(self, paths: Sequence[str]) -> dict[str, list[str]]:
+        """Return what our own token may do on each of these paths."""
+        answer = self._call(lambda: self._client.sys.get_capabilities(paths=list(paths)))["data"]
+        return {path: [str(capability) for capability in answer.get(path, ())] for path in paths}
+
+    def audit_devices(self) -> list[str]:
+        """Return the names of the service's audit devices. Needs the right to read ``sys/audit``."""
+        return sorted(self._call(self._client.sys.list_enabled_audit_devices)["data"])
+
     def _unwrapped(self, sealed: SealedSecret) -> bytes:
         cache_key = (sealed.kek_name, sealed.wrapped_key)
         with self._keys_lock:
@@ -242,28 +254,16 @@ class Vault:
                 raise VaultError("vault_denied", "the AppRole login was refused") from None
 
 
-def _retrying_session() -> requests.Session:
-    """Every call we make may safely be repeated, so POSTs are retried too. A 400 never is."""
-    retry = Retry(
-        total=_RETRIES,
-        allowed_methods=None,
-        status_forcelist=(500, 502, 503, 504),
-        raise_on_status=False,
-        respect_retry_after_header=False,
-        backoff_factor=0.1,
-        backoff_jitter=0.1,
-        backoff_max=0.5,
-    )
-    session = requests.Session()
-    session.mount("http://", HTTPAdapter(max_retries=retry))
-    session.mount("https://", HTTPAdapter(max_retries=retry))
-    return session
-
-
 def _translated(request: Callable[[], Result]) -> Result:
-    """Raise our errors for theirs. Theirs are not chained: a requests error carries the token in its request."""
+    """Raise our errors for theirs.
+
+    Theirs are not chained: a requests error carries the token in its request.
+    """
     try:
         return request()
+    except OutboundFailed as error:
+        code = "vault_nonsense" if error.code in _NONSENSE else "vault_unreachable"
+        raise VaultUnavailable(code, f"no answer ({error.code})") from None
     except requests.RequestException as error:
         raise VaultUnavailable("vault_unreachable", f"no answer ({type(error).__name__})") from None
     except (refused.Forbidden, refused.Unauthorized):

@@ -39,9 +39,17 @@ PathRights = dict[str, Any]
 
 _MINT_DATA_KEY: dict[str, PathRights] = {f"{TRANSIT_MOUNT}/datakey/plaintext/+": {"capabilities": ["update"]}}
 
+# A process in production refuses to serve if nothing records who opened what. The service asks for `sudo` to list its devices;
+# making or removing one is another path.
+_SEE_AUDIT_DEVICES: dict[str, PathRights] = {"sys/audit": {"capabilities": ["read", "sudo"]}}
+
 POLICIES: dict[Principal, dict[str, PathRights]] = {
-    Principal.API: _MINT_DATA_KEY,
-    Principal.WORKER: {**_MINT_DATA_KEY, f"{TRANSIT_MOUNT}/decrypt/+": {"capabilities": ["update"]}},
+    Principal.API: {**_MINT_DATA_KEY, **_SEE_AUDIT_DEVICES},
+    Principal.WORKER: {
+        **_MINT_DATA_KEY,
+        **_SEE_AUDIT_DEVICES,
+        f"{TRANSIT_MOUNT}/decrypt/+": {"capabilities": ["update"]},
+    },
     Principal.PROVISIONER: {
         f"{TRANSIT_MOUNT}/keys/+": {
             "capabilities": ["create", "update"],

@@ -1,4 +1,4 @@
-"""Where a customer's URL may lead. Pure.
+"""The rules for where a customer's URL may lead. Pure.
 
 Public addresses over https, and the operator's allowed networks besides. A URL is judged twice: here by its text when it is
 stored, and at each delivery by the addresses its name resolves to (`meetbot.webhooks.outbound`), since a name can be pointed
@@ -93,8 +93,8 @@ class Destination:
 def check_destination(url: str, allow: Sequence[Network]) -> Destination:
     """Judge a URL by its text alone, without asking the DNS. Raises `DestinationRefused`.
 
-    `allow` are the operator's networks: inside them any port and plain http will do. Whether a name leads into them is
-    seen only at delivery, so with any `allow` a name is taken with any scheme and port.
+    `allow` are the operator's networks: an address inside them may have any port and plain http. A name is resolved only at
+    delivery, so if `allow` is not empty a name may have any scheme and port here, and is checked again then.
     """
     destination = parse_destination(url)
     literal = destination.literal

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; the values are those of meetbot's API."""
+    """The state of a job; the values are those of meetbot's API."""
 
     QUEUED = "queued"
     JOINING = "joining"

@@ -1,7 +1,7 @@
 """Copies of meetings on calendars: which exist, and how they follow the guest list.
 
-`record_change` is called after every edit. It numbers the edit, by which incremental listings find it, and gives every
-invited account its copy.
+`record_change` is called after every edit. It gives the edit a number, by which incremental listings find
+the edit, and gives every invited account its copy.
 """
 
 from __future__ import annotations

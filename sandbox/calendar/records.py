@@ -25,7 +25,7 @@ class ResponseStatus(StrEnum):
 
 
 class LinkPosition(StrEnum):
-    """Where the join link stands. AUTO: where the real providers put it."""
+    """The place of the join link. AUTO: where the real providers put it."""
 
     AUTO = "auto"
     CONFERENCE = "conference"

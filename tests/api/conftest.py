@@ -1,4 +1,7 @@
-"""The front on a real PostgreSQL; the provider, the vault and Temporal are stood in for, and say what was asked of them."""
+"""The HTTP front on a real PostgreSQL, with stand-ins for provider, vault and Temporal.
+
+The stand-ins record what was asked of them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ BACKEND_SECRET = "a backend's secret"
 
 @dataclasses.dataclass(frozen=True)
 class Front:
-    """The application and everything behind it. ``client`` follows no redirect and keeps cookies like a browser."""
+    """The application and everything behind it.
+
+    ``client`` follows no redirect and keeps cookies like a browser.
+    """
 
     app: FastAPI
     client: TestClient
@@ -58,7 +64,10 @@ class Front:
 
 @dataclasses.dataclass(frozen=True)
 class Tenant:
-    """A tenant of its own for each test: row level security keeps the tests apart, as it keeps customers."""
+    """A tenant of its own for each test.
+
+    Row level security keeps the tests apart, as it keeps customers.
+    """
 
     id: str
     key: str
@@ -238,6 +247,7 @@ def front(api_front: Front) -> Iterator[Front]:
     api_front.microsoft.reset()
     api_front.vault.reset()
     api_front.client.cookies.clear()
+    api_front.app.state.failures.forget()
     yield api_front
     api_front.app.state.services = api_front.services
 

@@ -65,7 +65,10 @@ class RecordingOrchestrator:
 
 @dataclass
 class StandInVault:
-    """Hands out data keys and keeps them by their wrapped form, so that a test can open what was sealed."""
+    """A vault that hands out data keys and keeps them by their wrapped form.
+
+    So a test can open what was sealed.
+    """
 
     is_up: bool = True
     keys: dict[str, bytes] = field(default_factory=dict)
@@ -97,7 +100,10 @@ class Consent:
 
 @dataclass
 class StandInProvider:
-    """An authorization server that holds to RFC 6749 and RFC 7636: a code works once, for its verifier, nonce and address."""
+    """An authorization server that follows RFC 6749 and RFC 7636.
+
+    A code works once, for its verifier, nonce and address.
+    """
 
     name: Provider
     codes: dict[str, tuple[dict[str, str], Consent]] = field(default_factory=dict)

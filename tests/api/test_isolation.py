@@ -1,4 +1,7 @@
-"""Every route for every kind of caller: none may pass without a key, none may reach into another tenant."""
+"""Every route for every kind of caller.
+
+None may pass without a key, none may reach into another tenant.
+"""
 
 from __future__ import annotations
 

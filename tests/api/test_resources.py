@@ -1,4 +1,4 @@
-"""Calendar users, bots, the tenant, backend reports, idempotent creation, health, and the documents about it all."""
+"""Calendar users, bots, the tenant, reports, idempotent creation, health and OpenAPI."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from api.connect import authorize
 from api.health import create_ops_app
 from meetbot.calendars.connect_flow import new_token
 from meetbot.domain.dispatch_state import DispatchState
+from meetbot.settings import Environment
 from meetbot.storage.tables import Dispatch, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.create import ensure_demo_tenant
 from tests.api.conftest import BACKEND_SECRET, Front, Tenant
-from tests.api.test_connect import connect
+from tests.api.consent_flow import connect
 
 
 def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
@@ -127,11 +128,11 @@ def signed(document: Any, secret: str = BACKEND_SECRET) -> dict[str, Any]:
     }
 
 
-def report(external_id: str) -> dict[str, Any]:
+def report(external_id: str, *, age: timedelta = timedelta()) -> dict[str, Any]:
     return {
         "deliveryId": "dlv_1",
         "event": "job.status_changed",
-        "emittedAt": "2026-01-01T00:00:00Z",
+        "emittedAt": (datetime.now(UTC) - age).isoformat(),
         "attempt": 1,
         "version": 2,
         "data": {"id": "job_1", "externalId": external_id, "status": "joining"},
@@ -177,6 +178,24 @@ def test_a_report_that_is_not_signed_by_the_backend_is_401(front: Front, case: s
         arguments["headers"]["x-meetbot-signature"] = "" if case == "none" else "sha256=\u00e4".encode()
     answer = front.client.post("/v1/backends/meetbot/events", **arguments)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_signature")
+
+
+@pytest.mark.parametrize("age", [timedelta(days=12), timedelta(days=-8)])
+def test_a_signed_report_of_another_time_is_refused(front: Front, age: timedelta) -> None:
+    answer = front.client.post("/v1/backends/meetbot/events", **signed(report("bot_none-1", age=age)))
+    assert (answer.status_code, answer.json()["code"]) == (401, "stale_report")
+
+
+def test_a_report_is_taken_as_long_as_the_backend_repeats_it(front: Front) -> None:
+    answer = front.client.post("/v1/backends/meetbot/events", **signed(report("bot_none-1", age=timedelta(hours=77))))
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("emitted_at", [None, 17, "", "yesterday", "2026-01-01T00:00:00", "9" * 50])
+def test_a_report_without_an_instant_is_422(front: Front, emitted_at: object) -> None:
+    document = report("bot_none-1") | {"emittedAt": emitted_at}
+    answer = front.client.post("/v1/backends/meetbot/events", **signed(document))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_report")
 
 
 def test_a_signed_body_that_is_no_report_is_422(front: Front) -> None:
@@ -320,3 +339,11 @@ def test_the_demo_tenant_is_the_same_at_every_start(front: Front) -> None:
     assert (again_id, new_key != first_key) == (first_id, True)
     answer = front.client.get("/v1/tenant", headers={"Authorization": f"Bearer {new_key}"})
     assert answer.json()["name"] == "Demo"
+
+
+@pytest.mark.parametrize(("env", "taken"), [(Environment.DEVELOPMENT, True), (Environment.PRODUCTION, False)])
+def test_the_console_takes_a_key_from_its_address_in_development_only(
+    front: Front, env: Environment, taken: bool
+) -> None:
+    front.with_settings(env=env)
+    assert ("data-takes-key-from-address" in front.client.get("/console").text) is taken

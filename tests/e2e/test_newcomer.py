@@ -1,4 +1,7 @@
-"""What a new user does with the README's commands: start, connect, create a meeting, watch its bot."""
+"""What a new user does: start, connect, create a meeting and watch its bot.
+
+The commands are the README's.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +136,10 @@ def test_a_restarted_stack_still_has_its_calendars_and_their_tokens(tmp_path: Pa
 
 
 def test_tokens_and_personal_data_stay_out_of_logs_and_temporal(stack: Stack) -> None:
-    """Put markers into titles, addresses and links; then search every file of Temporal, logs and database."""
+    """Put markers into personal data, then search every file of Temporal, logs and database.
+
+    The markers are in titles, addresses and links.
+    """
     eve = account(stack, "canary-address@acme.test")
     user = stack.connect(eve, customer_user_id="canary-customer")
     assert stack.api.put(f"/v1/calendar/users/{user}/rules", json=THREE_SENTENCES).status_code == 200

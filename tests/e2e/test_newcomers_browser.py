@@ -1,4 +1,7 @@
-"""The README's steps in a browser: console, consent page, the sandbox's calendar, Temporal UI."""
+"""The README's steps in a browser.
+
+They lead through console, consent page, the sandbox's calendar and the Temporal UI.
+"""
 
 from __future__ import annotations
 

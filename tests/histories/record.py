@@ -14,9 +14,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,356 +27,31 @@ from activities.interceptors import ErrorCodes
 from meetbot.dev.environment import free_port
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
-from meetbot.domain.calendar_user import CalendarUserStatus
-from meetbot.domain.plan import Target
-from meetbot.errors import BackendUnavailable, RetryLater
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
     ActivityName,
-    BotSignal,
-    CalendarUserSignal,
-    ClaimChange,
     DeliveryAttempt,
     DeliveryResult,
-    DeliveryVerdict,
-    DispatchOutcome,
-    DispatchResult,
     ErasureRef,
-    ErasureStart,
-    NextStep,
-    StepKind,
-    SyncResult,
     TaskQueue,
-    WebhookStart,
     WithdrawnBots,
     WithdrawRequest,
-    WorkflowName,
-    erasure_workflow_id,
-    webhook_workflow_id,
 )
-from tests.workflows.fake_activities import Answer, Call, Harness, Script, running_workers
-from tests.workflows.simulation import Simulation
+from tests.histories.scenarios import Scenario, bots, calendars, erasures, webhooks
+from tests.workflows.fake_activities import Call, running_workers
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
-SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
-# What must never be seen in a history: the links of the meetings, and what a provider or backend says.
-LINK = "https://meet.example/abc?pwd=secret"
-SAID = "POST https://backend.example/jobs for ada@acme.test failed"
 
 _LONGEST_SECONDS = 180.0
 
-CHANGE = ClaimChange("cu_1", "d_1")
-DISPATCHED = DispatchResult(DispatchOutcome.DISPATCHED)
-CHANGED = DispatchResult(DispatchOutcome.CHANGED)
-WAIT_FOR_START = DispatchResult(DispatchOutcome.WAIT_FOR_START)
-QUIET = SyncResult(CalendarUserStatus.ACTIVE, "d_none", None)
-GONE = SyncResult(CalendarUserStatus.GONE, "", ())
-OUTAGE = BackendUnavailable("backend_unavailable", SAID)
-
-
-@dataclass(slots=True)
-class Scenario:
-    """``run`` starts workflows and awaits their end; ``answer`` stands in for their activities."""
-
-    answer: Answer
-    run: Callable[[Harness], Awaitable[None]]
-
-
-def next_step(kind: StepKind, state: str, *, starts_in: timedelta = -SECOND) -> NextStep:
-    start = datetime.now(UTC) + starts_in
-    return NextStep(kind, "bot_1", 1, state, start - SECOND, start, start + HOUR)
-
-
-def waiting(starts_in: timedelta = -SECOND) -> NextStep:
-    return next_step(StepKind.WAIT, "scheduled", starts_in=starts_in)
-
-
-def following() -> NextStep:
-    return next_step(StepKind.FOLLOW, "recording")
-
-
-def recalling() -> NextStep:
-    return next_step(StepKind.RECALL, "recording")
-
-
-def closed(state: str) -> NextStep:
-    return next_step(StepKind.CLOSE, state)
-
-
-async def to_the_end(harness: Harness) -> None:
-    await (await harness.start_bot()).result()
-
-
-async def called(harness: Harness, name: ActivityName, times: int) -> None:
-    """Wait until an activity was called so often for the scenario's tenant, and a little longer."""
-    while sum(call.request.tenant_id == harness.tenant_id for call in harness.called(name)) < times:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-
-
-def signalled(*signals: tuple[int, BotSignal], rounds_per_run: int = 200) -> Callable[[Harness], Awaitable[None]]:
-    """Return a run in which each signal is sent once the bot was reconciled so often."""
-
-    async def run(harness: Harness) -> None:
-        await harness.start_bot(rounds_per_run=rounds_per_run)
-        for times, signal in signals:
-            await called(harness, ActivityName.BOT_RECONCILE, times)
-            arguments = [] if signal in (BotSignal.CANCEL, BotSignal.BACKEND_REPORTED) else [CHANGE]
-            await harness.bot().signal(signal, args=arguments)
-        await harness.bot().result()
-
-    return run
-
-
-def bots() -> dict[str, Scenario]:
-    minutes_away = waiting(starts_in=HOUR)
-    return {
-        "bot_nobody_claims": Scenario(Script(reconcile=[NextStep(StepKind.CLOSE)]).answer, to_the_end),
-        "bot_recorded": Scenario(
-            Script(
-                reconcile=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
-            ).answer,
-            signalled((2, BotSignal.BACKEND_REPORTED), (3, BotSignal.BACKEND_REPORTED)),
-        ),
-        "bot_followed": Scenario(
-            Script(reconcile=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end
-        ),
-        "bot_rescheduled": Scenario(
-            Script(
-                reconcile=[minutes_away, minutes_away, waiting(), following(), closed("completed")],
-                dispatch=[DISPATCHED],
-            ).answer,
-            signalled((1, BotSignal.CLAIM), (2, BotSignal.RESCHEDULE), (4, BotSignal.BACKEND_REPORTED)),
-        ),
-        "bot_cancelled": Scenario(
-            Script(reconcile=[minutes_away, closed("cancelled")]).answer, signalled((1, BotSignal.CANCEL))
-        ),
-        "bot_waited_for_start": Scenario(
-            Script(
-                reconcile=[near := waiting(4 * SECOND), near, closed("completed")],
-                dispatch=[WAIT_FOR_START, DISPATCHED],
-            ).answer,
-            to_the_end,
-        ),
-        "bot_restless": Scenario(
-            Script(
-                reconcile=[*[waiting()] * 8, closed("cancelled")], dispatch=[*[CHANGED] * 7, OUTAGE, DISPATCHED]
-            ).answer,
-            to_the_end,
-        ),
-        "bot_refused": Scenario(
-            Script(
-                reconcile=[waiting(), closed("failed")], dispatch=[DispatchResult(DispatchOutcome.REFUSED, "not_found")]
-            ).answer,
-            to_the_end,
-        ),
-        "bot_recalled": Scenario(
-            Script(
-                reconcile=[following(), recalling(), waiting(), recalling(), closed("cancelled")],
-                recall=[OUTAGE, waiting(), closed("cancelled")],
-                dispatch=[DISPATCHED],
-            ).answer,
-            signalled((1, BotSignal.RELEASE)),
-        ),
-        "bot_continued": Scenario(
-            Script(reconcile=[*[minutes_away] * 4, waiting(), closed("completed")], dispatch=[DISPATCHED]).answer,
-            signalled(*[(times, BotSignal.CLAIM) for times in range(1, 5)], rounds_per_run=2),
-        ),
-    }
-
-
-def calendars() -> dict[str, Scenario]:
-    return {
-        "calendar_user_hour": hour_of_a_calendar(),
-        "calendar_user_shared_meeting": shared_meeting(),
-        "calendar_user_signalled": Scenario(Script(sync=[QUIET, QUIET, QUIET, QUIET, GONE]).answer, every_signal),
-        "calendar_user_failing": Scenario(
-            Script(
-                sync=[
-                    *[RetryLater("provider_unavailable", SAID, retry_after=SECOND)] * 4,
-                    SyncResult(CalendarUserStatus.NEEDS_RECONNECT, "d_none", None, error="invalid_grant"),
-                    QUIET,
-                    GONE,
-                ]
-            ).answer,
-            one_calendar,
-        ),
-        "calendar_user_disconnected": disconnected(),
-        "calendar_user_hanging": hanging(),
-    }
-
-
-async def one_calendar(harness: Harness) -> None:
-    await (await harness.connect(interval_seconds=1)).result()
-
-
-async def every_signal(harness: Harness) -> None:
-    handle = await harness.connect(interval_seconds=3600)
-    signals = (
-        CalendarUserSignal.RULES_CHANGED,
-        CalendarUserSignal.SYNC_NOW,
-        CalendarUserSignal.RECONNECTED,
-        CalendarUserSignal.SYNC_NOW,
-    )
-    for times, signal in enumerate(signals, start=1):
-        await called(harness, ActivityName.CALENDAR_SYNC, times)
-        await handle.signal(signal)
-    await handle.result()
-
-
-def meeting(starts_in: timedelta) -> Target:
-    start = datetime.now(UTC) + starts_in
-    return Target(start, start + HOUR, LINK)
-
-
-def hour_of_a_calendar() -> Scenario:
-    """Several meetings start, one moves, some are released together, over several runs."""
-    simulation = Simulation(lead=SECOND)
-    for number in range(6):
-        simulation.put("cu_1", f"mtg_{number}", meeting(HOUR))
-    simulation.put("cu_1", "mtg_soon", meeting(6 * SECOND))
-    changes: dict[int, Callable[[], None]] = {
-        3: lambda: simulation.move("mtg_0", HOUR),
-        5: lambda: simulation.cancel("mtg_1", "mtg_2", "mtg_3"),
-        6: lambda: simulation.put("cu_1", "mtg_late", meeting(2 * HOUR)),
-        12: lambda: simulation.gone.add("cu_1"),
-    }
-    syncs = 0
-
-    async def answer(call: Call) -> Any:
-        nonlocal syncs
-        if call.name == "calendar.sync":
-            syncs += 1
-            changes.pop(syncs, lambda: None)()
-        return await simulation.answer(call)
-
-    async def run(harness: Harness) -> None:
-        handle = await harness.connect(interval_seconds=1, rounds_per_run=4)
-        await handle.result()
-        for key in sorted(simulation.bots):
-            await harness.bot(key).result()
-
-    return Scenario(answer, run)
-
-
-def shared_meeting() -> Scenario:
-    """Two users in one meeting: the second one finds the bot running."""
-    simulation = Simulation()
-    for user in ("cu_1", "cu_2"):
-        simulation.put(user, "mtg_1", meeting(HOUR))
-
-    async def run(harness: Harness) -> None:
-        for user in ("cu_1", "cu_2"):
-            await harness.connect(user, interval_seconds=1)
-            await asyncio.sleep(2)
-        for user in ("cu_1", "cu_2"):
-            simulation.gone.add(user)
-            await harness.calendar(user).result()
-        await harness.bot().result()
-
-    return Scenario(simulation.answer, run)
-
-
-def disconnected() -> Scenario:
-    """Disconnected while a sync is being retried, with bots to be released."""
-    simulation = Simulation()
-    for number in range(3):
-        simulation.put("cu_1", f"mtg_{number}", meeting(HOUR))
-    syncs = 0
-
-    async def answer(call: Call) -> Any:
-        nonlocal syncs
-        if call.name == "calendar.sync":
-            syncs += 1
-            if syncs > 2:
-                raise RetryLater("provider_unavailable", SAID, retry_after=HOUR / 6)
-        return await simulation.answer(call)
-
-    async def run(harness: Harness) -> None:
-        handle = await harness.connect(interval_seconds=1)
-        await called(harness, ActivityName.CALENDAR_SYNC, 3)
-        simulation.gone.add("cu_1")
-        await handle.signal(CalendarUserSignal.DISCONNECT)
-        await handle.result()
-        for number in range(3):
-            await harness.bot(f"mtg_{number}").result()
-
-    return Scenario(answer, run)
-
-
-def hanging() -> Scenario:
-    """Rules change while the provider hangs: they are applied beside the sync, and again after it."""
-    applied = asyncio.Event()
-
-    async def hang(call: Call) -> SyncResult:
-        await asyncio.wait_for(applied.wait(), timeout=30)
-        return QUIET
-
-    def apply(call: Call) -> SyncResult:
-        applied.set()
-        return QUIET
-
-    async def run(harness: Harness) -> None:
-        handle = await harness.connect(interval_seconds=3600)
-        await called(harness, ActivityName.CALENDAR_SYNC, 1)
-        await handle.signal(CalendarUserSignal.RULES_CHANGED)
-        await handle.result()
-
-    return Scenario(Script(sync=[hang, apply, GONE]).answer, run)
-
-
-def webhooks() -> dict[str, Scenario]:
-    retry = DeliveryResult(DeliveryVerdict.RETRY, 503)
-    return {
-        "webhook_delivered": Scenario(
-            Script(deliver=[DeliveryResult(DeliveryVerdict.DELIVERED, 200)]).answer, delivery
-        ),
-        "webhook_retried": Scenario(
-            Script(deliver=[retry, OUTAGE, replace(retry, retry_after_seconds=2), retry]).answer, delivery
-        ),
-        "webhook_stopped": Scenario(
-            Script(deliver=[retry, DeliveryResult(DeliveryVerdict.STOP, 410)]).answer, delivery
-        ),
-    }
-
-
-def erasures() -> dict[str, Scenario]:
-    refusals = [RetryLater("login_unavailable", SAID)]
-
-    async def answer(call: Call) -> Any:
-        """The provider answers at the second attempt; the bot that is woken has nothing left to do."""
-        match call.name:
-            case ActivityName.ERASURE_WITHDRAW:
-                return WithdrawnBots(("mtg_1",)) if call.request.after else WithdrawnBots((), after="mtg_0")
-            case ActivityName.ERASURE_REVOKE if refusals:
-                raise refusals.pop()
-            case ActivityName.BOT_RECONCILE:
-                return NextStep(StepKind.CLOSE)
-        return None
-
-    return {"erasure_revoked_later": Scenario(answer, erasing)}
-
-
-async def erasing(harness: Harness) -> None:
-    workflow_id = erasure_workflow_id(harness.tenant_id, "era_1")
-    harness.started.add(workflow_id)
-    start = ErasureStart(harness.tenant_id, "era_1", "cu_1")
-    await harness.client.start_workflow(WorkflowName.ERASURE, start, id=workflow_id, task_queue=TaskQueue.ERASURES)
-    await harness.client.get_workflow_handle(workflow_id).result()
-
-
-async def delivery(harness: Harness) -> None:
-    workflow_id = webhook_workflow_id(harness.tenant_id, "dlv_1", 0)
-    harness.started.add(workflow_id)
-    start = WebhookStart(harness.tenant_id, "dlv_1", schedule_seconds=(0, 1, 1))
-    await harness.client.start_workflow(WorkflowName.WEBHOOK, start, id=workflow_id, task_queue=TaskQueue.WEBHOOKS)
-    await harness.client.get_workflow_handle(workflow_id).result()
-
 
 async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
-    """All scenarios at once: each has a tenant of its own, by which its activities are told apart."""
+    """Record all scenarios at once.
+
+    Each has a tenant of its own, by which its activities are told apart.
+    """
     tenants = {f"tnt_{name}": scenario for name, scenario in scenarios.items()}
 
     async def answer(call: Call) -> Any:
@@ -414,11 +88,11 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
     async def finish(ref: ErasureRef) -> None:
         await answered(ActivityName.ERASURE_FINISH, ref)
 
-    erasing_activities = [withdraw, stop_push, revoke, delete, finish]
+    erasing: list[Callable[..., Any]] = [withdraw, stop_push, revoke, delete, finish]
     async with (
         running_workers(client, answer, tenant_ids=list(tenants)) as harness,
         Worker(client, task_queue=TaskQueue.ERASURES, workflows=[ErasureWorkflow]),
-        Worker(client, task_queue=TaskQueue.ERASING, activities=erasing_activities, interceptors=[ErrorCodes()]),
+        Worker(client, task_queue=TaskQueue.ERASING, activities=erasing, interceptors=[ErrorCodes()]),
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from meetbot.bots.reports import apply_report
 from meetbot.domain.event import Provider
 from meetbot.temporal.messages import DispatchRequest, DispatchResult, NextStep
 from tests.rig import Rig
+
+# Marks a test that holds at either provider.
+BOTH = pytest.mark.parametrize("provider", list(Provider))
 
 
 def scheduled(rig: Rig, user: str) -> tuple[str, NextStep]:

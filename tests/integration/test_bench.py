@@ -1,4 +1,4 @@
-"""The benchmarks run on tiny calendars, and their counts that do not depend on the machine hold."""
+"""The benchmarks on tiny calendars, and their counts that no machine changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a bot's end is told: as what it was, however late or out of order the news of it comes."""
+"""How a bot's end is reported, however late or out of order the news of it comes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def colleagues(rig: Rig) -> tuple[str, str, str, NextStep, dict[str, object]]:
 
 
 def given_up(rig: Rig) -> tuple[str, dict[str, object], str, NextStep]:
-    """A calendar user, a meeting that ended before the backend's answer came, its key, and what is left to be done."""
+    """A meeting that ended before the backend's answer came, and what is left to be done.
+
+    The fixture gives the calendar user, the meeting, its key and the actions left.
+    """
     user, event = connected_with_meeting(rig, duration_minutes=30)
     key, step = scheduled(rig, user)
     lose_the_answer(rig, key, step)

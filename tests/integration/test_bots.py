@@ -1,4 +1,7 @@
-"""From claims to bots: one bot per meeting, whatever happens, against the sandbox's backend and real PostgreSQL."""
+"""From claims to bots: one bot per meeting, whatever happens.
+
+The backend is the sandbox's, PostgreSQL is real.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Killing the worker at any moment, with a backend whose answers get lost: no bot is missed, none is sent twice."""
+"""Killing the worker at any moment, with a backend whose answers get lost.
+
+No bot is missed, none is sent twice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts that the compose file mounts, run against the real servers they are written for."""
+"""The scripts that the compose file mounts, run against the real servers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OwnOpenBao:
 
 @pytest.fixture
 def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
-    """The deployed configuration, with this machine's directory and ports in place of the container's."""
+    """The deployed configuration, with this machine's directory and ports."""
     port, data = free_port(), tmp_path / "file"
     data.mkdir()
     text = (DEPLOY / "openbao" / "openbao.hcl").read_text()

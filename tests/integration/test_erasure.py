@@ -12,9 +12,16 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
 from meetbot.errors import RetryLater, VaultError
-from meetbot.storage.erasure_tables import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.erasures import begin_erasure
-from meetbot.storage.tables import BotClaim, CalendarEvent, CalendarUser, Tenant
+from meetbot.storage.tables import (
+    BotClaim,
+    CalendarEvent,
+    CalendarUser,
+    Erasure,
+    ErasureLedger,
+    PendingRevocation,
+    Tenant,
+)
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, ErasureRef, StepKind, WithdrawRequest
 from meetbot.tenants.erase import destroy_tenant, disconnect_all, replay_ledger, running_erasures_of
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, scheduled, shared_meeting

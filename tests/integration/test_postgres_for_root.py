@@ -13,7 +13,7 @@ import pytest
 
 from meetbot.dev.account import SERVER_IDS, hand_over
 from meetbot.dev.postgres import PostgresServer
-from meetbot.dev.process import Identity
+from meetbot.dev.process import ProcessUser
 from tests.stack import running_postgres
 
 pytestmark = [
@@ -82,8 +82,8 @@ def test_data_that_an_earlier_version_gave_to_nobody_is_taken_over(closed: Path)
     with running_postgres(closed) as server:
         keep(server, "of an earlier version")
     nobody = pwd.getpwnam("nobody")
-    hand_over(closed / "postgres", Identity(nobody.pw_uid, nobody.pw_gid))
-    hand_over(closed / "postgres" / "data", Identity(nobody.pw_uid, nobody.pw_gid))
+    hand_over(closed / "postgres", ProcessUser(nobody.pw_uid, nobody.pw_gid))
+    hand_over(closed / "postgres" / "data", ProcessUser(nobody.pw_uid, nobody.pw_gid))
     with running_postgres(closed) as server:
         assert words(server) == ["of an earlier version"]
     assert owners(closed / "postgres" / "data") <= set(SERVER_IDS)
@@ -94,7 +94,7 @@ def test_data_of_an_ordinary_user_stays_that_users(closed: Path) -> None:
     user = pwd.getpwnam("daemon")
     with running_postgres(closed) as server:
         keep(server, "of an ordinary user")
-    hand_over(closed / "postgres" / "data", Identity(user.pw_uid, user.pw_gid))
+    hand_over(closed / "postgres" / "data", ProcessUser(user.pw_uid, user.pw_gid))
     with running_postgres(closed) as server:
         assert server_process(server).uids().effective == user.pw_uid
         assert words(server) == ["of an ordinary user"]

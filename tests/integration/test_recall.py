@@ -1,4 +1,7 @@
-"""Calling a bot back while its backend, another attempt or our own death interferes: never two bots, never none."""
+"""Recalling a bot while its backend, another attempt or our own death interferes.
+
+There are never two bots, and never none.
+"""
 
 from __future__ import annotations
 

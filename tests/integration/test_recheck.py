@@ -1,4 +1,4 @@
-"""What the provider says in the last moments before a bot goes is what counts, and whose word it is."""
+"""The re-check in the last moments before a bot goes, and whose copy counts."""
 
 from __future__ import annotations
 

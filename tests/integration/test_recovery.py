@@ -1,4 +1,7 @@
-"""Workflows that ought to run and do not are started by any worker, from what stands in the database."""
+"""Workflows that ought to run and do not are started by any worker.
+
+Which ones those are is read from the database.
+"""
 
 from __future__ import annotations
 

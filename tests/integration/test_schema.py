@@ -1,4 +1,7 @@
-"""The schema that migrations make: it is the one the code declares, and no table of a tenant is unprotected."""
+"""The schema that migrations make is the one that the code declares.
+
+And no table of a tenant is unprotected.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import SQLModel, select
 from typer.testing import CliRunner
 
@@ -117,6 +120,24 @@ def test_production_refuses_a_role_to_whom_the_protection_means_nothing(postgres
         with pytest.raises(MeetbotError, match="database_role_unsafe"):
             refuse_unbound_role(database)
         database.check()
+    finally:
+        database.close()
+
+
+def test_a_database_that_was_away_at_start_is_still_refused_later(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: object) -> None:
+        raise OperationalError("select 1", {}, Exception("away"))
+
+    database = create_database(postgres_server.admin_url)
+    try:
+        with monkeypatch.context() as context:
+            context.setattr(database, "check", away)
+            refuse_unbound_role(database)
+        for _ in range(2):
+            with pytest.raises(MeetbotError, match="database_role_unsafe"), database.transaction("ten_a"):
+                pass
     finally:
         database.close()
 

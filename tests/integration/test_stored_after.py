@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from meetbot.calendars.event_decisions import DecidedEvent, ReadEvent, decide_events
-from meetbot.calendars.ingest import decision_record, record_of
+from meetbot.calendars.decide_stored import decision_record, record_of
+from meetbot.calendars.event_decisions import DecidedEvent, NormalisedEvent, decide_events
 from meetbot.calendars.stored_after import EventChanges, stored_after
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.identity import identity_of
@@ -34,7 +34,10 @@ VERSIONS = list(itertools.product(STARTS, STATUSES, Outcome))
 
 
 def decided(rig: Rig, user: str, number: int, version: tuple[timedelta | None, EventStatus, Outcome]) -> DecidedEvent:
-    """One version of the event with this number. Its UID changes with its start, and with that its meeting key."""
+    """One version of the event with this number.
+
+    Its UID changes with its start, and with that its meeting key.
+    """
     starts_in, status, outcome = version
     start = None if starts_in is None else midday(rig) + starts_in
     event = Event(
@@ -57,7 +60,7 @@ def decided(rig: Rig, user: str, number: int, version: tuple[timedelta | None, E
         link=None if starts_in is None else MeetingLink(Platform.ZOOM, f"https://zoom.us/j/{number}", None, None, "x"),
         updated=start,
     )
-    read = ReadEvent(event, identity_of(event, rig.tenant_id, user), repr(version).encode())
+    read = NormalisedEvent(event, identity_of(event, rig.tenant_id, user), repr(version).encode())
     (one,) = decide_events(POLICY, [read], now=midday(rig))
     return replace(one, decision=replace(one.decision, outcome=outcome))
 

@@ -1,4 +1,7 @@
-"""Sealing against a real OpenBao: what each principal may do, and what survives rotation, restarts and outages."""
+"""Sealing against a real OpenBao.
+
+The tests show what each principal may do, and what survives rotation, restarts and outages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP routes for webhook endpoints, on a real database and a real key management service."""
+"""The HTTP routes for webhook endpoints, on a real database and a real vault."""
 
 from __future__ import annotations
 

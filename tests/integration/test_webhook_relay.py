@@ -1,4 +1,7 @@
-"""From the outbox to Temporal, and through the workflow to a customer's server: all parts real."""
+"""From the outbox to Temporal, and through the workflow to a customer's server.
+
+All parts are real.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ TEST_SECONDS = 60
 
 
 class MemoryVault:
-    """Opens what `sealed` sealed, after as many outages as it was told; sealing itself has tests of its own."""
+    """A vault that opens what `sealed` sealed, after as many outages as it was told.
+
+    Sealing itself has tests of its own.
+    """
 
     def __init__(self) -> None:
         self.outages = 0

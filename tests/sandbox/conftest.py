@@ -19,7 +19,10 @@ def sandbox_url() -> Iterator[str]:
 
 @pytest.fixture
 def sandbox(sandbox_url: str) -> Iterator[Driver]:
-    """Ada on Google and Grace on Microsoft, no meetings, clock frozen at Monday 2026-01-05 08:00 UTC."""
+    """Ada on Google, Grace on Microsoft, no meetings, and a frozen clock.
+
+    The clock stands at Monday 2026-01-05 08:00 UTC.
+    """
     with httpx.Client(timeout=10, trust_env=False) as http:
         driver = Driver(sandbox_url, http)
         driver.control("POST", "/reset", {"seed": False})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.domain.event import Provider
-from meetbot.errors import AccessTokenRejected, RetryLater
+from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -34,7 +35,7 @@ class Login:
         self.asked.set()
         assert self.open.wait(timeout=30)
         token = f"access-{len(self.given)}"
-        return TokenGrant(token, NOW + timedelta(hours=1), None, frozenset(), None, None)
+        return TokenGrant(token, NOW + timedelta(hours=1), "refresh", frozenset(), None, None)
 
 
 class OpenVault:
@@ -97,3 +98,44 @@ def test_a_token_that_is_rejected_is_refreshed_once_and_no_more() -> None:
     with pytest.raises(AccessTokenRejected):
         access_tokens(login).call(USER, rejecting)
     assert seen == ["access-1", "access-2"]
+
+
+def test_no_refresh_token_stays_in_memory() -> None:
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    tokens.call(USER, lambda token: token)
+    (kept,) = tokens._tokens.values()
+    assert astuple(kept) == (1, "access-1", NOW + timedelta(hours=1))
+
+
+def test_a_full_cache_evicts_the_token_unused_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens_module, "_CACHED_TOKENS", 2)
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    for user_id in ("cu_1", "cu_2", "cu_1", "cu_3"):
+        tokens.call(cast(CalendarUserContext, User(id=user_id)), lambda token: token)
+    assert [user_id for _, user_id in tokens._tokens] == ["cu_1", "cu_3"]
+
+
+def test_a_token_of_before_a_reconnect_is_dropped() -> None:
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    tokens.call(USER, lambda token: token)
+    assert tokens.call(cast(CalendarUserContext, User(token_version=2)), lambda token: token) == "access-2"
+    tokens.forget("ten_1", "cu_1")
+    assert not list(tokens._tokens.values())
+
+
+def test_a_refresh_token_that_does_not_open_is_for_the_operator() -> None:
+    class SealedVault:
+        def open(self, *_: Any) -> bytes:
+            raise SecretUnreadable("secret_unreadable", "no")
+
+    tokens = access_tokens(Login())
+    tokens._vault = cast(Vault, SealedVault())
+    with pytest.raises(OperatorRequired) as caught:
+        tokens.call(USER, lambda token: token)
+    assert (caught.value.code, bool(caught.value.next_step)) == ("secret_unreadable", True)

@@ -1,4 +1,4 @@
-"""What a sync decides, over calendars made up by Hypothesis and a database that is a dictionary."""
+"""What a sync decides, over generated calendars and a database that is a dictionary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from meetbot.calendars.decide_sync import (
     decide_sync,
     what_is_needed,
 )
-from meetbot.calendars.event_decisions import EarlierDecision, ReadEvent
+from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent
 from meetbot.calendars.stored_after import stored_after
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.identity import identity_of
@@ -57,7 +57,7 @@ def read(
     original_in: timedelta | None = None,
     url: str | None = "https://meet.google.com/abc-defg-hij",
     status: EventStatus = EventStatus.CONFIRMED,
-) -> ReadEvent:
+) -> NormalisedEvent:
     start = None if starts_in is None else NOW + starts_in
     event = Event(
         provider=Provider.GOOGLE,
@@ -78,11 +78,16 @@ def read(
         visibility=Visibility.DEFAULT,
         link=None if url is None else MeetingLink(Platform.GOOGLE_MEET, url, None, None, "conference"),
     )
-    return ReadEvent(event, identity_of(event, "ten_1", "cu_1"), repr((event_id, uid, starts_in, url, status)).encode())
+    return NormalisedEvent(
+        event, identity_of(event, "ten_1", "cu_1"), repr((event_id, uid, starts_in, url, status)).encode()
+    )
 
 
-def occurrence(day: int, *, shifted_by: timedelta = timedelta()) -> ReadEvent:
-    """One day's occurrence of a daily series; shifting a series gives its occurrences other original starts."""
+def occurrence(day: int, *, shifted_by: timedelta = timedelta()) -> NormalisedEvent:
+    """One day's occurrence of a daily series.
+
+    Shifting a series gives its occurrences other original starts.
+    """
     start = HOUR + timedelta(days=day) + shifted_by
     return read(f"series_{start}", uid="series", starts_in=start, original_in=start)
 
@@ -135,7 +140,7 @@ class Calendar:
         for new in (*outcome.events.written, *outcome.events.redecided):
             decision = new.decision
             self.events[new.identity.event_id] = EarlierDecision(
-                ReadEvent(new.event, new.identity, new.fingerprint),
+                NormalisedEvent(new.event, new.identity, new.fingerprint),
                 (
                     decision.outcome,
                     decision.reason,
@@ -158,7 +163,7 @@ class Calendar:
         self.decided_policy = outcome.decided_policy
 
 
-def synced(*events: ReadEvent, **overrides: str) -> Calendar:
+def synced(*events: NormalisedEvent, **overrides: str) -> Calendar:
     calendar = Calendar(policy(overrides=overrides))
     calendar.sync(CalendarChanges(read=events))
     return calendar
@@ -182,7 +187,7 @@ reads = st.builds(
 listings = st.lists(reads, max_size=5, unique_by=lambda one: one.identity.event_id)
 
 
-def changes_of(calendar: Calendar, listing: Sequence[ReadEvent]) -> CalendarChanges:
+def changes_of(calendar: Calendar, listing: Sequence[NormalisedEvent]) -> CalendarChanges:
     """The events that are there now; those stored and not listed are gone."""
     known = {event.id: event for event in calendar.stored if not event.deleted}
     there = [one for one in listing if one.event.status is not EventStatus.CANCELLED or one.identity.event_id in known]
@@ -191,7 +196,7 @@ def changes_of(calendar: Calendar, listing: Sequence[ReadEvent]) -> CalendarChan
 
 
 @given(st.lists(listings, min_size=1, max_size=4))
-def test_after_any_history_a_sync_without_news_writes_nothing(history: list[list[ReadEvent]]) -> None:
+def test_after_any_history_a_sync_without_news_writes_nothing(history: list[list[NormalisedEvent]]) -> None:
     calendar = Calendar(policy())
     for listing in history:
         last = calendar.sync(changes_of(calendar, listing))
@@ -205,7 +210,7 @@ def test_after_any_history_a_sync_without_news_writes_nothing(history: list[list
 
 
 @given(st.lists(listings, min_size=1, max_size=4))
-def test_the_plan_holds_the_near_meetings_that_are_to_be_recorded(history: list[list[ReadEvent]]) -> None:
+def test_the_plan_holds_the_near_meetings_that_are_to_be_recorded(history: list[list[NormalisedEvent]]) -> None:
     calendar = Calendar(policy())
     for listing in history:
         outcome = calendar.sync(changes_of(calendar, listing))
@@ -219,7 +224,7 @@ def test_the_plan_holds_the_near_meetings_that_are_to_be_recorded(history: list[
 
 
 @given(st.lists(listings, min_size=1, max_size=4))
-def test_each_planned_meeting_and_no_other_to_come_is_claimed(history: list[list[ReadEvent]]) -> None:
+def test_each_planned_meeting_and_no_other_to_come_is_claimed(history: list[list[NormalisedEvent]]) -> None:
     calendar = Calendar(policy())
     for listing in history:
         outcome = calendar.sync(changes_of(calendar, listing))
@@ -232,7 +237,7 @@ def test_each_planned_meeting_and_no_other_to_come_is_claimed(history: list[list
 
 @given(listings, listings, st.randoms(use_true_random=False))
 def test_the_order_of_events_changes_nothing(
-    before: list[ReadEvent], listing: list[ReadEvent], shuffling: random.Random
+    before: list[NormalisedEvent], listing: list[NormalisedEvent], shuffling: random.Random
 ) -> None:
     one, other = synced(*before), synced(*before)
     other.stored = shuffling.sample(list(other.stored), len(other.stored))
@@ -247,7 +252,7 @@ def test_the_order_of_events_changes_nothing(
 
 
 @given(st.lists(listings, min_size=1, max_size=3))
-def test_changed_rules_come_to_what_a_first_sync_by_them_decides(history: list[list[ReadEvent]]) -> None:
+def test_changed_rules_come_to_what_a_first_sync_by_them_decides(history: list[list[NormalisedEvent]]) -> None:
     calendar = Calendar(policy())
     for listing in history:
         calendar.sync(changes_of(calendar, listing))

@@ -1,4 +1,4 @@
-"""The user PostgreSQL runs as when we are root, and the place from which that user can run it."""
+"""The user PostgreSQL runs as when we are root, and the place of its programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from meetbot.dev.account import (
     is_mapped,
     missing_capabilities,
 )
-from meetbot.dev.process import DevStackError, Identity
+from meetbot.dev.process import DevStackError, ProcessUser
 from meetbot.doctor import examine
 from meetbot.settings import Settings
 
@@ -122,12 +122,12 @@ def test_an_id_that_an_account_has_is_passed_over() -> None:
 
 def test_initdb_runs_as_nobody(root: pytest.MonkeyPatch) -> None:
     accounts(root, entry("root", 0), entry("daemon", 1), entry("nobody", 65534))
-    assert initialising_account() == Identity(65534, 65534)
+    assert initialising_account() == ProcessUser(65534, 65534)
 
 
 def test_without_a_nobody_initdb_runs_as_another_user(root: pytest.MonkeyPatch) -> None:
     accounts(root, entry("root", 0), entry("daemon", 1), entry("bin", 2))
-    assert initialising_account() == Identity(1, 1)
+    assert initialising_account() == ProcessUser(1, 1)
 
 
 def test_a_system_whose_only_user_is_root_is_named(root: pytest.MonkeyPatch) -> None:

@@ -1,50 +1,30 @@
-"""What becomes of a meeting's bot: the whole table, one line of it per test, and what holds for all of it."""
+"""What becomes of a meeting's bot: the whole table, one line of it per test."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, next_action
+from meetbot.domain.bot_lifecycle import Action, DesiredState, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.plan import Target
-
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-LEAD = timedelta(seconds=90)
-LINK, OTHER_LINK = "https://meet.example/a", "https://meet.example/b"
-
-COMING = Target(NOW + 60 * MINUTE, NOW + 90 * MINUTE, LINK)
-RUNNING = Target(NOW - 10 * MINUTE, NOW + 20 * MINUTE, LINK)
-ENDED = Target(NOW - 30 * MINUTE, NOW, LINK)
-
-IN_FLIGHT = [BotState.DISPATCHING, BotState.DISPATCHED]
-IN_THE_MEETING = [BotState.JOINING, BotState.IN_CALL, BotState.RECORDING]
-HAD_ITS_BOT = [BotState.COMPLETED, BotState.FAILED]
-
-
-def bot(state: BotState, target: Target) -> ObservedState:
-    return ObservedState(state, target.join_at, target.end_at, target.join_at - LEAD, target.meeting_url)
-
-
-def moved(target: Target, by: timedelta) -> Target:
-    return replace(target, join_at=target.join_at + by, end_at=target.end_at + by)
-
-
-def action(
-    observed: ObservedState | None,
-    target: Target | None,
-    *,
-    suppressed: bool = False,
-    expected: bool = True,
-    now: datetime = NOW,
-) -> Action:
-    return next_action(observed, DesiredState(target, suppressed, expected), now=now, lead=LEAD)
-
+from tests.unit.observed_bots import (
+    COMING,
+    ENDED,
+    HAD_ITS_BOT,
+    IN_FLIGHT,
+    IN_THE_MEETING,
+    LEAD,
+    MINUTE,
+    NOW,
+    OTHER_LINK,
+    RUNNING,
+    action,
+    bot,
+    moved,
+)
 
 # No bot yet
 
@@ -189,7 +169,7 @@ def test_a_bot_that_is_finalizing_is_left_to_it(target: Target | None, suppresse
 
 @pytest.mark.parametrize("target", [moved(RUNNING, MINUTE), replace(RUNNING, end_at=RUNNING.end_at + 15 * MINUTE)])
 def test_a_bot_the_backend_has_not_accepted_yet_follows_a_small_change(target: Target) -> None:
-    """It is still to be sent, and is only sent for what is claimed: kept as it stands, it would never go."""
+    """It is only sent for the claimed target: if it kept the old one, it would never go."""
     assert action(bot(BotState.DISPATCHING, RUNNING), target) is Action.RESCHEDULE
 
 
@@ -229,121 +209,6 @@ def test_a_meeting_that_moved_on_after_its_bot_gets_its_next_one(state: BotState
 @pytest.mark.parametrize("state", HAD_ITS_BOT)
 def test_a_meeting_that_went_elsewhere_after_its_bot_gets_its_next_one(state: BotState) -> None:
     assert action(bot(state, RUNNING), replace(RUNNING, meeting_url=OTHER_LINK)) is Action.CREATE
-
-
-# What holds for the whole table
-
-states = st.sampled_from(list(BotState))
-targets = st.builds(
-    lambda starts_in, lasts, url: Target(NOW + starts_in, NOW + starts_in + lasts, url),
-    st.integers(-180, 180).map(lambda minutes: minutes * MINUTE)
-    | st.integers(-100, 100).map(lambda seconds: timedelta(seconds=seconds)),
-    st.integers(1, 180).map(lambda minutes: minutes * MINUTE),
-    st.sampled_from([LINK, OTHER_LINK]),
-)
-askings = st.none() | st.integers(-3600, 0).map(lambda seconds: NOW + timedelta(seconds=seconds))
-bots = st.builds(
-    lambda state, target, asked_at, being_recalled: replace(
-        bot(state, target), asked_at=asked_at, being_recalled=being_recalled
-    ),
-    states,
-    targets,
-    askings,
-    st.booleans(),
-)
-desired_states = st.builds(
-    DesiredState,
-    st.none() | targets,
-    suppressed=st.booleans(),
-    expected=st.booleans(),
-    over=st.booleans(),
-    by_rules_only=st.booleans(),
-)
-
-
-def decided(observed: ObservedState | None, desired: DesiredState) -> Action:
-    return next_action(observed, desired, now=NOW, lead=LEAD)
-
-
-@given(bots, desired_states)
-def test_no_bot_is_created_beside_a_live_one(observed: ObservedState, desired: DesiredState) -> None:
-    if observed.state not in TERMINAL_STATES:
-        assert decided(observed, desired) is not Action.CREATE
-
-
-@given(st.none() | bots, desired_states)
-def test_a_suppressed_meeting_gets_no_bot_whatever_is_claimed(
-    observed: ObservedState | None, desired: DesiredState
-) -> None:
-    assert decided(observed, replace(desired, suppressed=True)) not in (
-        Action.CREATE,
-        Action.RESCHEDULE,
-        Action.RELOCATE,
-    )
-
-
-@given(st.none() | bots, desired_states)
-def test_no_bot_is_made_or_moved_without_a_claim_on_a_meeting_that_goes_on(
-    observed: ObservedState | None, desired: DesiredState
-) -> None:
-    if decided(observed, desired) in (Action.CREATE, Action.RESCHEDULE, Action.RELOCATE):
-        assert desired.target is not None
-        assert desired.target.end_at > NOW
-
-
-@given(bots, desired_states)
-def test_a_bot_that_may_be_in_a_meeting_is_never_just_written_off_before_its_end(
-    observed: ObservedState, desired: DesiredState
-) -> None:
-    if observed.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
-        decision = decided(observed, desired)
-        assert decision is not Action.CANCEL
-        assert decision is not Action.MISS or observed.end_at <= NOW or desired.over
-
-
-@given(bots, desired_states)
-def test_a_recall_is_finished_whatever_is_wanted_meanwhile(observed: ObservedState, desired: DesiredState) -> None:
-    if observed.being_recalled and observed.state not in (BotState.SCHEDULED, *TERMINAL_STATES):
-        settled = (Action.RELOCATE, Action.WITHDRAW)
-        assert decided(observed, desired) in (
-            settled if observed.state is not BotState.DISPATCHING else (*settled, Action.MISS)
-        )
-
-
-@given(bots, desired_states)
-def test_an_ended_bot_is_never_touched_again(observed: ObservedState, desired: DesiredState) -> None:
-    if observed.state in TERMINAL_STATES and not (observed.state is BotState.MISSED and observed.asked_at):
-        assert decided(observed, desired) in (Action.NOTHING, Action.CREATE)
-
-
-@given(bots, desired_states)
-def test_a_live_bot_is_never_overlooked(observed: ObservedState, desired: DesiredState) -> None:
-    if observed.state not in TERMINAL_STATES:
-        assert decided(observed, desired) is not Action.NOTHING
-
-
-@given(desired_states)
-def test_a_bot_just_created_is_kept(desired: DesiredState) -> None:
-    if decided(None, desired) is Action.CREATE:
-        assert desired.target is not None
-        assert decided(bot(BotState.SCHEDULED, desired.target), desired) is Action.KEEP
-
-
-@given(bots, desired_states)
-def test_a_bot_just_rescheduled_is_kept(observed: ObservedState, desired: DesiredState) -> None:
-    if decided(observed, desired) is Action.RESCHEDULE:
-        assert desired.target is not None
-        assert decided(bot(observed.state, desired.target), desired) is Action.KEEP
-
-
-@given(bots, desired_states)
-def test_whatever_is_still_to_be_sent_is_sent_for_what_is_claimed(
-    observed: ObservedState, desired: DesiredState
-) -> None:
-    """A bot is kept waiting only for the very target that is claimed: dispatching refuses any other."""
-    if observed.state in (BotState.SCHEDULED, BotState.DISPATCHING) and decided(observed, desired) is Action.KEEP:
-        assert desired.target is not None
-        assert replace(observed, asked_at=None, being_recalled=False) == bot(observed.state, desired.target)
 
 
 # Once it is over, be it because it was shortened

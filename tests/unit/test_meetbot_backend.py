@@ -75,7 +75,20 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
         answering(status, {"error": "later"}).create(REQUEST)
 
 
-@pytest.mark.parametrize(("stated", "wait"), [("7", 7), ("99999", 600), ("soon", None), ("-5", None), ("", None)])
+@pytest.mark.parametrize(
+    ("stated", "wait"),
+    [
+        ("7", 7),
+        ("99999", 600),
+        ("9" * 5000, 600),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("Mon, 1 Jan 9999999999 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0000", 600),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+    ],
+)
 def test_a_stated_wait_is_kept_within_bounds(stated: str, wait: int | None) -> None:
     with pytest.raises(BackendUnavailable) as unavailable:
         answering(429, None, **{"retry-after": stated}).create(REQUEST)

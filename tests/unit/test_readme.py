@@ -1,4 +1,4 @@
-"""The README keeps its promises: every setting, command and target it names exists, and none is left out."""
+"""The README names every setting, command and target that exists, and no other."""
 
 from __future__ import annotations
 

@@ -28,7 +28,10 @@ def edges(table: TransitionTable[Any]) -> set[tuple[str, str]]:
 
 
 def drawn(diagram: str) -> set[tuple[str, str]]:
-    """The arrows between states of a Mermaid diagram; one from a group of states starts in each of them."""
+    """Return the arrows between states of a Mermaid diagram.
+
+    An arrow from a group of states starts in each of them.
+    """
     groups = {
         name: set(re.findall(r"\w+", re.sub(r"-->|:.*", " ", body)))
         for name, body in re.findall(r"state (\w+) \{(.*?)\}", diagram, flags=re.DOTALL)

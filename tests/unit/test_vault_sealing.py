@@ -1,4 +1,4 @@
-"""Sealing with a data key is pure, so its promises are tested without a key management service."""
+"""Sealing with a data key, which is pure and needs no key management service."""
 
 from __future__ import annotations
 

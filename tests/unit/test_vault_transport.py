@@ -50,6 +50,8 @@ def service() -> Iterator[ScriptedService]:
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            if 300 <= status < 400:
+                self.send_header("Location", f"{script.address}/v1/elsewhere")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -82,25 +84,25 @@ def error_of(call: Callable[[], object]) -> VaultError:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_service_that_recovers_within_two_retries_is_never_noticed(
+def test_a_service_that_recovers_at_the_one_retry_is_never_noticed(
     service: ScriptedService, vault: Vault, status: int
 ) -> None:
-    service.answers = [(status, {}), (status, {}), (200, DATA_KEY)]
+    service.answers = [(status, {}), (200, DATA_KEY)]
     assert vault.new_data_key("ten_a").kek_version == 7
-    assert len(service.requests) == 3
+    assert len(service.requests) == 2
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_broken_service_is_unavailable_after_two_retries(service: ScriptedService, vault: Vault, status: int) -> None:
+def test_a_broken_service_is_unavailable_after_one_retry(service: ScriptedService, vault: Vault, status: int) -> None:
     service.answers = [(status, {"errors": ["down"]})]
     assert isinstance(error_of(lambda: vault.new_data_key("ten_a")), VaultUnavailable)
-    assert len(service.requests) == 3
+    assert len(service.requests) == 2
 
 
-def test_a_frozen_service_is_unavailable_after_two_retries(service: ScriptedService, vault: Vault) -> None:
+def test_a_frozen_service_is_unavailable_after_one_retry(service: ScriptedService, vault: Vault) -> None:
     service.answers = [None]
     assert error_of(lambda: vault.new_data_key("ten_a")).code == "vault_unreachable"
-    assert len(service.requests) == 3
+    assert len(service.requests) == 2
 
 
 def test_a_service_that_does_not_run_is_unavailable() -> None:
@@ -165,3 +167,24 @@ def test_missing_credentials_are_named(variables: dict[str, str], says: str) -> 
     with pytest.raises(VaultError, match=says) as caught:
         vault_from_settings(settings)
     assert caught.value.code == "vault_not_configured"
+
+
+def test_the_client_knows_no_proxy_of_the_environment(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    service.answers = [(200, DATA_KEY)]
+    with closing(Vault(service.address, TokenAuth(TOKEN))) as vault:
+        assert vault.new_data_key("ten_1").kek_version == 7
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(service: ScriptedService, status: int) -> None:
+    service.answers = [(status, {}), (200, DATA_KEY)]
+    with closing(Vault(service.address, TokenAuth(TOKEN))) as vault, pytest.raises(VaultUnavailable):
+        vault.new_data_key("ten_1")
+    assert len(service.requests) == 1

@@ -201,10 +201,6 @@ class Harness:
         self.started.add(workflow_id)
         return self.client.get_workflow_handle(workflow_id)
 
-    async def perform(self, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
-        """Do the same as `run`, under its earlier name."""
-        return await self.run(scenario)
-
     async def run(self, scenario: Callable[[Harness], Awaitable[_T]]) -> _T:
         """Return what the scenario returns; fail at once if an activity is called unexpectedly."""
         running = asyncio.ensure_future(scenario(self))

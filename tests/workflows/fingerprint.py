@@ -73,7 +73,10 @@ def _commanding(methods: Mapping[str, _Method]) -> frozenset[str]:
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    """In the order of the source. Calls within an argument come before the call they are an argument of."""
+    """In the order of the source.
+
+    Calls within an argument come before the call they are an argument of.
+    """
     for child in ast.iter_child_nodes(node):
         yield from _calls(child)
     if isinstance(node, ast.Call):
@@ -95,7 +98,10 @@ def _described(call: ast.Call, commanding: frozenset[str]) -> str | None:
 
 
 def _subject(call: ast.Call, command: str) -> list[str]:
-    """What tells one command from another in a history. The condition of a wait is not in it; that it has a timer is."""
+    """What tells one command from another in a history.
+
+    The condition of a wait is not in it; that it has a timer is.
+    """
     if command == "wait_condition":
         return ["with a timeout"] if any(keyword.arg == "timeout" for keyword in call.keywords) else []
     if any(kind in command for kind in ("activity", "child", "patch")):
@@ -104,7 +110,10 @@ def _subject(call: ast.Call, command: str) -> list[str]:
 
 
 def _constant(node: ast.expr) -> str | None:
-    """The source of a constant; a name such as ``ActivityName.BOT_RECALL`` counts as its value, which histories hold."""
+    """Return the source of a constant.
+
+    A name such as ``ActivityName.BOT_RECALL`` counts as its value, which histories hold.
+    """
     match node:
         case ast.Constant():
             return ast.unparse(node)

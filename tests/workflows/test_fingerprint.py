@@ -1,4 +1,7 @@
-"""A change of what a workflow commands is noticed at once, and what replay could not bear is not written at all."""
+"""A change of a workflow's commands is noticed at once.
+
+What replay could not bear is not written at all.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +131,10 @@ def _offence(node: ast.AST) -> list[str]:
 
 
 def _is_unordered(node: ast.expr) -> bool:
-    """A set, as far as the source shows it: literals, constructors, set algebra, and differences of dictionaries' views."""
+    """Return whether this is a set, as far as the source shows it.
+
+    Sets are literals, constructors, set algebra, and differences of dictionaries' views.
+    """
     match node:
         case ast.Set() | ast.SetComp():
             return True

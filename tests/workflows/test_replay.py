@@ -1,4 +1,7 @@
-"""Histories recorded by earlier releases replay on today's code, in whatever process, and tell nothing about anybody."""
+"""Histories recorded by earlier releases replay on today's code, in any process.
+
+And they hold no personal data.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +124,10 @@ def test_the_search_for_telltales_finds_them() -> None:
 
 
 def payloads_in(node: Any) -> Iterator[str]:
-    """Everything that was encoded into the history: inputs, results, summaries, details and search attributes."""
+    """Return everything that was encoded into the history.
+
+    That is inputs, results, summaries, details and search attributes.
+    """
     if isinstance(node, dict):
         if isinstance(node.get("data"), str):
             yield base64.b64decode(node["data"]).decode("utf-8")

@@ -1,4 +1,7 @@
-"""Our plugin keeps heavy modules out of workflows: a worker that would load one per run does not even start."""
+"""Our plugin keeps heavy modules out of workflows.
+
+A worker that would load one per run does not even start.
+"""
 
 from __future__ import annotations
 

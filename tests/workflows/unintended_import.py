@@ -1,4 +1,4 @@
-"""A workflow with an import that is not passed through, which would cost memory in every run."""
+"""A workflow with an import that is not passed through, at a cost in every run."""
 
 from __future__ import annotations
 

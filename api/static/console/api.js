@@ -23,12 +23,12 @@ export function forgetKey() {
 }
 
 // `meetbot dev` prints an address that ends in #key=…: it never reaches a server's log, and leaves the address bar at once.
+// Anybody can send such an address, so it never replaces the key of somebody who is signed in, and in production it is not taken.
 export function takeKeyFromAddress() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (key) {
-    storeKey(key);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
+  if (!key) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  if ("takesKeyFromAddress" in document.body.dataset && !storedKey()) storeKey(key);
 }
 
 export async function call(method, path, body) {

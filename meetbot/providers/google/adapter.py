@@ -211,7 +211,10 @@ def _page(answer: Answer) -> Page:
 
 
 def _items(body: dict[str, Any]) -> list[object]:
-    """The items of a page. Google leaves ``items`` out if there are none, but never all of the page's other fields."""
+    """The items of a page.
+
+    Google leaves ``items`` out if there are none, but never all of the page's other fields.
+    """
     if "items" not in body and not body.keys() & {"accessRole", "nextPageToken", "kind"}:
         raise RetryLater("malformed_answer", f"{Provider.GOOGLE}: a list answer without items")
     return item_list(body.get("items", []), Provider.GOOGLE)
@@ -221,7 +224,7 @@ def _endpoint(addresses: GoogleAddresses) -> OAuthEndpoint:
     is_google = urlsplit(addresses.authorize_url).hostname == _LOGIN_HOST
 
     def is_issuer(claims: Claims) -> bool:
-        """Whether Google issued the token; with another address configured, any issuer is right."""
+        """Return whether Google issued the token; any issuer is right for another address."""
         return claims.get("iss") in _ISSUERS if is_google else bool(claims.get("iss"))
 
     return OAuthEndpoint(

@@ -64,7 +64,10 @@ def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:
 
 
 def _reasons(body: dict[str, Any]) -> Iterator[str]:
-    """The reasons, from both places where Google puts them: the API's ``errors`` and the front end's ``details``."""
+    """Return the reasons from both of Google's places for them.
+
+    These are the API's ``errors`` and the front end's ``details``.
+    """
     error = body.get("error")
     if not isinstance(error, dict):
         return

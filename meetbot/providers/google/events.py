@@ -99,7 +99,9 @@ def _organizer(value: object, owner: CalendarOwner) -> Attendee | None:
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The calendar owner's own response; an organiser who is not listed as an attendee counts as accepted.
+    """Return the calendar owner's own response.
+
+    An organiser who is not listed as an attendee counts as accepted.
 
     None for an owner who is neither: they were invited as members of a group.
     """

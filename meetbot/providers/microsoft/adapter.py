@@ -151,7 +151,7 @@ class MicrosoftCalendar(OAuthProvider):
         return False
 
     def _follow(self, access_token: str, link: str, deadline: Deadline) -> Answer:
-        """Read the page that ``@odata.nextLink`` leads to, unless another server would receive the token."""
+        """Read the page at ``@odata.nextLink``, unless another server would get the token."""
         if not is_under(self._graph, link):
             raise RetryLater("foreign_link", f"{Provider.MICROSOFT}: a next page outside of Graph")
         return self._fetch(access_token, link, None, deadline)
@@ -200,7 +200,10 @@ def _endpoint(addresses: MicrosoftAddresses) -> OAuthEndpoint:
     host = urlsplit(addresses.login_url).hostname
 
     def is_issuer(claims: Claims) -> bool:
-        """Whether Entra issued it for its directory; with another address configured, any issuer is right."""
+        """Return whether Entra issued the token for its own directory.
+
+        If another address is configured, any issuer is accepted.
+        """
         if host in _LOGIN_HOSTS:
             return bool(claims.get("iss") == f"https://{host}/{claims.get('tid')}/v2.0")
         return bool(claims.get("iss"))

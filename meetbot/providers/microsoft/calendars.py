@@ -99,6 +99,9 @@ def _port(port: int | None, scheme: str) -> int | None:
 
 
 def _climbs(path: str) -> bool:
-    """Whether a path could leave its prefix: by dot segments or backslashes, also if escaped once or twice."""
+    """Return whether a path could leave its prefix.
+
+    Dot segments and backslashes do, also if they are escaped once or twice.
+    """
     decoded = unquote(unquote(path)).replace("\\", "/")
     return any(segment in (".", "..") for segment in decoded.split("/")) or "\\" in unquote(unquote(path))

@@ -102,7 +102,10 @@ def _original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
 
 
 def _original_day(raw: RawEvent) -> datetime | None:
-    """Midnight UTC of the original date, as Google has it: ``originalStart`` is local midnight seen from UTC."""
+    """Return midnight UTC of the original date, as Google has it.
+
+    Graph's ``originalStart`` is local midnight seen from UTC.
+    """
     moment, zone = parse_instant(raw.get("originalStart")), find_zone(raw.get("originalStartTimeZone"))
     if moment is None or zone is None:
         return moment
@@ -111,7 +114,7 @@ def _original_day(raw: RawEvent) -> datetime | None:
 
 
 def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """The original start in the copy of an attendee who was invited to one occurrence of a series only.
+    """Return the original start in a copy of an attendee invited to one occurrence only.
 
     Graph shows that copy as a single event, but its Global Object ID names the date of the occurrence. If `start` is
     on that date in some time zone, it is the original start, and the copy gets the same meeting key as the others.
@@ -148,7 +151,9 @@ def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
 
 
 def _owner_response(raw: RawEvent, attendees: tuple[Attendee, ...], is_organizer: bool) -> Response | None:
-    """The calendar owner's own response: declined if ``responseStatus`` or the list of attendees says so.
+    """Return the calendar owner's own response.
+
+    It is declined if ``responseStatus`` or the list of attendees says so.
 
     Otherwise an organiser counts as accepted (appointments of one's own carry ``none``), and ``responseStatus`` goes
     before the list, which often lags behind it in an attendee's copy.

@@ -1,4 +1,4 @@
-"""The corpus in tests/corpus/links: provider-shaped events with the link a person would have picked."""
+"""The corpus in tests/corpus/links: events with the link that a person would pick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A line break in the midst of a link is mended; a link that is complete is never made longer by the next line."""
+"""A line break in the middle of a link is mended.
+
+A link that is complete is never made longer by the next line.
+"""
 
 from __future__ import annotations
 

@@ -85,7 +85,10 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
 
 
 def _begins_with_a_long_run(items: Sequence[Any], is_followed: bool = False) -> bool:
-    """Whether a search tries a run without end from each of its characters, and may fail behind it each time."""
+    """Return whether a search tries an endless run from each of its characters.
+
+    Such a search may fail behind the run each time.
+    """
     if not items:
         return False
     (what, argument), is_followed = items[0], is_followed or len(items) > 1

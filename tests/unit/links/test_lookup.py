@@ -1,4 +1,4 @@
-"""The limit on the addresses of one event that are taken apart, which no real invitation reaches."""
+"""The limit on the addresses of one event, which no real invitation reaches."""
 
 from __future__ import annotations
 

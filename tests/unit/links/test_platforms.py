@@ -1,4 +1,7 @@
-"""The table of platforms is data that anybody may extend, so its rows are checked against each other."""
+"""The table of platforms, whose rows are checked against each other.
+
+It is data that anybody may extend.
+"""
 
 from __future__ import annotations
 

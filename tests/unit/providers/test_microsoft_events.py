@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from meetbot.domain.event import Event, EventStatus, Provider, Response, Visibility
 from meetbot.providers.google.events import normalise_google
 from meetbot.providers.microsoft.events import normalise_microsoft
+from tests.unit.providers.odd_json import JSON, strings_of
 from tests.unit.providers.scripted import google_event, graph_event
-from tests.unit.providers.test_google_events import JSON, strings_of
 from tests.unit.providers.test_ical_uid import foreign, goid
 
 OWNER = "ann@acme.example"

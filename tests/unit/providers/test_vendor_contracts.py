@@ -82,7 +82,10 @@ def test_the_scopes_we_ask_for_allow_what_we_call() -> None:
 
 
 def graph_properties(*models: str) -> set[str]:
-    """The properties in msgraph-sdk's generated models. Read as text: importing them takes seconds."""
+    """The properties in msgraph-sdk's generated models.
+
+    Read as text: importing them takes seconds.
+    """
     spec = importlib.util.find_spec("msgraph")
     assert spec is not None
     assert spec.submodule_search_locations is not None

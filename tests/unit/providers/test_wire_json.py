@@ -1,4 +1,7 @@
-"""JSON as providers send it: read strictly, mended where that is enough, refused without an exception otherwise."""
+"""JSON as providers send it: read strictly, mended if that is enough, else refused.
+
+Refusing raises no exception.
+"""
 
 from __future__ import annotations
 

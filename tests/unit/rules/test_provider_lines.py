@@ -1,4 +1,4 @@
-"""Every line of tests/corpus/rules/providers is an event as its provider gives it, and what a rule decides about it.
+"""Every line of tests/corpus/rules/providers: a provider's event, and its decision.
 
 `event` replaces parts of an ordinary event; `record_when` is a set of one rule that records.
 """

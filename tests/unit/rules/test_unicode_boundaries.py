@@ -1,4 +1,7 @@
-"""Words begin and end at their own letters, whatever alphabet these are of; all else of a pattern stays what it was."""
+"""Words begin and end at their own letters, in any alphabet.
+
+All else of a pattern stays as it was.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A customer's web server on loopback: it keeps what it was sent and answers what the test told it to."""
+"""A customer's web server on loopback.
+
+It keeps what it was sent and answers what the test told it to.
+"""
 
 from __future__ import annotations
 

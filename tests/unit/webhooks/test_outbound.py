@@ -205,7 +205,10 @@ def test_a_silent_peer_runs_into_the_deadline() -> None:
 
 
 def test_a_peer_that_drips_bytes_cannot_stretch_the_deadline() -> None:
-    """Each byte comes in time, all of them together do not: the clock moves on by a second with every look at it."""
+    """Each byte comes in time, all of them together do not.
+
+    The clock moves on by a second with every look at it.
+    """
     seconds = iter(range(1000))
 
     def talk(connected: socket.socket) -> None:

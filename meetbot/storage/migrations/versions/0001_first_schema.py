@@ -6,46 +6,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from meetbot.storage.migrations.first_policies import IS_LIVE_BOT, TENANT_TABLES, create_policies
+
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-
-TENANT_TABLES = (
-    "api_key",
-    "backend_report",
-    "bot",
-    "bot_claim",
-    "calendar_event",
-    "calendar_user",
-    "connect_attempt",
-    "dispatch",
-    "idempotency_record",
-    "meeting",
-    "rate_bucket",
-    "recording_override",
-    "rule_set",
-    "webhook_delivery",
-    "webhook_endpoint",
-)
-
-_IS_LIVE_BOT = "state in ('scheduled','dispatching','dispatched','joining','in_call','recording','finalizing')"
-
-EXPIRED = {
-    "calendar_event": "deleted and updated_at < now() - interval '30 days'",
-    "connect_attempt": "expires_at < now() - interval '1 day'",
-    "idempotency_record": "created_at < now() - interval '24 hours'",
-    "backend_report": "received_at < now() - interval '30 days'",
-    "webhook_delivery": "state <> 'pending' and created_at < now() - interval '30 days'",
-}
-
-
-def _protect(table: str, visible: str) -> None:
-    op.execute(f"alter table {table} enable row level security")
-    # FORCE: the owner is bound too, so one database role for service and migrations is as safe as two.
-    op.execute(f"alter table {table} force row level security")
-    op.execute(f"create policy tenant on {table} using ({visible}) with check ({visible})")
 
 
 def upgrade() -> None:
@@ -102,10 +68,10 @@ def upgrade() -> None:
         "bot",
         ["tenant_id", "meeting_key"],
         unique=True,
-        postgresql_where=sa.text(_IS_LIVE_BOT),
+        postgresql_where=sa.text(IS_LIVE_BOT),
     )
     op.create_index(
-        "ix_bot_live_dispatch_at", "bot", ["dispatch_at"], unique=False, postgresql_where=sa.text(_IS_LIVE_BOT)
+        "ix_bot_live_dispatch_at", "bot", ["dispatch_at"], unique=False, postgresql_where=sa.text(IS_LIVE_BOT)
     )
     op.create_table(
         "bot_claim",
@@ -388,37 +354,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state in ('enabled','disabled')", name=op.f("ck_webhook_endpoint_state")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_webhook_endpoint")),
     )
-
-    own = "tenant_id = nullif(current_setting('app.tenant_id', true), '')"
-    for table in TENANT_TABLES:
-        _protect(table, own)
-    _protect("tenant", own.replace("tenant_id =", "id =", 1))
-    # Who calls is not known before the key's row is read, so that one row is visible by its public id.
-    op.execute(
-        "create policy key_lookup on api_key for select "
-        "using (public_id = nullif(current_setting('app.api_key_id', true), ''))"
-    )
-    op.execute(
-        "create policy report_lookup on dispatch for select "
-        "using (external_id = nullif(current_setting('app.external_id', true), ''))"
-    )
-    # The relay starts a workflow for each waiting delivery of any tenant.
-    op.execute(
-        "create policy relay on webhook_delivery "
-        "using (current_setting('app.relay', true) = 'on') with check (current_setting('app.relay', true) = 'on')"
-    )
-    # Housekeeping sees of any tenant only what is past its time.
-    for table, past in EXPIRED.items():
-        op.execute(
-            f"create policy housekeeping on {table} "
-            f"using (current_setting('app.housekeeping', true) = 'on' and {past}) with check (false)"
-        )
-    # The relay also starts the workflow of a calendar user that nobody started, or that has fallen silent.
-    op.execute("create policy relay on calendar_user for select using (current_setting('app.relay', true) = 'on')")
-    # And the workflow of a live bot that has none.
-    op.execute(
-        f"create policy relay on bot for select using (current_setting('app.relay', true) = 'on' and {_IS_LIVE_BOT})"
-    )
+    create_policies()
 
 
 def downgrade() -> None:

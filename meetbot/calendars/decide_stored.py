@@ -1,4 +1,4 @@
-"""Decisions between the rules and the database: what syncing and the re-check before a dispatch share."""
+"""Decisions between the rules and the database, for syncing and for the re-check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from meetbot.calendars.event_decisions import DecidedEvent, EarlierDecision, ReadEvent, decide_again, decide_events
+from meetbot.calendars.event_decisions import (
+    DecidedEvent,
+    EarlierDecision,
+    NormalisedEvent,
+    decide_again,
+    decide_events,
+)
 from meetbot.domain.event import Event
 from meetbot.domain.identity import Identity, identity_of
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -18,7 +24,7 @@ from meetbot.storage.tables import CalendarEvent
 
 def decide_now(user: CalendarUserContext, event: Event, fingerprint: bytes, *, now: datetime) -> DecidedEvent:
     """Decide about one event by the policy in force."""
-    read = ReadEvent(event, identity_of(event, user.tenant_id, user.id), fingerprint)
+    read = NormalisedEvent(event, identity_of(event, user.tenant_id, user.id), fingerprint)
     return next(decide_events(user.policy, [read], now=now))
 
 
@@ -41,12 +47,15 @@ def decision_record(decided: DecidedEvent, *, now: datetime) -> dict[str, Any]:
 
 
 def load_earlier_decisions(session: Session, user: CalendarUserContext, *, now: datetime) -> list[EarlierDecision]:
-    """Read the decisions that still matter: those about events that are neither deleted nor over."""
+    """Read the decisions about events that are neither deleted nor over."""
     return [_earlier_decision(user, row) for row in rows_ahead(session, user.tenant_id, user.id, now=now)]
 
 
 def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *, now: datetime) -> bool:
-    """Decide again about one stored event, by the rules and overrides that hold now. False if nothing changed."""
+    """Decide again about one stored event, by the rules and overrides that hold now.
+
+    False if nothing changed.
+    """
     row = session.get(CalendarEvent, (user.tenant_id, event_id), populate_existing=True)
     if row is None or row.deleted or user.decided_policy == user.policy.digest:
         return False
@@ -61,6 +70,6 @@ def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *
 def _earlier_decision(user: CalendarUserContext, row: CalendarEvent) -> EarlierDecision:
     identity = Identity(user.tenant_id, user.id, row.id, row.meeting_key, row.series_key)
     return EarlierDecision(
-        read=ReadEvent(event_from_row(row, user.provider), identity, row.fingerprint),
+        read=NormalisedEvent(event_from_row(row, user.provider), identity, row.fingerprint),
         made=(row.outcome, row.reason, row.rule, row.rule_set_version, row.rule_layer, row.override, row.facts),
     )

@@ -1,0 +1,1 @@
+"""The one way out: requests bounded in time and size."""

@@ -1,0 +1,1 @@
+"""What production refuses in its settings. Below the settings, which ask it."""

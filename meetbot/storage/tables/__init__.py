@@ -1,0 +1,38 @@
+"""The tables: columns only; behaviour is in the modules that use them.
+
+Every tenant-owned table leads its primary key with ``tenant_id`` and is under row level security
+(`meetbot.storage.database` sets the tenant for each transaction). Instants are ``timestamptz`` in UTC.
+
+``change_xid`` is the id of the transaction that last changed a row in a way a customer can see. Watermarks compare
+against it: a transaction that was still running when a watermark was taken has a higher id, so no change is skipped.
+"""
+
+from __future__ import annotations
+
+from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
+from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
+from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
+from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, Tenant
+from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+__all__ = [
+    "ApiKey",
+    "BackendReport",
+    "Bot",
+    "BotClaim",
+    "CalendarEvent",
+    "CalendarUser",
+    "ConnectAttempt",
+    "Dispatch",
+    "Erasure",
+    "ErasureLedger",
+    "IdempotencyRecord",
+    "Meeting",
+    "PendingRevocation",
+    "RateBucket",
+    "RecordingOverride",
+    "RuleSet",
+    "Tenant",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+]

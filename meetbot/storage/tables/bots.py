@@ -1,0 +1,123 @@
+"""The tables of meetings and their bots: claims, bots, dispatches and reports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Text, text
+from sqlmodel import Field, SQLModel
+
+from meetbot.domain.bot_state import LIVE_STATES, BotState
+from meetbot.domain.dispatch_state import DispatchState
+from meetbot.storage import columns
+
+_IS_LIVE_BOT = columns.one_of("state", LIVE_STATES)
+
+
+class Meeting(SQLModel, table=True):
+    """The one row on which everything about a meeting's bots is serialised.
+
+    ``suppressed_at`` is set while the meeting gets no bot because a person cancelled one. ``generation`` counts the
+    dispatches ever intended, over all bots of the meeting.
+    """
+
+    __tablename__ = "meeting"
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    generation: int = 0
+    suppressed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    suppressed_by: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class BotClaim(SQLModel, table=True):
+    """A calendar user's wish that a meeting be recorded.
+
+    ``acknowledged_digest`` is the target that its bot was last reconciled with. From ``doubted_at`` the claim does not
+    count until its calendar is read again: another claimant's copy says otherwise.
+    """
+
+    __tablename__ = "bot_claim"
+    __table_args__ = (Index("ix_bot_claim_user", "tenant_id", "calendar_user_id"),)
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    event_id: str
+    target_digest: str
+    acknowledged_digest: str | None = None
+    doubted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class Bot(SQLModel, table=True):
+    """One recording bot; the partial unique index makes two live ones of a meeting impossible."""
+
+    __tablename__ = "bot"
+    __table_args__ = (
+        Index(
+            "uq_bot_live_meeting",
+            "tenant_id",
+            "meeting_key",
+            unique=True,
+            postgresql_where=text(_IS_LIVE_BOT),
+        ),
+        Index("ix_bot_live_dispatch_at", "dispatch_at", postgresql_where=text(_IS_LIVE_BOT)),
+        Index("ix_bot_meeting", "tenant_id", "meeting_key", "created_at"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_key: str
+    generation: int
+    state: BotState = Field(sa_column=columns.state_of(BotState))
+    join_at: datetime = Field(sa_column=columns.instant())
+    end_at: datetime = Field(sa_column=columns.instant())
+    dispatch_at: datetime = Field(sa_column=columns.instant())
+    dispatched_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    meeting_url: str = Field(sa_column=Column(Text, nullable=False))
+    target_digest: str
+    event_id: str
+    backend: str
+    backend_bot_id: str | None = None
+    outcome: str | None = None
+    failure_code: str | None = None
+    recorded_seconds: int | None = None
+    sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class Dispatch(SQLModel, table=True):
+    """The intent to ask the backend for a bot, written before it is asked.
+
+    There is at most one for a meeting and generation. ``recalled_at`` is when the backend was (or was about to be) told to
+    take the bot back.
+    """
+
+    __tablename__ = "dispatch"
+    __table_args__ = (CheckConstraint(columns.one_of("state", DispatchState), name="state"),)
+
+    tenant_id: str = Field(primary_key=True)
+    meeting_key: str = Field(primary_key=True)
+    generation: int = Field(primary_key=True)
+    bot_id: str = Field(index=True)
+    external_id: str = Field(unique=True)
+    state: DispatchState = Field(sa_column=columns.state_of(DispatchState))
+    backend_bot_id: str | None = None
+    requested_at: datetime | None = Field(default=None, sa_column=columns.now())
+    accepted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    recalled_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class BackendReport(SQLModel, table=True):
+    """A status report taken from a bot backend, so that a repeated delivery changes nothing."""
+
+    __tablename__ = "backend_report"
+
+    tenant_id: str = Field(primary_key=True)
+    backend: str = Field(primary_key=True)
+    delivery_id: str = Field(primary_key=True)
+    received_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -1,0 +1,158 @@
+"""The tables of connected calendars: accounts, events, rules and overrides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from meetbot.storage import columns
+
+
+class CalendarUser(SQLModel, table=True):
+    """One connected calendar account.
+
+    The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
+    ``token_version`` grows with each stored refresh token. ``decided_policy`` is the digest of what the stored
+    decisions were made with; a different one means that they must be made again.
+    """
+
+    __tablename__ = "calendar_user"
+    __table_args__ = (
+        Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
+        Index("ix_calendar_user_subject", "subject"),
+        CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    provider: str
+    subject: str
+    customer_user_id: str
+    email: str
+    state: str
+    state_changed_at: datetime = Field(sa_column=columns.instant())
+    error_code: str | None = None
+    attributes: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    kek_version: int
+    wrapped_key: str = Field(sa_column=Column(Text, nullable=False))
+    refresh_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    token_version: int = 1
+    decided_policy: str | None = None
+    last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class ConnectAttempt(SQLModel, table=True):
+    """One run through the consent screens; its ticket, state and cookie are kept as SHA-256."""
+
+    __tablename__ = "connect_attempt"
+    __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
+
+    tenant_id: str = Field(primary_key=True)
+    ticket_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    state_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    browser_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    nonce: str | None = None
+    provider: str
+    customer_user_id: str
+    redirect_url: str | None = None
+    login_hint: str | None = None
+    attributes: columns.JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    rules: columns.JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    reconnect_calendar_user_id: str | None = None
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    expires_at: datetime = Field(sa_column=columns.instant())
+    used_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class CalendarEvent(SQLModel, table=True):
+    """One occurrence with its decision; ``fingerprint`` is the digest of the provider's JSON."""
+
+    __tablename__ = "calendar_event"
+    __table_args__ = (
+        Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
+        Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
+        Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    calendar_user_id: str
+    calendar_id: str
+    provider_event_id: str
+    ical_uid: str | None = None
+    original_start: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    meeting_key: str
+    series_key: str
+    title: str
+    start_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    end_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    all_day: bool
+    status: str
+    organizer: columns.JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    attendees: list[columns.JsonObject] = Field(default_factory=list, sa_column=columns.json("[]"))
+    attendees_complete: bool = True
+    is_organizer: bool
+    is_meeting: bool = True
+    owner_response: str | None = None
+    recurring: bool
+    visibility: str
+    meeting_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    meeting_platform: str
+    meeting_id: str | None = None
+    passcode: str | None = None
+    meeting_url_source: str | None = None
+    provider_updated: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    outcome: str
+    reason: str
+    rule: str | None = None
+    rule_set_version: str | None = None
+    rule_layer: str | None = None
+    facts: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    decided_at: datetime = Field(sa_column=columns.instant())
+    override: str | None = None
+    deleted: bool = False
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+    change_xid: int | None = Field(default=None, sa_column=columns.change_xid())
+
+
+class RuleSet(SQLModel, table=True):
+    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``."""
+
+    __tablename__ = "rule_set"
+
+    tenant_id: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    layer: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    active: bool
+    body: columns.JsonObject = Field(sa_column=Column(JSONB, nullable=False))
+    created_by: str
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class RecordingOverride(SQLModel, table=True):
+    """What a person said about one occurrence or a series.
+
+    ``key`` is the meeting key of an occurrence, or the series key.
+    """
+
+    __tablename__ = "recording_override"
+    __table_args__ = (CheckConstraint("recording in ('record','skip')", name="recording"),)
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    recording: str
+    set_by: str
+    set_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -1,0 +1,66 @@
+"""The tables of a tenant itself: its keys, its requests, its limits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Column, LargeBinary
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from meetbot.storage import columns
+
+
+class Tenant(SQLModel, table=True):
+    """A customer of ours. ``join_lead_seconds`` is null if the service's default holds."""
+
+    __tablename__ = "tenant"
+
+    id: str = Field(primary_key=True)
+    name: str
+    region: str
+    internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    join_lead_seconds: int | None = None
+    revoked_grace_hours: int = 24
+    bot_display_name: str = "Notetaker"
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class ApiKey(SQLModel, table=True):
+    """``secret_hash`` is SHA-256 of the whole key: 256 random bits need no slow hash."""
+
+    __tablename__ = "api_key"
+
+    public_id: str = Field(primary_key=True)
+    tenant_id: str = Field(index=True)
+    mode: str
+    scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    revoked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class IdempotencyRecord(SQLModel, table=True):
+    """The answer to a POST with an Idempotency-Key; ``status`` is null while it is in flight."""
+
+    __tablename__ = "idempotency_record"
+
+    tenant_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: int | None = None
+    body: columns.JsonObject | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class RateBucket(SQLModel, table=True):
+    """A token bucket per API key. Unlogged: it may be lost in a crash."""
+
+    __tablename__ = "rate_bucket"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    tenant_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    tokens: float
+    refilled_at: datetime = Field(sa_column=columns.instant())
