@@ -10,11 +10,11 @@ from temporalio import activity
 from activities.services import Services
 from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.revocation import Revoker
-from meetbot.domain.erasure import ErasedKind, ErasureState, ErasureStep, Revocation
+from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.storage import bots, erasures, outbox
 from meetbot.storage.claims import withdraw_claims
-from meetbot.storage.erasure_rows import delete_calendar_user, record_erased
+from meetbot.storage.erasure_rows import delete_calendar_user
 from meetbot.storage.tables import CalendarUser, Erasure
 from meetbot.temporal.messages import ActivityName, ErasureRef, MeetingRef, WithdrawnBots, WithdrawRequest
 
@@ -77,7 +77,7 @@ class ErasingActivities:
 
     @activity.defn(name=ActivityName.ERASURE_DELETE, no_thread_cancel_exception=True)
     def delete_rows(self, ref: ErasureRef) -> None:
-        """Delete all rows of the calendar user, tell the tenant, and write the ledger, in one transaction."""
+        """Delete all rows of the calendar user, and tell the tenant in the same transaction."""
         now = self._services.clock()
         with self._services.database.transaction(ref.tenant_id) as session:
             erasure = erasures.find_erasure(session, ref.tenant_id, ref.erasure_id)
@@ -92,7 +92,6 @@ class ErasingActivities:
             session.add(erasure)
             session.flush()
             erasures.note_step(session, ref.tenant_id, ref.erasure_id, ErasureStep.ROWS_DELETED, now=now)
-            record_erased(session, ref.tenant_id, user.id, ErasedKind.CALENDAR_USER, now=now)
             outbox.emit(session, ref.tenant_id, WebhookEventType.CALENDAR_USER_DISCONNECTED, told)
 
     @activity.defn(name=ActivityName.ERASURE_FINISH, no_thread_cancel_exception=True)

@@ -117,7 +117,10 @@ class TemporalOrchestrator:
         return self._run(f"signal_{signal}", lambda client: self._start_all(client, wanted, signal))
 
     def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
-        """Start the workflow of an erasure; one that runs stays as it is. A start that is lost is made up for later."""
+        """Start the workflow of an erasure; one that runs stays as it is.
+
+        A start that is lost is made up for later.
+        """
         return self._run("start_erasure", lambda client: start_erasure(client, tenant_id, erasure_id, calendar_user_id))
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:

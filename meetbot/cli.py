@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
 
 import typer
 
 from meetbot.errors import MeetbotError
+
+if TYPE_CHECKING:
+    from meetbot.storage.database import Database
+    from meetbot.vault.client import Vault
 
 app = typer.Typer(
     help="Calendar in, recording bots out.",
@@ -21,9 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 tenants = typer.Typer(help="Tenants: our customers.", no_args_is_help=True)
+erasures = typer.Typer(help="The ledger of what was erased.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 rules = typer.Typer(help="Recording rules.", no_args_is_help=True)
 app.add_typer(tenants, name="tenants")
+app.add_typer(erasures, name="erasures")
 app.add_typer(db, name="db")
 app.add_typer(rules, name="rules")
 
@@ -116,37 +123,59 @@ def create(
 
 @tenants.command("erase")
 def erase(
-    tenant: Annotated[str | None, typer.Argument(help="The tenant's id, ten_….")] = None,
+    tenant: Annotated[str, typer.Argument(help="The tenant's id, ten_….")],
     yes: Annotated[bool, typer.Option("--yes", help="Erase for good: nothing brings it back.")] = False,
-    replay: Annotated[
-        bool, typer.Option("--replay-ledger", help="After a restore: erase again what was erased.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on though bots or grants are left.")] = False,
     wait_seconds: Annotated[float, typer.Option("--wait", min=0, help="For bots and grants, in seconds.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     state: StateDirectory = _DEFAULT_STATE,
 ) -> None:
-    """Erase a tenant with everything of it; its key is destroyed last. VAULT_TOKEN needs the right to delete keys."""
-    from meetbot.clock import utc_now
-    from meetbot.settings import load_settings
-    from meetbot.storage.database import create_database
-    from meetbot.tenants.erase import erase_tenant, replay_ledger
-    from meetbot.vault.client import vault_from_settings
+    """Erase a tenant with everything of it; its key is destroyed last.
 
-    _use_running_stack(state)
-    if replay == (tenant is not None):
-        _fail("name the tenant, or say --replay-ledger")
-    if not replay and not yes:
+    VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID, must be the eraser's. Workers must be running.
+    """
+    from meetbot.clock import utc_now
+    from meetbot.tenants.erase import Patience, erase_tenant
+
+    if not yes:
         _fail("this cannot be undone: say --yes")
-    settings = load_settings()
-    if settings.database_url is None:
-        _fail("no database: set DATABASE_URL and VAULT_ADDR")
-    database, vault = create_database(settings.database_url), vault_from_settings(settings)
-    if tenant is None:
-        answer: dict[str, object] = {"replayed": replay_ledger(database, vault, clock=utc_now)}
+    with _erasers_connections(state) as (database, vault):
+        counts = erase_tenant(database, vault, tenant, clock=utc_now, patience=Patience(wait_seconds, force))
+    if as_json:
+        typer.echo(json.dumps({"tenant_id": tenant, "deleted": counts, "key": "destroyed"}))
     else:
-        counts = erase_tenant(database, vault, tenant, clock=utc_now, wait_seconds=wait_seconds)
-        answer = {"tenant_id": tenant, "deleted": counts}
-    typer.echo(json.dumps(answer) if as_json else "\n".join(f"{name}  {value}" for name, value in answer.items()))
+        rows = "\n".join(f"  {table:<20} {count}" for table, count in counts.items() if count)
+        typer.echo(f"{tenant} is erased, its key destroyed. Deleted rows:\n{rows}")
+
+
+@erasures.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The ledger's copy; entries that only it has stay.")],
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Copy the ledger of erasures to a file, which a restore of the database does not touch."""
+    from meetbot.tenants.erasure_ledger import export_ledger
+
+    with _erasers_connections(state) as (database, _):
+        count = export_ledger(database, file)
+    typer.echo(f"{file} has {count} entries")
+
+
+@erasures.command()
+def replay(
+    file: Annotated[Path | None, typer.Argument(help="The ledger's copy, as exported.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase again: nothing brings it back.")] = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Erase again what a restore has brought back, before API and workers start."""
+    from meetbot.tenants.erasure_ledger import read_ledger, replay_ledger
+
+    if not yes:
+        _fail("this cannot be undone: say --yes")
+    copy = read_ledger(file) if file is not None else []
+    with _erasers_connections(state) as (database, vault):
+        done = replay_ledger(database, vault, copy)
+    typer.echo(f"{done.entries} entries: erased {done.calendar_users} calendar users and {done.tenants} tenants again")
 
 
 @db.command()
@@ -229,12 +258,30 @@ def _read_rules(path: Path) -> object:
     return document
 
 
-def _use_running_stack(state: Path) -> None:
+def _use_running_stack(state: Path, *, as_eraser: bool = False) -> None:
     """Fill variables that are not set with the addresses of a running development stack."""
-    from meetbot.dev.state import load_running_environment
+    from meetbot.dev.state import VaultRole, load_running_environment
 
-    for name, value in (load_running_environment(state) or {}).items():
+    role = VaultRole.ERASER if as_eraser else VaultRole.PROVISIONER
+    for name, value in (load_running_environment(state, role) or {}).items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def _erasers_connections(state: Path) -> Iterator[tuple[Database, Vault]]:
+    from meetbot.settings import load_settings
+    from meetbot.storage.database import create_database
+    from meetbot.vault.client import vault_from_settings
+
+    _use_running_stack(state, as_eraser=True)
+    settings = load_settings()
+    if settings.database_url is None:
+        _fail("no database: start `meetbot dev` in another terminal, or set DATABASE_URL and VAULT_ADDR")
+    with (
+        contextlib.closing(create_database(settings.database_url)) as database,
+        contextlib.closing(vault_from_settings(settings)) as vault,
+    ):
+        yield database, vault
 
 
 def _fail(message: str, *, exit_code: int = 2) -> NoReturn:

@@ -152,7 +152,10 @@ def _complete(
 
 
 def _revoke_refused(services: ApiServices, provider: Provider, grant: TokenGrant) -> None:
-    """End a grant that nothing of ours uses, unless the account is connected already: then its connection needs it."""
+    """End a grant that nothing of ours uses.
+
+    If the account is connected already, its connection needs the grant, and it stays.
+    """
     if grant.subject is None:
         return
     with services.database.subject_lookup(grant.subject) as session:
@@ -197,6 +200,9 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
 def _connect(session: Session, services: ApiServices, consent: _Consent) -> CalendarUser | ConnectError:
     """Return the calendar user of this consent, new or renewed, or why it cannot be."""
     known = lock_identity(session, consent.identity)
+    if not connect_attempts.hold_attempt(session, consent.attempt):
+        # Erased while the code was exchanged: an older wish to connect brings nobody back.
+        return ConnectError.EXPIRED
     refusal = _refusal(session, consent.attempt, known, consent.grant)
     if refusal is not None:
         return refusal

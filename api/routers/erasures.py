@@ -37,7 +37,8 @@ def erase_user(
     """Take the calendar back: from now on every other route with this id answers 404.
 
     Bots are withdrawn, or handed over if others claim the meeting; the grant is revoked at the provider unless another
-    connection needs it; then all rows and the key of the token are gone. Asked again, it is the same erasure."""
+    connection needs it; then all rows and the key of the token are gone. Asked again, it is the same erasure.
+    """
     with services.database.transaction(caller.tenant_id) as session:
         erasure = begin_erasure(session, caller.tenant_id, calendar_user_id, now=services.clock())
     if erasure is None:

@@ -16,6 +16,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,17 +99,28 @@ def is_held(state_directory: Path) -> bool:
         os.close(descriptor)
 
 
-def load_running_environment(state_directory: Path = DEFAULT_STATE_DIRECTORY) -> dict[str, str] | None:
+class VaultRole(StrEnum):
+    """As whom another command uses the stack's vault: neither opens anything."""
+
+    PROVISIONER = "provisioner"
+    ERASER = "eraser"
+
+
+def load_running_environment(
+    state_directory: Path = DEFAULT_STATE_DIRECTORY, role: VaultRole = VaultRole.PROVISIONER
+) -> dict[str, str] | None:
     """The variables with which another command reaches the running stack; None if none runs.
 
-    Its VAULT_TOKEN is the provisioner's: it creates tenants' keys and opens nothing.
+    Its VAULT_TOKEN is that of the role, unless the user brought a Vault: then it is the user's own.
     """
     if not is_held(state_directory):
         return None
     running = read_json(state_directory / _RUNNING)
     if running is None:
         return None
-    return {str(name): str(value) for name, value in running["environment"].items()}
+    environment = {str(name): str(value) for name, value in running["environment"].items()}
+    token = (running.get("vault_tokens") or {}).get(f"{role}_token")
+    return environment if token is None else environment | {"VAULT_TOKEN": str(token)}
 
 
 def write_running(state_directory: Path, running: dict[str, Any]) -> None:

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class ErasureState(StrEnum):
-    """State of an erasure; with `COMPLETED_WITH_EXCEPTIONS` its certificate says what could not be done."""
+    """State of an erasure.
+
+    With `COMPLETED_WITH_EXCEPTIONS` its certificate says what could not be done.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"

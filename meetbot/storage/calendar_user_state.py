@@ -84,7 +84,9 @@ _LOCK_UNLESS_ENDED = text(
 
 
 def lock_unless_ended(session: Session, tenant_id: str, calendar_user_id: str) -> bool:
-    """Lock the calendar user's row until the transaction ends. False if it is being erased, or is gone.
+    """Lock the calendar user's row until the transaction ends.
+
+    False if it is being erased, or is gone.
 
     Whoever writes what belongs to a calendar user asks this first: an erasure that has begun is not written into.
     """

@@ -1,4 +1,4 @@
-"""Deleting what belongs to a calendar user, or to a tenant, and the ledger that says so."""
+"""Deleting what belongs to a calendar user, or to a tenant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
-from meetbot.domain.erasure import ErasedKind
-
-# The bots stay in the tenant's records; a link that nobody else's calendar holds goes.
+# The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
+# calendar any more: then nothing tells whose it was, and it goes too.
 _BLANK_BOT_LINKS = """
     update bot set meeting_url = ''
      where tenant_id = :tenant_id and meeting_url <> ''
-       and meeting_key in (select meeting_key from calendar_event
-                            where tenant_id = :tenant_id and calendar_user_id = :id)
        and not exists (select 1 from calendar_event other
                         where other.tenant_id = bot.tenant_id and other.meeting_key = bot.meeting_key
                           and other.calendar_user_id <> :id)
@@ -26,13 +23,12 @@ _DELIVERIES = """
      where tenant_id = :tenant_id and strpos(data::text, :id) > 0
        and (state <> 'pending' or event_type like 'calendar\\_%')
 """
-# Among them, what is told of a bot without its link no longer holds the link either.
+# A withdrawn bot is told of without its claimants, so that nothing but the bot's own id leads to what was told of it.
 _DELIVERY_LINKS = """
     update webhook_delivery delivery set data = jsonb_set(delivery.data, '{meeting_url}', '""')
       from bot
-     where delivery.tenant_id = :tenant_id and strpos(delivery.data::text, :id) > 0
-       and bot.tenant_id = delivery.tenant_id and bot.id = delivery.data->>'id' and bot.meeting_url = ''
-       and jsonb_exists(delivery.data, 'meeting_url')
+     where delivery.tenant_id = :tenant_id and bot.tenant_id = delivery.tenant_id and bot.id = delivery.data->>'id'
+       and bot.meeting_url = '' and delivery.data->>'meeting_url' <> ''
 """
 _ATTEMPTS = """
     delete from connect_attempt attempt
@@ -61,11 +57,14 @@ _TENANT_TABLES = (
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 
-_RECORD = text(
+_CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id and revoked_at is null"
+_CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
+_UNFINISHED = text(
     """
-    insert into erasure_ledger (tenant_id, subject_id, kind, erased_at)
-    values (:tenant_id, :subject_id, :kind, :now)
-    on conflict (tenant_id, subject_id) do nothing
+    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running'),
+           (select count(*) from bot
+             where tenant_id = :tenant_id
+               and state in ('scheduled', 'dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing'))
     """
 )
 
@@ -86,9 +85,16 @@ def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:
     return counts | {"tenant": _count(session, "delete from tenant where id = :tenant_id", bounds)}
 
 
-def record_erased(session: Session, tenant_id: str, subject_id: str, kind: ErasedKind, *, now: datetime) -> None:
-    """Write into the ledger that a calendar user or tenant was erased."""
-    session.execute(_RECORD, {"tenant_id": tenant_id, "subject_id": subject_id, "kind": str(kind), "now": now})
+def close_tenant(session: Session, tenant_id: str, *, now: datetime) -> None:
+    """End the tenant's API keys and void its open consents, so that nothing new begins."""
+    session.execute(text(_CLOSE_KEYS), {"tenant_id": tenant_id, "now": now})
+    session.execute(text(_CLOSE_CONSENTS), {"tenant_id": tenant_id})
+
+
+def count_unfinished(session: Session, tenant_id: str) -> tuple[int, int]:
+    """Return how many of the tenant's erasures run, and how many of its bots live."""
+    erasures, live_bots = session.execute(_UNFINISHED, {"tenant_id": tenant_id}).one()
+    return int(erasures), int(live_bots)
 
 
 def _count(session: Session, statement: str, bounds: Mapping[str, str]) -> int:

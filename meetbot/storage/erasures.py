@@ -9,8 +9,9 @@ from sqlalchemy import text
 from sqlmodel import Session, select
 
 from meetbot.domain.calendar_user import CalendarUserStatus
-from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation, final_state
+from meetbot.domain.erasure import ErasedKind, ErasureState, ErasureStep, Revocation, final_state
 from meetbot.domain.ids import new_id
+from meetbot.storage.erasure_ledger import LedgerEntry, record_erased
 from meetbot.storage.tables import CalendarUser, Erasure, PendingRevocation
 
 
@@ -27,7 +28,9 @@ def erasure_of(session: Session, tenant_id: str, calendar_user_id: str) -> Erasu
 
 
 def begin_erasure(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> Erasure | None:
-    """Disconnect a calendar user and return its erasure, the same one at every call. None if there is no such user.
+    """Disconnect a calendar user and return its erasure, the same one at every call.
+
+    None if there is no such user.
 
     When the transaction commits, no route knows the user any more and nothing is written for it.
     """
@@ -49,6 +52,8 @@ def begin_erasure(session: Session, tenant_id: str, calendar_user_id: str, *, no
     user.state, user.state_changed_at = CalendarUserStatus.DISCONNECTING, now
     session.add(user)
     session.flush()
+    # Now and not at the end: a restore may fall between the two.
+    record_erased(session, LedgerEntry(tenant_id, calendar_user_id, ErasedKind.CALENDAR_USER, now))
     return erasure
 
 
@@ -77,7 +82,10 @@ _FORGET_TOKEN = text(
 
 
 def keep_token_for_revocation(session: Session, tenant_id: str, erasure_id: str) -> None:
-    """Move the refresh token into a row of its own, where only the revocation of its grant finds it."""
+    """Move the refresh token into a row of its own.
+
+    Only the revocation of its grant finds it there.
+    """
     bounds = {"tenant_id": tenant_id, "erasure_id": erasure_id}
     session.execute(_KEEP_TOKEN, bounds)
     session.execute(_FORGET_TOKEN, bounds)
@@ -171,6 +179,9 @@ _MEETINGS = text(
 
 
 def meetings_to_release(session: Session, tenant_id: str, calendar_user_id: str, *, after: str, most: int) -> list[str]:
-    """Return a page of the meetings that the user claims, or that have a live bot and stand in the user's calendar."""
+    """Return a page of the meetings that the erasure withdraws from.
+
+    Those are what the user claims, and what has a live bot and stands in the user's calendar.
+    """
     bounds = {"tenant_id": tenant_id, "id": calendar_user_id, "after": after, "most": most}
     return [row[0] for row in session.execute(_MEETINGS, bounds)]

@@ -125,7 +125,10 @@ def _in_order_of_id(statement: Events, after: After | None) -> Events:
 
 
 def find_event(session: Session, tenant_id: str, calendar_user_id: str, event_id: str) -> CalendarEvent | None:
-    """Return the event, even a tombstone. None if it is another calendar user's, or of one that is being erased."""
+    """Return the event, even a tombstone.
+
+    None if it is another calendar user's, or of one that is being erased.
+    """
     if find_calendar_user(session, tenant_id, calendar_user_id) is None:
         return None
     row = session.get(CalendarEvent, (tenant_id, event_id))

@@ -312,7 +312,10 @@ REVOCATION_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class ErasureStart:
-    """Input of an erasure's workflow. ``revocation_days`` bounds the time for the provider to answer."""
+    """Input of an erasure's workflow.
+
+    ``revocation_days`` bounds the time for the provider to answer.
+    """
 
     tenant_id: str
     erasure_id: str
@@ -339,7 +342,10 @@ class WithdrawRequest:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawnBots:
-    """Meetings whose bots' workflows are to look again. ``after`` is where to go on; empty if that were all."""
+    """Meetings whose bots' workflows are to look again.
+
+    ``after`` is where to go on; empty if that were all.
+    """
 
     meeting_keys: tuple[str, ...]
     after: str = ""

@@ -91,7 +91,10 @@ async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str
 
 
 async def start_erasure(client: Client, tenant_id: str, erasure_id: str, calendar_user_id: str) -> None:
-    """Start the workflow of an erasure, or leave the running one as it is. Raises Temporal's ``RPCError``."""
+    """Start the workflow of an erasure, or leave the running one as it is.
+
+    Raises Temporal's ``RPCError``.
+    """
     await client.start_workflow(
         WorkflowName.ERASURE,
         ErasureStart(tenant_id, erasure_id, calendar_user_id),

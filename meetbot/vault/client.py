@@ -160,7 +160,10 @@ class Vault:
         )
 
     def destroy_tenant_key(self, tenant_id: str) -> None:
-        """Destroy the tenant's key for good; one that is gone already is no error. Needs the eraser's rights."""
+        """Destroy the tenant's key for good; one that is gone already is no error.
+
+        Needs the eraser's rights.
+        """
         name, transit = kek_name(tenant_id), self._client.secrets.transit
         self.forget_tenant(tenant_id)
         try:

@@ -32,6 +32,7 @@ class Principal(StrEnum):
     API = "meetbot-api"
     WORKER = "meetbot-worker"
     PROVISIONER = "meetbot-provisioner"
+    ERASER = "meetbot-eraser"
 
 
 # Rights on one path, in the JSON form of the service's own policies.
@@ -56,6 +57,14 @@ POLICIES: dict[Principal, dict[str, PathRights]] = {
             "allowed_parameters": {"type": ["aes256-gcm96"]},
         }
     },
+    # Who ends a tenant: one command that an operator runs, no process of ours.
+    Principal.ERASER: {
+        f"{TRANSIT_MOUNT}/keys/+": {"capabilities": ["delete"]},
+        f"{TRANSIT_MOUNT}/keys/+/config": {
+            "capabilities": ["update"],
+            "allowed_parameters": {"deletion_allowed": [True]},
+        },
+    },
 }
 
 
@@ -66,6 +75,7 @@ class VaultCredentials:
     api_token: str = field(repr=False)
     worker_token: str = field(repr=False)
     provisioner_token: str = field(repr=False)
+    eraser_token: str = field(repr=False)
 
 
 def provision(address: str, root_token: str) -> VaultCredentials:
@@ -80,6 +90,7 @@ def provision(address: str, root_token: str) -> VaultCredentials:
             api_token=_new_token(client, Principal.API),
             worker_token=_new_token(client, Principal.WORKER),
             provisioner_token=_new_token(client, Principal.PROVISIONER),
+            eraser_token=_new_token(client, Principal.ERASER),
         )
 
 

@@ -11,7 +11,7 @@ from sqlmodel import select
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import RetryLater, VaultError
+from meetbot.errors import OperatorRequired, RetryLater
 from meetbot.storage.erasures import begin_erasure
 from meetbot.storage.tables import (
     BotClaim,
@@ -23,7 +23,8 @@ from meetbot.storage.tables import (
     Tenant,
 )
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, ErasureRef, StepKind, WithdrawRequest
-from meetbot.tenants.erase import destroy_tenant, disconnect_all, replay_ledger, running_erasures_of
+from meetbot.tenants.erase import Unfinished, destroy_tenant, disconnect_all, unfinished_of
+from meetbot.tenants.erasure_ledger import Replayed, replay_ledger
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, scheduled, shared_meeting
 from tests.rig import Rig
 
@@ -297,16 +298,16 @@ def test_an_erased_tenants_rows_open_nothing_if_a_dump_is_restored(rig: Rig) -> 
         dumped = session.get_one(CalendarUser, (rig.tenant_id, user)).model_dump()
         tenant = session.get_one(Tenant, rig.tenant_id).model_dump()
     assert disconnect_all(rig.database, rig.tenant_id, now=rig.clock()) == 1
-    assert running_erasures_of(rig.database, rig.tenant_id) == 1
+    assert unfinished_of(rig.database, rig.tenant_id) == Unfinished(erasures=1, live_bots=0)
     erase(rig, user)
-    assert running_erasures_of(rig.database, rig.tenant_id) == 0
+    assert not unfinished_of(rig.database, rig.tenant_id)
     assert destroy_tenant(rig.database, rig.vault, rig.tenant_id, now=rig.clock())["tenant"] == 1
     with rig.database.transaction(rig.tenant_id) as session:
         session.add(Tenant(**tenant))
         session.add(CalendarUser(**dumped))
-    with pytest.raises(VaultError, match="secret_unreadable"):
+    with pytest.raises(OperatorRequired, match="secret_unreadable"):
         rig.sync(user)
-    assert replay_ledger(rig.database, rig.vault, clock=rig.clock) == 2
+    assert replay_ledger(rig.database, rig.vault) == Replayed(entries=2, calendar_users=0, tenants=1)
     with rig.read() as session:
         assert session.get(CalendarUser, (rig.tenant_id, user)) is None
         assert session.get(Tenant, rig.tenant_id) is None

@@ -1,4 +1,4 @@
-"""The tables of erasures: certificates, tokens kept for their revocation only, and the ledger."""
+"""The tables of erasures: certificates, tokens kept for revocation, and the ledger."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from meetbot.storage import columns
 
 
 class Erasure(SQLModel, table=True):
-    """The certificate of a calendar user's erasure: ids, instants, counts and codes, no personal data.
+    """The certificate of a calendar user's erasure, without personal data.
 
-    ``steps`` holds the instant of each step that is done, ``counts`` the deleted rows by table.
+    It holds ids, instants, counts and codes. ``steps`` holds the instant of each step that is done, ``counts`` the deleted rows
+    by table.
     """
 
     __tablename__ = "erasure"
@@ -54,7 +55,7 @@ class PendingRevocation(SQLModel, table=True):
 
 
 class ErasureLedger(SQLModel, table=True):
-    """What was erased, ids and instants only.
+    """What was erased and from when on, ids and instants only.
 
     No erasure deletes from it, so that it can be replayed after a restore.
     """
