@@ -12,9 +12,10 @@ from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.revocation import Revoker
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event_types import WebhookEventType
+from meetbot.errors import BackendUnavailable
 from meetbot.storage import bots, erasures, outbox
 from meetbot.storage.claims import withdraw_claims
-from meetbot.storage.erasure_rows import delete_calendar_user
+from meetbot.storage.erasure_rows import blank_links, delete_calendar_user
 from meetbot.storage.tables import CalendarUser, Erasure
 from meetbot.temporal.messages import ActivityName, ErasureRef, MeetingRef, WithdrawnBots, WithdrawRequest
 
@@ -98,11 +99,24 @@ class ErasingActivities:
     def finish(self, ref: ErasureRef) -> None:
         """Close the certificate.
 
-        A grant that could not be revoked until now is given up, and its token deleted.
+        A grant that could not be revoked until now is given up, and its token deleted. Raises `BackendUnavailable` while a bot
+        must still be recalled by its link: the backend's answer about it was lost.
         """
+        self._blank_links(ref)
         self._settle(ref, Revocation.GIVEN_UP)
         with self._services.database.transaction(ref.tenant_id) as session:
             erasures.finish_erasure(session, ref.tenant_id, ref.erasure_id, now=self._services.clock())
+
+    def _blank_links(self, ref: ErasureRef) -> None:
+        with self._services.database.transaction(ref.tenant_id) as session:
+            erasure = erasures.lock_erasure(session, ref.tenant_id, ref.erasure_id)
+            if erasure is None or erasure.state is not ErasureState.RUNNING:
+                return
+            more, needed = blank_links(session, ref.tenant_id, erasure.calendar_user_id)
+            erasure.counts = erasure.counts | {name: erasure.counts.get(name, 0) + more[name] for name in more}
+            session.add(erasure)
+        if needed:
+            raise BackendUnavailable("bot_unanswered", f"{needed} bots are not recalled yet")
 
     def _begun(self, ref: ErasureRef) -> Erasure | None:
         with self._services.database.transaction(ref.tenant_id) as session:

@@ -156,7 +156,7 @@ def export(
     """Copy the ledger of erasures to a file, which a restore of the database does not touch."""
     from meetbot.tenants.erasure_ledger import export_ledger
 
-    with _erasers_connections(state) as (database, _):
+    with _erasers_connections(state) as (database, _), _usable(file):
         count = export_ledger(database, file)
     typer.echo(f"{file} has {count} entries")
 
@@ -172,7 +172,10 @@ def replay(
 
     if not yes:
         _fail("this cannot be undone: say --yes")
-    copy = read_ledger(file) if file is not None else []
+    copy = []
+    if file is not None:
+        with _usable(file):
+            copy = read_ledger(file)
     with _erasers_connections(state) as (database, vault):
         done = replay_ledger(database, vault, copy)
     typer.echo(f"{done.entries} entries: erased {done.calendar_users} calendar users and {done.tenants} tenants again")
@@ -282,6 +285,14 @@ def _erasers_connections(state: Path) -> Iterator[tuple[Database, Vault]]:
         contextlib.closing(vault_from_settings(settings)) as vault,
     ):
         yield database, vault
+
+
+@contextlib.contextmanager
+def _usable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _fail(f"cannot use {file}: {error.strerror}")
 
 
 def _fail(message: str, *, exit_code: int = 2) -> NoReturn:

@@ -8,27 +8,39 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
-# The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
-# calendar any more: then nothing tells whose it was, and it goes too.
-_BLANK_BOT_LINKS = """
-    update bot set meeting_url = ''
-     where tenant_id = :tenant_id and meeting_url <> ''
+_NOBODY_ELSES_LINK = """
+       bot.tenant_id = :tenant_id and bot.meeting_url <> ''
        and not exists (select 1 from calendar_event other
                         where other.tenant_id = bot.tenant_id and other.meeting_key = bot.meeting_key
                           and other.calendar_user_id <> :id)
 """
+# Asked for with an answer that was lost: the bot is found and recalled only by asking for the same link again.
+_IS_UNANSWERED = """
+       exists (select 1 from dispatch
+                where dispatch.tenant_id = bot.tenant_id and dispatch.bot_id = bot.id
+                  and dispatch.state = 'intended' and dispatch.backend_bot_id is null)
+"""
+# The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
+# calendar any more: then nothing tells whose it was, and it goes too.
+_BLANK_BOT_LINKS = f"update bot set meeting_url = '' where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
+_UNANSWERED_BOTS = f"select count(*) from bot where {_NOBODY_ELSES_LINK} and {_IS_UNANSWERED}"  # noqa: S608 - our own text
 # Ids hold 128 random bits: no text names this one by chance. What is pending about bots the tenant still gets.
 _DELIVERIES = """
     delete from webhook_delivery
      where tenant_id = :tenant_id and strpos(data::text, :id) > 0
        and (state <> 'pending' or event_type like 'calendar\\_%')
 """
-# A withdrawn bot is told of without its claimants, so that nothing but the bot's own id leads to what was told of it.
+# A withdrawn bot is told of without its claimants, so that only the bot's own id leads to what was told of it; the backend's
+# reports are passed on as they came, with the external id.
 _DELIVERY_LINKS = """
-    update webhook_delivery delivery set data = jsonb_set(delivery.data, '{meeting_url}', '""')
+    update webhook_delivery delivery
+       set data = delivery.data
+                  || case when jsonb_exists(delivery.data, 'meeting_url') then '{"meeting_url": ""}' else '{}' end::jsonb
+                  || case when jsonb_exists(delivery.data, 'meetingUrl') then '{"meetingUrl": ""}' else '{}' end::jsonb
       from bot
-     where delivery.tenant_id = :tenant_id and bot.tenant_id = delivery.tenant_id and bot.id = delivery.data->>'id'
-       and bot.meeting_url = '' and delivery.data->>'meeting_url' <> ''
+     where delivery.tenant_id = :tenant_id and bot.tenant_id = delivery.tenant_id and bot.meeting_url = ''
+       and bot.id in (delivery.data->>'id', split_part(delivery.data->>'externalId', '.', 1))
+       and (delivery.data->>'meeting_url' <> '' or delivery.data->>'meetingUrl' <> '')
 """
 _ATTEMPTS = """
     delete from connect_attempt attempt
@@ -73,6 +85,17 @@ def delete_calendar_user(session: Session, tenant_id: str, calendar_user_id: str
     """Delete all rows of a calendar user; return how many there were, by table."""
     bounds = {"tenant_id": tenant_id, "id": calendar_user_id}
     return {name: _count(session, statement, bounds) for name, statement in _USER_STATEMENTS.items()}
+
+
+def blank_links(session: Session, tenant_id: str, calendar_user_id: str) -> tuple[dict[str, int], int]:
+    """Blank the links that are needed no more since `delete_calendar_user`.
+
+    Return how many there were, by table, and how many bots still need theirs to be recalled.
+    """
+    bounds = {"tenant_id": tenant_id, "id": calendar_user_id}
+    names = ("bot.meeting_url", "webhook_delivery.meeting_url")
+    counts = {name: _count(session, _USER_STATEMENTS[name], bounds) for name in names}
+    return counts, int(session.execute(text(_UNANSWERED_BOTS), bounds).scalar_one())
 
 
 def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:

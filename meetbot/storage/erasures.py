@@ -20,6 +20,11 @@ def find_erasure(session: Session, tenant_id: str, erasure_id: str) -> Erasure |
     return session.get(Erasure, (tenant_id, erasure_id))
 
 
+def lock_erasure(session: Session, tenant_id: str, erasure_id: str) -> Erasure | None:
+    """Return the erasure as it is now, locked until the transaction ends; None if there is none."""
+    return session.get(Erasure, (tenant_id, erasure_id), with_for_update=True, populate_existing=True)
+
+
 def erasure_of(session: Session, tenant_id: str, calendar_user_id: str) -> Erasure | None:
     """Return the erasure of a calendar user, None if there was none."""
     return session.exec(
@@ -93,7 +98,7 @@ def keep_token_for_revocation(session: Session, tenant_id: str, erasure_id: str)
 
 def note_step(session: Session, tenant_id: str, erasure_id: str, step: ErasureStep, *, now: datetime) -> None:
     """Note when a step was done first."""
-    erasure = session.get(Erasure, (tenant_id, erasure_id), with_for_update=True, populate_existing=True)
+    erasure = lock_erasure(session, tenant_id, erasure_id)
     if erasure is not None and step not in erasure.steps:
         erasure.steps = erasure.steps | {str(step): now.isoformat()}
         session.add(erasure)
@@ -109,7 +114,7 @@ def settle_revocation(
     session: Session, tenant_id: str, erasure_id: str, revocation: Revocation, *, now: datetime
 ) -> None:
     """Note how the revocation ended, and delete the token that was kept for it."""
-    erasure = session.get(Erasure, (tenant_id, erasure_id), with_for_update=True, populate_existing=True)
+    erasure = lock_erasure(session, tenant_id, erasure_id)
     if erasure is None or erasure.revocation is not Revocation.PENDING:
         return
     pending = find_pending(session, tenant_id, erasure_id)
@@ -123,7 +128,7 @@ def settle_revocation(
 
 def finish_erasure(session: Session, tenant_id: str, erasure_id: str, *, now: datetime) -> None:
     """Close the certificate."""
-    erasure = session.get(Erasure, (tenant_id, erasure_id), with_for_update=True, populate_existing=True)
+    erasure = lock_erasure(session, tenant_id, erasure_id)
     if erasure is None or erasure.state is not ErasureState.RUNNING:
         return
     erasure.state, erasure.finished_at = final_state(erasure.revocation), now

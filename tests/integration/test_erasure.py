@@ -11,53 +11,22 @@ from sqlmodel import select
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import OperatorRequired, RetryLater
-from meetbot.storage.erasures import begin_erasure
+from meetbot.errors import RetryLater
 from meetbot.storage.tables import (
     BotClaim,
     CalendarEvent,
     CalendarUser,
-    Erasure,
     ErasureLedger,
     PendingRevocation,
-    Tenant,
 )
-from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, ErasureRef, StepKind, WithdrawRequest
-from meetbot.tenants.erase import Unfinished, destroy_tenant, disconnect_all, unfinished_of
-from meetbot.tenants.erasure_ledger import Replayed, replay_ledger
+from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, ErasureRef, StepKind
+from tests.integration.erasing import begin, certificate, erase, withdraw
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, scheduled, shared_meeting
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
 
 BOTH = pytest.mark.parametrize("provider", list(Provider))
-
-
-def begin(rig: Rig, user: str) -> ErasureRef:
-    with rig.database.transaction(rig.tenant_id) as session:
-        erasure = begin_erasure(session, rig.tenant_id, user, now=rig.clock())
-    assert erasure is not None
-    return ErasureRef(rig.tenant_id, erasure.id)
-
-
-def withdraw(rig: Rig, ref: ErasureRef) -> tuple[str, ...]:
-    return rig.erasing_activities.withdraw_bots(WithdrawRequest(ref.tenant_id, ref.erasure_id)).meeting_keys
-
-
-def erase(rig: Rig, user: str) -> Erasure:
-    """Take all steps as the workflow does."""
-    ref, steps = begin(rig, user), rig.erasing_activities
-    withdraw(rig, ref)
-    steps.stop_push(ref)
-    steps.revoke_grant(ref)
-    steps.delete_rows(ref)
-    steps.finish(ref)
-    return certificate(rig, ref)
-
-
-def certificate(rig: Rig, ref: ErasureRef) -> Erasure:
-    with rig.read() as session:
-        return session.get_one(Erasure, (ref.tenant_id, ref.erasure_id))
 
 
 def everything_stored(rig: Rig) -> str:
@@ -290,36 +259,3 @@ def test_the_ledger_holds_ids_and_instants(rig: Rig) -> None:
         (entry,) = session.exec(select(ErasureLedger))
     assert (entry.tenant_id, entry.subject_id, entry.kind) == (rig.tenant_id, user, "calendar_user")
     assert rig.clock() - entry.erased_at < timedelta(minutes=5)
-
-
-def test_an_erased_tenants_rows_open_nothing_if_a_dump_is_restored(rig: Rig) -> None:
-    user, _ = connected_with_meeting(rig)
-    with rig.read() as session:
-        dumped = session.get_one(CalendarUser, (rig.tenant_id, user)).model_dump()
-        tenant = session.get_one(Tenant, rig.tenant_id).model_dump()
-    assert disconnect_all(rig.database, rig.tenant_id, now=rig.clock()) == 1
-    assert unfinished_of(rig.database, rig.tenant_id) == Unfinished(erasures=1, live_bots=0)
-    erase(rig, user)
-    assert not unfinished_of(rig.database, rig.tenant_id)
-    assert destroy_tenant(rig.database, rig.vault, rig.tenant_id, now=rig.clock())["tenant"] == 1
-    with rig.database.transaction(rig.tenant_id) as session:
-        session.add(Tenant(**tenant))
-        session.add(CalendarUser(**dumped))
-    with pytest.raises(OperatorRequired, match="secret_unreadable"):
-        rig.sync(user)
-    assert replay_ledger(rig.database, rig.vault) == Replayed(entries=2, calendar_users=0, tenants=1)
-    with rig.read() as session:
-        assert session.get(CalendarUser, (rig.tenant_id, user)) is None
-        assert session.get(Tenant, rig.tenant_id) is None
-
-
-def test_a_tenants_erasure_names_every_table(rig: Rig) -> None:
-    with rig.read() as session:
-        tables = session.execute(
-            text(
-                "select table_name from information_schema.columns where column_name = 'tenant_id' and table_schema = 'public'"
-            )
-        )
-        expected = {row[0] for row in tables} - {"erasure_ledger"}
-    counts = destroy_tenant(rig.database, rig.vault, rig.tenant_id, now=rig.clock())
-    assert set(counts) == expected | {"tenant"}
