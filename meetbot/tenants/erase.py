@@ -1,4 +1,4 @@
-"""Erasing a tenant: closed first, then its calendar users, all of its rows, and its key last."""
+"""Erasing a tenant: closed first, then its calendar users, its rows, and its key last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of erasures outside of the database: its copy in a file, and its replay after a restore.
+"""The ledger of erasures: its copy in a file, and its replay after a restore.
 
 A restore brings the ledger back as old as everything else, so that a copy is kept where no restore reaches it.
 """

@@ -13,7 +13,12 @@ from meetbot.vault.sealing import kek_name
 # Rights are given on whole path segments, so what holds for this name holds for every tenant's key.
 _ANY_KEY = "tenant-any"
 _DECRYPT = f"{TRANSIT_MOUNT}/decrypt/{_ANY_KEY}"
-_ADMINISTER = (f"{TRANSIT_MOUNT}/export/encryption-key/{_ANY_KEY}", "sys/policies/acl/any")
+# To make keys deletable is the eraser's, whom no process of ours runs as.
+_ADMINISTER = (
+    f"{TRANSIT_MOUNT}/export/encryption-key/{_ANY_KEY}",
+    f"{TRANSIT_MOUNT}/keys/{_ANY_KEY}/config",
+    "sys/policies/acl/any",
+)
 _NO_RIGHTS = frozenset({"deny"})
 
 

@@ -1,4 +1,4 @@
-"""Taking a calendar back, and ending a tenant, on a running stack and by the commands that operators use."""
+"""Taking a calendar back and ending a tenant, on a running stack and by its commands."""
 
 from __future__ import annotations
 
