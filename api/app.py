@@ -20,6 +20,7 @@ from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
+    api_keys,
     backends,
     bots,
     connect,
@@ -57,6 +58,7 @@ _ROUTERS = (
     webhook_endpoints,
     webhook_deliveries,
     tenant,
+    api_keys,
 )
 
 
