@@ -1,4 +1,4 @@
-"""Which scopes each route takes, and what the audit log calls it. The one table of all routes.
+"""Which scopes each route takes, and what the audit log calls it: one table.
 
 A path of a route that takes an API key and is not here answers 403 to every key, so that no route is open by oversight. What
 a route takes beyond this for one field (the rules of a new connection) is said in the route.
@@ -78,6 +78,9 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", f"{_DELIVERY}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_delivery.replayed"),
     ("GET", "/tenant"): _TENANT_READ,
     ("PATCH", "/tenant"): Access((Scope.TENANT_WRITE,), "tenant.changed"),
+    ("GET", "/audit-log"): Access((Scope.AUDIT_READ,)),
+    ("GET", "/audit-log/verify"): Access((Scope.AUDIT_READ,)),
+    ("GET", "/audit-log/decryptions"): Access((Scope.AUDIT_READ,)),
     ("GET", _KEYS): Access((Scope.KEYS_WRITE,)),
     ("POST", _KEYS): Access((Scope.KEYS_WRITE,), "api_key.created"),
     ("POST", f"{_KEYS}/{{key_id}}/rotate"): Access((Scope.KEYS_WRITE,), "api_key.rotated"),

@@ -21,6 +21,7 @@ from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
     api_keys,
+    audit_log,
     backends,
     bots,
     connect,
@@ -59,6 +60,7 @@ _ROUTERS = (
     webhook_deliveries,
     tenant,
     api_keys,
+    audit_log,
 )
 
 

@@ -39,6 +39,7 @@ class RequestOrigin:
     path: str
     request_id: str
     ip: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _look_up(
     note_use(session, key, now=now)
     per_minute = services.settings.rate_limit_per_minute
     allowance = take_token(session, key.tenant_id, public_id, per_minute=per_minute) if per_minute else None
-    caller = Caller(key.tenant_id, public_id, frozenset(key.scopes), key.expires_at, _origin(request), api_key)
+    caller = Caller(key.tenant_id, public_id, frozenset(key.scopes), key.expires_at, _origin(request, now), api_key)
     return _Authenticated(caller, tenant.region, allowance)
 
 
@@ -134,12 +135,13 @@ def _may_see(key: ApiKey, tenant: Tenant) -> bool:
     return key.mode != KeyMode.TEST or tenant.mode == KeyMode.TEST
 
 
-def _origin(request: Request) -> RequestOrigin:
+def _origin(request: Request, now: datetime) -> RequestOrigin:
     return RequestOrigin(
         method=request.method,
         path=route_path(request),
         request_id=getattr(request.state, "request_id", ""),
         ip=request.client.host[:64] if request.client is not None else "",
+        at=now,
     )
 
 

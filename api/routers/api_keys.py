@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.idempotency import Creation
@@ -58,7 +59,7 @@ class KeyRotation(Body):
 def list_api_keys(
     query: Annotated[PageQuery, Query()], caller: Maker, services: InjectedServices
 ) -> Page[ApiKeyResource]:
-    """Return a page of the tenant's keys, the oldest first, revoked and expired ones too. No secret is shown."""
+    """Return a page of the tenant's keys, the oldest first, without secrets; revoked ones too."""
     asked = f"{caller.tenant_id} api-keys {query.question()}"
     after = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
     with services.database.transaction(caller.tenant_id) as session:
@@ -86,6 +87,7 @@ def create_api_key(body: KeyCreation, caller: Maker, services: InjectedServices,
     def create(session: Session) -> ApiKeyWithSecret:
         now = services.clock()
         made = create_key(session, caller.tenant_id, _maker(caller), wanted, now=now)
+        record(session, caller, made.row.public_id, {"scopes": made.row.scopes})
         return api_key_with_secret(made.row, made.text, now=now)
 
     return creation.answer(201, caller, create)
@@ -112,6 +114,7 @@ def rotate_api_key(
         made = rotate_key(session, caller.tenant_id, _maker(caller), key_id, overlap_hours=overlap_hours, now=now)
         if made is None:
             raise not_found("api_key")
+        record(session, caller, key_id, {"new_key": made.row.public_id, "overlap_hours": overlap_hours})
         return api_key_with_secret(made.row, made.text, now=now)
 
     return creation.answer(201, caller, rotate)
@@ -126,6 +129,7 @@ def revoke_api_key(key_id: KeyId, caller: Maker, services: InjectedServices) -> 
     with services.database.transaction(caller.tenant_id) as session:
         if revoke_key(session, caller.tenant_id, key_id, now=services.clock()) is None:
             raise not_found("api_key")
+        record(session, caller, key_id)
     return Response(status_code=204)
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.orchestrator import signal_rules_changed
@@ -95,6 +96,7 @@ def patch_tenant(
         tenant = change_tenant(session, caller.tenant_id, changes)
         if "join_lead_seconds" in changes:
             claim_again(session, caller.tenant_id)
+        record(session, caller, caller.tenant_id, {"changed": sorted(changes)})
     if "join_lead_seconds" in changes or ("internal_domains" in changes and changes["internal_domains"] != known):
         signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
 JsonObject = dict[str, Any]
+TIMESTAMPTZ = DateTime(timezone=True)
 
 # Every module of tables imports this one first, so that the names hold for all of them.
 SQLModel.metadata.naming_convention = {

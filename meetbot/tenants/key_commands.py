@@ -6,10 +6,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session
+
 from meetbot.clock import utc_now
+from meetbot.domain.audit import AuditFact
 from meetbot.errors import Fault, InvalidInput
+from meetbot.storage.audit_log import append
 from meetbot.storage.database import Database
 from meetbot.storage.keys import list_keys
+from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import find_tenant, list_tenants
 from meetbot.tenants.api_keys import OPERATOR
 from meetbot.tenants.key_changes import (
@@ -62,7 +67,9 @@ def create(
     wanted = KeyRequest(_named(name), scopes, _instant(expires_at) if expires_at is not None else None)
     with database.transaction(tenant_id) as session:
         now = utc_now()
-        return _shown(create_key(session, tenant_id, _OPERATOR, wanted, now=now), now)
+        made = create_key(session, tenant_id, _OPERATOR, wanted, now=now)
+        _record(session, made.row, "api_key.created", now)
+        return _shown(made, now)
 
 
 def rotate(database: Database, tenant_id: str, key_id: str, overlap_hours: int) -> dict[str, Any]:
@@ -74,6 +81,7 @@ def rotate(database: Database, tenant_id: str, key_id: str, overlap_hours: int) 
         made = rotate_key(session, tenant_id, _OPERATOR, key_id, overlap_hours=overlap_hours, now=now)
         if made is None:
             raise _unknown("api_key_not_found", "API key")
+        append(session, tenant_id, AuditFact(now, OPERATOR, "api_key.rotated", key_id))
         return _shown(made, now)
 
 
@@ -84,7 +92,12 @@ def revoke(database: Database, tenant_id: str, key_id: str) -> dict[str, Any]:
         row = revoke_any_key(session, tenant_id, key_id, now=now)
         if row is None:
             raise _unknown("api_key_not_found", "API key")
+        _record(session, row, "api_key.revoked", now)
         return api_key_resource(row, now=now).document()
+
+
+def _record(session: Session, row: ApiKey, action: str, now: datetime) -> None:
+    append(session, row.tenant_id, AuditFact(now, OPERATOR, action, row.public_id))
 
 
 def _shown(made: MadeKey, now: datetime) -> dict[str, Any]:

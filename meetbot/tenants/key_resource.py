@@ -1,4 +1,4 @@
-"""An API key as customers and operators see it. Its secret is in no stored row, and so in no listing."""
+"""An API key as customers and operators see it. No stored row holds its secret."""
 
 from __future__ import annotations
 

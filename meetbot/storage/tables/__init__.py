@@ -9,6 +9,7 @@ against it: a transaction that was still running when a watermark was taken has 
 
 from __future__ import annotations
 
+from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
 from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, Tenant
@@ -16,6 +17,8 @@ from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
+    "AuditChain",
+    "AuditEntry",
     "BackendReport",
     "Bot",
     "BotClaim",
@@ -28,6 +31,7 @@ __all__ = [
     "RateBucket",
     "RecordingOverride",
     "RuleSet",
+    "SecretUse",
     "Tenant",
     "WebhookDelivery",
     "WebhookEndpoint",

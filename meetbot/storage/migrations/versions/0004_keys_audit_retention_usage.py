@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from meetbot.storage.migrations.audit_rules import create_audit_tables, drop_audit_tables
+
 revision = "0004"
 down_revision = "0001"
 branch_labels = None
@@ -14,6 +16,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the columns and tables, and their policies."""
     _extend_keys()
+    create_audit_tables()
 
 
 def _extend_keys() -> None:
@@ -35,6 +38,7 @@ def _extend_keys() -> None:
 
 def downgrade() -> None:
     """Drop what was added."""
+    drop_audit_tables()
     op.execute("drop policy directory on tenant")
     for column in ("name", "created_by", "expires_at", "last_used_at"):
         op.drop_column("api_key", column)
