@@ -173,7 +173,7 @@ _BY_HOUR: TypeAdapter[tuple[datetime, str, str, str]] = TypeAdapter(
 def list_decryptions(
     query: Annotated[SecretUsesQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[SecretUseResource]:
-    """Return a page of when and for which workflow refresh tokens and webhook secrets were opened.
+    """Return a page of when, and for which workflow, tokens and secrets were opened.
 
     A use is noted before the secret is opened. One row counts the uses of one workflow in one hour.
     """

@@ -1,4 +1,4 @@
-"""The audit log's chain: what one entry says, its hash, and where a chain of entries breaks. Pure.
+"""The audit log's chain: an entry, its hash, and where a chain breaks. Pure.
 
 An entry's hash is SHA-256 over the hash before it and the entry's canonical JSON (keys sorted, no spaces, UTF-8), so that
 whoever was given one hash can tell later whether anything up to there was changed, taken out or put in.

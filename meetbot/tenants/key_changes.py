@@ -94,7 +94,8 @@ def rotate_key(
 def revoke_key(session: Session, tenant_id: str, public_id: str, *, now: datetime) -> ApiKey | None:
     """Revoke a key, which stops at once; None if there is none.
 
-    One that is revoked already stays as it is. Raises `KeyRefused` for the last working key that may make keys: no other could be made over the API.
+    One that is revoked already stays as it is. Raises `KeyRefused` for the last working key that may make keys:
+    no other could be made over the API.
     """
     _locked(session, tenant_id)
     key = find_tenant_key(session, tenant_id, public_id)

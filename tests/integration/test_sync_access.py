@@ -126,7 +126,6 @@ def test_a_refresh_token_that_does_not_open_is_told_and_disconnects_nobody(rig: 
         session.get_one(CalendarUser, (rig.tenant_id, user)).refresh_ciphertext = b"0" * 64
     with pytest.raises(OperatorRequired):
         rig.sync(user)
-    row = rig.calendar_user(user)
     with rig.database.transaction(rig.tenant_id) as session:
         stored = session.get_one(CalendarUser, (rig.tenant_id, user))
         assert (stored.state, stored.error_code) == ("active", "secret_unreadable")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
-from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, Tenant
+from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Meeting",
     "RateBucket",
     "RecordingOverride",
+    "RetentionRun",
     "RuleSet",
     "SecretUse",
     "Tenant",

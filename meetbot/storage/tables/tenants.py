@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Column, LargeBinary, String, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -28,6 +28,11 @@ class Tenant(SQLModel, table=True):
     join_lead_seconds: int | None = None
     revoked_grace_hours: int = 24
     bot_display_name: str = "Notetaker"
+    max_bots_per_day: int = columns.counted(50)
+    event_days: int = columns.counted(90)
+    bot_days: int = columns.counted(365)
+    delivery_days: int = columns.counted(30)
+    audit_days: int = columns.counted(365)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
@@ -75,3 +80,15 @@ class RateBucket(SQLModel, table=True):
     key: str = Field(primary_key=True)
     tokens: float
     refilled_at: datetime = Field(sa_column=columns.instant())
+
+
+class RetentionRun(SQLModel, table=True):
+    """One night's deletion of what the tenant no longer wants kept; ``deleted`` counts by kind."""
+
+    __tablename__ = "retention_run"
+
+    tenant_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    started_at: datetime = Field(sa_column=columns.instant())
+    finished_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    deleted: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
