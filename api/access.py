@@ -78,6 +78,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", f"{_DELIVERY}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_delivery.replayed"),
     ("GET", "/tenant"): _TENANT_READ,
     ("PATCH", "/tenant"): Access((Scope.TENANT_WRITE,), "tenant.changed"),
+    ("GET", "/tenant/retention-runs"): _TENANT_READ,
+    ("GET", "/usage"): _TENANT_READ,
     ("GET", "/audit-log"): Access((Scope.AUDIT_READ,)),
     ("GET", "/audit-log/verify"): Access((Scope.AUDIT_READ,)),
     ("GET", "/audit-log/decryptions"): Access((Scope.AUDIT_READ,)),

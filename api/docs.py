@@ -36,6 +36,7 @@ TAGS = [
     {"name": "api keys", "description": "Keys with scopes and expiry, their rotation and revocation."},
     {"name": "audit log", "description": "Who changed what, in a chain of hashes; which secrets were opened."},
     {"name": "tenant", "description": "Your own settings."},
+    {"name": "usage", "description": "What was recorded, and what it costs."},
     {"name": "bot backends", "description": "Reports of the bot backends to us."},
     {"name": "health", "description": "For load balancers."},
 ]
