@@ -75,7 +75,9 @@ def get_usage(
     caller: Annotated[Caller, Depends(requires(Scope.TENANT_READ))],
     services: InjectedServices,
 ) -> Any:
-    """Return what was recorded in meetings that started in that time, at most 366 days. `Accept: text/csv` gives CSV.
+    """Return what was recorded in meetings that started in that time, at most 366 days.
+
+    `Accept: text/csv` gives CSV.
 
     Recording costs $0.30 an hour, counted by the second; the calendar costs nothing. A bot that several calendar users claim
     counts once: for the one by whose event it was made, else for the first that claimed it.

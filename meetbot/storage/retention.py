@@ -1,4 +1,4 @@
-"""Deleting for good what a tenant no longer wants kept, in bounded batches, and the record of each night's run."""
+"""Delete for good what a tenant no longer wants kept, and record each night's run."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ _KINDS = (
 
 
 def delete_old(database: Database, tenant: Tenant, *, now: datetime) -> dict[str, int]:
-    """Delete what is past the tenant's days, one short transaction a batch; return how many, by kind."""
+    """Delete what is past the tenant's days in short transactions; return how many, by kind."""
     deleted = {}
     for kind in _KINDS:
         before = now - timedelta(days=getattr(tenant, kind.days))

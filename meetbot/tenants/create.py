@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from meetbot.clock import utc_now
+from meetbot.domain.audit import AuditFact
 from meetbot.domain.ids import derived_id, new_id
 from meetbot.errors import Fault, InvalidInput
+from meetbot.storage.audit_log import append
 from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
 from meetbot.storage.tables import ApiKey
@@ -31,6 +33,7 @@ def create_tenant(
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
         add_tenant(session, tenant_id, name=name.strip(), region=region, mode=mode)
+        append(session, tenant_id, AuditFact(utc_now(), OPERATOR, "tenant.created", tenant_id))
     return tenant_id, issue_api_key(database, tenant_id, mode)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import add_tenant
 from meetbot.tenants.api_keys import KeyMode
 from meetbot.tenants.create import issue_api_key
+from meetbot.tenants.key_changes import KeyRefused, revoke_key
 from tests.api.conftest import Front, Tenant, in_hours
 
 
@@ -103,6 +105,21 @@ def test_the_last_key_that_can_make_keys_cannot_be_revoked(tenant: Tenant) -> No
     assert tenant.request("DELETE", f"/api-keys/{own}").status_code == 204
     assert tenant.get("/api-keys").status_code == 401
     assert status_of(tenant.front, other["api_key"], "/api-keys") == 200
+
+
+def test_two_revocations_at_once_leave_one_key_that_makes_keys(tenant: Tenant) -> None:
+    ids = [tenant.key.split("_")[2], made(tenant)["id"]]
+
+    def revoke(key_id: str) -> bool:
+        try:
+            with tenant.front.database.transaction(tenant.id) as session:
+                revoke_key(session, tenant.id, key_id, now=datetime.now(UTC))
+        except KeyRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(revoke, ids)) == [False, True]
 
 
 def test_after_a_rotation_both_keys_work_for_the_overlap(tenant: Tenant) -> None:
@@ -194,3 +211,11 @@ def test_the_listing_goes_page_by_page(tenant: Tenant, new_tenant: Callable[[], 
         if (cursor := page["next_cursor"]) is None:
             break
     assert found == ["made with the tenant", *names]
+
+
+@pytest.mark.parametrize("path", ["/bots", "/api-keys", "/audit-log", "/usage", "/tenant/retention-runs"])
+def test_the_second_prefix_takes_the_same_scopes(tenant: Tenant, path: str) -> None:
+    client = tenant.front.client
+    for prefix in ("/v1", "/api/v1"):
+        assert client.get(prefix + path, headers=tenant.headers).status_code == 200
+        assert client.get(prefix + path, headers=bearer(tenant.key_with("rules:read"))).status_code == 403
