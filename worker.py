@@ -25,6 +25,7 @@ from temporalio.worker import Worker
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
+from activities.background.retention import run_retention
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError, VaultUnavailable
@@ -110,6 +111,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         await asyncio.gather(
             run_relay(parts.database, client, stop),
             run_housekeeping(parts.database, stop),
+            run_retention(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             stop.wait(),
         )

@@ -207,7 +207,7 @@ def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcom
         state=CalendarUserStatus.ACTIVE if user.is_connected else user.state,
         plan_digest=digest,
         plan=None if digest == request.plan_digest else plan,
-        changed=outcome.events.count,
+        changed=outcome.changed,
         error=user.error_code or "" if not user.is_connected else "",
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 
+from activities.attribution import note_token_refresh
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
@@ -104,6 +106,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
             clients=_oauth_clients(settings),
             region=settings.region,
             clock=clock,
+            note_use=partial(note_token_refresh, database, clock),
         ),
         backend=build_backend(settings, to_backend),
         clock=clock,

@@ -20,6 +20,8 @@ from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
+    api_keys,
+    audit_log,
     backends,
     bots,
     connect,
@@ -28,8 +30,10 @@ from api.routers import (
     erasures,
     events,
     overrides,
+    retention,
     rules,
     tenant,
+    usage,
     users,
     webhook_deliveries,
     webhook_endpoints,
@@ -59,6 +63,10 @@ _ROUTERS = (
     webhook_endpoints,
     webhook_deliveries,
     tenant,
+    retention,
+    usage,
+    api_keys,
+    audit_log,
 )
 
 

@@ -7,9 +7,9 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, TextIO
 
 import typer
 
@@ -26,15 +26,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 tenants = typer.Typer(help="Tenants: our customers.", no_args_is_help=True)
+keys = typer.Typer(help="API keys of a tenant.", no_args_is_help=True)
 erasures = typer.Typer(help="The ledger of what was erased.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 rules = typer.Typer(help="Recording rules.", no_args_is_help=True)
 app.add_typer(tenants, name="tenants")
 app.add_typer(erasures, name="erasures")
+app.add_typer(keys, name="keys")
 app.add_typer(db, name="db")
 app.add_typer(rules, name="rules")
 
 StateDirectory = Annotated[Path, typer.Option("--state", help="Where the development stack keeps its data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 _DEFAULT_STATE = Path(".meetbot")
 _MAX_RULES_BYTES = 1 << 20
 
@@ -181,6 +184,67 @@ def replay(
     typer.echo(f"{done.entries} entries: erased {done.calendar_users} calendar users and {done.tenants} tenants again")
 
 
+@tenants.command("list")
+def list_tenants(as_json: AsJson = False, state: StateDirectory = _DEFAULT_STATE) -> None:
+    """List all tenants."""
+    from meetbot.tenants import key_commands
+
+    with _open_database(state) as database:
+        _print_rows(key_commands.tenants(database), as_json=as_json)
+
+
+@keys.command("create")
+def create_key(
+    tenant_id: str,
+    name: Annotated[str, typer.Option("--name", help="What the key is for.")],
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="Such as bots:read; may be repeated.")] = None,
+    expires_at: Annotated[str | None, typer.Option("--expires-at", help="RFC 3339, with its offset.")] = None,
+    as_json: AsJson = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Make an API key, which is shown only here. Without --scope it may do everything."""
+    from meetbot.tenants import key_commands
+
+    with _open_database(state) as database:
+        made = key_commands.create(database, tenant_id, name, scope or ["*"], expires_at)
+    _print_rows([made], as_json=as_json, single=True)
+
+
+@keys.command("list")
+def list_keys(tenant_id: str, as_json: AsJson = False, state: StateDirectory = _DEFAULT_STATE) -> None:
+    """List a tenant's API keys, without their secrets."""
+    from meetbot.tenants import key_commands
+
+    with _open_database(state) as database:
+        _print_rows(key_commands.keys(database, tenant_id), as_json=as_json)
+
+
+@keys.command("rotate")
+def rotate_key(
+    tenant_id: str,
+    key_id: str,
+    overlap_hours: Annotated[int, typer.Option("--overlap-hours", help="How long the old key still works.")] = 24,
+    as_json: AsJson = False,
+    state: StateDirectory = _DEFAULT_STATE,
+) -> None:
+    """Replace an API key by a new one, which is shown only here."""
+    from meetbot.tenants import key_commands
+
+    with _open_database(state) as database:
+        made = key_commands.rotate(database, tenant_id, key_id, overlap_hours)
+    _print_rows([made], as_json=as_json, single=True)
+
+
+@keys.command("revoke")
+def revoke_key(tenant_id: str, key_id: str, as_json: AsJson = False, state: StateDirectory = _DEFAULT_STATE) -> None:
+    """Revoke an API key at once, the tenant's last one too."""
+    from meetbot.tenants import key_commands
+
+    with _open_database(state) as database:
+        revoked = key_commands.revoke(database, tenant_id, key_id)
+    _print_rows([revoked], as_json=as_json, single=True)
+
+
 @db.command()
 def upgrade(state: StateDirectory = _DEFAULT_STATE) -> None:
     """Bring the schema of DATABASE_URL to this release."""
@@ -293,6 +357,35 @@ def _usable(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         _fail(f"cannot use {file}: {error.strerror}")
+
+
+@contextlib.contextmanager
+def _open_database(state: Path) -> Iterator[Database]:
+    from meetbot.settings import load_database_url
+    from meetbot.storage.database import create_database
+
+    _use_running_stack(state)
+    url = load_database_url()
+    if url is None:
+        _fail("no database: start `meetbot dev` in another terminal, or set DATABASE_URL")
+    database = create_database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, single: bool = False) -> None:
+    """Print rows as JSON (a list, or the one object), or as a line of `name=value` each."""
+    if as_json:
+        typer.echo(json.dumps(rows[0] if single else list(rows)))
+        return
+    for row in rows:
+        typer.echo("  ".join(f"{name}={_shown(value)}" for name, value in row.items() if value is not None))
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _fail(message: str, *, exit_code: int = 2) -> NoReturn:

@@ -24,6 +24,7 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
+from meetbot.domain.audit import AuditFact, DetailValue
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
@@ -33,6 +34,7 @@ from meetbot.errors import ProviderError
 from meetbot.providers.base import TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.audit_log import append
 from meetbot.storage.calendar_users import (
     AccountKey,
     CalendarUserRef,
@@ -217,6 +219,8 @@ def _connect(session: Session, services: ApiServices, consent: _Consent) -> Cale
     outbox.emit(
         session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
     )
+    detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
+    append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
     return user
 
 

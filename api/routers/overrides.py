@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
 from api.problems import COMMON, Problem, described, not_found
@@ -65,6 +66,7 @@ def put_override(
         if Override(body.recording) is Override.RECORD:
             lift_suppressions(session, event, scope=body.scope)
         answer = _answer(session, event)
+        record(session, caller, event_id, {"recording": body.recording, "scope": body.scope})
     return _decided_again(services, answer)
 
 
@@ -89,6 +91,7 @@ def delete_override(
         event = _event(session, caller, calendar_user_id, event_id)
         remove_override(session, event, scope=query.scope)
         answer = _answer(session, event)
+        record(session, caller, event_id, {"scope": query.scope})
     return _decided_again(services, answer)
 
 

@@ -29,6 +29,7 @@ class StoredEvent(NamedTuple):
     claimed_event_id: str | None
     claimed_digest: str | None
     acknowledged_digest: str | None
+    reason: str = ""
 
     def has_ended(self, now: datetime) -> bool:
         """Return whether the event is over; one without a usable end never is."""

@@ -45,6 +45,7 @@ class CalendarUserContext:
     last_synced_at: datetime | None
     revoked_grace: timedelta
     policy: Policy
+    max_bots_per_day: int
 
     @property
     def is_connected(self) -> bool:
@@ -64,7 +65,7 @@ _LOAD = text(
     """
     select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
            u.kek_version, u.wrapped_key, u.refresh_ciphertext, u.decided_policy, u.last_synced_at, u.attributes,
-           t.revoked_grace_hours, t.internal_domains,
+           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
               from rule_set r
@@ -108,6 +109,7 @@ def load_context(session: Session, tenant_id: str, calendar_user_id: str) -> Cal
         last_synced_at=row["last_synced_at"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
+        max_bots_per_day=row["max_bots_per_day"],
     )
 
 

@@ -142,6 +142,12 @@ class Database:
         with self._transaction("app.housekeeping", "on") as session:
             yield session
 
+    @contextmanager
+    def tenant_directory(self) -> Iterator[Session]:
+        """Open a transaction that sees the row of every tenant, and nothing else of any."""
+        with self._transaction("app.tenant_directory", "on") as session:
+            yield session
+
     def check(self, *, bound_by_policies: bool = False) -> None:
         """Return if the database answers. Raises SQLAlchemy's ``OperationalError``.
 

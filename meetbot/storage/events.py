@@ -25,7 +25,7 @@ _STORED = text(
     """
     select e.id, e.calendar_id, e.provider_event_id, e.fingerprint, e.deleted, e.start_at, e.end_at, e.outcome,
            e.meeting_key, e.meeting_url, e.provider_updated, e.is_organizer,
-           c.event_id, c.target_digest, c.acknowledged_digest
+           c.event_id, c.target_digest, c.acknowledged_digest, e.reason
       from calendar_event e
       left join lateral (
            select event_id, target_digest, acknowledged_digest from bot_claim

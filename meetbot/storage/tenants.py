@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from meetbot.storage.tables import Tenant
 
@@ -15,10 +15,20 @@ def find_tenant(session: Session, tenant_id: str) -> Tenant | None:
     return session.get(Tenant, tenant_id)
 
 
-def add_tenant(session: Session, tenant_id: str, *, name: str, region: str) -> None:
+def add_tenant(session: Session, tenant_id: str, *, name: str, region: str, mode: str = "live") -> None:
     """Store a new tenant."""
-    session.add(Tenant(id=tenant_id, name=name, region=region))
+    session.add(Tenant(id=tenant_id, name=name, region=region, mode=mode))
     session.flush()
+
+
+def lock_tenant(session: Session, tenant_id: str) -> Tenant | None:
+    """Return the tenant with its row locked until the transaction ends, None if there is none."""
+    return session.get(Tenant, tenant_id, with_for_update=True, populate_existing=True)
+
+
+def list_tenants(session: Session, *, after: str, limit: int) -> list[Tenant]:
+    """Return tenants in the order of their ids. Call it inside `Database.tenant_directory`."""
+    return list(session.exec(select(Tenant).where(Tenant.id > after).order_by(col(Tenant.id)).limit(limit)))
 
 
 def change_tenant(session: Session, tenant_id: str, changes: Mapping[str, Any]) -> Tenant | None:

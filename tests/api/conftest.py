@@ -257,7 +257,7 @@ def new_tenant(front: Front) -> Callable[[], Tenant]:
     def make() -> Tenant:
         tenant_id = new_id("ten")
         with front.database.transaction(tenant_id) as session:
-            add_tenant(session, tenant_id, name="Test", region="eu")
+            add_tenant(session, tenant_id, name="Test", region="eu", mode=KeyMode.TEST)
         return Tenant(tenant_id, issue_api_key(front.database, tenant_id, KeyMode.TEST), front)
 
     return make

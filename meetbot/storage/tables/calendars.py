@@ -43,6 +43,7 @@ class CalendarUser(SQLModel, table=True):
     token_version: int = 1
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
