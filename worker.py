@@ -25,6 +25,7 @@ from temporalio.worker import Worker
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
+from activities.background.retention import run_retention
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError, VaultUnavailable
@@ -38,6 +39,7 @@ from meetbot.temporal.messages import TaskQueue
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 _GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=20)
@@ -46,6 +48,7 @@ _CACHED_CALENDAR_USERS = 5000
 # A waiting bot costs little to rebuild, and none of them may push a loop out.
 _CACHED_BOTS = 500
 _CACHED_WEBHOOKS = 200
+_CACHED_ERASURES = 50
 # How long Temporal offers a workflow task to the one worker that has the workflow in its cache, before any worker may take it.
 # If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
@@ -54,6 +57,7 @@ _SYNC_THREADS = 24
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
 _DELIVERY_THREADS = 32
+_ERASING_THREADS = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -110,6 +114,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         await asyncio.gather(
             run_relay(parts.database, client, stop),
             run_housekeeping(parts.database, stop),
+            run_retention(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             stop.wait(),
         )
@@ -165,6 +170,7 @@ def _activity_workers(
         worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
+        worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
     ]
 
 
@@ -185,6 +191,7 @@ def _workflow_workers(client: Client) -> list[Worker]:
         worker(TaskQueue.CALENDAR_USERS, CalendarUserWorkflow, _CACHED_CALENDAR_USERS, usual),
         worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT),
         worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS, usual),
+        worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES, usual),
     ]
 
 

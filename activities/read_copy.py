@@ -18,6 +18,7 @@ from meetbot.errors import ProviderError, ResourceGone, VaultError
 from meetbot.providers.http import Deadline
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
+from meetbot.storage.calendar_user_state import lock_unless_ended
 from meetbot.storage.events import tombstone_events, write_events
 
 _log = structlog.get_logger(__name__)
@@ -105,12 +106,16 @@ def _store_answer(services: Services, user: CalendarUserContext, copy: ClaimCopy
     raw, event = answer.raw, answer.event
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
         with services.database.transaction(user.tenant_id) as session:
+            if not lock_unless_ended(session, user.tenant_id, user.id):
+                return Verdict.CHANGED
             tombstone_events(session, user.tenant_id, [copy.event_id], now=now)
         return Verdict.CHANGED
     decided = decide_now(user, event, fingerprint_of(raw), known=copy.keys, now=now)
     if _is_as_stored(event, copy) and decided.decision.outcome is Outcome.RECORD:
         return Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:
+        if not lock_unless_ended(session, user.tenant_id, user.id):
+            return Verdict.CHANGED
         write_events(session, [record_of(decided, now=now)])
     return Verdict.CHANGED
 

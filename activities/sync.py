@@ -25,7 +25,7 @@ from meetbot.calendars.decide_sync import (
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
 from meetbot.calendars.settle_keys import settle
-from meetbot.calendars.store_sync import load_background, load_snapshot, store
+from meetbot.calendars.store_sync import DisconnectedMeanwhile, load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
 from meetbot.domain.leadership import Copy
@@ -85,20 +85,24 @@ class SyncActivities:
         began_at = self._services.clock()
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
-            self._services.tokens.forget(request.tenant_id, request.calendar_user_id)
-            self._withdraw_claims(request)
-            return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
+            return self._gone(request)
         listed = self._read(request, user, began_at)
-        outcome, outdated = self._take_in(listed)
+        try:
+            outcome, outdated = self._take_in(listed)
+        except DisconnectedMeanwhile:
+            return self._gone(request)
         return replace(_result(request, listed.user, outcome), to_sync=outdated)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
             return load_context(session, request.tenant_id, request.calendar_user_id)
 
-    def _withdraw_claims(self, request: SyncRequest) -> None:
+    def _gone(self, request: SyncRequest) -> SyncResult:
+        """End the workflow of a calendar user that is being erased, or was."""
+        self._services.tokens.forget(request.tenant_id, request.calendar_user_id)
         with self._services.database.transaction(request.tenant_id) as session:
             withdraw_all(session, request.tenant_id, request.calendar_user_id)
+        return SyncResult(state=CalendarUserStatus.GONE, plan_digest="", plan=())
 
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
         """List the calendar, unless only decisions are asked for or we have no access to it."""
@@ -245,7 +249,7 @@ def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcom
         state=CalendarUserStatus.ACTIVE if user.is_connected else user.state,
         plan_digest=digest,
         plan=None if digest == request.plan_digest else plan,
-        changed=outcome.events.count,
+        changed=outcome.changed,
         error=user.error_code or "" if not user.is_connected else "",
     )
 

@@ -11,6 +11,7 @@ import structlog
 from sqlmodel import Session
 from temporalio import activity
 
+from activities.attribution import current_workflow
 from meetbot.clock import utc_now
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.webhook_schedule import FAILING_LIMIT
@@ -20,6 +21,7 @@ from meetbot.resources.webhook import endpoint_document
 from meetbot.settings import Region
 from meetbot.storage import outbox, webhook_deliveries, webhook_endpoints
 from meetbot.storage.database import Database
+from meetbot.storage.secret_uses import OpenedSecret, SecretPurpose, note_secret_use
 from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
 from meetbot.temporal.messages import ActivityName, DeliveryAttempt, DeliveryResult, DeliveryVerdict
 from meetbot.vault.sealing import SealedSecret, SecretBinding
@@ -92,6 +94,8 @@ class WebhookActivities:
             if endpoint is None or endpoint.state != EndpointState.ENABLED:
                 webhook_deliveries.give_up(session, request.tenant_id, request.delivery_id, "endpoint_disabled")
                 return _STOP
+            opened = OpenedSecret(SecretPurpose.WEBHOOK_SIGNATURE, endpoint.id, current_workflow())
+            note_secret_use(session, request.tenant_id, opened, at=self.clock())
             return _Task(delivery, endpoint)
 
     def _attempt(self, task: _Task) -> AttemptOutcome:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 
+from activities.attribution import note_token_refresh
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.erasing import ErasingActivities
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
@@ -18,10 +21,12 @@ from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.revocation import Revoker
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
 from meetbot.outbound.transport import build_http_client as build_outbound_client
+from meetbot.providers.base import OAuthClient
 from meetbot.providers.http import build_http_client
 from meetbot.providers.registry import build_providers, oauth_client
 from meetbot.settings import BackendName, Settings
@@ -46,6 +51,7 @@ class WorkerParts:
     dispatch: DispatchActivity
     recall: RecallActivity
     webhooks: WebhookActivities
+    erasing: ErasingActivities
 
     def close(self) -> None:
         """Close all connections."""
@@ -75,7 +81,17 @@ def open_parts(settings: Settings) -> WorkerParts:
         dispatch=DispatchActivity(services, sleep_until=sleep_until),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
+        erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
     )
+
+
+def build_revoker(settings: Settings, services: Services, vault: Vault) -> Revoker:
+    """Build what ends grants at the providers."""
+    return Revoker(services.database, vault, services.providers, _oauth_clients(settings), settings.region)
+
+
+def _oauth_clients(settings: Settings) -> dict[Provider, OAuthClient]:
+    return {provider: client for provider in Provider if (client := oauth_client(settings, provider)) is not None}
 
 
 def build_services(settings: Settings, database: Database, vault: Vault, *, clock: Callable[[], datetime]) -> Services:
@@ -83,7 +99,6 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
-    clients = {provider: client for provider in Provider if (client := oauth_client(settings, provider)) is not None}
     return Services(
         database=database,
         providers=providers,
@@ -91,9 +106,10 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
             database=database,
             vault=vault,
             providers=providers,
-            clients=clients,
+            clients=_oauth_clients(settings),
             region=settings.region,
             clock=clock,
+            note_use=partial(note_token_refresh, database, clock),
         ),
         backend=build_backend(settings, to_backend),
         clock=clock,

@@ -20,15 +20,20 @@ from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.routers import (
+    api_keys,
+    audit_log,
     backends,
     bots,
     connect,
     consent,
     console,
+    erasures,
     events,
     overrides,
+    retention,
     rules,
     tenant,
+    usage,
     users,
     webhook_deliveries,
     webhook_endpoints,
@@ -51,6 +56,7 @@ _ROUTERS = (
     connect,
     consent,
     users,
+    erasures,
     events,
     overrides,
     rules,
@@ -58,6 +64,10 @@ _ROUTERS = (
     webhook_endpoints,
     webhook_deliveries,
     tenant,
+    retention,
+    usage,
+    api_keys,
+    audit_log,
 )
 
 

@@ -33,7 +33,10 @@ TAGS = [
     {"name": "overrides", "description": "Exceptions for one occurrence or a series."},
     {"name": "bots", "description": "One recording bot per meeting, however many calendars it is on."},
     {"name": "webhooks", "description": "Signed messages about what happens."},
+    {"name": "api keys", "description": "Keys with scopes and expiry, their rotation and revocation."},
+    {"name": "audit log", "description": "Who changed what, in a chain of hashes; which secrets were opened."},
     {"name": "tenant", "description": "Your own settings."},
+    {"name": "usage", "description": "What was recorded, and what it costs."},
     {"name": "bot backends", "description": "Reports of the bot backends to us."},
     {"name": "health", "description": "For load balancers."},
 ]

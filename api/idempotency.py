@@ -33,7 +33,8 @@ from sqlmodel import Session
 
 from api.auth import Caller
 from api.dependencies import ApiServices, InjectedServices
-from api.problems import Problem
+from api.problems import Problem, not_found
+from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.idempotency import KeptAnswer, find_answer, keep_answer, try_lock
 
 _KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
@@ -43,11 +44,15 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 
 @dataclass(frozen=True, slots=True)
 class CreatingRequest:
-    """A POST that creates: its Idempotency-Key, and the fingerprint of what it asks for."""
+    """A POST that creates: its Idempotency-Key, and the fingerprint of what it asks for.
+
+    ``calendar_user_id`` is the calendar user that its path names, if it does.
+    """
 
     services: ApiServices
     key: str | None
     fingerprint: bytes
+    calendar_user_id: str | None = None
 
     def answer(self, status: int, caller: Caller, create: Callable[[Session], BaseModel]) -> JSONResponse:
         """Create in one transaction, or give the answer that this key was given before."""
@@ -63,11 +68,18 @@ class CreatingRequest:
             raise Problem(409, "idempotency_key_in_flight", "a request with this key is under way; try again")
         kept = find_answer(session, caller.tenant_id, key)
         if kept is not None:
+            if self._is_erased(session, caller):
+                raise not_found("calendar_user")
             return self._replay(kept, key, caller)
         document = create(session).model_dump(mode="json")
         sealed = {"sealed": _seal(document, key, caller)}
         keep_answer(session, caller.tenant_id, key, KeptAnswer(self.fingerprint, status, sealed))
         return JSONResponse(document, status_code=status)
+
+    def _is_erased(self, session: Session, caller: Caller) -> bool:
+        """Whether the answer is about a calendar user that is gone since."""
+        of_user = self.calendar_user_id
+        return of_user is not None and find_calendar_user(session, caller.tenant_id, of_user) is None
 
     def _replay(self, kept: KeptAnswer, key: str, caller: Caller) -> JSONResponse:
         document = _open(kept.body["sealed"], key, caller) if kept.fingerprint == self.fingerprint else None
@@ -88,7 +100,12 @@ async def _creating_request(
 ) -> CreatingRequest:
     if idempotency_key is not None and not _KEY_FORM.fullmatch(idempotency_key):
         raise Problem(422, "invalid_idempotency_key", "1 to 255 visible ASCII characters")
-    return CreatingRequest(services, idempotency_key, _fingerprint(request, await request.body()))
+    return CreatingRequest(
+        services,
+        idempotency_key,
+        _fingerprint(request, await request.body()),
+        request.path_params.get("calendar_user_id"),
+    )
 
 
 Creation = Annotated[CreatingRequest, Depends(_creating_request)]

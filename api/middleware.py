@@ -263,7 +263,7 @@ class _Exchange:
         self._began = time.perf_counter()
         self._request_id = secrets.token_hex(8)
         self.status = 0
-        scope.setdefault("state", {})
+        scope.setdefault("state", {})["request_id"] = self._request_id
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -19,7 +19,7 @@ from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
 from meetbot.storage.database import Database
 from meetbot.temporal.client import connect
 from meetbot.temporal.messages import BotSignal, CalendarUserSignal, bot_workflow_id
-from meetbot.temporal.start import start_calendar_user
+from meetbot.temporal.start import start_calendar_user, start_erasure
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
@@ -43,6 +43,10 @@ class Orchestrator(Protocol):
 
     def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
         """Signal the workflows of several calendar users, within the time of one call."""
+        ...
+
+    def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
+        """Start the workflow of an erasure; one that runs stays as it is."""
         ...
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
@@ -111,6 +115,13 @@ class TemporalOrchestrator:
         """Signal the workflows of several calendar users, within the time of one call."""
         wanted = list(users)
         return self._run(f"signal_{signal}", lambda client: self._start_all(client, wanted, signal))
+
+    def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
+        """Start the workflow of an erasure; one that runs stays as it is.
+
+        A start that is lost is made up for later.
+        """
+        return self._run("start_erasure", lambda client: start_erasure(client, tenant_id, erasure_id, calendar_user_id))
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
         """Tell the workflow of a meeting's bot to end it."""

@@ -103,7 +103,14 @@ def from_library(error: MeetbotError) -> Problem:
     return unavailable(error.code, "something that we depend on does not answer")
 
 
-_STATUS_OF_INPUT = {"invalid_watermark": 400, "invalid_cursor": 400}
+_STATUS_OF_INPUT = {
+    "invalid_watermark": 400,
+    "invalid_cursor": 400,
+    "scope_exceeds_key": 403,
+    "key_not_working": 409,
+    "last_key": 409,
+    "too_many_keys": 409,
+}
 
 
 def unavailable(code: str, detail: str) -> Problem:

@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
+from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.decision import Decision, Layer, Outcome, ReasonCode
 from meetbot.domain.event import Provider
 from meetbot.domain.identity import Identity
@@ -73,7 +74,7 @@ def simulate(
     Writes nothing. None if there is no such calendar user.
     """
     user = load_context(session, tenant_id, calendar_user_id, with_secret=False)
-    if user is None:
+    if user is None or user.state is CalendarUserStatus.DISCONNECTING:
         return None
     # Decided anew, not as stored: rules put a moment ago may not have been applied yet.
     present, changed = decider(user.policy, now=now), decider(_with(user.policy, proposed), now=now)

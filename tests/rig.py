@@ -20,10 +20,11 @@ from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
+from activities.erasing import ErasingActivities
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
-from activities.wiring import build_services
+from activities.wiring import build_revoker, build_services
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
@@ -79,6 +80,7 @@ class Rig:
     bot_activities: BotActivities
     dispatch_activity: DispatchActivity
     recall_activity: RecallActivity
+    erasing_activities: ErasingActivities
     plan_digests: dict[str, str] = field(default_factory=dict)
 
     def connect(
@@ -236,6 +238,7 @@ def open_rig(
             bot_activities=BotActivities(services),
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
+            erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
         )
     services.close()
     vault.close()

@@ -19,8 +19,9 @@ from temporalio.client import Client
 
 from meetbot.clock import utc_now
 from meetbot.storage.database import Database
+from meetbot.storage.erasures import RunningErasure, running_erasures
 from meetbot.temporal.messages import WorkflowName
-from meetbot.temporal.start import start_bot, start_calendar_user
+from meetbot.temporal.start import start_bot, start_calendar_user, start_erasure
 
 _EVERY_SECONDS = 30.0
 _BATCH = 500
@@ -81,12 +82,14 @@ _SENT_BOTS = text(
 async def run_recovery(database: Database, client: Client, stop: asyncio.Event, *, interval: timedelta) -> None:
     """Restart workflows every thirty seconds until `stop` is set.
 
-    Looked for are workflows that were ended, calendar users without a sync for two intervals, and bots that are due.
+    Looked for are workflows that were ended, calendar users without a sync for two intervals, bots that are due, and erasures
+    that are not finished.
     """
     while not stop.is_set():
         await _attempted(recover_ended(database, client, interval=interval))
         await _attempted(recover_calendar_users(database, client, interval=interval))
         await _attempted(recover_bots(database, client))
+        await _attempted(recover_erasures(database, client))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=_EVERY_SECONDS)
 
@@ -148,6 +151,19 @@ async def recover_bots(database: Database, client: Client) -> int:
     for row in (*due, *sent):
         await start_bot(client, row.tenant_id, row.meeting_key, row.state)
     return len(due) + len(sent)
+
+
+async def recover_erasures(database: Database, client: Client) -> int:
+    """Start the workflows of erasures that are not finished; return how many there were."""
+    running = await asyncio.to_thread(_running_erasures, database)
+    for erasure in running:
+        await start_erasure(client, erasure.tenant_id, erasure.id, erasure.calendar_user_id)
+    return len(running)
+
+
+def _running_erasures(database: Database) -> list[RunningErasure]:
+    with database.relay() as session:
+        return running_erasures(session, most=_BATCH)
 
 
 def _rows(database: Database, query: TextClause, bounds: Mapping[str, Any]) -> Sequence[Row[Any]]:

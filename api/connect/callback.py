@@ -24,6 +24,7 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
+from meetbot.domain.audit import AuditFact, DetailValue
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
@@ -33,6 +34,7 @@ from meetbot.errors import ProviderError
 from meetbot.providers.base import TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.audit_log import append
 from meetbot.storage.calendar_users import (
     AccountKey,
     CalendarUserRef,
@@ -41,6 +43,7 @@ from meetbot.storage.calendar_users import (
     lock_identity,
     renew_calendar_user,
 )
+from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
@@ -48,6 +51,8 @@ from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_tok
 
 _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
+# The end-user waits for the page meanwhile.
+_REVOKE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,33 @@ def _complete(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
         )
     if services.providers[provider].missing_scopes(grant.scopes):
-        return ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
-    return _store(services, attempt, grant, data_key)
+        result = ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
+    else:
+        result = _store(services, attempt, grant, data_key)
+    if result.error is not None:
+        _revoke_refused(services, provider, grant)
+    return result
+
+
+def _revoke_refused(services: ApiServices, provider: Provider, grant: TokenGrant) -> None:
+    """End a grant that nothing of ours uses.
+
+    If the account is connected already, its connection needs the grant, and it stays.
+    """
+    if grant.subject is None:
+        return
+    with services.database.subject_lookup(grant.subject) as session:
+        if is_connected_anywhere(session, provider, grant.subject):
+            return
+    try:
+        services.providers[provider].revoke(
+            configured_client(services, provider),
+            grant.refresh_token or grant.access_token,
+            timeout_seconds=_REVOKE_SECONDS,
+        )
+    except ProviderError as error:
+        # The token is stored nowhere, so that it ends with this request.
+        _log.warning("connect.revocation_failed", provider=str(provider), code=error.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +202,9 @@ def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, da
 def _connect(session: Session, services: ApiServices, consent: _Consent) -> CalendarUser | ConnectError:
     """Return the calendar user of this consent, new or renewed, or why it cannot be."""
     known = lock_identity(session, consent.identity)
+    if not connect_attempts.hold_attempt(session, consent.attempt):
+        # Erased while the code was exchanged: an older wish to connect brings nobody back.
+        return ConnectError.EXPIRED
     refusal = _refusal(session, consent.attempt, known, consent.grant)
     if refusal is not None:
         return refusal
@@ -189,6 +222,8 @@ def _connect(session: Session, services: ApiServices, consent: _Consent) -> Cale
     outbox.emit(
         session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
     )
+    detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
+    append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
     return user
 
 

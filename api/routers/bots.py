@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
@@ -84,6 +85,7 @@ def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Respo
                 session, caller.tenant_id, row.meeting_key, suppressed_by=caller.key_id, now=services.clock()
             )
         view = _views(session, caller.tenant_id, [row])[0]
+        record(session, caller, bot_id, {"had_ended": not live})
     if live:
         services.orchestrator.cancel_bot(caller.tenant_id, row.meeting_key)
     return JSONResponse(view.document(), status_code=202 if live else 200)

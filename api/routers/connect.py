@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.connect.authorize import IssuedTicket, RequestedConnection, authorize_url, issue_ticket, requested_reconnection
 from api.dependencies import ApiServices, InjectedServices
@@ -87,9 +88,13 @@ def connect_calendar(
         attributes=body.attributes,
         rules=body.rules.document() if body.rules is not None else None,
     )
-    return creation.answer(
-        201, caller, lambda session: _answer(services, issue_ticket(session, services, caller.tenant_id, requested))
-    )
+
+    def create(session: Session) -> ConnectAnswer:
+        issued = issue_ticket(session, services, caller.tenant_id, requested)
+        record(session, caller, provider)
+        return _answer(services, issued)
+
+    return creation.answer(201, caller, create)
 
 
 class ReconnectRequest(Body):
@@ -122,9 +127,9 @@ def reconnect_calendar_user(
         user = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         if user is None:
             raise not_found("calendar_user")
-        return _answer(
-            services, issue_ticket(session, services, caller.tenant_id, requested_reconnection(user, redirect_url))
-        )
+        issued = issue_ticket(session, services, caller.tenant_id, requested_reconnection(user, redirect_url))
+        record(session, caller, calendar_user_id)
+        return _answer(services, issued)
 
     return creation.answer(201, caller, create)
 

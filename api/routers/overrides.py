@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
 from api.problems import COMMON, Problem, described, not_found
@@ -17,6 +18,7 @@ from api.schemas import Body
 from meetbot.domain.decision import Override
 from meetbot.domain.override_scope import OverrideScope
 from meetbot.resources.event import EventResource, OverrideName, OverrideScopeName
+from meetbot.storage.calendar_user_state import lock_unless_ended
 from meetbot.storage.calendar_users import CalendarUserRef, find_calendar_user
 from meetbot.storage.event_reads import find_event
 from meetbot.storage.overrides import lift_suppressions, remove_override, set_override
@@ -64,6 +66,7 @@ def put_override(
         if Override(body.recording) is Override.RECORD:
             lift_suppressions(session, event, scope=body.scope)
         answer = _answer(session, event)
+        record(session, caller, event_id, {"recording": body.recording, "scope": body.scope})
     return _decided_again(services, answer)
 
 
@@ -88,11 +91,14 @@ def delete_override(
         event = _event(session, caller, calendar_user_id, event_id)
         remove_override(session, event, scope=query.scope)
         answer = _answer(session, event)
+        record(session, caller, event_id, {"scope": query.scope})
     return _decided_again(services, answer)
 
 
 def _event(session: Session, caller: Caller, calendar_user_id: str, event_id: str) -> CalendarEvent:
-    event = find_event(session, caller.tenant_id, calendar_user_id, event_id)
+    # An erasure that begins meanwhile waits for this transaction, and then deletes what it wrote.
+    is_there = lock_unless_ended(session, caller.tenant_id, calendar_user_id)
+    event = find_event(session, caller.tenant_id, calendar_user_id, event_id) if is_there else None
     if event is None:
         raise not_found("event")
     return event

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from pydantic import TypeAdapter
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import CreatingRequest, Creation
@@ -85,7 +86,7 @@ def put_rules(calendar_user_id: str, caller: Writer, body: SentRuleSet, services
 @router.delete(_OF_USER, status_code=204, responses=COMMON | described(404), summary="Go back to the tenant's default")
 def delete_rules(calendar_user_id: str, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
-    return _withdraw(services, _key_of_user(caller, calendar_user_id))
+    return _withdraw(services, caller, _key_of_user(caller, calendar_user_id))
 
 
 @router.get(f"{_OF_USER}/versions", responses=COMMON | described(404), summary="List the versions")
@@ -150,7 +151,7 @@ def put_layer(layer: LayerName, caller: Writer, body: SentRuleSet, services: Inj
 )
 def delete_layer(layer: LayerName, caller: Writer, services: InjectedServices) -> Response:
     """The versions stay in the history."""
-    return _withdraw(services, _key_of_layer(caller, layer))
+    return _withdraw(services, caller, _key_of_layer(caller, layer))
 
 
 @router.get(f"{_OF_TENANT}/versions", responses=COMMON | described(404), summary="List a layer's versions")
@@ -190,16 +191,18 @@ def _key_of_layer(caller: Caller, name: str) -> RuleSetKey:
 
 def _put(services: ApiServices, caller: Caller, key: RuleSetKey, body: RuleSetBody) -> RuleSetAnswer:
     with services.database.transaction(key.tenant_id) as session:
-        user = _find_user(session, key)
+        user = _find_user(session, key, for_update=True)
         row = add_version(session, *key, body=body.document(), created_by=caller.key_id)
+        record(session, caller, key.owner, {"layer": key.layer, "version": row.version})
     _notify(services, key, user)
     return rule_set_answer(row)
 
 
-def _withdraw(services: ApiServices, key: RuleSetKey) -> Response:
+def _withdraw(services: ApiServices, caller: Caller, key: RuleSetKey) -> Response:
     with services.database.transaction(key.tenant_id) as session:
-        user = _find_user(session, key)
+        user = _find_user(session, key, for_update=True)
         withdraw(session, *key)
+        record(session, caller, key.owner, {"layer": key.layer})
     _notify(services, key, user)
     return Response(status_code=204)
 
@@ -225,11 +228,13 @@ def _roll_back(
     """Put an earlier version again, as a new one: history is only ever added to."""
 
     def create(session: Session) -> RuleSetAnswer:
-        _find_user(session, key)
+        _find_user(session, key, for_update=True)
         row = find_version(session, *key, version)
         if row is None:
             raise not_found("rule_set_version")
-        return rule_set_answer(add_version(session, *key, body=row.body, created_by=caller.key_id))
+        added = add_version(session, *key, body=row.body, created_by=caller.key_id)
+        record(session, caller, key.owner, {"layer": key.layer, "version": added.version, "as_of": version})
+        return rule_set_answer(added)
 
     answer: Response = creation.answer(201, caller, create)
     # Not inside of `create`, which does not run if the request is a repeated one.
@@ -239,11 +244,11 @@ def _roll_back(
     return answer
 
 
-def _find_user(session: Session, key: RuleSetKey) -> CalendarUserRef | None:
+def _find_user(session: Session, key: RuleSetKey, *, for_update: bool = False) -> CalendarUserRef | None:
     """The calendar user who owns the rule set; None if the tenant does."""
     if key.layer is not Layer.USER:
         return None
-    user = find_calendar_user(session, key.tenant_id, key.owner)
+    user = find_calendar_user(session, key.tenant_id, key.owner, for_update=for_update)
     if user is None:
         raise not_found("calendar_user")
     return reference(user)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.orchestrator import signal_rules_changed
@@ -23,6 +24,24 @@ from meetbot.storage.tenants import change_tenant, find_tenant
 router = APIRouter(prefix="/tenant", tags=["tenant"])
 
 
+class Retention(BaseModel):
+    """For how many days things are kept; then a nightly run deletes them for good."""
+
+    event_days: int = Field(description="Calendar events, after their end.")
+    bot_days: int = Field(description="Bots, after their meeting's end; usage goes with them.")
+    delivery_days: int = Field(description="Webhook deliveries that are not under way.")
+    audit_days: int = Field(description="Audit entries and uses of secrets.")
+
+
+class RetentionChanges(Body):
+    """The days to change. What is not named stays."""
+
+    event_days: Annotated[int, Field(strict=True, ge=2, le=3650)] | None = None
+    bot_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
+    delivery_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
+    audit_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
+
+
 class TenantAnswer(BaseModel):
     """The tenant's settings."""
 
@@ -34,6 +53,8 @@ class TenantAnswer(BaseModel):
     join_lead_seconds: int = Field(description="How long before the start a bot is asked for.")
     revoked_grace_hours: int
     bot_display_name: str
+    max_bots_per_day: int
+    retention: Retention
     created_at: datetime
 
 
@@ -66,6 +87,12 @@ class TenantChanges(Body):
         description="How long bots still go on the last known state after access was lost; 0 cancels at once.",
     )
     bot_display_name: Annotated[ShortText, Field(max_length=100)] | None = None
+    max_bots_per_day: Annotated[int, Field(strict=True, ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Per calendar user and day (UTC, by the meeting's start). What goes beyond is skipped as `daily_limit`, "
+        "unless an override says `record`, and told once a day as `bot.limit_reached`.",
+    )
+    retention: RetentionChanges | None = Field(default=None, description="Defaults: 90, 365, 30 and 365 days.")
 
 
 @router.get("", responses=COMMON, summary="Get the tenant's settings")
@@ -95,13 +122,17 @@ def patch_tenant(
         tenant = change_tenant(session, caller.tenant_id, changes)
         if "join_lead_seconds" in changes:
             claim_again(session, caller.tenant_id)
-    if "join_lead_seconds" in changes or ("internal_domains" in changes and changes["internal_domains"] != known):
+        record(session, caller, caller.tenant_id, {"changed": sorted(changes)})
+    moved_domains = changes.get("internal_domains", known) != known
+    if moved_domains or changes.keys() & {"join_lead_seconds", "max_bots_per_day"}:
         signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
 
 
 def _changes(body: TenantChanges) -> dict[str, Any]:
     changes = body.model_dump(exclude_unset=True)
+    if changes.get("retention") is not None:
+        changes |= changes.pop("retention")
     empty = [name for name, value in changes.items() if value is None and name != "join_lead_seconds"]
     if empty:
         raise Problem(422, "invalid_input", f"{empty[0]}: must not be null")
@@ -113,4 +144,5 @@ def _view(tenant: Tenant | None, default_lead: int) -> TenantAnswer:
         raise not_found("tenant")
     shown = tenant.model_dump()
     lead = tenant.join_lead_seconds
-    return TenantAnswer.model_validate(shown | {"join_lead_seconds": default_lead if lead is None else lead})
+    more = {"join_lead_seconds": default_lead if lead is None else lead, "retention": shown}
+    return TenantAnswer.model_validate(shown | more)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
 from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
@@ -95,6 +96,7 @@ def change_user(
         if len(merged) > _MAX_ATTRIBUTES:
             raise Problem(422, "too_many_attributes", f"at most {_MAX_ATTRIBUTES} attributes")
         set_attributes(session, row, merged, now=services.clock())
+        record(session, caller, row.id, {"changed": ["attributes"]})
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.RULES_CHANGED)
     return view(services, row)
 
@@ -109,10 +111,11 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
     """Ask the provider now instead of at the next slot. `last_synced_at` shows when it was done."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
-    if row is None:
-        raise not_found("calendar_user")
-    if row.state not in CONNECTED:
-        raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
+        if row is None:
+            raise not_found("calendar_user")
+        if row.state not in CONNECTED:
+            raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
+        record(session, caller, row.id)
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
     return view(services, row)
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller
 from api.dependencies import InjectedServices
 from api.idempotency import Creation
@@ -71,6 +72,7 @@ def send_test_webhook(endpoint_id: str, caller: Writer, creation: Creation) -> A
         require_enabled(endpoint_or_404(session, caller, endpoint_id))
         data = {"endpoint_id": endpoint_id}
         delivery_id = outbox.emit_to(session, caller.tenant_id, endpoint_id, WebhookEventType.WEBHOOK_PING, data)
+        record(session, caller, endpoint_id)
         return delivery_resource(_delivery_or_404(session, caller, delivery_id))
 
     return creation.answer(202, caller, ping)
@@ -107,6 +109,7 @@ def replay_webhook_deliveries(endpoint_id: str, body: ReplayRequest, caller: Wri
     def replay(session: Session) -> ReplayedDeliveries:
         require_enabled(endpoint_or_404(session, caller, endpoint_id))
         count = webhook_deliveries.replay_many(session, caller.tenant_id, endpoint_id, wanted)
+        record(session, caller, endpoint_id, {"replayed": count})
         return ReplayedDeliveries(replayed=count)
 
     return creation.answer(202, caller, replay)
@@ -134,6 +137,7 @@ def replay_webhook_delivery(delivery_id: str, caller: Writer, creation: Creation
         if not webhook_deliveries.replay(session, caller.tenant_id, delivery_id):
             raise Problem(409, "delivery_pending", "the delivery is still under way")
         session.refresh(delivery)
+        record(session, caller, delivery_id)
         return delivery_resource(delivery)
 
     return creation.answer(202, caller, replay)

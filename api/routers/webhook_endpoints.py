@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from sqlmodel import Session
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
@@ -113,6 +114,7 @@ def create_webhook_endpoint(
             secrets=[stored],
         )
         webhook_endpoints.add(session, endpoint)
+        record(session, caller, endpoint_id)
         return EndpointWithSecret(**_fields(endpoint), secret=secret)
 
     return creation.answer(201, caller, create)
@@ -155,6 +157,7 @@ def change_webhook_endpoint(
         if body.state is not None:
             webhook_endpoints.change_state(endpoint, body.state, now)
         session.flush()
+        record(session, caller, endpoint_id, {"changed": sorted(body.model_fields_set)})
         return endpoint_resource(endpoint)
 
 
@@ -164,6 +167,7 @@ def delete_webhook_endpoint(endpoint_id: str, caller: Writer, services: Injected
     with services.database.transaction(caller.tenant_id) as session:
         if not webhook_endpoints.remove(session, caller.tenant_id, endpoint_id):
             raise not_found("webhook_endpoint")
+        record(session, caller, endpoint_id)
     return Response(status_code=204)
 
 
@@ -182,6 +186,7 @@ def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: InjectedSe
     def rotate(session: Session) -> RotatedEndpoint:
         endpoint = endpoint_or_404(session, caller, endpoint_id, lock=True)
         webhook_endpoints.rotate_secret(session, endpoint, stored, overlap=OVERLAP, now=now)
+        record(session, caller, endpoint_id)
         return RotatedEndpoint(**_fields(endpoint), secret=secret, previous_valid_until=now + OVERLAP)
 
     return creation.answer(200, caller, rotate)

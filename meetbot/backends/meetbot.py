@@ -125,6 +125,11 @@ def job_from(document: Mapping[str, Any]) -> BackendBot:
     )
 
 
+def without_link(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a job without the link of its meeting."""
+    return {**document, "meetingUrl": ""} if "meetingUrl" in document else document
+
+
 def _is_short_text(value: object) -> TypeGuard[str]:
     """Whether the value can be stored, indexed and shown as it is."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()

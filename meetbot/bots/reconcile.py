@@ -57,6 +57,9 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
 
     Only the database is changed. Waiting, and calls to the backend or provider, are left to the caller.
     """
+    if session.get(Tenant, ref.tenant_id) is None:
+        # Erased: not even the meeting's row, which observing it makes, may come back.
+        return NextStep(StepKind.CLOSE)
     seen = _observe(session, ref, context)
     action = _decide(session, seen, context)
     _act(session, action, seen, context)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import Session, select
 
 from meetbot.backends.base import BackendBot
-from meetbot.backends.meetbot import job_from
+from meetbot.backends.meetbot import job_from, without_link
 from meetbot.bots import changes
 from meetbot.bots.changes import announce
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
@@ -179,6 +179,9 @@ def _relay(
             return
         dispatch.ended_at = now
     session.flush()
+    if not bot.meeting_url:
+        # An erasure has taken the link from our rows: a late report brings none back.
+        data = without_link(data)
     outbox.emit(session, bot.tenant_id, event_type, {**data, **bots.audience(session, bot)})
 
 

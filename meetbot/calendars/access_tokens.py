@@ -65,6 +65,7 @@ class AccessTokens:
         clients: Mapping[Provider, OAuthClient],
         region: str,
         clock: Callable[[], datetime],
+        note_use: Callable[[CalendarUserContext], None],
     ) -> None:
         self._database = database
         self._vault = vault
@@ -72,6 +73,7 @@ class AccessTokens:
         self._clients = clients
         self._region = region
         self._clock = clock
+        self._note_use = note_use
         self._tokens: TLRUCache[tuple[str, str], _AccessToken] = TLRUCache(
             _CACHED_TOKENS,
             ttu=lambda _key, token, _now: (token.expires_at - _EXPIRY_MARGIN).timestamp(),
@@ -148,6 +150,7 @@ class AccessTokens:
 
     def _open(self, user: CalendarUserContext) -> str:
         binding = refresh_token_binding(self._region, user.token_owner)
+        self._note_use(user)
         try:
             return self._vault.open(user.tenant_id, user.sealed_refresh_token, binding).decode("utf-8")
         except SecretUnreadable as error:

@@ -11,6 +11,7 @@ from meetbot.domain.event_types import WebhookEventType
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import outbox
 from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.daily_limits import begin_notice
 from meetbot.storage.tables import CalendarUser
 from meetbot.storage.watermarks import current_watermark
 
@@ -23,6 +24,21 @@ def announce_changes(session: Session, user: CalendarUserContext) -> None:
         WebhookEventType.CALENDAR_EVENTS_CHANGED,
         {"calendar_user_id": user.id, "watermark": current_watermark(session)},
     )
+
+
+def announce_limit(session: Session, user: CalendarUserContext, skipped: int, *, now: datetime) -> None:
+    """Tell the tenant, once a day, that the user's bots of a day are used up."""
+    notice = begin_notice(session, user.tenant_id, user.id, now=now)
+    if notice is None:
+        return
+    data = {
+        "calendar_user_id": user.id,
+        "customer_user_id": notice.customer_user_id,
+        "max_bots_per_day": user.max_bots_per_day,
+        "skipped": skipped,
+        "sequence": notice.sequence,
+    }
+    outbox.emit(session, user.tenant_id, WebhookEventType.BOT_LIMIT_REACHED, data)
 
 
 def announce_lost_access(session: Session, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
+from meetbot.calendars.daily_limit import DEFAULT_MAX_BOTS_PER_DAY, NO_LIMIT_CHANGES, LimitChanges, limit_bots
 from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
 from meetbot.calendars.listing_diff import ChangedEvent, is_stale
 from meetbot.calendars.stored_after import EventChanges, is_skeleton, stored_after, vanished_after
@@ -47,6 +48,7 @@ class CalendarSnapshot:
     access_given_up: bool
     since: datetime
     stored: Sequence[StoredEvent]
+    max_bots_per_day: int = DEFAULT_MAX_BOTS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,12 @@ class SyncOutcome:
     claims: ClaimChanges
     policy_digest: str
     decided_policy: str | None
+    limits: LimitChanges = NO_LIMIT_CHANGES
+
+    @property
+    def changed(self) -> int:
+        """Return how many events differ from before, or are decided about differently."""
+        return self.events.count + self.limits.count
 
 
 def read_changes(
@@ -142,6 +150,7 @@ def decide_sync(
         given_up=_given_up(snapshot, now),
     )
     stored = stored_after(snapshot.stored, events, background.claims, since=snapshot.since, now=now)
+    stored, limits = limit_bots(stored, snapshot.max_bots_per_day, now=now)
     digest = policy.digest
     return SyncOutcome(
         events=events,
@@ -151,6 +160,7 @@ def decide_sync(
         ),
         policy_digest=digest,
         decided_policy=_decided_policy(snapshot, digest, events.given_up),
+        limits=limits,
     )
 
 

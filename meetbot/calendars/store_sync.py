@@ -6,14 +6,16 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from meetbot.calendars.announcements import announce_changes
+from meetbot.calendars.announcements import announce_changes, announce_limit
 from meetbot.calendars.claim_changes import ClaimChanges
+from meetbot.calendars.daily_limit import LimitChanges
 from meetbot.calendars.decide_stored import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
 from meetbot.calendars.stored_after import EventChanges
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.claims import find_claims, withdraw_claims, write_claims
+from meetbot.storage.daily_limits import allow_within_limit, skip_beyond_limit
 from meetbot.storage.events import (
     series_keys,
     skip_without_access,
@@ -35,6 +37,7 @@ def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetim
         access_given_up=user.grace_is_over(now),
         since=since,
         stored=stored_events(session, user.tenant_id, user.id, since=since),
+        max_bots_per_day=user.max_bots_per_day,
     )
 
 
@@ -52,17 +55,31 @@ def load_background(session: Session, user: CalendarUserContext, needs: Needs, *
     )
 
 
+class DisconnectedMeanwhile(Exception):
+    """The calendar user is being erased, or is gone: nothing of it may be written."""
+
+
 def store(
     session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, read_at: datetime | None
 ) -> None:
     """Write all that a sync comes to; what is empty costs no statement.
 
-    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again.
+    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again. Raises
+    `DisconnectedMeanwhile`.
     """
+    writes = (
+        outcome.events.count
+        or outcome.successors != NO_SUCCESSORS
+        or outcome.claims.written
+        or outcome.claims.withdrawn
+    )
+    if writes and not calendar_user_state.lock_unless_ended(session, user.tenant_id, user.id):
+        raise DisconnectedMeanwhile
     _store_events(session, user, outcome.events, now)
     successors = outcome.successors
     hand_on_to_successors(session, user.tenant_id, user.id, successors.shared_keys, successors.meeting_keys)
-    if outcome.events.count:
+    _store_limits(session, user, outcome.limits, now)
+    if outcome.changed:
         announce_changes(session, user)
     _store_claims(session, user, outcome.claims)
     if read_at is not None:
@@ -78,6 +95,13 @@ def _store_events(session: Session, user: CalendarUserContext, events: EventChan
     tombstone_events(session, user.tenant_id, events.gone, now=now)
     write_decisions(session, [decision_record(decided, now=now) for decided in events.redecided])
     skip_without_access(session, user.tenant_id, events.given_up, now=now)
+
+
+def _store_limits(session: Session, user: CalendarUserContext, limits: LimitChanges, now: datetime) -> None:
+    skip_beyond_limit(session, user.tenant_id, limits.skipped, now=now)
+    allow_within_limit(session, user.tenant_id, limits.allowed, now=now)
+    if limits.skipped:
+        announce_limit(session, user, len(limits.skipped), now=now)
 
 
 def _store_claims(session: Session, user: CalendarUserContext, claims: ClaimChanges) -> None:

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meetbot.calendars.event_decisions import DecidedEvent, NormalisedEvent
+from meetbot.domain.decision import ReasonCode
 from meetbot.domain.event import Event, EventStatus
 from meetbot.domain.identity import Identity
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
 from meetbot.rules import Outcome
+
+_ACCESS_REVOKED = ReasonCode.ACCESS_REVOKED.value
+_CANCELLED = ReasonCode.CANCELLED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,13 @@ def stored_after(
     for new in changes.written:
         old = after.get(new.identity.event_id)
         event = _overwritten(old, new.event, new.identity, new.fingerprint)
-        outcome = old.outcome if old is not None and _was_over(old, new.event, now) else str(new.decision.outcome)
+        outcome, reason = str(new.decision.outcome), str(new.decision.reason)
+        if old is not None and _was_over(old, new.event, now):
+            outcome, reason = old.outcome, old.reason
         claimed_event_id, claimed_digest, acknowledged_digest = claims.get(event.meeting_key, (None, None, None))
         after[event.id] = event._replace(
             outcome=outcome,
+            reason=reason,
             claimed_event_id=claimed_event_id,
             claimed_digest=claimed_digest,
             acknowledged_digest=acknowledged_digest,
@@ -79,9 +86,9 @@ def stored_after(
             after[event_id] = _tombstone(after[event_id], now)
     for new in changes.redecided:
         if (known := after.get(new.identity.event_id)) is not None:
-            after[known.id] = known._replace(outcome=str(new.decision.outcome))
+            after[known.id] = known._replace(outcome=str(new.decision.outcome), reason=str(new.decision.reason))
     for event_id in changes.given_up:
-        after[event_id] = after[event_id]._replace(outcome=str(Outcome.SKIP))
+        after[event_id] = after[event_id]._replace(outcome=str(Outcome.SKIP), reason=_ACCESS_REVOKED)
     return [event for event in after.values() if event.end_at is None or event.end_at > since]
 
 
@@ -139,8 +146,8 @@ def _was_over(old: StoredEvent, event: Event, now: datetime) -> bool:
 
 
 def _tombstone(event: StoredEvent, now: datetime) -> StoredEvent:
-    outcome = event.outcome if event.has_ended(now) else str(Outcome.SKIP)
-    return event._replace(deleted=True, fingerprint=b"", outcome=outcome)
+    outcome, reason = (event.outcome, event.reason) if event.has_ended(now) else (str(Outcome.SKIP), _CANCELLED)
+    return event._replace(deleted=True, fingerprint=b"", outcome=outcome, reason=reason)
 
 
 def _claim_of(event: StoredEvent) -> tuple[str | None, str | None, str | None]:

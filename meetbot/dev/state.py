@@ -16,6 +16,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +99,21 @@ def is_held(state_directory: Path) -> bool:
         os.close(descriptor)
 
 
+class VaultRole(StrEnum):
+    """As whom another command uses the stack's vault: none of them opens anything."""
+
+    PROVISIONER = "provisioner"
+    ROTATOR = "rotator"
+    TRIMMER = "trimmer"
+    ERASER = "eraser"
+
+
 def load_running_environment(
-    state_directory: Path = DEFAULT_STATE_DIRECTORY, *, principal: str = "provisioner"
+    state_directory: Path = DEFAULT_STATE_DIRECTORY, role: VaultRole = VaultRole.PROVISIONER
 ) -> dict[str, str] | None:
     """The variables with which another command reaches the running stack; None if none runs.
 
-    Its VAULT_TOKEN is the provisioner's, which creates tenants' keys and opens nothing, or that of another ``principal``.
+    Its VAULT_TOKEN is that of the role, unless the user brought a Vault: then it is the user's own.
     """
     if not is_held(state_directory):
         return None
@@ -111,9 +121,8 @@ def load_running_environment(
     if running is None:
         return None
     environment = {str(name): str(value) for name, value in running["environment"].items()}
-    tokens = running.get("vault_tokens") or {}
-    token = tokens.get(f"{principal}_token")
-    return environment | ({"VAULT_TOKEN": str(token)} if token is not None else {})
+    token = (running.get("vault_tokens") or {}).get(f"{role}_token")
+    return environment if token is None else environment | {"VAULT_TOKEN": str(token)}
 
 
 def write_running(state_directory: Path, running: dict[str, Any]) -> None:

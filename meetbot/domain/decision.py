@@ -30,6 +30,8 @@ class ReasonCode(StrEnum):
     OVERRIDE_SKIP = "override_skip"
     ACCESS_REVOKED = "access_revoked"
     """The calendar could not be read any more. The rules never give this reason."""
+    DAILY_LIMIT = "daily_limit"
+    """The day's bots are used up (`meetbot.calendars.daily_limit`). The rules never give it."""
 
 
 class Override(StrEnum):

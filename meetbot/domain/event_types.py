@@ -24,6 +24,7 @@ class WebhookEventType(StrEnum):
     BOT_JOINED = "bot.joined"
     BOT_COMPLETED = "bot.completed"
     BOT_FAILED = "bot.failed"
+    BOT_LIMIT_REACHED = "bot.limit_reached"
     RECORDING_MISSED = "recording.missed"
     JOB_STATUS_CHANGED = "job.status_changed"
     JOB_FINALIZED = "job.finalized"

@@ -33,6 +33,7 @@ class StoredEvent(NamedTuple):
     claimed_digest: str | None
     acknowledged_digest: str | None
     is_unsettled: bool = False
+    reason: str = ""
 
     @property
     def keys(self) -> tuple[str, str]:

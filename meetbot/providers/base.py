@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 
 RawEvent = Mapping[str, Any]
@@ -127,8 +128,11 @@ class CalendarProvider(Protocol):
         """
         ...
 
-    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """End the grant behind a refresh token at the provider, if the provider can."""
+    def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = ...) -> Revocation:
+        """End the grant behind a refresh token at the provider, if the provider can.
+
+        Return `REVOKED`, `ALREADY_ENDED` or `UNSUPPORTED`.
+        """
         ...
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:

@@ -46,6 +46,7 @@ class CalendarUserContext:
     last_synced_at: datetime | None
     revoked_grace: timedelta
     policy: Policy
+    max_bots_per_day: int
 
     @property
     def is_connected(self) -> bool:
@@ -69,7 +70,7 @@ class CalendarUserContext:
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
            u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
-           t.revoked_grace_hours, t.internal_domains,
+           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
               from rule_set r
@@ -118,6 +119,7 @@ def load_context(
         last_synced_at=row["last_synced_at"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
+        max_bots_per_day=row["max_bots_per_day"],
     )
 
 

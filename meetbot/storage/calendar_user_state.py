@@ -72,3 +72,22 @@ def mark_needs_reconnect(
     """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
     return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
+
+
+_LOCK_UNLESS_ENDED = text(
+    """
+    select 1 from calendar_user
+     where tenant_id = :tenant_id and id = :id and state <> 'disconnecting'
+       for no key update
+    """
+)
+
+
+def lock_unless_ended(session: Session, tenant_id: str, calendar_user_id: str) -> bool:
+    """Lock the calendar user's row until the transaction ends.
+
+    False if it is being erased, or is gone.
+
+    Whoever writes what belongs to a calendar user asks this first: an erasure that has begun is not written into.
+    """
+    return session.execute(_LOCK_UNLESS_ENDED, {"tenant_id": tenant_id, "id": calendar_user_id}).first() is not None

@@ -36,11 +36,12 @@ class CalendarUserRef:
 def find_calendar_user(
     session: Session, tenant_id: str, calendar_user_id: str, *, for_update: bool = False
 ) -> CalendarUser | None:
-    """Return the calendar user, if there is one.
+    """Return the calendar user, if there is one that is not being erased.
 
     ``for_update`` locks the row until the transaction ends.
     """
-    return session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
+    row = session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
+    return row if row is not None and row.state != CalendarUserStatus.DISCONNECTING else None
 
 
 def list_calendar_users(
@@ -52,7 +53,9 @@ def list_calendar_users(
     limit: int,
 ) -> list[CalendarUser]:
     """Return a page of calendar users in the order of their creation."""
-    statement = select(CalendarUser).where(CalendarUser.tenant_id == tenant_id)
+    statement = select(CalendarUser).where(
+        CalendarUser.tenant_id == tenant_id, CalendarUser.state != CalendarUserStatus.DISCONNECTING
+    )
     if wanted.customer_user_id is not None:
         statement = statement.where(CalendarUser.customer_user_id == wanted.customer_user_id)
     if wanted.provider is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, String, TypeDecorator, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, String, TypeDecorator, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 
 JsonObject = dict[str, Any]
+TIMESTAMPTZ = DateTime(timezone=True)
 
 # Every module of tables imports this one first, so that the names hold for all of them.
 SQLModel.metadata.naming_convention = {
@@ -55,6 +56,11 @@ def instant(*, nullable: bool = False) -> Any:
 def now() -> Any:
     """Return a ``timestamptz`` column that is the time of the insertion by default."""
     return Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def counted(default: int) -> Any:
+    """Return a whole number with a default, for rows that are there already too."""
+    return Field(default=default, sa_column=Column(Integer, nullable=False, server_default=text(str(default))))
 
 
 def json(default: str) -> Any:

@@ -66,6 +66,18 @@ def use_ticket(
     )
 
 
+_HOLD = text("select 1 from connect_attempt where tenant_id = :tenant_id and ticket_hash = :ticket_hash for key share")
+
+
+def hold_attempt(session: Session, attempt: ConnectAttempt) -> bool:
+    """Keep the attempt from being deleted until the transaction ends. False if it is gone.
+
+    An erasure deletes the attempts of whom it erases: what comes of one is not stored after it.
+    """
+    bounds = {"tenant_id": attempt.tenant_id, "ticket_hash": attempt.ticket_hash}
+    return session.execute(_HOLD, bounds).first() is not None
+
+
 def find_unused(session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes) -> ConnectAttempt | None:
     """Return the attempt of this browser and this state, expired or not.
 

@@ -134,6 +134,21 @@ class Database:
             yield session
 
     @contextmanager
+    def subject_lookup(self, subject: str) -> Iterator[Session]:
+        """Open a transaction that sees the connections of one provider account, of all tenants.
+
+        Only whether there are any may leave it: revoking a grant ends all of them.
+        """
+        with self._transaction("app.subject", subject) as session:
+            yield session
+
+    @contextmanager
+    def replay(self) -> Iterator[Session]:
+        """Open a transaction that sees the erasure ledger of all tenants."""
+        with self._transaction("app.replay", "on") as session:
+            yield session
+
+    @contextmanager
     def relay(self) -> Iterator[Session]:
         """Open a transaction that sees what waits for a workflow, of all tenants, and which tenants there are.
 
@@ -148,6 +163,12 @@ class Database:
         """Open a transaction that sees, of all tenants, only the rows that are past their time."""
         with self._transaction("app.housekeeping", "on") as session:
             session.execute(_BECOME_RELAY, {"relay": Role.RELAY})
+            yield session
+
+    @contextmanager
+    def tenant_directory(self) -> Iterator[Session]:
+        """Open a transaction that sees the row of every tenant, and nothing else of any."""
+        with self._transaction("app.tenant_directory", "on") as session:
             yield session
 
     def check(self, *, bound_by_policies: bool = False) -> None:

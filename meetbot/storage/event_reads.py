@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, text, tuple_
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.tables import CalendarEvent
 
 
@@ -124,7 +125,12 @@ def _in_order_of_id(statement: Events, after: After | None) -> Events:
 
 
 def find_event(session: Session, tenant_id: str, calendar_user_id: str, event_id: str) -> CalendarEvent | None:
-    """Return the event, even a tombstone. None if it is another calendar user's."""
+    """Return the event, even a tombstone.
+
+    None if it is another calendar user's, or of one that is being erased.
+    """
+    if find_calendar_user(session, tenant_id, calendar_user_id) is None:
+        return None
     row = session.get(CalendarEvent, (tenant_id, event_id))
     return row if row is not None and row.calendar_user_id == calendar_user_id else None
 

@@ -25,7 +25,7 @@ _STORED = text(
     """
     select e.id, e.calendar_id, e.provider_event_id, e.fingerprint, e.deleted, e.start_at, e.end_at, e.outcome,
            e.shared_key, e.meeting_key, e.meeting_url, e.provider_updated, e.is_organizer,
-           c.event_id, c.target_digest, c.acknowledged_digest, c.unsettled_at is not null and c.event_id = e.id
+           c.event_id, c.target_digest, c.acknowledged_digest, c.unsettled_at is not null and c.event_id = e.id, e.reason
       from calendar_event e
       left join lateral (
            select event_id, target_digest, acknowledged_digest, unsettled_at from bot_claim

@@ -40,7 +40,7 @@ def _in_columns(table: str, ciphertext: str, *, row_id: str = "id") -> SealedPla
     return SealedPlace(
         table,
         ciphertext,
-        rows=f"select {row_id} as row_id, kek_version, wrapped_key from {table} where tenant_id = :tenant_id",  # noqa: S608 - our names
+        rows=f"select {row_id} as row_id, kek_version, wrapped_key from {table} where tenant_id = :tenant_id and wrapped_key <> ''",  # noqa: S608 - our names
         move=f"update {table} set wrapped_key = :new, kek_version = :version "  # noqa: S608 - our names
         f"where tenant_id = :tenant_id and {row_id} = :row_id and wrapped_key = :old",
     )
@@ -63,6 +63,7 @@ def _in_list(table: str, column: str) -> SealedPlace:
 
 SEALED_PLACES: Sequence[SealedPlace] = (
     _in_columns("calendar_user", "refresh_ciphertext"),
+    _in_columns("pending_revocation", "refresh_ciphertext", row_id="erasure_id"),
     _in_list("webhook_endpoint", "secrets"),
 )
 

@@ -24,6 +24,8 @@ class TaskQueue(StrEnum):
     SYNC = "sync-activities"
     DISPATCH = "dispatch-activities"
     DELIVERY = "delivery-activities"
+    ERASURES = "erasures"
+    ERASING = "erasing-activities"
 
 
 class WorkflowName(StrEnum):
@@ -32,6 +34,7 @@ class WorkflowName(StrEnum):
     CALENDAR_USER = "CalendarUserWorkflow"
     BOT = "BotWorkflow"
     WEBHOOK = "WebhookWorkflow"
+    ERASURE = "ErasureWorkflow"
 
 
 class ActivityName(StrEnum):
@@ -43,6 +46,11 @@ class ActivityName(StrEnum):
     BOT_RECALL = "bot.recall"
     BOT_FOLLOW = "bot.follow"
     WEBHOOK_DELIVER = "webhook.deliver"
+    ERASURE_WITHDRAW = "erasure.withdraw_bots"
+    ERASURE_STOP_PUSH = "erasure.stop_push"
+    ERASURE_REVOKE = "erasure.revoke_grant"
+    ERASURE_DELETE = "erasure.delete_rows"
+    ERASURE_FINISH = "erasure.finish"
 
 
 class CalendarUserSignal(StrEnum):
@@ -77,6 +85,11 @@ def bot_workflow_id(tenant_id: str, meeting_key: str) -> str:
 def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
     """Return the workflow id of a delivery's n-th replay; 0 is the delivery itself."""
     return f"webhook/{tenant_id}/{delivery_id}/{replay}"
+
+
+def erasure_workflow_id(tenant_id: str, erasure_id: str) -> str:
+    """Return the workflow id of an erasure."""
+    return f"erasure/{tenant_id}/{erasure_id}"
 
 
 CHILDREN_PER_BATCH = 50
@@ -295,3 +308,48 @@ class DeliveryResult:
     verdict: DeliveryVerdict
     status: int = 0
     retry_after_seconds: int = 0
+
+
+REVOCATION_DAYS = 7
+"""So long a grant is tried to be revoked while its provider does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStart:
+    """Input of an erasure's workflow.
+
+    ``revocation_days`` bounds the time for the provider to answer.
+    """
+
+    tenant_id: str
+    erasure_id: str
+    calendar_user_id: str
+    revocation_days: int = REVOCATION_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRef:
+    """An erasure, as activities are asked about it."""
+
+    tenant_id: str
+    erasure_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawRequest:
+    """Asks for the bots of the next meetings after ``after``, a meeting key, to be withdrawn."""
+
+    tenant_id: str
+    erasure_id: str
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnBots:
+    """Meetings whose bots' workflows are to look again.
+
+    ``after`` is where to go on; empty if that were all.
+    """
+
+    meeting_keys: tuple[str, ...]
+    after: str = ""

@@ -13,10 +13,12 @@ from meetbot.temporal.messages import (
     BotStart,
     CalendarUserSignal,
     CalendarUserState,
+    ErasureStart,
     TaskQueue,
     WorkflowName,
     bot_workflow_id,
     calendar_user_workflow_id,
+    erasure_workflow_id,
     fairness_key,
 )
 from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
@@ -84,5 +86,26 @@ async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str
         static_summary="bot for a meeting, started again",
         static_details="Its first workflow ended before the bot did, as when an operator terminates it.",
         priority=Priority(priority_key=1, fairness_key=fairness_key(tenant_id)),
+        rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_erasure(client: Client, tenant_id: str, erasure_id: str, calendar_user_id: str) -> None:
+    """Start the workflow of an erasure, or leave the running one as it is.
+
+    Raises Temporal's ``RPCError``.
+    """
+    await client.start_workflow(
+        WorkflowName.ERASURE,
+        ErasureStart(tenant_id, erasure_id, calendar_user_id),
+        id=erasure_workflow_id(tenant_id, erasure_id),
+        task_queue=TaskQueue.ERASURES,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(TENANT_ID, tenant_id), SearchAttributePair(CALENDAR_USER_ID, calendar_user_id)]
+        ),
+        static_summary=f"erasure of {calendar_user_id}",
+        static_details="Withdraws the bots, revokes the grant, deletes the rows, and closes the certificate.",
+        priority=Priority(priority_key=2, fairness_key=fairness_key(tenant_id)),
         rpc_timeout=_RPC_TIMEOUT,
     )

@@ -11,7 +11,12 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
+
+OPERATOR = "operator"
+"""Who acts through the command line."""
 
 _PUBLIC_ID_BYTES = 10
 _SECRET_BYTES = 32
@@ -55,6 +60,25 @@ def hash_api_key(text: str) -> bytes:
 def matches_hash(text: str, secret_hash: bytes) -> bool:
     """Return whether this is the key of the stored hash, in constant time."""
     return hmac.compare_digest(hash_api_key(text), secret_hash)
+
+
+class KeyTimes(Protocol):
+    """The part of a stored key that says until when it works."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return when it expires, None if never."""
+        ...
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """Return when it was revoked, None if it was not."""
+        ...
+
+
+def is_working(key: KeyTimes, *, now: datetime) -> bool:
+    """Return whether the key is neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
 
 
 def _base32(raw: bytes) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from meetbot.clock import utc_now
+from meetbot.domain.audit import AuditFact
 from meetbot.domain.ids import derived_id, new_id
 from meetbot.errors import Fault, InvalidInput
+from meetbot.storage.audit_log import append
 from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
+from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import add_tenant, find_tenant
-from meetbot.tenants.api_keys import KeyMode, matches_hash, new_api_key, public_id_in
+from meetbot.tenants.api_keys import OPERATOR, KeyMode, is_working, matches_hash, new_api_key, public_id_in
+from meetbot.tenants.scopes import ALL_SCOPES
 from meetbot.vault.client import Vault
 
 MAX_NAME = 200
-ALL_SCOPES = "*"
 _DEMO_NAME = "Demo"
+_FIRST_KEY = "made with the tenant"
 
 
 def create_tenant(
@@ -27,7 +32,8 @@ def create_tenant(
     tenant_id = new_id("ten")
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
-        add_tenant(session, tenant_id, name=name.strip(), region=region)
+        add_tenant(session, tenant_id, name=name.strip(), region=region, mode=mode)
+        append(session, tenant_id, AuditFact(utc_now(), OPERATOR, "tenant.created", tenant_id))
     return tenant_id, issue_api_key(database, tenant_id, mode)
 
 
@@ -35,15 +41,23 @@ def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tup
     """Create one more API key for the tenant and return its text, which is shown only here."""
     key = new_api_key(mode)
     with database.transaction(tenant_id) as session:
-        add_key(
-            session,
-            tenant_id,
-            public_id=key.public_id,
-            secret_hash=key.secret_hash,
-            mode=mode,
-            scopes=list(scopes),
-        )
+        add_key(session, first_key(tenant_id, key.public_id, key.secret_hash, mode, scopes))
     return key.text
+
+
+def first_key(
+    tenant_id: str, public_id: str, secret_hash: bytes, mode: KeyMode, scopes: tuple[str, ...] = (ALL_SCOPES,)
+) -> ApiKey:
+    """Return the row of a key that the operator made with the tenant."""
+    return ApiKey(
+        public_id=public_id,
+        tenant_id=tenant_id,
+        mode=mode,
+        name=_FIRST_KEY,
+        scopes=list(scopes),
+        secret_hash=secret_hash,
+        created_by=OPERATOR,
+    )
 
 
 def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key: str | None) -> tuple[str, str]:
@@ -56,7 +70,7 @@ def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key:
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
         if find_tenant(session, tenant_id) is None:
-            add_tenant(session, tenant_id, name=_DEMO_NAME, region=region)
+            add_tenant(session, tenant_id, name=_DEMO_NAME, region=region, mode=KeyMode.TEST)
     if known_key is not None and _is_good(database, tenant_id, known_key):
         return tenant_id, known_key
     return tenant_id, issue_api_key(database, tenant_id, KeyMode.TEST)
@@ -71,7 +85,7 @@ def _is_good(database: Database, tenant_id: str, api_key: str) -> bool:
         return (
             row is not None
             and row.tenant_id == tenant_id
-            and row.revoked_at is None
+            and is_working(row, now=utc_now())
             and matches_hash(api_key, row.secret_hash)
         )
 

@@ -16,7 +16,7 @@ from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key
 from meetbot.storage.tenants import add_tenant
 from meetbot.tenants.api_keys import KeyMode, hash_api_key, new_api_key, public_id_in
-from meetbot.tenants.create import ALL_SCOPES, check_name
+from meetbot.tenants.create import check_name, first_key
 from meetbot.vault.client import Vault
 
 _TENANT_ID = re.compile(r"ten_[a-z2-7]{26}")
@@ -40,15 +40,8 @@ def point_elsewhere(
     """
     tenant_id, key = new_id("ten"), new_api_key(mode)
     with database.transaction(tenant_id) as session:
-        add_tenant(session, tenant_id, name="", region=region, home_url=home_url)
-        add_key(
-            session,
-            tenant_id,
-            public_id=key.public_id,
-            secret_hash=key.secret_hash,
-            mode=mode,
-            scopes=[ALL_SCOPES],
-        )
+        add_tenant(session, tenant_id, name="", region=region, home_url=home_url, mode=mode)
+        add_key(session, first_key(tenant_id, key.public_id, key.secret_hash, mode))
     return tenant_id, key.text
 
 
@@ -63,19 +56,13 @@ def adopt_tenant(database: Database, vault: Vault, name: str, region: Region, *,
         raise InvalidInput("invalid_tenant", "this is no tenant id, or no API key")
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
-        add_tenant(session, tenant_id, name=name.strip(), region=region)
-        add_key(
-            session,
-            tenant_id,
-            public_id=public_id,
-            secret_hash=hash_api_key(api_key),
-            mode=KeyMode.TEST if api_key.startswith("mb_test_") else KeyMode.LIVE,
-            scopes=[ALL_SCOPES],
-        )
+        mode = KeyMode.TEST if api_key.startswith("mb_test_") else KeyMode.LIVE
+        add_tenant(session, tenant_id, name=name.strip(), region=region, mode=mode)
+        add_key(session, first_key(tenant_id, public_id, hash_api_key(api_key), mode))
 
 
 def address_in(region: str, *, public_url: str, own_region: str) -> str | None:
-    """Return our address in another region, if ours names its region as a part of the host's name."""
+    """Return our address in another region, if our host's name has its region as a part."""
     parts = urlsplit(public_url)
     labels = (parts.hostname or "").split(".")
     if own_region not in labels or parts.port is not None:

@@ -166,6 +166,29 @@ class Vault:
             )
         )
 
+    def destroy_tenant_key(self, tenant_id: str) -> None:
+        """Destroy the tenant's key for good; one that is gone already is no error.
+
+        Needs the eraser's rights.
+        """
+        name, transit = kek_name(tenant_id), self._client.secrets.transit
+        self.forget_tenant(tenant_id)
+        try:
+            self._call(
+                lambda: transit.update_key_configuration(name=name, deletion_allowed=True, mount_point=TRANSIT_MOUNT)
+            )
+        except VaultError as error:
+            # Only a missing key is refused here.
+            if error.code != "vault_refused":
+                raise
+            return
+        self._call(lambda: transit.delete_key(name=name, mount_point=TRANSIT_MOUNT))
+
+    def forget(self, sealed: SealedSecret) -> None:
+        """Drop the cached key of one secret, as an erasure must."""
+        with self._keys_lock:
+            self._keys.pop((sealed.kek_name, sealed.wrapped_key), None)
+
     def forget_tenant(self, tenant_id: str) -> None:
         """Drop the tenant's cached keys, as an erasure must."""
         name = kek_name(tenant_id)

@@ -8,11 +8,17 @@ from typing import Protocol
 
 from meetbot.errors import VaultError
 from meetbot.vault.client import TRANSIT_MOUNT
+from meetbot.vault.sealing import kek_name
 
 # Rights are given on whole path segments, so what holds for this name holds for every tenant's key.
 _ANY_KEY = "tenant-any"
 _DECRYPT = f"{TRANSIT_MOUNT}/decrypt/{_ANY_KEY}"
-_ADMINISTER = (f"{TRANSIT_MOUNT}/export/encryption-key/{_ANY_KEY}", "sys/policies/acl/any")
+# To make keys deletable is the eraser's, whom no process of ours runs as.
+_ADMINISTER = (
+    f"{TRANSIT_MOUNT}/export/encryption-key/{_ANY_KEY}",
+    f"{TRANSIT_MOUNT}/keys/{_ANY_KEY}/config",
+    "sys/policies/acl/any",
+)
 _NO_RIGHTS = frozenset({"deny"})
 
 
@@ -59,6 +65,23 @@ def refuse_unsafe_rights(vault: RightsSource, kind: ProcessKind) -> None:
             "vault_audit_missing",
             "the key management service has no audit device, so nothing records who opened what",
             next_step="declare one in the server's configuration, as deploy/openbao/openbao.hcl does",
+        )
+
+
+def require_erasers_rights(vault: RightsSource, tenant_id: str) -> None:
+    """Raise `VaultError` ``vault_denied`` if we may not delete this tenant's key.
+
+    Asked before anything is deleted: rows without their key's end are half an erasure.
+    """
+    key = f"{TRANSIT_MOUNT}/keys/{kek_name(tenant_id)}"
+    rights = vault.capabilities([key, f"{key}/config"])
+    if not {"delete", "root"} & set(rights.get(key, [])) or not {"update", "root"} & set(
+        rights.get(f"{key}/config", [])
+    ):
+        raise VaultError(
+            "vault_denied",
+            "these credentials of the key management service may not delete a tenant's key",
+            next_step="use those of the principal meetbot-eraser that `python -m meetbot.vault.setup` makes",
         )
 
 

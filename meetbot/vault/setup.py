@@ -74,6 +74,7 @@ POLICIES: dict[Principal, dict[str, PathRights]] = {
         },
         f"{TRANSIT_MOUNT}/keys/+/trim": {"capabilities": ["update"]},
     },
+    # Who ends a tenant: one command that an operator runs, no process of ours.
     Principal.ERASER: {
         f"{TRANSIT_MOUNT}/keys/+": {"capabilities": ["delete"]},
         f"{TRANSIT_MOUNT}/keys/+/config": {

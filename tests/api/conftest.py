@@ -93,6 +93,9 @@ class Tenant:
     def put(self, path: str, **arguments: Any) -> Any:
         return self.request("PUT", path, **arguments)
 
+    def delete(self, path: str, **arguments: Any) -> Any:
+        return self.request("DELETE", path, **arguments)
+
     def key_with(self, *scopes: str) -> str:
         return issue_api_key(self.front.database, self.id, KeyMode.TEST, scopes)
 
@@ -266,7 +269,7 @@ def new_tenant(front: Front) -> Callable[[], Tenant]:
     def make() -> Tenant:
         tenant_id = new_id("ten")
         with front.database.transaction(tenant_id) as session:
-            add_tenant(session, tenant_id, name="Test", region="eu")
+            add_tenant(session, tenant_id, name="Test", region="eu", mode=KeyMode.TEST)
         return Tenant(tenant_id, issue_api_key(front.database, tenant_id, KeyMode.TEST), front)
 
     return make

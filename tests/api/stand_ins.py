@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
@@ -27,10 +28,11 @@ class RecordingOrchestrator:
     signals: list[tuple[str, CalendarUserSignal]] = field(default_factory=list)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     reported: list[tuple[str, str]] = field(default_factory=list)
+    erasures: list[tuple[str, str, str]] = field(default_factory=list)
 
     def reset(self) -> None:
         self.is_up = True
-        for told in (self.started, self.signals, self.cancelled, self.reported):
+        for told in (self.started, self.signals, self.cancelled, self.reported, self.erasures):
             told.clear()
 
     def start_calendar_user(self, user: CalendarUserRef) -> bool:
@@ -43,6 +45,10 @@ class RecordingOrchestrator:
 
     def signal_calendar_users(self, users: Iterable[CalendarUserRef], signal: CalendarUserSignal) -> bool:
         self.signals.extend((user.id, signal) for user in users)
+        return self.is_up
+
+    def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
+        self.erasures.append((tenant_id, erasure_id, calendar_user_id))
         return self.is_up
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
@@ -103,9 +109,11 @@ class StandInProvider:
     codes: dict[str, tuple[dict[str, str], Consent]] = field(default_factory=dict)
     failure: ProviderError | None = None
     exchanges: int = 0
+    revoked: list[str] = field(default_factory=list)
 
     def reset(self) -> None:
         self.codes.clear()
+        self.revoked.clear()
         self.failure = None
         self.exchanges = 0
 
@@ -160,8 +168,11 @@ class StandInProvider:
     def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = 20.0) -> TokenGrant:
         raise AssertionError("the front never refreshes")
 
-    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        raise AssertionError("the front never revokes")
+    def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = 20.0) -> Revocation:
+        if self.failure is not None:
+            raise self.failure
+        self.revoked.append(refresh_token)
+        return Revocation.REVOKED
 
     def list_events(
         self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]

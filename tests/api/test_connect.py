@@ -136,6 +136,17 @@ def test_a_refusal_at_the_provider_reaches_the_customer(tenant: Tenant, paramete
     assert users(tenant) == []
 
 
+def test_a_grant_that_is_refused_is_revoked(tenant: Tenant) -> None:
+    connect(tenant, Consent("subject-refused", refresh_token="refused", scopes=frozenset({"openid"})))
+    assert tenant.front.google.revoked == ["refused"]
+
+
+def test_a_refused_grant_of_a_connected_account_is_kept_for_it(tenant: Tenant) -> None:
+    connect(tenant, Consent("subject-kept"))
+    connect(tenant, Consent("subject-kept", refresh_token="second", scopes=frozenset({"openid"})))
+    assert tenant.front.google.revoked == []
+
+
 def test_a_scope_left_unticked_stores_nothing(tenant: Tenant) -> None:
     assert connect(tenant, Consent(scopes=frozenset({"openid"})))["error"] == "scope_missing"
     assert users(tenant) == []

@@ -116,8 +116,10 @@ def test_reconnecting_needs_the_same_account(tenant: Tenant) -> None:
     answer = tenant.post(f"/calendar/users/{known}/reconnect", json={"redirect_url": HOME})
     assert answer.status_code == 201
     location = to_provider(front.client, answer.json()["authorization_url"])
-    mismatch = told(come_back(front.client, front.google.consent(location, Consent("subject-2", refresh_token="x"))))
+    other = Consent(f"subject-{tenant.id}", refresh_token="x")
+    mismatch = told(come_back(front.client, front.google.consent(location, other)))
     assert mismatch["error"] == "account_mismatch"
+    assert front.google.revoked == ["x"]
     (user,) = users(tenant)
     assert refresh_token_of(tenant, user) == "refresh-1"
 

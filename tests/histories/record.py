@@ -14,6 +14,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,18 @@ from meetbot.dev.environment import free_port
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.temporal.client import plugin
-from meetbot.temporal.messages import ActivityName, DeliveryAttempt, DeliveryResult, TaskQueue
-from tests.histories.scenarios import Scenario, bots, calendars, webhooks
+from meetbot.temporal.messages import (
+    ActivityName,
+    DeliveryAttempt,
+    DeliveryResult,
+    ErasureRef,
+    TaskQueue,
+    WithdrawnBots,
+    WithdrawRequest,
+)
+from tests.histories.scenarios import Scenario, bots, calendars, erasures, webhooks
 from tests.workflows.fake_activities import Call, running_workers
+from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
@@ -54,8 +64,35 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         )
         return result
 
+    async def answered(name: ActivityName, request: ErasureRef | WithdrawRequest) -> Any:
+        return await answer(Call(name, activity.info().current_attempt_scheduled_time, request))
+
+    @activity.defn(name=ActivityName.ERASURE_WITHDRAW)
+    async def withdraw(request: WithdrawRequest) -> WithdrawnBots:
+        withdrawn: WithdrawnBots = await answered(ActivityName.ERASURE_WITHDRAW, request)
+        return withdrawn
+
+    @activity.defn(name=ActivityName.ERASURE_STOP_PUSH)
+    async def stop_push(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_STOP_PUSH, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_REVOKE)
+    async def revoke(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_REVOKE, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_DELETE)
+    async def delete(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_DELETE, ref)
+
+    @activity.defn(name=ActivityName.ERASURE_FINISH)
+    async def finish(ref: ErasureRef) -> None:
+        await answered(ActivityName.ERASURE_FINISH, ref)
+
+    erasing: list[Callable[..., Any]] = [withdraw, stop_push, revoke, delete, finish]
     async with (
         running_workers(client, answer, tenant_ids=list(tenants)) as harness,
+        Worker(client, task_queue=TaskQueue.ERASURES, workflows=[ErasureWorkflow]),
+        Worker(client, task_queue=TaskQueue.ERASING, activities=erasing, interceptors=[ErrorCodes()]),
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):
@@ -94,7 +131,7 @@ async def runs_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
 
 
 async def main(names: list[str]) -> None:
-    scenarios = bots() | calendars() | webhooks()
+    scenarios = bots() | calendars() | webhooks() | erasures()
     with tempfile.TemporaryDirectory() as logs:
         ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
         server = start_temporal(None, logs=Path(logs), ports=ports)

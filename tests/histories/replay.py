@@ -18,10 +18,11 @@ from temporalio.worker import Replayer
 from meetbot.temporal.client import plugin
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
-WORKFLOWS: Sequence[type] = (BotWorkflow, CalendarUserWorkflow, WebhookWorkflow)
+WORKFLOWS: Sequence[type] = (BotWorkflow, CalendarUserWorkflow, ErasureWorkflow, WebhookWorkflow)
 
 
 def golden_histories(folder: Path = FOLDER) -> Iterator[tuple[str, WorkflowHistory]]:

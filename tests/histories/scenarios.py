@@ -20,12 +20,15 @@ from meetbot.temporal.messages import (
     DeliveryVerdict,
     DispatchOutcome,
     DispatchResult,
+    ErasureStart,
     NextStep,
     StepKind,
     SyncResult,
     TaskQueue,
     WebhookStart,
+    WithdrawnBots,
     WorkflowName,
+    erasure_workflow_id,
     webhook_workflow_id,
 )
 from tests.workflows.fake_activities import Answer, Call, Harness, Script
@@ -319,4 +322,29 @@ async def delivery(harness: Harness) -> None:
     harness.started.add(workflow_id)
     start = WebhookStart(harness.tenant_id, "dlv_1", schedule_seconds=(0, 1, 1))
     await harness.client.start_workflow(WorkflowName.WEBHOOK, start, id=workflow_id, task_queue=TaskQueue.WEBHOOKS)
+    await harness.client.get_workflow_handle(workflow_id).result()
+
+
+def erasures() -> dict[str, Scenario]:
+    refusals = [RetryLater("login_unavailable", SAID)]
+
+    async def answer(call: Call) -> Any:
+        """The provider answers at the second attempt; the bot that is woken has nothing left to do."""
+        match call.name:
+            case ActivityName.ERASURE_WITHDRAW:
+                return WithdrawnBots(("mtg_1",)) if call.request.after else WithdrawnBots((), after="mtg_0")
+            case ActivityName.ERASURE_REVOKE if refusals:
+                raise refusals.pop()
+            case ActivityName.BOT_RECONCILE:
+                return NextStep(StepKind.CLOSE)
+        return None
+
+    return {"erasure_revoked_later": Scenario(answer, erasing)}
+
+
+async def erasing(harness: Harness) -> None:
+    workflow_id = erasure_workflow_id(harness.tenant_id, "era_1")
+    harness.started.add(workflow_id)
+    start = ErasureStart(harness.tenant_id, "era_1", "cu_1")
+    await harness.client.start_workflow(WorkflowName.ERASURE, start, id=workflow_id, task_queue=TaskQueue.ERASURES)
     await harness.client.get_workflow_handle(workflow_id).result()

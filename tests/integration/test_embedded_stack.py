@@ -25,7 +25,7 @@ import psycopg
 import pytest
 
 from meetbot.dev.process import AlreadyRunning, PartFailed, spawn, stop, wait_until_ready
-from meetbot.dev.state import exclusive, is_held, load_running_environment
+from meetbot.dev.state import VaultRole, exclusive, is_held, load_running_environment
 
 pytestmark = pytest.mark.stack
 
@@ -236,7 +236,10 @@ def test_another_command_finds_the_running_stack(second_run: Supervisor) -> None
     assert environment is not None
     with psycopg.connect(environment["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("meetbot",)
-    assert environment["VAULT_TOKEN"] == second_run.running()["vault_tokens"]["provisioner_token"]
+    tokens = second_run.running()["vault_tokens"]
+    assert environment["VAULT_TOKEN"] == tokens["provisioner_token"]
+    eraser = load_running_environment(second_run.state, VaultRole.ERASER)
+    assert eraser == environment | {"VAULT_TOKEN": tokens["eraser_token"]}
 
 
 def test_only_the_owner_can_read_files_with_secrets(second_run: Supervisor) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater
+from meetbot.storage.secret_uses import list_secret_uses
 from meetbot.storage.tables import CalendarUser
 from tests.integration.meetings import BOTH
 from tests.rig import Rig
@@ -149,3 +150,14 @@ def test_a_refresh_token_that_does_not_open_is_told_and_disconnects_nobody(rig: 
     with rig.database.transaction(rig.tenant_id) as session:
         stored = session.get_one(CalendarUser, (rig.tenant_id, user))
         assert (stored.state, stored.error_code) == ("active", "secret_unreadable")
+
+
+def test_a_refresh_is_put_down_to_the_calendar_user_once_for_many_syncs(rig: Rig) -> None:
+    user = rig.connect(rig.sandbox.account("ada@acme.test"))
+    for _ in range(3):
+        rig.sync(user)
+    row = rig.calendar_user(user)
+    with rig.database.transaction(row.tenant_id) as session:
+        (use,) = list_secret_uses(session, row.tenant_id, since=None, until=None, before=None, limit=10)
+    assert (use.purpose, use.subject_id, use.uses) == ("token_refresh", row.id, 1)
+    assert use.used_by

@@ -52,6 +52,11 @@ def test_nobody_runs_with_a_root_token(vault_service: VaultService, kind: Proces
     assert refused(vault_service, vault_service.root_token, kind) == "vault_rights_unsafe"
 
 
+@pytest.mark.parametrize("kind", ProcessKind)
+def test_nobody_runs_as_the_eraser(vault_service: VaultService, kind: ProcessKind) -> None:
+    assert refused(vault_service, vault_service.tokens.eraser_token, kind) == "vault_rights_unsafe"
+
+
 def test_a_service_without_an_audit_device_is_refused(vault_service: VaultService) -> None:
     for token, kind in (
         (vault_service.tokens.api_token, ProcessKind.API),

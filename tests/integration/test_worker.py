@@ -32,6 +32,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         dispatch=rig.dispatch_activity,
         recall=rig.recall_activity,
         webhooks=webhooks,
+        erasing=rig.erasing_activities,
     )
 
     async def kept_for_the_dead() -> timedelta:

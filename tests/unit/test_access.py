@@ -28,6 +28,7 @@ class Login:
     """A token endpoint: it says how long it was given, and answers once ``open`` is set."""
 
     given: list[float] = field(default_factory=list)
+    noted: list[CalendarUserContext] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
     open: threading.Event = field(default_factory=threading.Event)
 
@@ -68,6 +69,7 @@ def access_tokens(login: Login) -> AccessTokens:
         clients={Provider.GOOGLE: OAuthClient(Provider.GOOGLE, "id", "secret")},
         region="eu",
         clock=lambda: NOW,
+        note_use=login.noted.append,
     )
 
 
@@ -76,6 +78,15 @@ def test_a_refresh_gets_no_more_time_than_is_left() -> None:
     login.open.set()
     assert access_tokens(login).call(USER, lambda token: token, deadline=Deadline(3)) == "access-1"
     assert login.given[0] <= 3
+
+
+def test_only_a_refresh_that_opens_the_token_is_noted() -> None:
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    for _ in range(3):
+        tokens.call(USER, lambda token: token)
+    assert login.noted == [USER]
 
 
 def test_a_call_without_time_left_does_not_wait_for_another_refresh() -> None:

@@ -178,3 +178,17 @@ def test_an_api_without_a_database_says_so_in_one_line() -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "DATABASE_URL is not set" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("tenants", "erase", "ten_a"), ("erasures", "replay")])
+def test_what_cannot_be_undone_takes_a_yes(arguments: tuple[str, ...]) -> None:
+    answer = CliRunner().invoke(app, list(arguments))
+    assert answer.exit_code == 2
+    assert "say --yes" in answer.stderr
+
+
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.jsonl", tmp_path):
+        answer = CliRunner().invoke(app, ["erasures", "replay", str(path), "--yes"])
+        assert answer.exit_code == 2
+        assert f"cannot use {path}" in answer.stderr

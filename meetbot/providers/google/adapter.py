@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from meetbot.clock import utc_now
+from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
@@ -38,7 +39,7 @@ from meetbot.providers.listing import (
 )
 from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
 from meetbot.providers.storable_text import ID_LIMIT, address, exact
-from meetbot.providers.token_endpoint import post_form, token_error
+from meetbot.providers.token_endpoint import TOKEN_SECONDS, post_form, token_error
 from meetbot.providers.wire_json import Head, PageReader
 
 EVENTS_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
@@ -87,14 +88,19 @@ class GoogleCalendar(OAuthProvider):
         self._revoke_url = addresses.revoke_url
         self._api = addresses.api_url.rstrip("/")
 
-    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
+    def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
         """End the account's whole grant to this client.
 
         This also ends other connections of the same account.
         """
-        answer = post_form(self._http, self._revoke_url, {"token": refresh_token}, provider=Provider.GOOGLE)
-        if answer.ok or (answer.status == 400 and error_object(answer).get("error") == "invalid_token"):
-            return
+        form = {"token": refresh_token}
+        answer = post_form(
+            self._http, self._revoke_url, form, provider=Provider.GOOGLE, timeout_seconds=timeout_seconds
+        )
+        if answer.ok:
+            return Revocation.REVOKED
+        if answer.status == 400 and error_object(answer).get("error") == "invalid_token":
+            return Revocation.ALREADY_ENDED
         raise token_error(answer, Provider.GOOGLE, self._now())
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from meetbot.clock import utc_now
+from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
@@ -40,6 +41,7 @@ from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
 from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
 from meetbot.providers.storable_text import ID_LIMIT, address, exact
+from meetbot.providers.token_endpoint import TOKEN_SECONDS
 from meetbot.providers.wire_json import Head, PageReader
 
 CALENDARS_SCOPE = "Calendars.Read"
@@ -87,8 +89,9 @@ class MicrosoftCalendar(OAuthProvider):
         super().__init__(_endpoint(addresses), http, now)
         self._graph = addresses.graph_url.rstrip("/")
 
-    def revoke(self, client: OAuthClient, refresh_token: str) -> None:
-        """Do nothing, since Microsoft cannot revoke the token of one application."""
+    def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
+        """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
+        return Revocation.UNSUPPORTED
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         """Return the scopes that must still be granted.

@@ -9,13 +9,17 @@ against it: a transaction that was still running when a watermark was taken has 
 
 from __future__ import annotations
 
+from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
-from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, Tenant
+from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
+from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
+    "AuditChain",
+    "AuditEntry",
     "BackendReport",
     "Bot",
     "BotClaim",
@@ -23,11 +27,16 @@ __all__ = [
     "CalendarUser",
     "ConnectAttempt",
     "Dispatch",
+    "Erasure",
+    "ErasureLedger",
     "IdempotencyRecord",
     "Meeting",
+    "PendingRevocation",
     "RateBucket",
     "RecordingOverride",
+    "RetentionRun",
     "RuleSet",
+    "SecretUse",
     "Tenant",
     "WebhookDelivery",
     "WebhookEndpoint",

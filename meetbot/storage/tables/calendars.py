@@ -28,6 +28,7 @@ class CalendarUser(SQLModel, table=True):
     __tablename__ = "calendar_user"
     __table_args__ = (
         Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
+        Index("ix_calendar_user_subject", "subject"),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
     )
     __mapper_args__ = {
@@ -58,6 +59,7 @@ class CalendarUser(SQLModel, table=True):
     sealed_version: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default=text("1")))
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import Column, LargeBinary, Text
+from sqlalchemy import Column, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -14,7 +14,8 @@ from meetbot.storage import columns
 class Tenant(SQLModel, table=True):
     """A customer of ours. ``join_lead_seconds`` is null if the service's default holds.
 
-    One of another region is only a pointer: without a name, with ``home_url``, where it lives.
+    One of another region is only a pointer: without a name, with ``home_url``, where it lives. A tenant of mode ``test`` is for
+    trying out: test keys work for no other.
     """
 
     __tablename__ = "tenant"
@@ -23,25 +24,38 @@ class Tenant(SQLModel, table=True):
     name: str
     region: str
     home_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    mode: str = Field(default="live", sa_column=Column(String, nullable=False, server_default=text("'live'")))
     internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     join_lead_seconds: int | None = None
     revoked_grace_hours: int = 24
     bot_display_name: str = "Notetaker"
+    max_bots_per_day: int = columns.counted(50)
+    event_days: int = columns.counted(90)
+    bot_days: int = columns.counted(365)
+    delivery_days: int = columns.counted(30)
+    audit_days: int = columns.counted(365)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class ApiKey(SQLModel, table=True):
-    """``secret_hash`` is SHA-256 of the whole key: 256 random bits need no slow hash."""
+    """``secret_hash`` is SHA-256 of the whole key: 256 random bits need no slow hash.
+
+    ``created_by`` is another key's id or ``operator``. ``last_used_at`` is up to five minutes old.
+    """
 
     __tablename__ = "api_key"
 
     public_id: str = Field(primary_key=True)
     tenant_id: str = Field(index=True)
     mode: str
+    name: str = Field(default="", sa_column=Column(String, nullable=False, server_default=text("''")))
     scopes: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
+    created_by: str | None = None
+    expires_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
@@ -68,3 +82,15 @@ class RateBucket(SQLModel, table=True):
     key: str = Field(primary_key=True)
     tokens: float
     refilled_at: datetime = Field(sa_column=columns.instant())
+
+
+class RetentionRun(SQLModel, table=True):
+    """One night's deletion of what the tenant no longer wants kept; ``deleted`` counts by kind."""
+
+    __tablename__ = "retention_run"
+
+    tenant_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    started_at: datetime = Field(sa_column=columns.instant())
+    finished_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    deleted: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))

@@ -1,0 +1,26 @@
+"""Whom the use of a secret is put down to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from temporalio import activity
+
+from meetbot.storage.calendar_user_context import CalendarUserContext
+from meetbot.storage.database import Database
+from meetbot.storage.secret_uses import OpenedSecret, SecretPurpose, note_secret_use
+
+
+def current_workflow() -> str:
+    """Return the id of the workflow whose activity runs in this thread, or ``process``."""
+    if not activity.in_activity():
+        return "process"
+    return activity.info().workflow_id or "process"
+
+
+def note_token_refresh(database: Database, clock: Callable[[], datetime], user: CalendarUserContext) -> None:
+    """Note that a user's refresh token is about to be opened. It is not opened if that fails."""
+    opened = OpenedSecret(SecretPurpose.TOKEN_REFRESH, user.id, current_workflow())
+    with database.transaction(user.tenant_id) as session:
+        note_secret_use(session, user.tenant_id, opened, at=clock())
