@@ -12,6 +12,7 @@ from meetbot.calendars.daily_limit import LimitChanges
 from meetbot.calendars.decide_stored import decision_record, load_earlier_decisions, record_of
 from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
 from meetbot.calendars.stored_after import EventChanges
+from meetbot.calendars.successors import NO_SUCCESSORS
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.claims import find_claims, withdraw_claims, write_claims

@@ -68,11 +68,18 @@ def _named_by(setting: str, column: str) -> str:
 
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
+# A grant belongs to an account and our client: revoking it ends the connections of all tenants.
+_SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"), (Role.WORKER,))
+# The operator's commands, which run as the owner, list the tenants, and the ledger after a restore.
+_DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
+_REPLAY = Opening("replay", "current_setting('app.replay', true) = 'on'")
 _REPORT_LOOKUP = Opening("report_lookup", _named_by("app.external_id", "external_id"), (Role.API,))
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
-    "api_key": TableGrants(api=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
+    "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),
     "backend_report": TableGrants(api=_ALL, worker=_ALL, expired="received_at < now() - interval '30 days'"),
     "bot": TableGrants(
         api="select update",
@@ -93,20 +100,33 @@ TABLES: Mapping[str, TableGrants] = {
         sealed=("wrapped_key", "refresh_ciphertext"),
         hidden=("token_digest",),
         relay=RelayGrant(select="tenant_id id provider state last_synced_at created_at"),
+        openings=(_SUBJECT_LOOKUP,),
     ),
     "connect_attempt": TableGrants(
         api=_ALL,
+        worker="select delete",
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
+    "erasure": TableGrants(
+        api=_CHANGE, worker=_ALL, relay=RelayGrant(select="tenant_id id state requested_at", rows="state = 'running'")
+    ),
+    "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
+    "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
-    "rule_set": TableGrants(api=_ALL, worker=_READ),
+    "retention_run": TableGrants(api=_READ, worker=_CHANGE),
+    "rule_set": TableGrants(api=_ALL, worker="select delete"),
+    "secret_use": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(
-        api="select update", worker=_READ, tenant_column="id", relay=RelayGrant(select="id name region created_at")
+        api="select update",
+        worker=_READ,
+        tenant_column="id",
+        relay=RelayGrant(select="id"),
+        openings=(_DIRECTORY,),
     ),
     "webhook_delivery": TableGrants(
         api=_ALL,
@@ -115,7 +135,6 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(
             select="tenant_id id replays event_type created_at emitted_at relayed_at state", update="relayed_at"
         ),
-        expired="state <> 'pending' and created_at < now() - interval '30 days'",
     ),
     "webhook_endpoint": TableGrants(api=_ALL, worker="select update", sealed=("secrets",)),
 }

@@ -40,7 +40,9 @@ def _in_columns(table: str, ciphertext: str, *, row_id: str = "id") -> SealedPla
     return SealedPlace(
         table,
         ciphertext,
-        rows=f"select {row_id} as row_id, kek_version, wrapped_key from {table} where tenant_id = :tenant_id and wrapped_key <> ''",  # noqa: S608 - our names
+        # A token that an erasure has taken away is empty.
+        rows=f"select {row_id} as row_id, kek_version, wrapped_key from {table} "  # noqa: S608 - our names
+        "where tenant_id = :tenant_id and wrapped_key <> ''",
         move=f"update {table} set wrapped_key = :new, kek_version = :version "  # noqa: S608 - our names
         f"where tenant_id = :tenant_id and {row_id} = :row_id and wrapped_key = :old",
     )

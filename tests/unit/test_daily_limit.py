@@ -15,7 +15,7 @@ def event(name: str, hour: int = 10, **changes: Any) -> StoredEvent:
     start = NOW.replace(hour=0) + timedelta(hours=hour)
     base = StoredEvent(
         id=name, calendar_id="c", provider_event_id=name, fingerprint=b"1", deleted=False, start_at=start,
-        end_at=start + timedelta(minutes=30), outcome="record", meeting_key=f"m_{name}", meeting_url="https://x",
+        end_at=start + timedelta(minutes=30), outcome="record", shared_key=f"m_{name}", meeting_key=f"m_{name}", meeting_url="https://x",
         provider_updated=None, is_organizer=False, claimed_event_id=None, claimed_digest=None,
         acknowledged_digest=None, reason="rule_matched",
     )  # fmt: skip
