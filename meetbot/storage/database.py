@@ -135,7 +135,7 @@ class Database:
 
     @contextmanager
     def relay(self) -> Iterator[Session]:
-        """Open a transaction that sees what waits for a workflow, of all tenants, and which tenants there are.
+        """Open a transaction that sees what waits for a workflow, of all tenants.
 
         It is the relay's: only a login that may take that role can open it.
         """
@@ -148,6 +148,12 @@ class Database:
         """Open a transaction that sees, of all tenants, only the rows that are past their time."""
         with self._transaction("app.housekeeping", "on") as session:
             session.execute(_BECOME_RELAY, {"relay": Role.RELAY})
+            yield session
+
+    @contextmanager
+    def tenant_directory(self) -> Iterator[Session]:
+        """Open the owner's transaction that sees the row of every tenant, and nothing else of any."""
+        with self._transaction("app.tenant_directory", "on") as session:
             yield session
 
     def check(self, *, bound_by_policies: bool = False) -> None:

@@ -68,6 +68,8 @@ def _named_by(setting: str, column: str) -> str:
 
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
+# The operator's commands, which run as the owner, list the tenants.
+_DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
 _REPORT_LOOKUP = Opening("report_lookup", _named_by("app.external_id", "external_id"), (Role.API,))
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
@@ -105,9 +107,7 @@ TABLES: Mapping[str, TableGrants] = {
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker=_READ),
-    "tenant": TableGrants(
-        api="select update", worker=_READ, tenant_column="id", relay=RelayGrant(select="id name region created_at")
-    ),
+    "tenant": TableGrants(api="select update", worker=_READ, tenant_column="id", openings=(_DIRECTORY,)),
     "webhook_delivery": TableGrants(
         api=_ALL,
         worker=_ALL,

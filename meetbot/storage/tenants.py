@@ -32,7 +32,7 @@ class ListedTenant(NamedTuple):
 
 
 def list_tenants(session: Session, *, after: str, limit: int) -> list[ListedTenant]:
-    """Return tenants in the order of their ids. Call it inside `Database.relay`."""
+    """Return tenants in the order of their ids. Call it inside `Database.tenant_directory`."""
     shown = select(Tenant.id, Tenant.name, Tenant.region, Tenant.created_at)
     rows = session.exec(shown.where(Tenant.id > after).order_by(col(Tenant.id)).limit(limit))
     return [ListedTenant(*row) for row in rows]

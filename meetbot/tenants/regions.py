@@ -75,7 +75,7 @@ def adopt_tenant(database: Database, vault: Vault, name: str, region: Region, *,
 
 
 def address_in(region: str, *, public_url: str, own_region: str) -> str | None:
-    """Return our address in another region, if ours names its region as a part of the host's name."""
+    """Return our address in another region, if our host's name has its region as a part."""
     parts = urlsplit(public_url)
     labels = (parts.hostname or "").split(".")
     if own_region not in labels or parts.port is not None:
