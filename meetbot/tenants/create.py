@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from sqlmodel import Session
+
 from meetbot.domain.ids import derived_id, new_id
 from meetbot.errors import Fault, InvalidInput
 from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
 from meetbot.storage.tenants import add_tenant, find_tenant
-from meetbot.tenants.api_keys import KeyMode, matches_hash, new_api_key, public_id_in
+from meetbot.tenants.api_keys import KeyMode, NewApiKey, matches_hash, new_api_key, public_id_in
 from meetbot.vault.client import Vault
 
 MAX_NAME = 200
@@ -35,15 +37,20 @@ def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tup
     """Create one more API key for the tenant and return its text, which is shown only here."""
     key = new_api_key(mode)
     with database.transaction(tenant_id) as session:
-        add_key(
-            session,
-            tenant_id,
-            public_id=key.public_id,
-            secret_hash=key.secret_hash,
-            mode=mode,
-            scopes=list(scopes),
-        )
+        store_key(session, tenant_id, key, scopes)
     return key.text
+
+
+def store_key(session: Session, tenant_id: str, key: NewApiKey, scopes: tuple[str, ...] = (ALL_SCOPES,)) -> None:
+    """Store a tenant's key, which may do everything unless scopes are given."""
+    add_key(
+        session,
+        tenant_id,
+        public_id=key.public_id,
+        secret_hash=key.secret_hash,
+        mode=key.mode,
+        scopes=list(scopes),
+    )
 
 
 def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key: str | None) -> tuple[str, str]:
