@@ -15,26 +15,20 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from bench.harness import for_another_tenant, machine, running_sandbox
-from meetbot.dev.environment import free_port
-from meetbot.dev.process import stop
-from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
-from meetbot.storage.migrate import upgrade
+from bench.harness import for_another_tenant, machine, running_servers
 from meetbot.storage.roles import Role
 from meetbot.temporal.client import connect
 from meetbot.temporal.start import start_calendar_user
 from tests.integration.test_crashes import running_worker, worker_environment
-from tests.rig import Rig, open_rig
-from tests.stack import running_postgres, running_vault
+from tests.rig import Rig
+from tests.stack import running_temporal
 
 _JOIN_LEAD_SECONDS = 90
 _WARMING_SECONDS = 10
@@ -149,31 +143,13 @@ def _until(look: Callable[[], bool], *, more: float = 0) -> None:
 @contextmanager
 def running_world() -> Iterator[World]:
     """Start all servers and a worker in a temporary directory."""
-    with tempfile.TemporaryDirectory(prefix="meetbot-bench-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        with (
-            running_postgres(directory) as postgres,
-            running_vault(directory) as vault,
-            running_sandbox(directory) as sandbox_url,
-            _running_temporal(directory) as temporal_address,
-        ):
-            upgrade(postgres.url)
-            worker_url = postgres.role_urls[Role.WORKER]
-            with open_rig(postgres.url, vault.address, vault.root_token, sandbox_url, worker_url=worker_url) as rig:
-                environment = worker_environment(rig, worker_url, vault, temporal_address)
-                with running_worker(environment | {"MEETBOT_SYNC_INTERVAL_SECONDS": "300"}, directory / "worker.log"):
-                    yield World(rig, temporal_address)
-
-
-@contextmanager
-def _running_temporal(directory: Path) -> Iterator[str]:
-    ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
-    server = start_temporal(None, logs=directory / "logs", ports=ports)
-    try:
-        make_temporal_ready(server)
-        yield server.address
-    finally:
-        stop(server.child)
+    with running_servers() as servers, running_temporal(servers.directory) as temporal_address:
+        worker_url = servers.postgres.role_urls[Role.WORKER]
+        with servers.rig(worker_url=worker_url) as rig:
+            environment = worker_environment(rig, worker_url, servers.vault, temporal_address)
+            log = servers.directory / "worker.log"
+            with running_worker(environment | {"MEETBOT_SYNC_INTERVAL_SECONDS": "300"}, log):
+                yield World(rig, temporal_address)
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import orjson
 from sqlalchemy import Connection, event
 
 from meetbot.dev.environment import HOST, free_port
+from meetbot.dev.postgres import PostgresServer
 from meetbot.dev.process import spawn, stop, wait_until_ready
 from meetbot.storage.database import Database
 from meetbot.storage.migrate import upgrade
 from meetbot.tenants.create import create_tenant
 from tests.rig import Rig, open_rig
-from tests.stack import running_postgres, running_vault
+from tests.stack import VaultService, running_postgres, running_vault
 
 _READY_SECONDS = 30.0
 
@@ -99,9 +100,31 @@ def summary(costs: Sequence[Cost]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """PostgreSQL with the schema, OpenBao and the sandbox, with their files in one directory."""
+
+    directory: Path
+    postgres: PostgresServer
+    vault: VaultService
+    sandbox_url: str
+
+    def rig(self, *, worker_url: str | None = None) -> AbstractContextManager[Rig]:
+        """Open a rig on them."""
+        vault = self.vault
+        return open_rig(self.postgres.url, vault.address, vault.root_token, self.sandbox_url, worker_url=worker_url)
+
+
 @contextmanager
 def running_rig() -> Iterator[Rig]:
     """Start servers in a temporary directory and open a rig on them."""
+    with running_servers() as servers, servers.rig() as rig:
+        yield rig
+
+
+@contextmanager
+def running_servers() -> Iterator[Servers]:
+    """Start servers in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="meetbot-bench-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         with (
@@ -110,8 +133,7 @@ def running_rig() -> Iterator[Rig]:
             running_sandbox(directory) as sandbox_url,
         ):
             upgrade(postgres.url)
-            with open_rig(postgres.url, vault.address, vault.root_token, sandbox_url) as rig:
-                yield rig
+            yield Servers(directory, postgres, vault, sandbox_url)
 
 
 @contextmanager

@@ -209,10 +209,10 @@ class DatabaseSettings(BaseSettings):
 
 
 def load_database_settings() -> DatabaseSettings:
-    """Return DATABASE_URL and MEETBOT_ENV alone, for commands that need nothing but the database.
+    """Return DATABASE_URL and MEETBOT_ENV alone.
 
-    Other settings that are missing or wrong do not keep them from their work. Raises pydantic's ``ValidationError`` for an
-    address that production refuses.
+    For commands that need nothing but the database: other settings that are missing or wrong do not keep them from their
+    work. Raises pydantic's ``ValidationError`` for an address that production refuses.
     """
     return DatabaseSettings()
 

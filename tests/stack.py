@@ -142,8 +142,14 @@ def temporal_address(stack_directory: Path) -> Iterator[str]:
     Each test has its own, which takes a quarter of a second. Task queues have the same names everywhere, so otherwise one
     test's workers would continue workflows that another test has left.
     """
+    with running_temporal(stack_directory) as address:
+        yield address
+
+
+@contextmanager
+def running_temporal(directory: Path) -> Iterator[str]:
     ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
-    server = start_temporal(None, logs=stack_directory / "logs", ports=ports)
+    server = start_temporal(None, logs=directory / "logs", ports=ports)
     try:
         make_temporal_ready(server)
         yield server.address

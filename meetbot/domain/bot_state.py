@@ -27,6 +27,9 @@ TERMINAL_STATES = frozenset({BotState.COMPLETED, BotState.FAILED, BotState.CANCE
 LIVE_STATES = tuple(state for state in BotState if state not in TERMINAL_STATES)
 """A meeting has at most one bot in one of these; a unique index of the database holds that."""
 
+SENT_STATES = tuple(state for state in LIVE_STATES if state is not BotState.SCHEDULED)
+"""The backend has been asked for the bot, and it has not ended."""
+
 # In the order in which a bot goes through them; a report of an earlier state than the known one is late news.
 PROGRESS = (
     BotState.DISPATCHED,

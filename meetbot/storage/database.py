@@ -150,7 +150,7 @@ class Database:
 
     @contextmanager
     def relay(self) -> Iterator[Session]:
-        """Open a transaction that sees what waits for a workflow, of all tenants, and which tenants there are.
+        """Open a transaction that sees what waits for a workflow, of all tenants.
 
         It is the relay's: only a login that may take that role can open it.
         """
@@ -167,7 +167,7 @@ class Database:
 
     @contextmanager
     def tenant_directory(self) -> Iterator[Session]:
-        """Open a transaction that sees the row of every tenant, and nothing else of any."""
+        """Open the owner's transaction that sees the row of every tenant, and nothing else of any."""
         with self._transaction("app.tenant_directory", "on") as session:
             yield session
 

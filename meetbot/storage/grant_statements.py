@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from meetbot.storage.grants import TABLES, TableGrants
-from meetbot.storage.roles import ALL_ROLES, Role
+from meetbot.storage.roles import Role
 from meetbot.storage.sealed_writes import FUNCTIONS
 
 _RELAY_SETTING = "current_setting('app.relay', true) = 'on'"
@@ -18,7 +18,7 @@ _HOUSEKEEPING_SETTING = "current_setting('app.housekeeping', true) = 'on'"
 _BY_TENANT = (Role.API, Role.WORKER, Role.DBA)
 
 
-def mark(revision: str, roles: Collection[Role] = ALL_ROLES) -> str:
+def mark(revision: str, roles: Collection[Role]) -> str:
     """Return what a database says of itself once the grants of this release are in.
 
     They are at this revision of the schema, for these roles.
@@ -30,7 +30,7 @@ def mark(revision: str, roles: Collection[Role] = ALL_ROLES) -> str:
     return f"grants {revision} {digest.hexdigest()}{missing}"
 
 
-def closing(table: str, policies: Sequence[str], roles: Collection[Role] = ALL_ROLES) -> Iterator[str]:
+def closing(table: str, policies: Sequence[str], roles: Collection[Role]) -> Iterator[str]:
     """Yield what takes from everybody every right on a table."""
     yield f'alter table "{table}" enable row level security'
     # FORCE: the owner is bound too.
@@ -39,7 +39,7 @@ def closing(table: str, policies: Sequence[str], roles: Collection[Role] = ALL_R
     yield f'revoke all on table "{table}" from {", ".join(("public", *sorted(roles)))}'
 
 
-def opening(table: str, columns: Sequence[str], roles: Collection[Role] = ALL_ROLES) -> Iterator[str]:
+def opening(table: str, columns: Sequence[str], roles: Collection[Role]) -> Iterator[str]:
     """Yield the policies and grants of a table that has an entry."""
     yield from _policies(table, TABLES[table], roles)
     for role, rights in _grants(TABLES[table], columns):

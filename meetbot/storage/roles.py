@@ -24,7 +24,6 @@ class Role(StrEnum):
 # May take the relay's role, which sees something of every tenant. The api may not.
 RELAYING = (OWNER, Role.WORKER)
 LOGINS = (OWNER, *Role)
-ALL_ROLES = frozenset(Role)
 
 
 def login_attributes() -> str:

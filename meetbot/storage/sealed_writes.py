@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from meetbot.storage.roles import ALL_ROLES, Role
+from meetbot.storage.roles import Role
 
 ROTATE_WEBHOOK_SECRET = "rotate_webhook_secret"  # noqa: S105 - a function's name
 
@@ -39,7 +39,7 @@ _ROTATE = """
 FUNCTIONS = (_ROTATE,)
 
 
-def functions(roles: Collection[Role] = ALL_ROLES) -> Iterator[str]:
+def functions(roles: Collection[Role]) -> Iterator[str]:
     """Yield the statements that make the functions, for those of the roles that may call them."""
     yield from FUNCTIONS
     yield f"revoke all on function {_SIGNATURE} from {', '.join(('public', *sorted(roles)))}"

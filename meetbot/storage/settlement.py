@@ -8,7 +8,11 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.bot_state import SENT_STATES
+from meetbot.storage import columns
 from meetbot.storage.bots import ClaimCopy
+
+_IS_SENT = columns.one_of("bot.state", SENT_STATES)
 
 _DISAGREEING = text(
     """
@@ -19,7 +23,7 @@ _DISAGREEING = text(
 
 # A bot that has been sent stays: only meetings whose own bot is still to go join another.
 _MAY_REJOIN = text(
-    """
+    f"""
     update bot_claim claim set unsettled_at = coalesce(claim.unsettled_at, :now)
       from calendar_event e
      where e.tenant_id = :tenant_id and e.shared_key = :meeting_key and e.meeting_key <> :meeting_key
@@ -30,9 +34,9 @@ _MAY_REJOIN = text(
        and not exists (
            select 1 from bot
             where bot.tenant_id = e.tenant_id and bot.meeting_key = e.meeting_key
-              and bot.state in ('dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing'))
+              and {_IS_SENT})
     returning claim.calendar_user_id
-    """
+    """  # noqa: S608 - nothing but our own text
 )
 
 
@@ -57,11 +61,11 @@ def unsettle(
 
 
 _SENT = text(
-    """
+    f"""
     select distinct meeting_key from bot
      where tenant_id = :tenant_id and meeting_key = any(:meeting_keys)
-       and state in ('dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing')
-    """
+       and {_IS_SENT}
+    """  # noqa: S608 - nothing but our own text
 )
 
 

@@ -37,13 +37,23 @@ class NewApiKey:
     text: str = field(repr=False)
     public_id: str
     secret_hash: bytes = field(repr=False)
+    mode: KeyMode
 
 
 def new_api_key(mode: KeyMode) -> NewApiKey:
     """Return a fresh key with 256 secret random bits."""
     public_id = _base32(secrets.token_bytes(_PUBLIC_ID_BYTES))
     text = f"mb_{mode}_{public_id}_{_base32(secrets.token_bytes(_SECRET_BYTES))}"
-    return NewApiKey(text=text, public_id=public_id, secret_hash=hash_api_key(text))
+    return NewApiKey(text=text, public_id=public_id, secret_hash=hash_api_key(text), mode=mode)
+
+
+def key_of(text: str) -> NewApiKey | None:
+    """Return the key that another installation of ours has made; None for any other text."""
+    public_id = public_id_in(text)
+    if public_id is None:
+        return None
+    mode = KeyMode(text.split("_")[1])
+    return NewApiKey(text=text, public_id=public_id, secret_hash=hash_api_key(text), mode=mode)
 
 
 def public_id_in(text: str) -> str | None:

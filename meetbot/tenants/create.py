@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlmodel import Session
+
 from meetbot.clock import utc_now
 from meetbot.domain.audit import AuditFact
 from meetbot.domain.ids import derived_id, new_id
@@ -11,7 +13,7 @@ from meetbot.storage.database import Database
 from meetbot.storage.keys import add_key, find_key
 from meetbot.storage.tables import ApiKey
 from meetbot.storage.tenants import add_tenant, find_tenant
-from meetbot.tenants.api_keys import OPERATOR, KeyMode, is_working, matches_hash, new_api_key, public_id_in
+from meetbot.tenants.api_keys import OPERATOR, KeyMode, NewApiKey, is_working, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.scopes import ALL_SCOPES
 from meetbot.vault.client import Vault
 
@@ -41,23 +43,22 @@ def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tup
     """Create one more API key for the tenant and return its text, which is shown only here."""
     key = new_api_key(mode)
     with database.transaction(tenant_id) as session:
-        add_key(session, first_key(tenant_id, key.public_id, key.secret_hash, mode, scopes))
+        store_key(session, tenant_id, key, scopes)
     return key.text
 
 
-def first_key(
-    tenant_id: str, public_id: str, secret_hash: bytes, mode: KeyMode, scopes: tuple[str, ...] = (ALL_SCOPES,)
-) -> ApiKey:
-    """Return the row of a key that the operator made with the tenant."""
-    return ApiKey(
-        public_id=public_id,
+def store_key(session: Session, tenant_id: str, key: NewApiKey, scopes: tuple[str, ...] = (ALL_SCOPES,)) -> None:
+    """Store a key that the operator made with the tenant, which may do everything unless scopes are given."""
+    row = ApiKey(
+        public_id=key.public_id,
         tenant_id=tenant_id,
-        mode=mode,
+        mode=key.mode,
         name=_FIRST_KEY,
         scopes=list(scopes),
-        secret_hash=secret_hash,
+        secret_hash=key.secret_hash,
         created_by=OPERATOR,
     )
+    add_key(session, row)
 
 
 def ensure_demo_tenant(database: Database, vault: Vault, region: str, known_key: str | None) -> tuple[str, str]:

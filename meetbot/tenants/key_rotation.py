@@ -164,7 +164,7 @@ class KeyRotation:
     def _tenant_ids(self) -> Iterator[str]:
         last = ""
         while True:
-            with self._database.relay() as session:
+            with self._database.tenant_directory() as session:
                 page = [tenant.id for tenant in list_tenants(session, after=last, limit=BATCH)]
             if not page:
                 return

@@ -13,10 +13,9 @@ from meetbot.domain.ids import new_id
 from meetbot.errors import InvalidInput
 from meetbot.settings import Region
 from meetbot.storage.database import Database
-from meetbot.storage.keys import add_key
 from meetbot.storage.tenants import add_tenant
-from meetbot.tenants.api_keys import KeyMode, hash_api_key, new_api_key, public_id_in
-from meetbot.tenants.create import check_name, first_key
+from meetbot.tenants.api_keys import KeyMode, key_of, new_api_key
+from meetbot.tenants.create import check_name, store_key
 from meetbot.vault.client import Vault
 
 _TENANT_ID = re.compile(r"ten_[a-z2-7]{26}")
@@ -41,7 +40,7 @@ def point_elsewhere(
     tenant_id, key = new_id("ten"), new_api_key(mode)
     with database.transaction(tenant_id) as session:
         add_tenant(session, tenant_id, name="", region=region, home_url=home_url, mode=mode)
-        add_key(session, first_key(tenant_id, key.public_id, key.secret_hash, mode))
+        store_key(session, tenant_id, key)
     return tenant_id, key.text
 
 
@@ -51,14 +50,13 @@ def adopt_tenant(database: Database, vault: Vault, name: str, region: Region, *,
     Raises `InvalidInput` for an id or a key that no installation of ours has made.
     """
     check_name(name)
-    public_id = public_id_in(api_key)
-    if public_id is None or not _TENANT_ID.fullmatch(tenant_id):
+    key = key_of(api_key)
+    if key is None or not _TENANT_ID.fullmatch(tenant_id):
         raise InvalidInput("invalid_tenant", "this is no tenant id, or no API key")
     vault.create_tenant_key(tenant_id)
     with database.transaction(tenant_id) as session:
-        mode = KeyMode.TEST if api_key.startswith("mb_test_") else KeyMode.LIVE
-        add_tenant(session, tenant_id, name=name.strip(), region=region, mode=mode)
-        add_key(session, first_key(tenant_id, public_id, hash_api_key(api_key), mode))
+        add_tenant(session, tenant_id, name=name.strip(), region=region, mode=key.mode)
+        store_key(session, tenant_id, key)
 
 
 def address_in(region: str, *, public_url: str, own_region: str) -> str | None:

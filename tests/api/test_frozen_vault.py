@@ -1,4 +1,4 @@
-"""The front on a real OpenBao that stands still: its port takes connections, and nothing is answered."""
+"""The front on a real OpenBao that stands still: it takes connections and answers nothing."""
 
 from __future__ import annotations
 

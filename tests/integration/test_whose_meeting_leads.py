@@ -34,6 +34,16 @@ def shared(rig: Rig, provider: Provider, when: str) -> tuple[Attack, dict[str, A
     return meeting, event, key
 
 
+def agreeing(rig: Rig, provider: Provider) -> tuple[Attack, str, dict[str, Any]]:
+    """An honest meeting with a bot that waits, and a stranger's copy that still agrees with it."""
+    meeting = Attack(rig, provider)
+    meeting.honest()
+    key, _ = waiting(rig, meeting.first)
+    copy = meeting.hostile_like(*rig.events(meeting.first))
+    rig.sync(meeting.second)
+    return meeting, key, copy
+
+
 @BOTH
 @EITHER_TIME
 @pytest.mark.parametrize("seen_by", ["the leader", "a colleague"])
@@ -198,11 +208,7 @@ def test_a_copy_whose_own_bot_was_sent_stays_out(rig: Rig, provider: Provider) -
 
 @BOTH
 def test_an_override_speaks_for_a_copy_that_splits_and_rejoins(rig: Rig, provider: Provider) -> None:
-    meeting = Attack(rig, provider)
-    meeting.honest()
-    key, _ = waiting(rig, meeting.first)
-    copy = meeting.hostile_like(*rig.events(meeting.first))
-    rig.sync(meeting.second)
+    meeting, key, copy = agreeing(rig, provider)
     with rig.database.transaction(rig.tenant_id) as session:
         set_override(
             session, rig.events(meeting.second)[0], scope="occurrence", recording="skip", set_by="bob", now=rig.clock()
@@ -217,11 +223,7 @@ def test_an_override_speaks_for_a_copy_that_splits_and_rejoins(rig: Rig, provide
 
 @BOTH
 def test_a_bot_cancelled_by_hand_stays_so_for_a_copy_that_leaves(rig: Rig, provider: Provider) -> None:
-    meeting = Attack(rig, provider)
-    meeting.honest()
-    key, _ = waiting(rig, meeting.first)
-    copy = meeting.hostile_like(*rig.events(meeting.first))
-    rig.sync(meeting.second)
+    meeting, key, copy = agreeing(rig, provider)
     with rig.database.transaction(rig.tenant_id) as session:
         lock_meeting(session, rig.tenant_id, key).suppressed_at = rig.clock()
     rig.bot_activities.reconcile(rig.ref(key))

@@ -14,7 +14,7 @@ from meetbot.storage import tables
 from meetbot.storage.grants import TABLES
 from meetbot.storage.roles import RELAYING, Role, creation
 
-_SECRET_NAME = re.compile(r"wrapped|cipher|sealed|secret|password|token(?!_version)")
+_SECRET_NAME = re.compile(r"wrapped|cipher|sealed(?!_version)|secret|password|token(?!_version)")
 _OURS = dict(SQLModel.metadata.tables)
 # Binary columns that keep nothing secret.
 _OPEN = {("calendar_event", "fingerprint"), ("idempotency_record", "fingerprint")}

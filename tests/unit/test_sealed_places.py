@@ -18,6 +18,7 @@ WITHOUT_SEALED_SECRETS = {
     "calendar_event.organizer",
     "calendar_user.attributes",
     "calendar_user.scopes",
+    "calendar_user.token_digest",
     "connect_attempt.attributes",
     "connect_attempt.browser_hash",
     "connect_attempt.rules",
