@@ -65,6 +65,7 @@ def dump(rig: Rig) -> dict[str, str]:
 def restore(rig: Rig, dumped: dict[str, str]) -> None:
     """Put the database back to the dump, the ledger included."""
     with rig.database.transaction(rig.tenant_id) as session:
+        session.execute(text("select set_config('app.erasing_tenant', :id, true)"), {"id": rig.tenant_id})
         for table in dumped:
             session.execute(text(f"delete from {table}"))
         for table, rows in dumped.items():
