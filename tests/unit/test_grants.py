@@ -56,7 +56,7 @@ def test_a_sealed_column_is_not_loaded_with_its_row() -> None:
         (table, column)
         for table, grants in TABLES.items()
         for column in grants.sealed
-        if not mappers[table].column_attrs[column].deferred
+        if "select" in grants.api and not mappers[table].column_attrs[column].deferred
     ]
     assert loaded == [], "map it with deferred(), or the api cannot read the row"
 
