@@ -27,7 +27,10 @@ def note_token_refresh(database: Database, clock: Callable[[], datetime], user: 
 
 
 def note_revocation(database: Database, clock: Callable[[], datetime], pending: PendingRevocation) -> None:
-    """Note that the token kept for a revocation is about to be opened. It is not opened if that fails."""
+    """Note that the token kept for a revocation is about to be opened.
+
+    It is not opened if that fails.
+    """
     opened = OpenedSecret(SecretPurpose.REVOCATION, pending.calendar_user_id, current_workflow())
     _note(database, clock, pending.tenant_id, opened)
 

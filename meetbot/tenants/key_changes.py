@@ -131,7 +131,7 @@ def _locked(session: Session, tenant_id: str) -> Tenant:
 
 
 def _check_maker(session: Session, tenant_id: str, maker: KeyMaker, now: datetime) -> None:
-    """Refuse a key that was revoked, or whose tenant was closed, while this request waited for the lock."""
+    """Refuse a key that was revoked, or whose tenant was closed, while it waited for the lock."""
     if maker.actor == OPERATOR:
         return
     key = find_tenant_key(session, tenant_id, maker.actor)
