@@ -16,6 +16,7 @@ from meetbot.dev.environment import (
     variable_name,
 )
 from meetbot.dev.stack import sandbox_arguments
+from meetbot.dev.state import exclusive, load_running_environment, write_running
 from meetbot.settings import Settings
 from sandbox.__main__ import parse_arguments
 
@@ -142,3 +143,16 @@ def test_secrets_that_begin_with_a_dash_reach_the_sandbox_whole(tmp_path: Path) 
 def test_secrets_do_not_show_in_texts() -> None:
     assert "sandbox-key" not in repr(SECRETS)
     assert "sandbox-webhook-secret" not in repr(SECRETS)
+
+
+@pytest.mark.parametrize(("principal", "token"), [("provisioner", "t-1"), ("rotator", "t-2"), ("trimmer", "t-3")])
+def test_a_command_reaches_the_running_stack_as_the_principal_it_needs(
+    tmp_path: Path, principal: str, token: str
+) -> None:
+    tokens = {"provisioner_token": "t-1", "rotator_token": "t-2", "trimmer_token": "t-3"}
+    with exclusive(tmp_path):
+        write_running(tmp_path, {"environment": {"VAULT_TOKEN": "t-1"}, "vault_tokens": tokens})
+        assert load_running_environment(tmp_path, principal=principal) == {"VAULT_TOKEN": token}
+        # A vault that the user brought has the user's own token.
+        write_running(tmp_path, {"environment": {"VAULT_ADDR": "http://own"}, "vault_tokens": None})
+        assert load_running_environment(tmp_path, principal=principal) == {"VAULT_ADDR": "http://own"}
