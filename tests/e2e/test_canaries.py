@@ -32,7 +32,7 @@ ENCODED_LEAST = 12
 
 
 def spellings(secret: str) -> set[bytes]:
-    """The secret in clear, percent-encoded, as hex, and as base64 at each place in a group of three."""
+    """Return the secret in clear, percent-encoded, as hex, and as base64 at any offset."""
     raw = secret.encode()
     found = {raw, quote(secret, safe="").encode(), raw.hex().encode(), raw.hex().upper().encode()}
     for offset in range(3):
@@ -85,7 +85,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def _two_ports() -> int:
-    """A port that is free, and the next one too: the worker's metrics are at the one after the API's.
+    """Return a free port whose next one is free too: the worker's metrics follow the API's.
 
     Not from `free_port`, which keeps a port for this process.
     """
