@@ -16,7 +16,7 @@ from meetbot.dev.environment import (
     variable_name,
 )
 from meetbot.dev.stack import sandbox_arguments
-from meetbot.dev.state import exclusive, load_running_environment, write_running
+from meetbot.dev.state import VaultRole, exclusive, load_running_environment, write_running
 from meetbot.settings import Settings
 from sandbox.__main__ import parse_arguments
 
@@ -145,14 +145,12 @@ def test_secrets_do_not_show_in_texts() -> None:
     assert "sandbox-webhook-secret" not in repr(SECRETS)
 
 
-@pytest.mark.parametrize(("principal", "token"), [("provisioner", "t-1"), ("rotator", "t-2"), ("trimmer", "t-3")])
-def test_a_command_reaches_the_running_stack_as_the_principal_it_needs(
-    tmp_path: Path, principal: str, token: str
-) -> None:
-    tokens = {"provisioner_token": "t-1", "rotator_token": "t-2", "trimmer_token": "t-3"}
+@pytest.mark.parametrize("role", VaultRole)
+def test_a_command_reaches_the_running_stack_as_the_principal_it_needs(tmp_path: Path, role: VaultRole) -> None:
+    tokens = {f"{one}_token": f"token of the {one}" for one in VaultRole}
     with exclusive(tmp_path):
-        write_running(tmp_path, {"environment": {"VAULT_TOKEN": "t-1"}, "vault_tokens": tokens})
-        assert load_running_environment(tmp_path, principal=principal) == {"VAULT_TOKEN": token}
+        write_running(tmp_path, {"environment": {"VAULT_TOKEN": "any"}, "vault_tokens": tokens})
+        assert load_running_environment(tmp_path, role) == {"VAULT_TOKEN": f"token of the {role}"}
         # A vault that the user brought has the user's own token.
         write_running(tmp_path, {"environment": {"VAULT_ADDR": "http://own"}, "vault_tokens": None})
-        assert load_running_environment(tmp_path, principal=principal) == {"VAULT_ADDR": "http://own"}
+        assert load_running_environment(tmp_path, role) == {"VAULT_ADDR": "http://own"}
