@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx
 
-from activities.attribution import note_revocation, note_token_refresh
+from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
@@ -21,6 +21,7 @@ from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
@@ -91,7 +92,7 @@ def build_revoker(settings: Settings, services: Services, vault: Vault) -> Revok
         database=services.database,
         vault=vault,
         providers=services.providers,
-        clients=_oauth_clients(settings),
+        clients=services.clients,
         region=settings.region,
         note_use=partial(note_revocation, services.database, services.clock),
     )
@@ -106,14 +107,22 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
+    clients = OAuthClients(
+        database=database,
+        vault=vault,
+        ours=_oauth_clients(settings),
+        region=settings.region,
+        note_use=partial(note_opening, database, clock),
+    )
     return Services(
         database=database,
         providers=providers,
+        clients=clients,
         tokens=AccessTokens(
             database=database,
             vault=vault,
             providers=providers,
-            clients=_oauth_clients(settings),
+            clients=clients,
             region=settings.region,
             clock=clock,
             note_use=partial(note_token_refresh, database, clock),

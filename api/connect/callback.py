@@ -161,7 +161,7 @@ def _revoke_refused(services: ApiServices, provider: Provider, grant: TokenGrant
     if grant.subject is None:
         return
     with services.database.subject_lookup(grant.subject) as session:
-        if is_connected_anywhere(session, provider, grant.subject):
+        if is_connected_anywhere(session, provider, grant.subject, None):
             return
     try:
         services.providers[provider].revoke(
