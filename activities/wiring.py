@@ -11,6 +11,7 @@ import httpx
 
 from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
+from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
 from activities.recall import RecallActivity
@@ -53,6 +54,7 @@ class WorkerParts:
     recall: RecallActivity
     webhooks: WebhookActivities
     erasing: ErasingActivities
+    connecting: ConnectingActivities
 
     def close(self) -> None:
         """Close all connections."""
@@ -83,6 +85,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
+        connecting=build_connecting(settings, services, vault),
     )
 
 
@@ -95,6 +98,13 @@ def build_revoker(settings: Settings, services: Services, vault: Vault) -> Revok
         clients=services.clients,
         region=settings.region,
         note_use=partial(note_revocation, services.database, services.clock),
+    )
+
+
+def build_connecting(settings: Settings, services: Services, vault: Vault) -> ConnectingActivities:
+    """Build what exchanges the codes that tenants' own apps got."""
+    return ConnectingActivities(
+        services, vault, settings.region, partial(note_opening, services.database, services.clock)
     )
 
 

@@ -26,6 +26,8 @@ class TaskQueue(StrEnum):
     DELIVERY = "delivery-activities"
     ERASURES = "erasures"
     ERASING = "erasing-activities"
+    CONNECTS = "connects"
+    CONNECTING = "connecting-activities"
 
 
 class WorkflowName(StrEnum):
@@ -35,6 +37,8 @@ class WorkflowName(StrEnum):
     BOT = "BotWorkflow"
     WEBHOOK = "WebhookWorkflow"
     ERASURE = "ErasureWorkflow"
+    CONNECT = "ConnectWorkflow"
+    OAUTH_APP_CHECK = "OAuthAppCheckWorkflow"
 
 
 class ActivityName(StrEnum):
@@ -51,6 +55,8 @@ class ActivityName(StrEnum):
     ERASURE_REVOKE = "erasure.revoke_grant"
     ERASURE_DELETE = "erasure.delete_rows"
     ERASURE_FINISH = "erasure.finish"
+    CONNECT_EXCHANGE = "connect.exchange_code"
+    OAUTH_APP_PROBE = "oauth_app.probe"
 
 
 class CalendarUserSignal(StrEnum):
@@ -90,6 +96,16 @@ def webhook_workflow_id(tenant_id: str, delivery_id: str, replay: int) -> str:
 def erasure_workflow_id(tenant_id: str, erasure_id: str) -> str:
     """Return the workflow id of an erasure."""
     return f"erasure/{tenant_id}/{erasure_id}"
+
+
+def connect_workflow_id(tenant_id: str, exchange_id: str) -> str:
+    """Return the workflow id of the exchange of a consent's code."""
+    return f"connect/{tenant_id}/{exchange_id}"
+
+
+def oauth_app_check_workflow_id(tenant_id: str, app_id: str) -> str:
+    """Return the workflow id of a check of a tenant's OAuth app: one at a time."""
+    return f"oauth-app-check/{tenant_id}/{app_id}"
 
 
 CHILDREN_PER_BATCH = 50
@@ -353,3 +369,44 @@ class WithdrawnBots:
 
     meeting_keys: tuple[str, ...]
     after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectStart:
+    """Input of the workflow that exchanges a consent's code; the numbers are for a calendar user's workflow."""
+
+    tenant_id: str
+    exchange_id: str
+    provider: str
+    interval_seconds: int
+    children_per_batch: int = CHILDREN_PER_BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRef:
+    """A code to be exchanged, as the activity is asked for it."""
+
+    tenant_id: str
+    exchange_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeResult:
+    """The calendar user that was connected; empty if the consent came to nothing."""
+
+    calendar_user_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthAppRef:
+    """A tenant's OAuth app, for the workflow that checks it and its activity."""
+
+    tenant_id: str
+    app_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The code with which the token endpoint refused a code that cannot be good."""
+
+    code: str

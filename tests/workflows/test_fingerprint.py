@@ -85,6 +85,8 @@ def test_every_workflow_has_a_fingerprint() -> None:
     assert set(json.loads(BASELINE.read_text(encoding="utf-8"))) == {
         "BotWorkflow",
         "CalendarUserWorkflow",
+        "ConnectWorkflow",
+        "OAuthAppCheckWorkflow",
         "ErasureWorkflow",
         "WebhookWorkflow",
     }
