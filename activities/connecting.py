@@ -25,7 +25,15 @@ from meetbot.storage import connect_attempts
 from meetbot.storage.oauth_apps import get_app
 from meetbot.storage.secret_uses import SecretPurpose
 from meetbot.storage.tables import ConnectAttempt
-from meetbot.temporal.messages import ActivityName, ExchangeRef, ExchangeResult, OAuthAppRef, ProbeResult
+from meetbot.temporal.connect_messages import (
+    ExchangeRef,
+    ExchangeResult,
+    OAuthAppRef,
+    ProbeResult,
+)
+from meetbot.temporal.messages import (
+    ActivityName,
+)
 from meetbot.vault.sealing import DataKey, SealedSecret, SecretBinding, kek_name
 
 _NO_CODE = "meetbot-check"

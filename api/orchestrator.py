@@ -20,7 +20,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
 from meetbot.storage.database import Database
 from meetbot.temporal.client import connect
-from meetbot.temporal.messages import BotSignal, CalendarUserSignal, ProbeResult, bot_workflow_id
+from meetbot.temporal.connect_messages import (
+    ProbeResult,
+)
+from meetbot.temporal.messages import (
+    BotSignal,
+    CalendarUserSignal,
+    bot_workflow_id,
+)
 from meetbot.temporal.start import start_calendar_user, start_connect, start_erasure, start_oauth_app_check
 
 _CALL_SECONDS = 5.0
@@ -67,7 +74,10 @@ class Orchestrator(Protocol):
         ...
 
     def probe_oauth_app(self, tenant_id: str, app_id: str) -> str | None:
-        """Return with which code the provider refused a code that cannot be good, None if nobody answered in time."""
+        """Return with which code the provider refused a code that cannot be good.
+
+        None if nobody answered in time.
+        """
         ...
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:

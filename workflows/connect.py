@@ -1,4 +1,4 @@
-"""The workflows about a tenant's own OAuth app: exchanging a consent's code, and checking the app.
+"""The workflows about a tenant's own OAuth app: exchanging a code, and checking the app.
 
 Both are asked for by a request that waits for a few seconds; if it has gone, the calendar is connected all the same.
 """
@@ -13,15 +13,17 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import CalendarUserStatus
-    from meetbot.temporal.messages import (
-        ActivityName,
-        CalendarUserSignal,
-        CalendarUserState,
+    from meetbot.temporal.connect_messages import (
         ConnectStart,
         ExchangeRef,
         ExchangeResult,
         OAuthAppRef,
         ProbeResult,
+    )
+    from meetbot.temporal.messages import (
+        ActivityName,
+        CalendarUserSignal,
+        CalendarUserState,
         TaskQueue,
         WorkflowName,
         calendar_user_workflow_id,

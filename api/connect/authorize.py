@@ -42,7 +42,7 @@ def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class ConsentClient:
-    """The client that asks for consent: ours, or the tenant's own, which is then named without its secret."""
+    """The client that asks for consent: ours, or the tenant's own, named without its secret."""
 
     client: OAuthClient
     oauth_client_id: str | None

@@ -177,7 +177,10 @@ def _unused_attempt(services: ApiServices, token: Token, secret: str) -> Connect
 
 
 def _exchanging_attempt(services: ApiServices, token: Token, secret: str) -> ConnectAttempt | None:
-    """The attempt whose page tries again, until the worker has exchanged the code; the cookie ends with it."""
+    """The attempt whose page tries again until the worker has exchanged the code.
+
+    The cookie ends with it, so that a browser can ask only until then.
+    """
     with services.database.transaction(token.tenant_id) as session:
         return connect_attempts.find_exchanging(
             session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)

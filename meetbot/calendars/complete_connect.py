@@ -1,7 +1,7 @@
-"""From an authorization code to a stored calendar user: the part that the API and the worker share.
+"""From an authorization code to a stored calendar user.
 
-The API exchanges codes that were given to our own client. Those given to a tenant's app are exchanged by the worker, since only
-it may open the app's secret.
+The API and the worker share it. The API exchanges codes that were given to our own client. Those given to a tenant's app are
+exchanged by the worker, since only it may open the app's secret.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ class ReturnedCode:
 
 @dataclass(frozen=True, slots=True)
 class CompletedConnect:
-    """How it ended: with a calendar user, or an error. ``is_new``: it was never connected before."""
+    """How it ended: with a calendar user, or an error.
+
+    ``is_new``: it was never connected before.
+    """
 
     user: CalendarUserRef | None = None
     is_new: bool = False
@@ -191,7 +194,10 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
 
 
 def _refusal_of_app(session: Session, consent: _Consent, known: CalendarUser | None) -> ConnectError | None:
-    """Lock the tenant's apps if one of them takes part. The one that was asked for may be gone by now."""
+    """Lock the tenant's apps if one of them takes part.
+
+    The one that was asked for may be gone by now.
+    """
     asked = consent.attempt.oauth_client_id
     if asked is None and (known is None or known.oauth_client_id is None):
         return None

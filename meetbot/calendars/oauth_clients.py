@@ -1,4 +1,4 @@
-"""Which OAuth client a provider is asked with: ours, or the tenant's own that the consent was given to."""
+"""Which OAuth client a provider is asked with: ours, or the tenant's own app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlmodel import Session
 
-from meetbot.domain.audit import AuditFact
+from meetbot.domain.audit import AuditFact, DetailValue
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, SecretUnreadable
 from meetbot.providers.base import OAuthClient
@@ -36,29 +36,36 @@ class Opener(Protocol):
         ...
 
 
-def app_secret_binding(region: str, tenant_id: str, app_id: str, provider: str, client_id: str) -> SecretBinding:
-    """Return what an app's sealed secret is bound to: it opens for no other app or client."""
-    return SecretBinding(region, tenant_id, _SECRET, app_id, (("provider", provider), ("client_id", client_id)))
+def app_secret_binding(region: str, tenant_id: str, provider: str, client_id: str) -> SecretBinding:
+    """Return what an app's sealed secret is bound to: it opens for no other client."""
+    return SecretBinding(region, tenant_id, _SECRET, client_id, (("provider", provider),))
 
 
 def client_of_app(app: OAuthApp, secret: str = "") -> OAuthClient:
-    """Return the client of a tenant's app; without its secret it does for whatever only names the client."""
+    """Return the client of a tenant's app.
+
+    Without its secret it does for whatever only names the client.
+    """
     return OAuthClient(Provider(app.provider), app.client_id, secret, app.directory)
 
 
 def destroy_retired(session: Session, tenant_id: str, provider: str, *, now: datetime) -> None:
-    """Destroy the retired apps that no calendar user needs any more, and note it in the audit log.
+    """Destroy the retired apps that no calendar user needs any more.
 
-    The caller has locked the apps (`lock_apps`), or this does.
+    Each gets an entry in the audit log. It locks the apps (`lock_apps`), as the caller may have done.
     """
     lock_apps(session, tenant_id, provider)
-    for app_id in destroy_unused(session, tenant_id, provider):
-        append(session, tenant_id, AuditFact(now, _BY_THE_SERVICE, "oauth_app.destroyed", app_id))
+    for client_id in destroy_unused(session, tenant_id, provider):
+        detail: dict[str, DetailValue] = {"client_id": client_id}
+        append(session, tenant_id, AuditFact(now, _BY_THE_SERVICE, "oauth_app.destroyed", provider, detail=detail))
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthClients:
-    """The clients of a worker. ``note_use`` is told of each secret before it is opened: tenant, purpose, id."""
+    """The clients of a worker.
+
+    ``note_use`` is told of each secret before it is opened: tenant, purpose, id.
+    """
 
     database: Database
     vault: Opener
@@ -110,7 +117,7 @@ class OAuthClients:
 
     def _opened(self, app: OAuthApp) -> OAuthClient:
         sealed = SealedSecret(kek_name(app.tenant_id), app.kek_version, app.wrapped_key, bytes(app.secret_ciphertext))
-        binding = app_secret_binding(self.region, app.tenant_id, app.id, app.provider, app.client_id)
+        binding = app_secret_binding(self.region, app.tenant_id, app.provider, app.client_id)
         self.note_use(app.tenant_id, SecretPurpose.OAUTH_APP, app.id)
         try:
             secret = self.vault.open(app.tenant_id, sealed, binding).decode("utf-8")

@@ -1,4 +1,4 @@
-"""An authorization code with its PKCE verifier, sealed for the worker that exchanges it. Pure."""
+"""Authorization codes with their PKCE verifiers, sealed for the worker. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KIND = "consent_code"
 
 
 def code_binding(region: str, tenant_id: str, exchange_id: str, oauth_client_id: str) -> SecretBinding:
-    """Return what a sealed code is bound to: it opens for no other exchange, and for the client that got it."""
+    """Return what a sealed code is bound to: its exchange, and the client that got it."""
     return SecretBinding(region, tenant_id, _KIND, exchange_id, (("oauth_client_id", oauth_client_id),))
 
 

@@ -110,7 +110,10 @@ def lock_identity(session: Session, identity: AccountKey) -> CalendarUser | None
 
 @dataclass(frozen=True, slots=True)
 class GivenConsent:
-    """What a consent gave. ``sealed`` None: no new refresh token; ``oauth_client_id`` None: it was given to our client."""
+    """What a consent gave.
+
+    ``sealed`` None: no new refresh token. ``oauth_client_id`` None: it was given to our client.
+    """
 
     email: str
     scopes: list[str]
@@ -161,9 +164,9 @@ def renew_calendar_user(
     attributes: Mapping[str, Any] | None,
     now: datetime,
 ) -> CalendarUser:
-    """Store a consent given again. Without a new refresh token the stored one stays, with its client.
+    """Store a consent given again.
 
-    A new one was sealed for the next version.
+    Without a new refresh token the stored one stays, with its client. A new one was sealed for the next version.
 
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """

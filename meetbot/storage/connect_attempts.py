@@ -106,7 +106,10 @@ def use_state(session: Session, tenant_id: str, *, state_hash: bytes, browser_ha
 def use_state_for_exchange(
     session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes, exchange_id: str, sealed: SealedSecret
 ) -> bool:
-    """Use up the state and keep the sealed code for the worker; True only once and before it expires."""
+    """Use up the state and keep the sealed code for the worker.
+
+    Return True only once and before it expires.
+    """
     values = {
         "tenant_id": tenant_id,
         "state_hash": state_hash,
@@ -122,7 +125,7 @@ def use_state_for_exchange(
 def find_exchanging(
     session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes
 ) -> ConnectAttempt | None:
-    """Return the attempt of this browser and this state whose code the worker exchanges, or has exchanged."""
+    """Return the attempt of this browser and this state, if its code was left to the worker."""
     return session.exec(
         select(ConnectAttempt)
         .where(

@@ -148,9 +148,9 @@ _CONNECTIONS = text(
 
 
 def is_connected_anywhere(session: Session, provider: str, subject: str, oauth_client_id: str | None) -> bool:
-    """Return whether a live connection of this account needs its grant to this client, None for ours.
+    """Return whether a live connection of this account needs its grant to this client.
 
-    Call it in `Database.subject_lookup`.
+    ``oauth_client_id`` None is our client. Call it in `Database.subject_lookup`.
     """
     bounds = {"provider": provider, "subject": subject, "oauth_client_id": oauth_client_id}
     return session.execute(_CONNECTIONS, bounds).first() is not None

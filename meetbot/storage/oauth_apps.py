@@ -67,7 +67,7 @@ _USERS = text(
 
 
 def list_apps(session: Session, tenant_id: str, provider: str) -> list[AppUse]:
-    """Return the tenant's apps at a provider: the present one first, then the retired, the newest first."""
+    """Return the tenant's apps at a provider: the present one, then the retired, newest first."""
     users = {row[0]: int(row[1]) for row in session.execute(_USERS, {"tenant_id": tenant_id, "provider": provider})}
     rows = session.exec(
         select(OAuthApp)
@@ -79,9 +79,8 @@ def list_apps(session: Session, tenant_id: str, provider: str) -> list[AppUse]:
 
 @dataclass(frozen=True, slots=True)
 class NewApp:
-    """An app to store. ``sealed`` is sealed for ``app_id``."""
+    """An app to store."""
 
-    app_id: str
     client_id: str
     directory: str | None
     sealed: SealedSecret
@@ -97,7 +96,7 @@ def put_app(session: Session, tenant_id: str, provider: str, new: NewApp, *, now
     if app is None:
         app = OAuthApp(
             tenant_id=tenant_id,
-            id=new.app_id,
+            id=new_id("oap"),
             provider=provider,
             client_id=new.client_id,
             kek_version=new.sealed.kek_version,
@@ -112,12 +111,6 @@ def put_app(session: Session, tenant_id: str, provider: str, new: NewApp, *, now
     session.add(app)
     session.flush()
     return app
-
-
-def app_id_for(session: Session, tenant_id: str, provider: str, client_id: str) -> str:
-    """Return the id under which a secret of this client is sealed: the known app's, or a new one."""
-    known = find_app(session, tenant_id, provider, client_id)
-    return known.id if known is not None else new_id("oap")
 
 
 def retire_app(session: Session, tenant_id: str, provider: str, *, now: datetime, but: str = "") -> None:
@@ -136,15 +129,47 @@ _DESTROY = text(
        and not exists (select 1 from calendar_user u
                         where u.tenant_id = app.tenant_id and u.provider = app.provider
                           and u.oauth_client_id = app.client_id and u.state <> 'disconnecting')
-    returning app.id
+    returning app.client_id
     """
 )
 
 
 def destroy_unused(session: Session, tenant_id: str, provider: str) -> Sequence[str]:
-    """Delete the retired apps that no calendar user needs, with their secrets. Return their ids."""
+    """Delete the retired apps that no calendar user needs, with their secrets.
+
+    Return their client ids.
+    """
     rows = session.execute(_DESTROY, {"tenant_id": tenant_id, "provider": provider})
     return sorted(row[0] for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSeen:
+    """What became of one consent to an app."""
+
+    state: str
+    error_code: str | None
+    scopes: frozenset[str]
+    consented_at: datetime | None
+    state_changed_at: datetime
+
+
+_CONSENTS = text(
+    """
+    select state, error_code, scopes, consented_at, state_changed_at from calendar_user
+     where tenant_id = :tenant_id and provider = :provider and oauth_client_id = :client_id and state <> 'disconnecting'
+     order by consented_at limit :most
+    """
+)
+
+
+def consents_seen(session: Session, app: OAuthApp, *, most: int) -> list[ConsentSeen]:
+    """Return the consents to an app, the oldest first."""
+    bounds = {"tenant_id": app.tenant_id, "provider": app.provider, "client_id": app.client_id, "most": most}
+    return [
+        ConsentSeen(row.state, row.error_code, frozenset(row.scopes), row.consented_at, row.state_changed_at)
+        for row in session.execute(_CONSENTS, bounds)
+    ]
 
 
 _NOTE = text(

@@ -98,16 +98,6 @@ def erasure_workflow_id(tenant_id: str, erasure_id: str) -> str:
     return f"erasure/{tenant_id}/{erasure_id}"
 
 
-def connect_workflow_id(tenant_id: str, exchange_id: str) -> str:
-    """Return the workflow id of the exchange of a consent's code."""
-    return f"connect/{tenant_id}/{exchange_id}"
-
-
-def oauth_app_check_workflow_id(tenant_id: str, app_id: str) -> str:
-    """Return the workflow id of a check of a tenant's OAuth app: one at a time."""
-    return f"oauth-app-check/{tenant_id}/{app_id}"
-
-
 CHILDREN_PER_BATCH = 50
 """For new runs; see `CalendarUserState`."""
 
@@ -369,44 +359,3 @@ class WithdrawnBots:
 
     meeting_keys: tuple[str, ...]
     after: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectStart:
-    """Input of the workflow that exchanges a consent's code; the numbers are for a calendar user's workflow."""
-
-    tenant_id: str
-    exchange_id: str
-    provider: str
-    interval_seconds: int
-    children_per_batch: int = CHILDREN_PER_BATCH
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeRef:
-    """A code to be exchanged, as the activity is asked for it."""
-
-    tenant_id: str
-    exchange_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeResult:
-    """The calendar user that was connected; empty if the consent came to nothing."""
-
-    calendar_user_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthAppRef:
-    """A tenant's OAuth app, for the workflow that checks it and its activity."""
-
-    tenant_id: str
-    app_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """The code with which the token endpoint refused a code that cannot be good."""
-
-    code: str

@@ -8,23 +8,25 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.temporal.connect_messages import (
+    ConnectStart,
+    OAuthAppRef,
+    ProbeResult,
+    connect_workflow_id,
+    oauth_app_check_workflow_id,
+)
 from meetbot.temporal.messages import (
     CHILDREN_PER_BATCH,
     BotStart,
     CalendarUserSignal,
     CalendarUserState,
-    ConnectStart,
     ErasureStart,
-    OAuthAppRef,
-    ProbeResult,
     TaskQueue,
     WorkflowName,
     bot_workflow_id,
     calendar_user_workflow_id,
-    connect_workflow_id,
     erasure_workflow_id,
     fairness_key,
-    oauth_app_check_workflow_id,
 )
 from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 

@@ -1,4 +1,4 @@
-"""The OAuth clients that the logins know: the sandbox's own, and those that were added to it."""
+"""The OAuth clients that the logins know: the sandbox's own, and those that were added."""
 
 from __future__ import annotations
 
@@ -33,5 +33,8 @@ def secret_fits(client: RegisteredClient, secret: str) -> bool:
 
 
 def is_registered(client: RegisteredClient, redirect_uri: str) -> bool:
-    """Return whether the client may send browsers back there; anywhere if it has registered no address."""
+    """Return whether the client may send browsers back there.
+
+    If it has registered no address, it may anywhere.
+    """
     return not client.redirect_uris or redirect_uri in client.redirect_uris

@@ -28,20 +28,23 @@ from meetbot.dev.environment import free_port
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.temporal.client import plugin
+from meetbot.temporal.connect_messages import (
+    ExchangeRef,
+    ExchangeResult,
+    OAuthAppRef,
+    ProbeResult,
+)
 from meetbot.temporal.messages import (
     ActivityName,
     DeliveryAttempt,
     DeliveryResult,
     ErasureRef,
-    ExchangeRef,
-    ExchangeResult,
-    OAuthAppRef,
-    ProbeResult,
     TaskQueue,
     WithdrawnBots,
     WithdrawRequest,
 )
-from tests.histories.scenarios import Scenario, bots, calendars, connects, erasures, webhooks
+from tests.histories.connect_scenarios import connects
+from tests.histories.scenarios import Scenario, bots, calendars, erasures, webhooks
 from tests.workflows.fake_activities import Call, running_workers
 from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow

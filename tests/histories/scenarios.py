@@ -10,31 +10,25 @@ from typing import Any
 
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.plan import Target
-from meetbot.errors import BackendUnavailable, RetryLater, VaultUnavailable
+from meetbot.errors import BackendUnavailable, RetryLater
 from meetbot.temporal.messages import (
     ActivityName,
     BotSignal,
     CalendarUserSignal,
     ClaimChange,
-    ConnectStart,
     DeliveryResult,
     DeliveryVerdict,
     DispatchOutcome,
     DispatchResult,
     ErasureStart,
-    ExchangeResult,
     NextStep,
-    OAuthAppRef,
-    ProbeResult,
     StepKind,
     SyncResult,
     TaskQueue,
     WebhookStart,
     WithdrawnBots,
     WorkflowName,
-    connect_workflow_id,
     erasure_workflow_id,
-    oauth_app_check_workflow_id,
     webhook_workflow_id,
 )
 from tests.workflows.fake_activities import Answer, Call, Harness, Script
@@ -353,55 +347,4 @@ async def erasing(harness: Harness) -> None:
     harness.started.add(workflow_id)
     start = ErasureStart(harness.tenant_id, "era_1", "cu_1")
     await harness.client.start_workflow(WorkflowName.ERASURE, start, id=workflow_id, task_queue=TaskQueue.ERASURES)
-    await harness.client.get_workflow_handle(workflow_id).result()
-
-
-def connects() -> dict[str, Scenario]:
-    """A new calendar user after an outage, one whose loop runs, a consent that came to nothing, and an app's check."""
-    return {
-        "connect_new": Scenario(
-            exchanging(VaultUnavailable("vault_unreachable", SAID), ExchangeResult("cu_1")), connect
-        ),
-        "connect_again": Scenario(exchanging(ExchangeResult("cu_1"), first_sync=QUIET), reconnect),
-        "connect_refused": Scenario(exchanging(ExchangeResult()), connect),
-        "oauth_app_checked": Scenario(exchanging(ProbeResult("invalid_grant")), check_app),
-    }
-
-
-def exchanging(*answers: object, first_sync: SyncResult = GONE) -> Answer:
-    left, syncs = list(answers), [first_sync]
-
-    async def answer(call: Call) -> Any:
-        if call.name == ActivityName.CALENDAR_SYNC:
-            return syncs.pop() if syncs else GONE
-        answered = left.pop(0)
-        if isinstance(answered, Exception):
-            raise answered
-        return answered
-
-    return answer
-
-
-async def connect(harness: Harness) -> None:
-    workflow_id = connect_workflow_id(harness.tenant_id, "con_1")
-    harness.started.add(workflow_id)
-    start = ConnectStart(harness.tenant_id, "con_1", "google", interval_seconds=3600)
-    await harness.client.start_workflow(WorkflowName.CONNECT, start, id=workflow_id, task_queue=TaskQueue.CONNECTS)
-    await harness.client.get_workflow_handle(workflow_id).result()
-
-
-async def reconnect(harness: Harness) -> None:
-    handle = await harness.connect(interval_seconds=3600)
-    await called(harness, ActivityName.CALENDAR_SYNC, 1)
-    await connect(harness)
-    await handle.result()
-
-
-async def check_app(harness: Harness) -> None:
-    workflow_id = oauth_app_check_workflow_id(harness.tenant_id, "oap_1")
-    harness.started.add(workflow_id)
-    app = OAuthAppRef(harness.tenant_id, "oap_1")
-    await harness.client.start_workflow(
-        WorkflowName.OAUTH_APP_CHECK, app, id=workflow_id, task_queue=TaskQueue.CONNECTS
-    )
     await harness.client.get_workflow_handle(workflow_id).result()
