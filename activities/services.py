@@ -11,6 +11,7 @@ import httpx
 from meetbot.backends.base import BotBackend
 from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
@@ -22,6 +23,7 @@ class Services:
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
+    clients: OAuthClients
     tokens: AccessTokens
     backend: BotBackend
     clock: Callable[[], datetime]

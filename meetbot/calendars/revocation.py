@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import OperatorRequired, SecretUnreadable
-from meetbot.providers.base import CalendarProvider, OAuthClient
+from meetbot.errors import SecretUnreadable
+from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.tables import PendingRevocation
@@ -37,7 +38,7 @@ class Revoker:
     database: Database
     vault: Opener
     providers: Mapping[Provider, CalendarProvider]
-    clients: Mapping[Provider, OAuthClient]
+    clients: OAuthClients
     region: str
     note_use: Callable[[PendingRevocation], None]
 
@@ -48,11 +49,9 @@ class Revoker:
         """
         provider = Provider(pending.provider)
         with self.database.subject_lookup(pending.subject) as session:
-            if is_connected_anywhere(session, pending.provider, pending.subject):
+            if is_connected_anywhere(session, pending.provider, pending.subject, pending.oauth_client_id):
                 return Revocation.IN_USE
-        client = self.clients.get(provider)
-        if client is None:
-            raise OperatorRequired("provider_not_configured", "no OAuth client is configured for this provider")
+        client = self.clients.named(provider, pending.oauth_client_id)
         try:
             token = self._open(pending)
         except SecretUnreadable:
@@ -66,7 +65,12 @@ class Revoker:
         binding = refresh_token_binding(
             self.region,
             TokenOwner(
-                pending.tenant_id, pending.calendar_user_id, pending.provider, pending.subject, pending.token_version
+                pending.tenant_id,
+                pending.calendar_user_id,
+                pending.provider,
+                pending.subject,
+                pending.token_version,
+                pending.oauth_client_id,
             ),
         )
         self.note_use(pending)

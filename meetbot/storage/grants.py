@@ -68,7 +68,7 @@ def _named_by(setting: str, column: str) -> str:
 
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
-# A grant belongs to an account and our client: revoking it ends the connections of all tenants.
+# A grant belongs to an account and a client: revoking it ends the connections of all tenants.
 _SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"), (Role.API, Role.WORKER))
 # The operator's commands, which run as the owner, list the tenants, and the ledger after a restore.
 _DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
@@ -104,7 +104,8 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "connect_attempt": TableGrants(
         api=_ALL,
-        worker="select delete",
+        worker="select update delete",
+        sealed=("wrapped_key", "code_ciphertext"),
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
@@ -117,6 +118,7 @@ TABLES: Mapping[str, TableGrants] = {
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
+    "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
     "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
