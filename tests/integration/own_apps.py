@@ -117,7 +117,7 @@ class AppRig:
 @contextmanager
 def open_app_rig(rig: Rig, api_url: str, vault: VaultService) -> Iterator[AppRig]:
     """Put the API in front of a rig, with the api's login and the api's token."""
-    sealer = Vault(vault.address, TokenAuth(vault.tokens.api))
+    sealer = Vault(vault.address, TokenAuth(vault.tokens.api_token))
     worker = WorkerAtOnce(rig=rig)
     clients = {provider: oauth_client(rig.settings, provider) for provider in Provider}
     key = issue_api_key(rig.database, rig.tenant_id, KeyMode.LIVE)
