@@ -87,12 +87,12 @@ class AppRig:
         with self.rig.read() as session:
             return list(session.exec(select(OAuthApp).options(undefer("*"))))
 
-    def connect(self, email: str, provider: Provider, *, again: str = "") -> dict[str, str]:
+    def connect(self, email: str, provider: Provider, *, again: str = "", customer: str = "") -> dict[str, str]:
         """Go through the consent screens; return what the customer's redirect URL was told."""
         if again:
             asked = self.call("POST", f"/calendar/users/{again}/reconnect", json={"redirect_url": HOME})
         else:
-            body = {"customer_user_id": f"customer-{email}", "redirect_url": HOME, "login_hint": email}
+            body = {"customer_user_id": customer or f"customer-{email}", "redirect_url": HOME, "login_hint": email}
             asked = self.call("POST", f"/calendar/connect/{provider}", json=body)
         assert asked.status_code == 201, asked.text
         self.rig.sandbox.post("/control/consent", {"mode": "auto", "account": email})
@@ -108,8 +108,8 @@ class AppRig:
         assert answer.status_code == 302, answer.text
         return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
-    def connected(self, email: str, provider: Provider, *, again: str = "") -> str:
-        told = self.connect(email, provider, again=again)
+    def connected(self, email: str, provider: Provider, *, again: str = "", customer: str = "") -> str:
+        told = self.connect(email, provider, again=again, customer=customer)
         assert told["status"] == "connected", told
         return told["meetbot_calendar_user_id"]
 
@@ -117,7 +117,7 @@ class AppRig:
 @contextmanager
 def open_app_rig(rig: Rig, api_url: str, vault: VaultService) -> Iterator[AppRig]:
     """Put the API in front of a rig, with the api's login and the api's token."""
-    sealer = Vault(vault.address, TokenAuth(vault.tokens.api))
+    sealer = Vault(vault.address, TokenAuth(vault.tokens.api_token))
     worker = WorkerAtOnce(rig=rig)
     clients = {provider: oauth_client(rig.settings, provider) for provider in Provider}
     key = issue_api_key(rig.database, rig.tenant_id, KeyMode.LIVE)

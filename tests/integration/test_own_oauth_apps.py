@@ -177,11 +177,8 @@ def test_a_connection_by_another_client_keeps_no_grant_alive(apps: AppRig) -> No
     apps.rig.sandbox.account(ADA)
     by_ours = apps.rig.connect(ADA)
     apps.use_app(Provider.GOOGLE, "own-client")
-    asked = apps.call("POST", "/calendar/connect/google", json={"customer_user_id": "another", "login_hint": ADA})
-    assert asked.status_code == 201
-    by_own = apps.connected(ADA, Provider.GOOGLE)
-    if by_own == by_ours:
-        pytest.fail("it is a calendar user of its own")
+    by_own = apps.connected(ADA, Provider.GOOGLE, customer="another")
+    assert (client_of(apps, by_ours), client_of(apps, by_own)) == (None, "own-client")
     assert erase(apps.rig, by_own).revocation is Revocation.REVOKED
     sync_later(apps, by_ours)
     assert apps.rig.calendar_user(by_ours).state == CalendarUserStatus.ACTIVE
