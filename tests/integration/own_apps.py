@@ -1,4 +1,4 @@
-"""A tenant's own OAuth app on real servers: the API as its login sees the database, and the worker's activities."""
+"""A tenant's own OAuth app: the API with its own login, and the worker's activities."""
 
 from __future__ import annotations
 
