@@ -1,4 +1,4 @@
-"""A tenant's own OAuth app on a running stack, with the API, the worker and Temporal in their own processes."""
+"""A tenant's own OAuth app on a running stack, each part in a process of its own."""
 
 from __future__ import annotations
 
