@@ -111,7 +111,9 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
-        api=_CHANGE, worker=_ALL, relay=RelayGrant(select="tenant_id id state requested_at", rows="state = 'running'")
+        api=_CHANGE,
+        worker=_ALL,
+        relay=RelayGrant(select="tenant_id id calendar_user_id state requested_at", rows="state = 'running'"),
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
@@ -120,7 +122,7 @@ TABLES: Mapping[str, TableGrants] = {
     "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
-    "retention_run": TableGrants(api=_READ, worker=_CHANGE),
+    "retention_run": TableGrants(api=_READ, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker="select delete"),
     "secret_use": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(
