@@ -210,7 +210,7 @@ def test_every_opening_of_a_secret_is_put_down(apps: AppRig, provider: Provider)
 
 
 def left_pending(apps: AppRig, provider: Provider) -> str:
-    """Consent while the worker cannot open the code; return the address of the page that goes on."""
+    """Consent while the worker cannot open the code; return the address to ask again."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(apps.rig.connecting_activities, "_vault", FrozenVault())
         told = apps.connect(ADA, provider)
