@@ -52,7 +52,10 @@ class OAuthAppResource(Resource):
 
 
 def oauth_app_resource(apps: Sequence[AppUse], *, redirect_uri: str) -> OAuthAppResource:
-    """Return the resource of a tenant's apps at a provider, as `list_apps` orders them; there is one."""
+    """Return the resource of a tenant's apps at a provider, of which there is one at least.
+
+    They are as `list_apps` orders them.
+    """
     first, app = apps[0], apps[0].app
     return OAuthAppResource(
         provider=app.provider,

@@ -19,7 +19,7 @@ from tests.workflows.fake_activities import Answer, Call, Harness
 
 
 def connects() -> dict[str, Scenario]:
-    """A new calendar user, one whose loop runs, a consent that came to nothing, and an app's check."""
+    """A new calendar user, a running one, a consent that came to nothing, and an app's check."""
     return {
         "connect_new": Scenario(
             exchanging(VaultUnavailable("vault_unreachable", SAID), ExchangeResult("cu_1")), connect

@@ -1,4 +1,4 @@
-"""A tenant's own OAuth app on real servers: the API as its login sees the database, and the worker's activities."""
+"""A tenant's own OAuth app: the API with its own login, and the worker's activities."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ class AppRig:
         with self.rig.read() as session:
             return list(session.exec(select(OAuthApp).options(undefer("*"))))
 
-    def connect(self, email: str, provider: Provider, *, again: str = "") -> dict[str, str]:
+    def connect(self, email: str, provider: Provider, *, again: str = "", customer: str = "") -> dict[str, str]:
         """Go through the consent screens; return what the customer's redirect URL was told."""
         if again:
             asked = self.call("POST", f"/calendar/users/{again}/reconnect", json={"redirect_url": HOME})
         else:
-            body = {"customer_user_id": f"customer-{email}", "redirect_url": HOME, "login_hint": email}
+            body = {"customer_user_id": customer or f"customer-{email}", "redirect_url": HOME, "login_hint": email}
             asked = self.call("POST", f"/calendar/connect/{provider}", json=body)
         assert asked.status_code == 201, asked.text
         self.rig.sandbox.post("/control/consent", {"mode": "auto", "account": email})
@@ -108,8 +108,8 @@ class AppRig:
         assert answer.status_code == 302, answer.text
         return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
-    def connected(self, email: str, provider: Provider, *, again: str = "") -> str:
-        told = self.connect(email, provider, again=again)
+    def connected(self, email: str, provider: Provider, *, again: str = "", customer: str = "") -> str:
+        told = self.connect(email, provider, again=again, customer=customer)
         assert told["status"] == "connected", told
         return told["meetbot_calendar_user_id"]
 

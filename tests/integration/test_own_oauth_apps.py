@@ -12,10 +12,12 @@ from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import OperatorRequired
+from meetbot.errors import OperatorRequired, VaultUnavailable
 from meetbot.storage.roles import Role
 from meetbot.storage.secret_uses import SecretPurpose
 from meetbot.storage.tables import AuditEntry, CalendarUser, ConnectAttempt, SecretUse
+from meetbot.tenants.key_rotation import KeyRotation, RotationStep
+from meetbot.vault.sealing import DataKey
 from tests.integration.erasing import erase
 from tests.integration.own_apps import AppRig, open_app_rig
 from tests.rig import Rig
@@ -177,11 +179,8 @@ def test_a_connection_by_another_client_keeps_no_grant_alive(apps: AppRig) -> No
     apps.rig.sandbox.account(ADA)
     by_ours = apps.rig.connect(ADA)
     apps.use_app(Provider.GOOGLE, "own-client")
-    asked = apps.call("POST", "/calendar/connect/google", json={"customer_user_id": "another", "login_hint": ADA})
-    assert asked.status_code == 201
-    by_own = apps.connected(ADA, Provider.GOOGLE)
-    if by_own == by_ours:
-        pytest.fail("it is a calendar user of its own")
+    by_own = apps.connected(ADA, Provider.GOOGLE, customer="another")
+    assert (client_of(apps, by_ours), client_of(apps, by_own)) == (None, "own-client")
     assert erase(apps.rig, by_own).revocation is Revocation.REVOKED
     sync_later(apps, by_ours)
     assert apps.rig.calendar_user(by_ours).state == CalendarUserStatus.ACTIVE
@@ -208,6 +207,47 @@ def test_every_opening_of_a_secret_is_put_down(apps: AppRig, provider: Provider)
     with apps.rig.read() as session:
         uses = {use.purpose for use in session.exec(select(SecretUse))}
     assert {SecretPurpose.OAUTH_APP, SecretPurpose.CONSENT_CODE} <= uses
+
+
+def left_pending(apps: AppRig, provider: Provider) -> str:
+    """Consent while the worker cannot open the code; return the address to ask again."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(apps.rig.connecting_activities, "_vault", FrozenVault())
+        told = apps.connect(ADA, provider)
+    assert (told["status"], apps.worker.failure) == ("pending", "vault_unreachable")
+    return told["location"]
+
+
+class FrozenVault:
+    def open(self, *_: object) -> bytes:
+        raise VaultUnavailable("vault_unreachable", "stands still")
+
+    def forget(self, *_: object) -> None: ...
+
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        raise VaultUnavailable("vault_unreachable", "stands still")
+
+
+@BOTH
+def test_a_vault_that_stands_still_costs_no_consent(apps: AppRig, provider: Provider) -> None:
+    apps.rig.sandbox.account(ADA, provider)
+    apps.use_app(provider, "own-client")
+    told = apps.come_back(left_pending(apps, provider))
+    assert told["status"] == "connected"
+    sync_later(apps, told["meetbot_calendar_user_id"])
+
+
+def test_secret_and_code_outlive_the_rotation_of_the_tenants_key(apps: AppRig) -> None:
+    apps.rig.sandbox.account(ADA)
+    apps.use_app(Provider.GOOGLE, "own-client")
+    location = left_pending(apps, Provider.GOOGLE)
+    for step in (RotationStep.ROTATE, RotationStep.REWRAP, RotationStep.TRIM):
+        list(KeyRotation(apps.rig.database, apps.rig.vault, settling=timedelta()).run(step, apps.rig.tenant_id))
+    apps.rig.vault.forget_tenant(apps.rig.tenant_id)
+    told = apps.come_back(location)
+    assert told["status"] == "connected"
+    sync_later(apps, told["meetbot_calendar_user_id"])
+    assert {app.kek_version for app in apps.stored_apps()} == {2}
 
 
 def test_a_repeated_exchange_connects_once(apps: AppRig) -> None:
