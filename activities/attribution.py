@@ -10,6 +10,7 @@ from temporalio import activity
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
 from meetbot.storage.secret_uses import OpenedSecret, SecretPurpose, note_secret_use
+from meetbot.storage.tables import PendingRevocation
 
 
 def current_workflow() -> str:
@@ -22,5 +23,18 @@ def current_workflow() -> str:
 def note_token_refresh(database: Database, clock: Callable[[], datetime], user: CalendarUserContext) -> None:
     """Note that a user's refresh token is about to be opened. It is not opened if that fails."""
     opened = OpenedSecret(SecretPurpose.TOKEN_REFRESH, user.id, current_workflow())
-    with database.transaction(user.tenant_id) as session:
-        note_secret_use(session, user.tenant_id, opened, at=clock())
+    _note(database, clock, user.tenant_id, opened)
+
+
+def note_revocation(database: Database, clock: Callable[[], datetime], pending: PendingRevocation) -> None:
+    """Note that the token kept for a revocation is about to be opened.
+
+    It is not opened if that fails.
+    """
+    opened = OpenedSecret(SecretPurpose.REVOCATION, pending.calendar_user_id, current_workflow())
+    _note(database, clock, pending.tenant_id, opened)
+
+
+def _note(database: Database, clock: Callable[[], datetime], tenant_id: str, opened: OpenedSecret) -> None:
+    with database.transaction(tenant_id) as session:
+        note_secret_use(session, tenant_id, opened, at=clock())

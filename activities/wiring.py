@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx
 
-from activities.attribution import note_token_refresh
+from activities.attribution import note_revocation, note_token_refresh
 from activities.bots import BotActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
@@ -87,7 +87,14 @@ def open_parts(settings: Settings) -> WorkerParts:
 
 def build_revoker(settings: Settings, services: Services, vault: Vault) -> Revoker:
     """Build what ends grants at the providers."""
-    return Revoker(services.database, vault, services.providers, _oauth_clients(settings), settings.region)
+    return Revoker(
+        database=services.database,
+        vault=vault,
+        providers=services.providers,
+        clients=_oauth_clients(settings),
+        region=settings.region,
+        note_use=partial(note_revocation, services.database, services.clock),
+    )
 
 
 def _oauth_clients(settings: Settings) -> dict[Provider, OAuthClient]:

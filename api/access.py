@@ -46,6 +46,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", _USERS): _CALENDARS_READ,
     ("GET", _USER): _CALENDARS_READ,
     ("PATCH", _USER): Access((Scope.CALENDARS_WRITE,), "calendar_user.changed"),
+    ("DELETE", _USER): Access((Scope.CALENDARS_WRITE,), "calendar_user.erasure_asked"),
+    ("GET", "/erasures/{erasure_id}"): _CALENDARS_READ,
     ("POST", f"{_USER}/sync"): Access((Scope.CALENDARS_WRITE,), "calendar_user.sync_asked"),
     ("GET", f"{_USER}/events"): _CALENDARS_READ,
     ("GET", f"{_USER}/events/{{event_id}}"): _CALENDARS_READ,

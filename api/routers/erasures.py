@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.problems import COMMON, described, not_found
@@ -41,8 +42,9 @@ def erase_user(
     """
     with services.database.transaction(caller.tenant_id) as session:
         erasure = begin_erasure(session, caller.tenant_id, calendar_user_id, now=services.clock())
-    if erasure is None:
-        raise not_found("calendar_user")
+        if erasure is None:
+            raise not_found("calendar_user")
+        record(session, caller, calendar_user_id)
     if erasure.state is ErasureState.RUNNING:
         # If this fails, a worker finds the erasure within half a minute.
         services.orchestrator.start_erasure(erasure.tenant_id, erasure.id, calendar_user_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,7 @@ class Revoker:
     providers: Mapping[Provider, CalendarProvider]
     clients: Mapping[Provider, OAuthClient]
     region: str
+    note_use: Callable[[PendingRevocation], None]
 
     def revoke(self, pending: PendingRevocation) -> Revocation:
         """End the grant and return how that ended.
@@ -68,6 +69,7 @@ class Revoker:
                 pending.tenant_id, pending.calendar_user_id, pending.provider, pending.subject, pending.token_version
             ),
         )
+        self.note_use(pending)
         try:
             return self.vault.open(pending.tenant_id, sealed, binding).decode("utf-8")
         finally:

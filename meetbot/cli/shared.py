@@ -1,4 +1,4 @@
-"""What the commands share: the running stack's variables, connections, and how a failure is said."""
+"""What the commands share: the stack's variables, connections, how a failure is said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`meetbot tenants`, `meetbot keys` and `meetbot erasures`: customers, their API keys, what was erased."""
+"""The commands `meetbot tenants`, `meetbot keys` and `meetbot erasures`."""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ class PushPlan:
 def pause_after(failures: int) -> timedelta:
     """Return how long to wait after so many failures in a row: minutes, then hours."""
     doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
-    return min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+    pause: timedelta = _FIRST_PAUSE * 2**doublings
+    return min(pause, _LONGEST_PAUSE)
 
 
 def plan_push(
@@ -138,10 +139,11 @@ def _may_try(channel: Channel, now: datetime) -> bool:
 
 def _retire(channels: Iterable[Channel]) -> PushPlan:
     """End channels of calendars that are not read any more; what was never opened is only forgotten."""
-    opened, unopened = [], []
-    for channel in channels:
-        (unopened if channel.state is ChannelState.WANTED else opened).append(channel.id)
-    return PushPlan(end=tuple(opened), forget=tuple(unopened))
+    is_opened = {channel.id: channel.state is not ChannelState.WANTED for channel in channels}
+    return PushPlan(
+        end=tuple(one for one, opened in is_opened.items() if opened),
+        forget=tuple(one for one, opened in is_opened.items() if not opened),
+    )
 
 
 def _finish(channels: Iterable[Channel], now: datetime) -> PushPlan:

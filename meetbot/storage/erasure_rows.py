@@ -8,6 +8,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.bot_state import LIVE_STATES
+
 _NOBODY_ELSES_LINK = """
        bot.tenant_id = :tenant_id and bot.meeting_url <> ''
        and not exists (select 1 from calendar_event other
@@ -66,18 +68,19 @@ _USER_STATEMENTS: Mapping[str, str] = {
 _TENANT_TABLES = (
     "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
     "webhook_delivery", "webhook_endpoint", "dispatch", "bot", "meeting", "backend_report", "idempotency_record",
-    "rate_bucket", "api_key", "push_channel", "calendar_user",
+    "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
+    "push_channel", "calendar_user",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 
+# Audit entries are final for everybody but the erasure of the tenant that it names.
+_NAME_ERASED = text("select set_config('app.erasing_tenant', :tenant_id, true)")
 _CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id and revoked_at is null"
 _CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
 _UNFINISHED = text(
     """
     select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running'),
-           (select count(*) from bot
-             where tenant_id = :tenant_id
-               and state in ('scheduled', 'dispatching', 'dispatched', 'joining', 'in_call', 'recording', 'finalizing'))
+           (select count(*) from bot where tenant_id = :tenant_id and state = any(:live))
     """
 )
 
@@ -102,6 +105,7 @@ def blank_links(session: Session, tenant_id: str, calendar_user_id: str) -> tupl
 def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:
     """Delete all rows of a tenant but the ledger's; return how many there were, by table."""
     bounds = {"tenant_id": tenant_id}
+    session.execute(_NAME_ERASED, bounds)
     counts = {
         table: _count(session, f"delete from {table} where tenant_id = :tenant_id", bounds)  # noqa: S608 - our names
         for table in _TENANT_TABLES
@@ -117,7 +121,7 @@ def close_tenant(session: Session, tenant_id: str, *, now: datetime) -> None:
 
 def count_unfinished(session: Session, tenant_id: str) -> tuple[int, int]:
     """Return how many of the tenant's erasures run, and how many of its bots live."""
-    erasures, live_bots = session.execute(_UNFINISHED, {"tenant_id": tenant_id}).one()
+    erasures, live_bots = session.execute(_UNFINISHED, {"tenant_id": tenant_id, "live": list(LIVE_STATES)}).one()
     return int(erasures), int(live_bots)
 
 

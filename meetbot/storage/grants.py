@@ -69,7 +69,7 @@ def _named_by(setting: str, column: str) -> str:
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
 # A grant belongs to an account and our client: revoking it ends the connections of all tenants.
-_SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"), (Role.WORKER,))
+_SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"), (Role.API, Role.WORKER))
 # The operator's commands, which run as the owner, list the tenants, and the ledger after a restore.
 _DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
 _REPLAY = Opening("replay", "current_setting('app.replay', true) = 'on'")

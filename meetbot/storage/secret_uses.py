@@ -16,6 +16,7 @@ class SecretPurpose(StrEnum):
     """What a secret is opened for."""
 
     TOKEN_REFRESH = "token_refresh"  # noqa: S105 - a purpose, no password
+    REVOCATION = "revocation"
     WEBHOOK_SIGNATURE = "webhook_signature"
 
 

@@ -46,7 +46,10 @@ def list_tenants(session: Session, *, after: str, limit: int) -> list[ListedTena
 
 
 def list_tenant_ids(session: Session, *, after: str, limit: int) -> list[str]:
-    """Return ids in their order. Call it inside `Database.relay`, which sees nothing else of a tenant."""
+    """Return ids in their order.
+
+    Call it inside `Database.relay`, which sees nothing else of a tenant.
+    """
     return list(session.exec(select(Tenant.id).where(Tenant.id > after).order_by(col(Tenant.id)).limit(limit)))
 
 

@@ -48,7 +48,10 @@ def issue_api_key(database: Database, tenant_id: str, mode: KeyMode, scopes: tup
 
 
 def store_key(session: Session, tenant_id: str, key: NewApiKey, scopes: tuple[str, ...] = (ALL_SCOPES,)) -> None:
-    """Store a key that the operator made with the tenant, which may do everything unless scopes are given."""
+    """Store a key that the operator made with the tenant.
+
+    It may do everything unless scopes are given.
+    """
     row = ApiKey(
         public_id=key.public_id,
         tenant_id=tenant_id,

@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 
 from sqlmodel import select
 
+from meetbot.domain.audit import AuditFact
 from meetbot.domain.erasure import ErasedKind
 from meetbot.errors import InvalidInput, MeetbotError
+from meetbot.storage.audit_log import append
 from meetbot.storage.database import Database
 from meetbot.storage.erasure_ledger import LedgerEntry, is_tenant_erased, record_erased
 from meetbot.storage.erasure_rows import close_tenant, count_unfinished, delete_tenant
 from meetbot.storage.erasures import begin_erasure
 from meetbot.storage.tables import CalendarUser
-from meetbot.storage.tenants import find_tenant
+from meetbot.storage.tenants import find_tenant, lock_tenant
+from meetbot.tenants.api_keys import OPERATOR
 from meetbot.vault.client import Vault
 from meetbot.vault.rights import require_erasers_rights
 
@@ -44,8 +47,11 @@ def disconnect_all(database: Database, tenant_id: str, *, now: datetime) -> int:
     Its API keys end and its open consents are void, so that nobody new is connected. Workers carry the erasures out.
     """
     with database.transaction(tenant_id) as session:
+        tenant = lock_tenant(session, tenant_id)
         close_tenant(session, tenant_id, now=now)
         ids = session.exec(select(CalendarUser.id).where(CalendarUser.tenant_id == tenant_id)).all()
+        if tenant is not None:
+            append(session, tenant_id, AuditFact(now, OPERATOR, "tenant.erasure_asked", tenant_id))
     for calendar_user_id in ids:
         with database.transaction(tenant_id) as session:
             begin_erasure(session, tenant_id, calendar_user_id, now=now)

@@ -16,7 +16,7 @@ from meetbot.errors import Fault, InvalidInput
 from meetbot.storage.keys import add_key, find_tenant_key, working_keys
 from meetbot.storage.tables import ApiKey, Tenant
 from meetbot.storage.tenants import lock_tenant
-from meetbot.tenants.api_keys import KeyMode, is_working, new_api_key
+from meetbot.tenants.api_keys import OPERATOR, KeyMode, is_working, new_api_key
 from meetbot.tenants.scopes import ALL_SCOPES, KNOWN_SCOPES, Scope, has_scope, missing_scopes
 
 MAX_WORKING_KEYS = 100
@@ -59,6 +59,7 @@ def create_key(session: Session, tenant_id: str, maker: KeyMaker, wanted: KeyReq
     _check_scopes(maker, wanted.scopes)
     expires_at = _expiry(maker, wanted.expires_at, now)
     tenant = _locked(session, tenant_id)
+    _check_maker(session, tenant_id, maker, now)
     if len(working_keys(session, tenant_id, now=now)) >= MAX_WORKING_KEYS:
         raise _refused("too_many_keys", f"{MAX_WORKING_KEYS} keys work already; revoke one first")
     return _add(session, tenant, maker, KeyRequest(wanted.name, wanted.scopes, expires_at))
@@ -72,6 +73,7 @@ def rotate_key(
     The old one works for the overlap, and not at all any more if that is 0. Raises `KeyRefused`.
     """
     tenant = _locked(session, tenant_id)
+    _check_maker(session, tenant_id, maker, now)
     old = find_tenant_key(session, tenant_id, public_id)
     if old is None:
         return None
@@ -126,6 +128,15 @@ def _locked(session: Session, tenant_id: str) -> Tenant:
     if tenant is None:
         raise _refused("tenant_not_found", "there is no such tenant")
     return tenant
+
+
+def _check_maker(session: Session, tenant_id: str, maker: KeyMaker, now: datetime) -> None:
+    """Refuse a key that was revoked, or whose tenant was closed, while it waited for the lock."""
+    if maker.actor == OPERATOR:
+        return
+    key = find_tenant_key(session, tenant_id, maker.actor)
+    if key is None or not is_working(key, now=now):
+        raise _refused("key_not_working", "the key that asks was revoked meanwhile; use another one")
 
 
 def _add(session: Session, tenant: Tenant, maker: KeyMaker, wanted: KeyRequest) -> MadeKey:

@@ -187,8 +187,13 @@ def test_after_the_relays_transaction_the_worker_is_itself_again(login: Login) -
 @pytest.mark.parametrize("role", [Role.WORKER, Role.RELAY])
 def test_housekeeping_deletes_by_the_relays_role(login: Login, role: Role) -> None:
     with login(None).transaction("ten_a") as session:
-        session.execute(text("update webhook_delivery set state = 'dead', created_at = now() - interval '31 days'"))
-    assert delete_expired(login(role))["webhook_delivery"] == 1
+        session.execute(
+            text(
+                "insert into idempotency_record (tenant_id, key, fingerprint, created_at)"
+                " values ('ten_a', 'k', 'x', now() - interval '25 hours')"
+            )
+        )
+    assert delete_expired(login(role))["idempotency_record"] == 1
 
 
 @pytest.mark.usefixtures("two_tenants")

@@ -13,8 +13,11 @@ pytestmark = pytest.mark.stack
 
 
 def test_tenants_with_a_test_key_are_of_mode_test_and_their_keys_go_on_working(fresh_database: str) -> None:
-    command.downgrade(_config(fresh_database), "0001")
     database = create_database(fresh_database)
+    with database.transaction("") as session:
+        session.execute(text("drop schema public cascade"))
+        session.execute(text("create schema public"))
+    command.upgrade(_config(fresh_database), "0003")
     for tenant_id, mode in (("ten_a", "test"), ("ten_b", "live")):
         with database.transaction(tenant_id) as session:
             session.execute(

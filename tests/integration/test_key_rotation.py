@@ -244,7 +244,9 @@ def test_the_trim_refuses_while_any_table_has_an_older_version(keys: Keys, place
 def test_a_row_that_changed_after_it_was_read_is_left_alone(keys: Keys) -> None:
     user = keys.add_user("ada")
     keys.add_endpoint("whe_1", "whsec_1")
-    for place, row_id in zip(SEALED_PLACES, (user, "whe_1"), strict=True):
+    rows = {"calendar_user": user, "webhook_endpoint": "whe_1"}
+    for place in SEALED_PLACES:
+        row_id = rows.get(place.table, "none")
         with keys.database.transaction(keys.tenant_id) as session:
             read_before = StoredKey(row_id, "vault:v1:another")
             assert not move_key(session, place, keys.tenant_id, read_before, wrapped_key="vault:v2:x", version=2)

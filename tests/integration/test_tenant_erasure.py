@@ -53,6 +53,13 @@ def tables_of_tenants(session: Session) -> list[str]:
     return ["tenant", *(row[0] for row in rows)]
 
 
+# Without those that PostgreSQL computes.
+STORED_COLUMNS = """
+    select quote_ident(column_name) from information_schema.columns
+     where table_schema = 'public' and table_name = :table and is_generated = 'NEVER' order by ordinal_position
+"""
+
+
 def dump(rig: Rig) -> dict[str, str]:
     """Return all rows of the tenant, by table, as PostgreSQL's JSON."""
     with rig.read() as session:
@@ -65,12 +72,15 @@ def dump(rig: Rig) -> dict[str, str]:
 def restore(rig: Rig, dumped: dict[str, str]) -> None:
     """Put the database back to the dump, the ledger included."""
     with rig.database.transaction(rig.tenant_id) as session:
+        session.execute(text("select set_config('app.erasing_tenant', :id, true)"), {"id": rig.tenant_id})
         for table in dumped:
             session.execute(text(f"delete from {table}"))
         for table, rows in dumped.items():
+            columns = ", ".join(session.execute(text(STORED_COLUMNS), {"table": table}).scalars())
             session.execute(
                 text(
-                    f"insert into {table} select * from jsonb_populate_recordset(null::{table}, cast(:rows as jsonb))"
+                    f"insert into {table} ({columns}) "
+                    f"select {columns} from jsonb_populate_recordset(null::{table}, cast(:rows as jsonb))"
                 ),
                 {"rows": rows},
             )

@@ -17,7 +17,14 @@ from meetbot.storage.roles import RELAYING, Role, creation
 _SECRET_NAME = re.compile(r"wrapped|cipher|sealed(?!_version)|secret|password|token(?!_version)")
 _OURS = dict(SQLModel.metadata.tables)
 # Binary columns that keep nothing secret.
-_OPEN = {("calendar_event", "fingerprint"), ("idempotency_record", "fingerprint")}
+_OPEN = {
+    ("calendar_event", "fingerprint"),
+    ("idempotency_record", "fingerprint"),
+    ("audit_entry", "previous_hash"),
+    ("audit_entry", "hash"),
+    ("audit_chain", "head_hash"),
+    ("audit_chain", "anchor_hash"),
+}
 
 
 def test_every_table_has_an_entry_and_every_entry_a_table() -> None:
@@ -49,7 +56,7 @@ def test_a_sealed_column_is_not_loaded_with_its_row() -> None:
         (table, column)
         for table, grants in TABLES.items()
         for column in grants.sealed
-        if not mappers[table].column_attrs[column].deferred
+        if "select" in grants.api and not mappers[table].column_attrs[column].deferred
     ]
     assert loaded == [], "map it with deferred(), or the api cannot read the row"
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, LargeBinary
 from sqlmodel import SQLModel
 
+from meetbot.storage import tables
 from meetbot.storage.sealed_secrets import SEALED_PLACES
 
 # Digests, and JSON without secrets. The answers in `idempotency_record` are sealed with the caller's API key, for a day.
 WITHOUT_SEALED_SECRETS = {
     "api_key.scopes",
     "api_key.secret_hash",
+    "audit_chain.anchor_hash",
+    "audit_chain.head_hash",
+    "audit_entry.detail",
+    "audit_entry.hash",
+    "audit_entry.previous_hash",
     "bot_claim.facts",
     "calendar_event.attendees",
     "calendar_event.facts",
@@ -24,8 +30,11 @@ WITHOUT_SEALED_SECRETS = {
     "connect_attempt.rules",
     "connect_attempt.state_hash",
     "connect_attempt.ticket_hash",
+    "erasure.counts",
+    "erasure.steps",
     "idempotency_record.body",
     "idempotency_record.fingerprint",
+    "retention_run.deleted",
     "rule_set.body",
     "tenant.internal_domains",
     "tenant.redirect_origins",
@@ -35,6 +44,7 @@ WITHOUT_SEALED_SECRETS = {
 
 
 def columns() -> dict[str, Column[object]]:
+    assert tables.__all__, "the tables have to be loaded"
     return {
         f"{table.name}.{column.name}": column for table in SQLModel.metadata.tables.values() for column in table.columns
     }
