@@ -13,6 +13,7 @@ from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
+from meetbot.push.keeper import PushKeeper
 from meetbot.storage.database import Database
 
 
@@ -23,6 +24,7 @@ class Services:
     database: Database
     providers: Mapping[Provider, CalendarProvider]
     tokens: AccessTokens
+    push: PushKeeper
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]

@@ -50,14 +50,30 @@ class Revoker:
         with self.database.subject_lookup(pending.subject) as session:
             if is_connected_anywhere(session, pending.provider, pending.subject):
                 return Revocation.IN_USE
-        client = self.clients.get(provider)
-        if client is None:
-            raise OperatorRequired("provider_not_configured", "no OAuth client is configured for this provider")
+        client = self._client(provider)
         try:
             token = self._open(pending)
         except SecretUnreadable:
             return Revocation.UNREADABLE
         return self.providers[provider].revoke(client, token, timeout_seconds=_REVOKE_SECONDS)
+
+    def access_token(self, pending: PendingRevocation) -> str:
+        """Return a last access token, to close what the provider would otherwise keep open.
+
+        A new refresh token that comes with it is not stored: at no provider does it end the one that is kept. Raises
+        `ProviderError` or `VaultError`.
+        """
+        provider = Provider(pending.provider)
+        grant = self.providers[provider].refresh(
+            self._client(provider), self._open(pending), timeout_seconds=_REVOKE_SECONDS
+        )
+        return grant.access_token
+
+    def _client(self, provider: Provider) -> OAuthClient:
+        client = self.clients.get(provider)
+        if client is None:
+            raise OperatorRequired("provider_not_configured", "no OAuth client is configured for this provider")
+        return client
 
     def _open(self, pending: PendingRevocation) -> str:
         sealed = SealedSecret(

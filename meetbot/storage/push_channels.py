@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, text, update
 from sqlmodel import Session, col, select
@@ -35,6 +36,23 @@ def channel_of(row: PushChannel) -> Channel:
         renew_asked=row.renew_asked,
         closable=row.external_id is not None or row.resource_id is not None,
     )
+
+
+def channel_of_json(stored: Mapping[str, Any]) -> Channel:
+    """Return the channel of a row that the database gave as JSON."""
+    return Channel(
+        id=stored["id"],
+        calendar_id=stored["calendar_id"],
+        state=ChannelState(stored["state"]),
+        failures=stored["failures"],
+        last_error=stored["last_error"],
+        renew_asked=stored["renew_asked"],
+        closable=stored["external_id"] is not None or stored["resource_id"] is not None,
+        **{name: None if stored[name] is None else datetime.fromisoformat(stored[name]) for name in _INSTANTS},
+    )
+
+
+_INSTANTS = ("opened_at", "expires_at", "verified_at", "last_notified_at", "retry_at")
 
 
 def channels_of(session: Session, tenant_id: str, calendar_user_ids: Collection[str]) -> list[PushChannel]:
