@@ -42,6 +42,7 @@ class Sandbox:
         self.delivery_lock = asyncio.Lock()
         self.outbox = Outbox()
         self.notified_change = self.state.change
+        self.notified_copies = set(self.state.copies)
 
     def now(self) -> datetime:
         """Return the sandbox's time, UTC."""
@@ -50,7 +51,7 @@ class Sandbox:
     def reset(self, *, seed: bool) -> None:
         """Forget everything, and begin with the sample data (``seed``) or empty."""
         self.state = add_sample_data(State()) if seed else State()
-        self.notified_change = self.state.change
+        self.notified_change, self.notified_copies = self.state.change, set(self.state.copies)
         self.outbox.clear()
         self.faults.clear()
         self.log.clear()

@@ -23,6 +23,7 @@ def queue_changes(sandbox: Sandbox) -> None:
     state, since = sandbox.state, sandbox.notified_change
     if state.change == since:
         return
+    known, sandbox.notified_copies = sandbox.notified_copies, set(state.copies)
     sandbox.notified_change = state.change
     if not (state.google_channels or state.subscriptions):
         return
@@ -36,7 +37,7 @@ def queue_changes(sandbox: Sandbox) -> None:
     for channel in state.google_channels.values():
         if (channel.account, channel.calendar) in touched and channel.expires_at > now:
             sandbox.outbox.put(google_notice(channel, "exists"))
-    _queue_graph(sandbox, touched, since, now)
+    _queue_graph(sandbox, touched, known, now)
 
 
 def google_notice(channel: GoogleChannel, state: str) -> Notice:
@@ -71,7 +72,7 @@ def graph_instant(moment: datetime) -> str:
 
 
 def _queue_graph(
-    sandbox: Sandbox, touched: dict[tuple[str, str], list[CalendarCopy]], since: int, now: datetime
+    sandbox: Sandbox, touched: dict[tuple[str, str], list[CalendarCopy]], known: set[str], now: datetime
 ) -> None:
     """One request holds the items of several subscriptions, if they have the same address."""
     items: dict[str, list[tuple[str, dict[str, Any]]]] = {}
@@ -79,7 +80,7 @@ def _queue_graph(
         if subscription.expires_at <= now:
             continue
         for copy in touched.get((subscription.account, subscription.calendar), []):
-            kind = _change_type(sandbox.state, copy, since)
+            kind = _change_type(sandbox.state, copy, known)
             if kind in subscription.change_types:
                 item = _item(sandbox.state, subscription) | _about(sandbox.state, copy, kind)
                 items.setdefault(subscription.notification_url, []).append((subscription.id, item))
@@ -119,11 +120,11 @@ def _about(state: State, copy: CalendarCopy, kind: str) -> dict[str, Any]:
     }
 
 
-def _change_type(state: State, copy: CalendarCopy, since: int) -> str:
+def _change_type(state: State, copy: CalendarCopy, known: set[str]) -> str:
     meeting = state.meetings[copy.meeting]
     if copy.removed or copy.uninvited or meeting.cancelled:
         return "deleted"
-    return "created" if copy.change > since and meeting.created == meeting.updated else "updated"
+    return "updated" if copy.key in known else "created"
 
 
 def _last_change(state: State, copy: CalendarCopy) -> int:

@@ -26,8 +26,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def google(sandbox: Driver) -> Any:
-    return _google_service(sandbox, sandbox.connect("google", ADA))
+def google(sandbox: Driver) -> Iterator[Any]:
+    service = _google_service(sandbox, sandbox.connect("google", ADA))
+    yield service
+    service.close()
 
 
 def watch(google: Any, receiver: Receiver, channel_id: str = "psh_1", **body: Any) -> dict[str, Any]:
