@@ -82,10 +82,13 @@ class PushHealth:
     expires_at: datetime | None = None
 
 
+NO_PUSH = PushHealth(PushState.OFF)
+
+
 def push_health(channels: Iterable[Channel], *, now: datetime, is_on: bool) -> PushHealth:
     """Return the health of push for the calendar user that has these channels."""
     if not is_on:
-        return PushHealth(PushState.OFF)
+        return NO_PUSH
     by_calendar: dict[str, list[Channel]] = {}
     for channel in channels:
         if channel.state is not ChannelState.ENDING:

@@ -65,6 +65,16 @@ def channels_of(session: Session, tenant_id: str, calendar_user_ids: Collection[
     return list(session.exec(statement))
 
 
+def channels_by_user(
+    session: Session, tenant_id: str, calendar_user_ids: Collection[str]
+) -> Mapping[str, Sequence[Channel]]:
+    """Return the channels of each of these calendar users."""
+    found: dict[str, list[Channel]] = {}
+    for row in channels_of(session, tenant_id, calendar_user_ids) if calendar_user_ids else ():
+        found.setdefault(row.calendar_user_id, []).append(channel_of(row))
+    return found
+
+
 def find_channels(session: Session, channel_ids: Collection[str]) -> list[PushChannel]:
     """Return the channels with these ids, of all tenants that the transaction sees."""
     return list(session.exec(select(PushChannel).where(col(PushChannel.id).in_(list(channel_ids)))))
@@ -73,6 +83,17 @@ def find_channels(session: Session, channel_ids: Collection[str]) -> list[PushCh
 def lock_channel(session: Session, tenant_id: str, channel_id: str) -> PushChannel | None:
     """Return the channel as it is now, locked until the transaction ends; None if there is none."""
     return session.get(PushChannel, (tenant_id, channel_id), with_for_update=True, populate_existing=True)
+
+
+def find_orphan(session: Session, tenant_id: str, calendar_user_id: str, external_id: str) -> PushChannel | None:
+    """Return the user's channel with this id of the provider's."""
+    return session.exec(
+        select(PushChannel).where(
+            PushChannel.tenant_id == tenant_id,
+            PushChannel.calendar_user_id == calendar_user_id,
+            PushChannel.external_id == external_id,
+        )
+    ).first()
 
 
 def want_channel(
