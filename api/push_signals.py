@@ -55,17 +55,16 @@ class PushSignals:
     def _run(self) -> None:
         while True:
             with self._changed:
-                due = self._coalescer.take_due(time.monotonic())
-                if self._is_stopped:
-                    due = [*due, *self._coalescer.waiting]
-                elif not due:
+                is_last = self._is_stopped
+                due = self._coalescer.take_all() if is_last else self._coalescer.take_due(time.monotonic())
+                if not due and not is_last:
                     self._changed.wait(self._pause())
                     continue
             reached = not due or self._signal(due)
-            with self._changed:
-                if self._is_stopped:
-                    return
-                if not reached:
+            if is_last:
+                return
+            if not reached:
+                with self._changed:
                     for user in due:
                         self._coalescer.note(user)
 

@@ -30,6 +30,7 @@ from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
+from meetbot.domain.push import push_health
 from meetbot.errors import ProviderError
 from meetbot.providers.base import TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
@@ -44,6 +45,7 @@ from meetbot.storage.calendar_users import (
     renew_calendar_user,
 )
 from meetbot.storage.erasures import is_connected_anywhere
+from meetbot.storage.push_channels import as_channels, channels_of
 from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
@@ -219,9 +221,10 @@ def _connect(session: Session, services: ApiServices, consent: _Consent) -> Cale
     else:
         assert sealed is not None  # noqa: S101 - `_refusal` lets no new user without a refresh token pass
         user = _add(session, consent, calendar_user_id, sealed, now)
-    outbox.emit(
-        session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
-    )
+    channels = as_channels(channels_of(session, user.tenant_id, [user.id]))
+    push = push_health(channels, now=now, is_on=services.settings.push_is_on)
+    told = calendar_user_document(user, now=now, push=push)
+    outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, told)
     detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
     append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
     return user

@@ -43,6 +43,12 @@ class Coalescer(Generic[Name]):
         self._forget(now)
         return min((self._closed_until.get(name, now) for name in self._waiting), default=None)
 
+    def take_all(self) -> list[Name]:
+        """Return the names of which something is still to be told, due or not."""
+        left = list(self._waiting)
+        self._waiting.clear()
+        return left
+
     @property
     def waiting(self) -> list[Name]:
         """Return the names of which something is still to be told."""
