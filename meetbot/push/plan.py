@@ -108,8 +108,10 @@ def _want(calendar_id: str, failed: Sequence[Channel], now: datetime) -> Want:
     if all(one.verified_at is not None for one in failed):
         # There was none, or one that has worked until its end: the next is opened at once.
         return Want(calendar_id)
-    failures = max(one.failures for one in failed) + 1
-    return Want(calendar_id, failures, now + pause_after(failures))
+    # The pause after a failure that was noted has begun already.
+    failures = max(one.failures + (one.retry_at is None) for one in failed)
+    begun = [one.retry_at for one in failed if one.retry_at is not None]
+    return Want(calendar_id, failures, max(begun, default=now + pause_after(failures)))
 
 
 def _superseded(living: Sequence[Channel], now: datetime) -> list[Channel]:
