@@ -1,4 +1,4 @@
-"""Signals to the workflows of calendars that changed, sent beside the requests that ask for them.
+"""Signals to the workflows of changed calendars, sent beside the requests for them.
 
 A provider waits for our answer, so a request only notes whom to signal. Bursts of one calendar become a signal at once and one
 at the end; while Temporal does not answer, it is tried again.

@@ -1,4 +1,7 @@
-"""Bursts made into few: at most one a period for each name, and the last of a burst is never lost. Pure."""
+"""Bursts made into few. Pure.
+
+At most one a period for each name, and the last of a burst is never lost.
+"""
 
 from __future__ import annotations
 

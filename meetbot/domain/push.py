@@ -1,4 +1,4 @@
-"""The words of push: channels at a provider, their states, and how healthy push is for a user."""
+"""The words of push: channels at a provider, their states, and the health of push."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ class ChannelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChannelName:
-    """What names a channel at its provider: Google takes our id with its own of the resource, Microsoft its own id."""
+    """What names a channel at its provider.
+
+    Google takes our id with its own of the resource, Microsoft its own id.
+    """
 
     channel_id: str
     external_id: str | None = None
@@ -73,7 +76,7 @@ class ChannelProvider(Protocol):
     def renew_channel(
         self, access_token: str, name: ChannelName, *, until: datetime, timeout_seconds: float
     ) -> datetime:
-        """Prolong a channel's life and return its end. Raises `ResourceGone` if there is none any more."""
+        """Prolong a channel's life and return its end. Raises `ResourceGone` if it has ended."""
         ...
 
     def close_channel(self, access_token: str, name: ChannelName, *, timeout_seconds: float) -> None:

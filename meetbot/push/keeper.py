@@ -1,4 +1,4 @@
-"""Bringing a calendar user's push channels in line with the plan, at the provider and in the rows.
+"""Bringing a calendar user's push channels in line with the plan.
 
 A row is written before each opening, so that no channel is unknown to us whatever happens to the answer.
 """
@@ -92,7 +92,7 @@ class PushKeeper:
         return bool(plan) and self._write(owner, plan)
 
     def wait_seconds(self, channels: Sequence[Channel]) -> int:
-        """Return the wait until the next poll in seconds; 0 for the usual one, as if there were no push."""
+        """Return the wait until the next poll in seconds; 0 for the usual one, as without push."""
         now = self.clock()
         health = push_health(channels, now=now, is_on=self.is_on)
         if health.state is not PushState.ACTIVE or health.expires_at is None:

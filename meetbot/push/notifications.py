@@ -40,7 +40,10 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification. ``external_id`` and ``resource_id`` are the provider's names for the channel and for what is watched."""
+    """A notification.
+
+    ``external_id`` and ``resource_id`` are the provider's names for the channel and for what is watched.
+    """
 
     provider: str
     channel_id: str
@@ -64,7 +67,7 @@ class Belief(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of notifications: the calendar users to look at, and for each notification what it was taken for."""
+    """What came of notifications: whom to look at, and what each notification was taken for."""
 
     to_sync: tuple[CalendarUserRef, ...]
     beliefs: tuple[Belief, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_a_channel_that_lapsed_is_replaced(pushing: Pushing, provider: Provider)
 @BOTH
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "headers": {"Retry-After": "60"}}, {"drop": True}])
 def test_an_opening_that_fails_is_polled_as_without_and_tried_again(
-    pushing: Pushing, provider: Provider, fault: dict[str, object]
+    pushing: Pushing, provider: Provider, fault: dict[str, Any]
 ) -> None:
     rig, email = pushing.rig, pushing.rig.sandbox.account(EMAIL, provider)
     user = rig.connect(email, provider)

@@ -62,7 +62,10 @@ class MicrosoftChannels:
     def renew_channel(
         self, access_token: str, name: ChannelName, *, until: datetime, timeout_seconds: float
     ) -> datetime:
-        """Prolong a channel's life and return its end; this also answers a request to authorise it again."""
+        """Prolong a channel's life and return its end.
+
+        This also answers a request to authorise the channel again.
+        """
         body = {"expirationDateTime": _wire(until)}
         answer = self._send("PATCH", access_token, _path(name), timeout_seconds, body)
         return _expiration(json_object(answer, Provider.MICROSOFT)) or until
