@@ -74,7 +74,7 @@ class Taken:
 
 
 def take_notices(database: Database, notices: Sequence[Notice], now: datetime) -> Taken:
-    """Check notifications against our channels and note what they say of these. One look-up for all."""
+    """Check notifications against our channels and note what they say. One look-up for all."""
     wanted = {notice.channel_id for notice in notices}
     with database.channel_lookup(sorted(wanted)) as session:
         rows = {row.id: row for row in find_channels(session, wanted)}
@@ -113,7 +113,7 @@ def _says_news(row: PushChannel, notice: Notice, now: datetime) -> bool:
 
 
 def _is_orphans(row: PushChannel, notice: Notice) -> bool:
-    """Whether the provider has another channel with the row's secret: one whose opening was not answered."""
+    """Whether the provider has another channel with the row's secret, opened without an answer."""
     return row.external_id is not None and notice.external_id is not None and row.external_id != notice.external_id
 
 

@@ -140,7 +140,7 @@ def _may_try(channel: Channel, now: datetime) -> bool:
 
 
 def _retire(channels: Iterable[Channel]) -> PushPlan:
-    """End channels of calendars that are not read any more; what was never opened is only forgotten."""
+    """End channels of calendars that are not read any more; forget what was never opened."""
     is_opened = {channel.id: channel.state is not ChannelState.WANTED for channel in channels}
     return PushPlan(
         end=tuple(one for one, opened in is_opened.items() if opened),

@@ -186,7 +186,7 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class PushRequest:
-    """Asks for the push channels of a calendar user to be brought in line with what they should be."""
+    """Asks for the push channels of a calendar user to be put right."""
 
     tenant_id: str
     calendar_user_id: str

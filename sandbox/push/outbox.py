@@ -1,4 +1,4 @@
-"""Notifications on their way: queued by changes, sent in the background, tried again as the providers do."""
+"""Notifications on their way: sent in the background, tried again as the providers do."""
 
 from __future__ import annotations
 

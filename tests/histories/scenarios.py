@@ -304,7 +304,7 @@ def hanging() -> Scenario:
 
 
 def push() -> Scenario:
-    """Push is due: seen to beside what else is due, then without success, then as the relaxed wait asks."""
+    """Push is due: seen to beside what else is due, then without success; then polls relax."""
     synced_again = asyncio.Event()
     due = replace(QUIET, push_due=True)
 

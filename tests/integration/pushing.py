@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import httpx
 import pytest
 
 from activities.erasing import ErasingActivities
@@ -107,3 +113,24 @@ def pushing(rig: Rig, postgres_server: PostgresServer, fresh_database: str) -> I
         open_pushing(rig, database) as opened,
     ):
         yield opened
+
+
+@contextmanager
+def running_api(environment: Mapping[str, str], port: int, log: Path) -> Iterator[str]:
+    """Run the HTTP front as a process of its own."""
+    command = [sys.executable, "-m", "uvicorn", "api.app:app", "--port", str(port), "--no-access-log"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: _answers(url), seconds=60, what="the API")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).status_code == 200
+    return False
