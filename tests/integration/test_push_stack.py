@@ -63,12 +63,12 @@ def test_a_change_moves_the_bot_long_before_the_next_poll_and_an_erasure_ends_it
 ) -> None:
     event = rig.sandbox.event(rig.sandbox.account(EMAIL, provider), starts_in_minutes=120)
     user = rig.connect(EMAIL, provider)
-    key = issue_api_key(rig.database, rig.tenant_id, KeyMode.TEST)
+    key = issue_api_key(rig.database, rig.tenant_id, KeyMode.LIVE)
     with running_service(rig, postgres_server, fresh_database, vault_service, temporal_address, tmp_path) as url:
         asyncio.run(_start(temporal_address, rig.tenant_id, user, provider))
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as api:
             shown = f"/v1/calendar/users/{user}"
-            until(lambda: api.get(shown).json()["push"]["state"] == "active", seconds=90, what="push is active")
+            until(lambda: api.get(shown).raise_for_status().json()["push"]["state"] == "active", seconds=90, what="push is active")
             until(lambda: len(rig.bots()) == 1, seconds=60, what="a bot")
             planned = rig.bots()[0].join_at
 
