@@ -1,4 +1,4 @@
-"""How many requests calendars cost at Google, beside the number from which Google may charge. Pure.
+"""How many requests calendars cost at Google, and from how many on it may charge. Pure.
 
 Source: developers.google.com/workspace/calendar/api/guides/quota (1,000,000 requests a day and project, billing threshold).
 """
