@@ -3,8 +3,8 @@
     python -m bench.push [--calendars 1000] [--changes 200] [--providers google,microsoft]
 
 ``seconds`` is from the change at the provider until the bot's row has the new time. As many calendars as asked for are
-connected to one API and one worker process, each with a meeting; the changes are made one after the other, each on another calendar.
-PostgreSQL, OpenBao, Temporal, API and worker are the real ones, the sandbox is the provider.
+connected to one API and one worker process, each with a meeting; the changes are made one after the other, each on another
+calendar. PostgreSQL, OpenBao, Temporal, API and worker are the real ones, the sandbox is the provider.
 """
 
 from __future__ import annotations

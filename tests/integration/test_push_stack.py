@@ -68,7 +68,7 @@ def test_a_change_moves_the_bot_long_before_the_next_poll_and_an_erasure_ends_it
         asyncio.run(_start(temporal_address, rig.tenant_id, user, provider))
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as api:
             shown = f"/v1/calendar/users/{user}"
-            until(lambda: api.get(shown).raise_for_status().json()["push"]["state"] == "active", seconds=90, what="push is active")
+            until(lambda: _push_state(api, shown) == "active", seconds=90, what="push is active")
             until(lambda: len(rig.bots()) == 1, seconds=60, what="a bot")
             planned = rig.bots()[0].join_at
 
@@ -79,6 +79,10 @@ def test_a_change_moves_the_bot_long_before_the_next_poll_and_an_erasure_ends_it
             until(lambda: api.get(f"/v1/erasures/{erasure}").json()["finished_at"], seconds=60, what="the erasure")
     push = rig.sandbox.http.get("/control/push").json()
     assert (push["channels"], push["subscriptions"]) == ([], [])
+
+
+def _push_state(api: httpx.Client, path: str) -> str:
+    return str(api.get(path).raise_for_status().json()["push"]["state"])
 
 
 async def _start(temporal_address: str, tenant_id: str, calendar_user_id: str, provider: Provider) -> None:
