@@ -56,6 +56,8 @@ _CACHED_CONNECTS = 50
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
 _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 _SYNC_THREADS = 24
+# Few and slow: each may wait for the provider's call back to us.
+_PUSH_THREADS = 8
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
 _DELIVERY_THREADS = 32
@@ -105,7 +107,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
         "database": blocking(partial(parts.database.check, bound_by_policies=settings.is_production)),
         "vault": blocking(parts.vault.check),
     }
-    interval = timedelta(seconds=settings.sync_interval_seconds)
+    interval = timedelta(seconds=settings.slowest_poll_seconds)
     async with contextlib.AsyncExitStack() as stack:
         for worker in build_workers(client, parts, stack):
             await stack.enter_async_context(worker)
@@ -171,6 +173,7 @@ def _activity_workers(
     ]
     return [
         worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
+        worker(TaskQueue.PUSH, [parts.push.ensure], _PUSH_THREADS),
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),

@@ -151,4 +151,6 @@ class ConnectingActivities:
 
     def _context(self) -> ConnectContext:
         services = self._services
-        return ConnectContext(services.database, services.providers, self._region, services.clock)
+        return ConnectContext(
+            services.database, services.providers, self._region, services.clock, push_is_on=services.push.is_on
+        )

@@ -12,15 +12,20 @@ from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.oauth_clients import destroy_retired
 from meetbot.calendars.revocation import Revoker
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
+from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
-from meetbot.errors import BackendUnavailable
+from meetbot.errors import BackendUnavailable, ProviderError, RetryLater, VaultError, VaultUnavailable
+from meetbot.push.keeper import ChannelOwner
 from meetbot.storage import bots, erasures, outbox
 from meetbot.storage.claims import withdraw_claims
 from meetbot.storage.erasure_rows import blank_links, delete_calendar_user
+from meetbot.storage.push_channels import channels_of
 from meetbot.storage.tables import CalendarUser, Erasure
 from meetbot.temporal.messages import ActivityName, ErasureRef, MeetingRef, WithdrawnBots, WithdrawRequest
 
 _MEETINGS_AT_ONCE = 50
+# About a minute, with the pauses of the workflow's retries.
+_STOP_ATTEMPTS = 6
 
 
 class ErasingActivities:
@@ -61,10 +66,37 @@ class ErasingActivities:
 
     @activity.defn(name=ActivityName.ERASURE_STOP_PUSH, no_thread_cancel_exception=True)
     def stop_push(self, ref: ErasureRef) -> None:
-        """Stop the provider's push channels. There are none yet: calendars are polled."""
+        """Close the push channels at the provider.
+
+        While it does not answer, this is tried a few times. Then the rows go all the same: a channel tells us nothing but to
+        look, is answered 404 from then on, and ends by itself within a week.
+        """
         erasure = self._begun(ref)
-        if erasure is not None:
-            self._note(erasure, ErasureStep.PUSH_STOPPED)
+        if erasure is None:
+            return
+        try:
+            left = self._close_channels(erasure)
+        except (RetryLater, VaultUnavailable):
+            if _attempt() < _STOP_ATTEMPTS:
+                raise
+            left = None
+        except (ProviderError, VaultError):
+            # The token is dead or does not open: nobody can close them any more.
+            left = None
+        with self._services.database.transaction(ref.tenant_id) as session:
+            erasures.note_unclosed(session, ref.tenant_id, ref.erasure_id, left)
+        self._note(erasure, ErasureStep.PUSH_STOPPED)
+
+    def _close_channels(self, erasure: Erasure) -> int:
+        """Close all; return how many can be closed by nobody, since their opening was not answered."""
+        with self._services.database.transaction(erasure.tenant_id) as session:
+            pending = erasures.find_pending(session, erasure.tenant_id, erasure.id)
+            has_channels = bool(channels_of(session, erasure.tenant_id, [erasure.calendar_user_id]))
+        if pending is None or not has_channels:
+            return 0
+        token = self._revoker.access_token(pending)
+        owner = ChannelOwner(erasure.tenant_id, erasure.calendar_user_id, Provider(erasure.provider))
+        return self._services.push.close_all(owner, lambda request: request(token))
 
     @activity.defn(name=ActivityName.ERASURE_REVOKE, no_thread_cancel_exception=True)
     def revoke_grant(self, ref: ErasureRef) -> None:
@@ -89,7 +121,7 @@ class ErasingActivities:
             if user is None:
                 return
             told = _farewell(erasure, user)
-            erasure.counts = delete_calendar_user(session, ref.tenant_id, user.id)
+            erasure.counts = erasure.counts | delete_calendar_user(session, ref.tenant_id, user.id)
             session.expunge(user)
             if user.oauth_client_id is not None:
                 destroy_retired(session, ref.tenant_id, user.provider, now=now)
@@ -142,6 +174,11 @@ class ErasingActivities:
             withdraw_claims(session, erasure.tenant_id, erasure.calendar_user_id, [meeting_key])
             step = reconcile(session, MeetingRef(erasure.tenant_id, meeting_key), self._services.reconcile_context())
             return bool(step.bot_id)
+
+
+def _attempt() -> int:
+    """Return which attempt of its activity this is; the first, outside of one."""
+    return activity.info().attempt if activity.in_activity() else 1
 
 
 def _farewell(erasure: Erasure, user: CalendarUser) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
+from meetbot.push.keeper import PushKeeper
 from meetbot.storage.database import Database
 
 
@@ -25,6 +26,7 @@ class Services:
     providers: Mapping[Provider, CalendarProvider]
     clients: OAuthClients
     tokens: AccessTokens
+    push: PushKeeper
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]

@@ -33,10 +33,12 @@ from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
+from meetbot.push.keeper import ChannelOwner
 from meetbot.storage import calendar_user_state
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
+from meetbot.storage.push_channels import end_all_channels
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
@@ -91,7 +93,21 @@ class SyncActivities:
             outcome, outdated = self._take_in(listed)
         except DisconnectedMeanwhile:
             return self._gone(request)
-        return replace(_result(request, listed.user, outcome), to_sync=outdated)
+        return replace(
+            _result(request, listed.user, outcome),
+            to_sync=outdated,
+            push_due=self._is_push_due(listed),
+            wait_seconds=self._services.push.wait_seconds(listed.user.channels) if listed.user.is_connected else 0,
+        )
+
+    def _is_push_due(self, listed: CalendarListing) -> bool:
+        """Note which calendars were read; return whether their push channels are to be seen to."""
+        user, listing = listed.user, listed.listing
+        if listing is None:
+            return False
+        owner = ChannelOwner(user.tenant_id, user.id, user.provider)
+        calendars = listing.complete_calendars | listing.failed_calendars
+        return self._services.push.note_calendars(owner, user.channels, calendars)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -146,6 +162,8 @@ class SyncActivities:
                 session, user.tenant_id, user.id, token_version=user.token_version, code=code, now=now
             )
             if lost:
+                # They may be dead with the grant: after a reconnect new ones are opened.
+                end_all_channels(session, user.tenant_id, user.id)
                 announce_lost_access(session, user, public_url=self._services.public_url, now=now)
         return user.without_access(code, since=now) if lost else user
 

@@ -14,6 +14,7 @@ from activities.bots import BotActivities
 from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
+from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
@@ -30,7 +31,8 @@ from meetbot.errors import ConfigurationError
 from meetbot.outbound.transport import build_http_client as build_outbound_client
 from meetbot.providers.base import OAuthClient
 from meetbot.providers.http import build_http_client
-from meetbot.providers.registry import build_providers, oauth_client
+from meetbot.providers.registry import build_channel_providers, build_providers, oauth_client
+from meetbot.push.keeper import PushKeeper
 from meetbot.settings import BackendName, Settings
 from meetbot.storage.database import Database, create_database
 from meetbot.vault.client import Vault, vault_from_settings
@@ -49,6 +51,7 @@ class WorkerParts:
     vault: Vault
     services: Services
     sync: SyncActivities
+    push: PushActivity
     bots: BotActivities
     dispatch: DispatchActivity
     recall: RecallActivity
@@ -80,6 +83,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         vault=vault,
         services=services,
         sync=SyncActivities(services),
+        push=PushActivity(services),
         bots=BotActivities(services),
         dispatch=DispatchActivity(services, sleep_until=sleep_until),
         recall=RecallActivity(services),
@@ -137,6 +141,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
             clock=clock,
             note_use=partial(note_token_refresh, database, clock),
         ),
+        push=build_push_keeper(settings, database, to_providers, clock=clock),
         backend=build_backend(settings, to_backend),
         clock=clock,
         connections=(to_providers, to_backend),
@@ -144,6 +149,21 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         window_days=settings.sync_window_days,
         horizon=timedelta(hours=settings.schedule_horizon_hours),
         join_lead=timedelta(seconds=settings.join_lead_seconds),
+    )
+
+
+def build_push_keeper(
+    settings: Settings, database: Database, http: httpx.Client, *, clock: Callable[[], datetime]
+) -> PushKeeper:
+    """Build what keeps the push channels."""
+    relaxes = settings.slowest_poll_seconds > settings.sync_interval_seconds
+    return PushKeeper(
+        database=database,
+        providers=build_channel_providers(settings, http),
+        clock=clock,
+        public_url=settings.public_url,
+        is_on=settings.push_is_on,
+        slowest_poll=timedelta(seconds=settings.slowest_poll_seconds if relaxes else 0),
     )
 
 

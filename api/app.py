@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from api.dependencies import ApiServices
 from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
+from api.push_signals import PushSignals
 from api.routers import (
     api_keys,
     audit_log,
@@ -29,6 +30,7 @@ from api.routers import (
     console,
     erasures,
     events,
+    notifications,
     oauth_apps,
     overrides,
     retention,
@@ -100,6 +102,8 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
             )
         # Reads the bytes that were signed, and declares no body for it.
         app.include_router(backends.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+        # What a provider sends beside what it must is ignored.
+        app.include_router(notifications.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     for router in (health.router, docs.router, console.router):
         app.include_router(router)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")
@@ -116,15 +120,25 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services is not None:
-            app.state.services = services
-            yield
+            with _signals(app, services):
+                yield
             return
         configure_logs("api")
         async with _opened(settings) as opened, ops_server(settings, health.create_ops_app(opened)):
-            app.state.services = opened
-            yield
+            with _signals(app, opened):
+                yield
 
     return lifespan
+
+
+@contextlib.contextmanager
+def _signals(app: FastAPI, services: ApiServices) -> Iterator[None]:
+    """Have the application use these services, and signal workflows through them."""
+    app.state.services, app.state.push_signals = services, PushSignals(services.orchestrator)
+    try:
+        yield
+    finally:
+        app.state.push_signals.stop()
 
 
 @contextlib.asynccontextmanager

@@ -38,6 +38,7 @@ TAGS = [
     {"name": "tenant", "description": "Your own settings."},
     {"name": "usage", "description": "What was recorded, and what it costs."},
     {"name": "bot backends", "description": "Reports of the bot backends to us."},
+    {"name": "notifications", "description": "Where Google and Microsoft report that a calendar changed."},
     {"name": "health", "description": "For load balancers."},
 ]
 

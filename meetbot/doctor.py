@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 from meetbot.domain.event import Provider
 from meetbot.errors import MeetbotError
 from meetbot.providers.registry import oauth_client
+from meetbot.push.quota import describe_google
 from meetbot.settings import Settings, faults_in, load_settings
 from meetbot.storage.database import create_database
 from meetbot.storage.migrate import pending
@@ -29,6 +30,7 @@ class Finding:
     part: str
     fault: str | None
     next_step: str = ""
+    note: str = ""
 
 
 def run_doctor() -> int:
@@ -60,6 +62,7 @@ def examine(settings: Settings) -> list[Finding]:
         _probe("Temporal", lambda: asyncio.run(_check_temporal(settings)), "check TEMPORAL_ADDRESS"),
         *_examine_embedded(settings),
         *(_probe(f"{provider} OAuth client", _check_client(settings, provider), "") for provider in Provider),
+        Finding("push", None, note=_describe_push(settings)),
     ]
 
 
@@ -131,7 +134,14 @@ def _check_client(settings: Settings, provider: Provider) -> Callable[[], None]:
     return check
 
 
+def _describe_push(settings: Settings) -> str:
+    """Say whether providers report changes, and how far Google's daily threshold reaches."""
+    state = "on" if settings.push_is_on else "off, calendars are polled"
+    poll = settings.slowest_poll_seconds if settings.push_is_on else settings.sync_interval_seconds
+    return f"{state}; {describe_google(poll, with_push=settings.push_is_on)}"
+
+
 def _explained(finding: Finding) -> str:
     if finding.fault is None:
-        return ""
+        return f": {finding.note}" if finding.note else ""
     return f": {finding.fault}" + (f" ({finding.next_step})" if finding.next_step else "")

@@ -23,6 +23,9 @@ from meetbot.production.settings_faults import (
     wide_networks,
 )
 
+LONGEST_POLL_SECONDS = 3600
+"""However healthy its push is, a calendar is looked at once an hour."""
+
 
 class Environment(StrEnum):
     """The kind of place the process runs in. In production every unsafe default is refused."""
@@ -47,6 +50,16 @@ class BackendName(StrEnum):
     VEXA = "vexa"
 
 
+class PushMode(StrEnum):
+    """Whether providers are asked to report changes.
+
+    `AUTO`: if they can reach the public URL, which is https or under an allowed network.
+    """
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 def _blank_as_unset(value: object) -> object:
     return None if value == "" else value
 
@@ -62,6 +75,16 @@ def _networks(value: object) -> object:
     if isinstance(value, str):
         return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
     return value
+
+
+def _is_within(url: str, networks: tuple[Network, ...]) -> bool:
+    """Return whether the host of a URL is an address within a network; localhost is one too."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks if network.version == address.version)
 
 
 OptionalText = Annotated[str | None, BeforeValidator(_blank_as_unset)]
@@ -114,6 +137,10 @@ class Settings(BaseSettings):
     join_lead_seconds: int = Field(default=90, ge=0, le=900)
     outbound_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     rate_limit_per_minute: int = Field(default=600, ge=0)
+    push: PushMode = PushMode.AUTO
+    poll_with_push_seconds: Annotated[int | None, BeforeValidator(_blank_as_unset)] = Field(
+        default=None, ge=1, le=LONGEST_POLL_SECONDS
+    )
     ops_port: int = Field(default=9100, ge=0, le=65535)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -129,6 +156,17 @@ class Settings(BaseSettings):
     def is_production(self) -> bool:
         """Return whether unsafe defaults are refused."""
         return self.env is Environment.PRODUCTION
+
+    @property
+    def push_is_on(self) -> bool:
+        """Return whether providers are asked to report changes."""
+        reachable = self.public_url.startswith("https://") or _is_within(self.public_url, self.outbound_allow_cidrs)
+        return self.push is PushMode.AUTO and reachable
+
+    @property
+    def slowest_poll_seconds(self) -> int:
+        """Return the longest time between two polls of a calendar whose push is healthy."""
+        return max(self.sync_interval_seconds, self.poll_with_push_seconds or 0)
 
     @model_validator(mode="after")
     def _refuse_unsafe_production(self) -> Self:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.faults import ActiveFault, FaultMoment, fault_response, match_fault
 from sandbox.login.bearer_tokens import account_of_token
+from sandbox.push.notices import queue_changes
 from sandbox.request_log import LoggedRequest, loggable_query
 from sandbox.running import Sandbox
 
@@ -78,6 +79,7 @@ class SandboxMiddleware:
                 if fault.action.drop or fault.action.status is not None:
                     return None
         answer = await _run(self._app, scope, receive, body)
+        queue_changes(self._sandbox)
         if fault is not None and fault.when is FaultMoment.AFTER:
             await asyncio.sleep(fault.action.delay_ms / 1000)
         if scope["method"] not in ("GET", "HEAD") or scope["path"].endswith(_CONSENT_PAGES):

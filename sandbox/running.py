@@ -19,6 +19,7 @@ from sandbox import clock
 from sandbox.calendar.sample_data import add_sample_data
 from sandbox.config import SandboxConfig
 from sandbox.faults import ActiveFault
+from sandbox.push.outbox import Outbox
 from sandbox.request_log import LoggedRequest
 from sandbox.state import State
 
@@ -28,7 +29,8 @@ _MAX_LOG = 10_000
 class Sandbox:
     """Everything that belongs to one running sandbox.
 
-    ``reports_due`` is set when a report may have become due. ``delivery_lock`` is held while reports are sent.
+    ``reports_due`` is set when a report may have become due. ``delivery_lock`` is held while reports are sent. ``outbox`` has
+    the push notifications, about all edits up to ``notified_change``.
     """
 
     def __init__(self, config: SandboxConfig) -> None:
@@ -38,6 +40,9 @@ class Sandbox:
         self.log: deque[LoggedRequest] = deque(maxlen=_MAX_LOG)
         self.reports_due = asyncio.Event()
         self.delivery_lock = asyncio.Lock()
+        self.outbox = Outbox()
+        self.notified_change = self.state.change
+        self.notified_copies = set(self.state.copies)
 
     def now(self) -> datetime:
         """Return the sandbox's time, UTC."""
@@ -46,6 +51,8 @@ class Sandbox:
     def reset(self, *, seed: bool) -> None:
         """Forget everything, and begin with the sample data (``seed``) or empty."""
         self.state = add_sample_data(State()) if seed else State()
+        self.notified_change, self.notified_copies = self.state.change, set(self.state.copies)
+        self.outbox.clear()
         self.faults.clear()
         self.log.clear()
 

@@ -14,6 +14,7 @@ from sandbox.backend.records import Delivery, Job, JobPace
 from sandbox.calendar.records import Account, CalendarCopy, Meeting
 from sandbox.clock import ClockState
 from sandbox.login.records import AccessToken, AuthorizationCode, ConsentSettings, Grant, RefreshToken, RegisteredClient
+from sandbox.push.records import GoogleChannel, PushSettings, Subscription
 
 
 class GraphUid(StrEnum):
@@ -53,5 +54,8 @@ class State(BaseModel, extra="forbid"):
     codes: dict[str, AuthorizationCode] = {}
     access_tokens: dict[str, AccessToken] = {}
     refresh_tokens: dict[str, RefreshToken] = {}
+    push: PushSettings = PushSettings()
+    google_channels: dict[str, GoogleChannel] = {}
+    subscriptions: dict[str, Subscription] = {}
     jobs: dict[str, Job] = {}
     deliveries: list[Delivery] = []

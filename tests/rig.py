@@ -22,6 +22,7 @@ from activities.bots import BotActivities
 from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
+from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
@@ -34,9 +35,19 @@ from meetbot.providers.oauth import code_challenge_s256, new_code_verifier
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings
 from meetbot.storage.database import Database, create_database
+from meetbot.storage.push_channels import channels_of
 from meetbot.storage.roles import Role
-from meetbot.storage.tables import Bot, CalendarEvent, CalendarUser, RuleSet, Tenant, WebhookDelivery, WebhookEndpoint
-from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncScope
+from meetbot.storage.tables import (
+    Bot,
+    CalendarEvent,
+    CalendarUser,
+    PushChannel,
+    RuleSet,
+    Tenant,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from meetbot.temporal.messages import MeetingRef, PushRequest, SyncRequest, SyncResult, SyncScope
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with
@@ -78,6 +89,7 @@ class Rig:
     clock: Clock
     tenant_id: str
     sync_activities: SyncActivities
+    push_activity: PushActivity
     bot_activities: BotActivities
     dispatch_activity: DispatchActivity
     recall_activity: RecallActivity
@@ -167,6 +179,13 @@ class Rig:
         self.plan_digests[calendar_user_id] = result.plan_digest
         return result
 
+    def ensure_push(self, calendar_user_id: str) -> None:
+        self.push_activity.ensure(PushRequest(self.tenant_id, calendar_user_id))
+
+    def channels(self, calendar_user_id: str) -> list[PushChannel]:
+        with self.read() as session:
+            return channels_of(session, self.tenant_id, [calendar_user_id])
+
     def planned(self, calendar_user_id: str) -> tuple[PlanEntry, ...]:
         """Sync without a known digest and return the whole plan."""
         self.plan_digests.pop(calendar_user_id, None)
@@ -237,6 +256,7 @@ def open_rig(
             clock=clock,
             tenant_id=tenant_id,
             sync_activities=SyncActivities(services),
+            push_activity=PushActivity(services),
             bot_activities=BotActivities(services),
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),

@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         CalendarUserSignal,
         CalendarUserState,
         ClaimChange,
+        PushRequest,
         SyncRequest,
         SyncResult,
         SyncScope,
@@ -64,6 +65,7 @@ class CalendarUserWorkflow:
         self._decisions_due = state.decisions_due
         self._disconnecting = False
         self._rounds = 0
+        self._ensuring: workflow.ActivityHandle[None] | None = None
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
@@ -156,6 +158,8 @@ class CalendarUserWorkflow:
         if result.plan is not None and not await self._reconcile(result.plan):
             # Some bots are not as planned yet: the next sync is to return the whole plan again.
             self._state = replace(self._state, plan_digest="")
+        if result.push_due:
+            await self._ensure_push()
 
     async def _result_of(self, sync: workflow.ActivityHandle[SyncResult]) -> SyncResult | None:
         """Return the sync's result, or None if the user disconnected meanwhile.
@@ -170,6 +174,31 @@ class CalendarUserWorkflow:
             await sync
         return None
 
+    async def _ensure_push(self) -> None:
+        """Have the push channels put right, and go on before that is done if anything else is due.
+
+        What fails is found due again by the next sync.
+        """
+        if self._ensuring is None or self._ensuring.done():
+            self._ensuring = workflow.start_activity(
+                ActivityName.CALENDAR_ENSURE_PUSH,
+                PushRequest(self._state.tenant_id, self._state.calendar_user_id),
+                result_type=type(None),
+                task_queue=TaskQueue.PUSH,
+                start_to_close_timeout=timedelta(minutes=2),
+                schedule_to_close_timeout=timedelta(minutes=5),
+                heartbeat_timeout=_HEARTBEAT_TIMEOUT,
+                retry_policy=RetryPolicy(maximum_attempts=1),
+                summary="keep the push channels",
+            )
+        ensuring = self._ensuring
+        await workflow.wait_condition(
+            lambda: ensuring.done() or self._calendar_due or self._decisions_due or self._disconnecting
+        )
+        if ensuring.done():
+            with contextlib.suppress(ActivityError):
+                await ensuring
+
     def _note(self, result: SyncResult) -> None:
         if result.state != self._state.state:
             workflow.upsert_search_attributes([MEETBOT_STATE.value_set(result.state)])
@@ -179,6 +208,7 @@ class CalendarUserWorkflow:
             plan_digest=result.plan_digest,
             last_synced_at=workflow.now(),
             last_error=result.error,
+            wait_seconds=result.wait_seconds,
         )
 
     async def _reconcile(self, plan: tuple[PlanEntry, ...]) -> bool:
@@ -274,7 +304,7 @@ class CalendarUserWorkflow:
             await other.signal(CalendarUserSignal.SYNC_NOW)
 
     async def _wait(self) -> None:
-        interval = timedelta(seconds=self._state.interval_seconds)
+        interval = timedelta(seconds=self._state.wait_seconds or self._state.interval_seconds)
         slot = next_slot(workflow.now(), interval, sync_phase(self._state.calendar_user_id, interval))
         try:
             await workflow.wait_condition(
@@ -324,7 +354,7 @@ def _details(state: CalendarUserState, known: dict[str, PlanEntry], now: datetim
         "",
         f"- last sync: {state.last_synced_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_synced_at else "- never synced",
         f"- last error: {state.last_error or 'none'}",
-        f"- every {state.interval_seconds} s",
+        f"- every {state.wait_seconds or state.interval_seconds} s",
         f"- meetings to be recorded, under way or near: {len(known)}",
         "",
     ]

@@ -180,7 +180,13 @@ def _complete(
     client = configured_client(services, provider)
     verifier = code_verifier(returned.browser_secret, returned.state)
     code = ReturnedCode(returned.code, verifier, redirect_uri(services, provider))
-    context = ConnectContext(services.database, services.providers, services.settings.region, services.clock)
+    context = ConnectContext(
+        services.database,
+        services.providers,
+        services.settings.region,
+        services.clock,
+        push_is_on=services.settings.push_is_on,
+    )
     try:
         completed = complete_connect(context, client, attempt, code, data_key)
     except ProviderError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -15,6 +16,7 @@ from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
 from meetbot.calendars.connect_flow import reconnect_url
 from meetbot.domain.calendar_user import CONNECTED
+from meetbot.domain.push import Channel, push_health
 from meetbot.resources.calendar_user import (
     CalendarUserResource,
     CalendarUserState,
@@ -28,6 +30,7 @@ from meetbot.storage.calendar_users import (
     list_calendar_users,
     set_attributes,
 )
+from meetbot.storage.push_channels import as_channels, channels_by_user, channels_of
 from meetbot.storage.tables import CalendarUser
 from meetbot.temporal.messages import CalendarUserSignal
 
@@ -61,8 +64,9 @@ def list_users(
             after=place,
             limit=rows_to_read(query),
         )
+        channels = channels_by_user(session, caller.tenant_id, [row.id for row in rows])
     shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
-    return Page(data=[view(services, row) for row in shown], next_cursor=next_cursor)
+    return Page(data=[view(services, row, channels.get(row.id, ())) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
@@ -70,9 +74,10 @@ def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) 
     """Return one calendar user."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
+        channels = channels_of(session, caller.tenant_id, [calendar_user_id])
     if row is None:
         raise not_found("calendar_user")
-    return view(services, row)
+    return view(services, row, as_channels(channels))
 
 
 class UserChanges(Body):
@@ -97,8 +102,9 @@ def change_user(
             raise Problem(422, "too_many_attributes", f"at most {_MAX_ATTRIBUTES} attributes")
         set_attributes(session, row, merged, now=services.clock())
         record(session, caller, row.id, {"changed": ["attributes"]})
+        channels = channels_of(session, caller.tenant_id, [row.id])
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.RULES_CHANGED)
-    return view(services, row)
+    return view(services, row, as_channels(channels))
 
 
 _MAX_ATTRIBUTES = 50
@@ -116,8 +122,9 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
         if row.state not in CONNECTED:
             raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
         record(session, caller, row.id)
+        channels = channels_of(session, caller.tenant_id, [row.id])
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
-    return view(services, row)
+    return view(services, row, as_channels(channels))
 
 
 def reference(row: CalendarUser) -> CalendarUserRef:
@@ -125,7 +132,12 @@ def reference(row: CalendarUser) -> CalendarUserRef:
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
-def view(services: ApiServices, row: CalendarUser) -> CalendarUserResource:
-    """Return the resource of a row, with the address on which the end-user connects again."""
+def view(services: ApiServices, row: CalendarUser, channels: Iterable[Channel]) -> CalendarUserResource:
+    """Return the resource of a row, with the address on which the end-user connects again.
+
+    ``channels`` are the user's push channels.
+    """
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.token_digest)
-    return calendar_user_resource(row, now=services.clock(), reconnect_url=url)
+    now = services.clock()
+    push = push_health(channels, now=now, is_on=services.settings.push_is_on)
+    return calendar_user_resource(row, now=now, push=push, reconnect_url=url)

@@ -21,6 +21,7 @@ from meetbot.domain.decision import Layer
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
+from meetbot.domain.push import push_health
 from meetbot.errors import ProviderError
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
@@ -38,6 +39,7 @@ from meetbot.storage.calendar_users import (
 from meetbot.storage.database import Database
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.oauth_apps import find_app, lock_apps
+from meetbot.storage.push_channels import as_channels, channels_of
 from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_token_binding, seal_refresh_token
@@ -56,6 +58,7 @@ class ConnectContext:
     providers: Mapping[Provider, CalendarProvider]
     region: str
     clock: Callable[[], datetime]
+    push_is_on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +186,10 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
         user = _renew(session, consent, known, sealed, now)
     else:
         user = _add(session, consent, calendar_user_id, sealed, now)
-    outbox.emit(
-        session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, calendar_user_document(user, now=now)
-    )
+    channels = as_channels(channels_of(session, user.tenant_id, [user.id]))
+    push = push_health(channels, now=now, is_on=context.push_is_on)
+    told = calendar_user_document(user, now=now, push=push)
+    outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, told)
     detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
     append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
     if left is not None and left != user.oauth_client_id:

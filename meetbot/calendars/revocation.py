@@ -58,6 +58,17 @@ class Revoker:
             return Revocation.UNREADABLE
         return self.providers[provider].revoke(client, token, timeout_seconds=_REVOKE_SECONDS)
 
+    def access_token(self, pending: PendingRevocation) -> str:
+        """Return a last access token, to close what the provider would otherwise keep open.
+
+        A new refresh token that comes with it is not stored: at no provider does it end the one that is kept. Raises
+        `ProviderError` or `VaultError`.
+        """
+        provider = Provider(pending.provider)
+        client = self.clients.named(provider, pending.oauth_client_id)
+        grant = self.providers[provider].refresh(client, self._open(pending), timeout_seconds=_REVOKE_SECONDS)
+        return grant.access_token
+
     def _open(self, pending: PendingRevocation) -> str:
         sealed = SealedSecret(
             kek_name(pending.tenant_id), pending.kek_version, pending.wrapped_key, bytes(pending.refresh_ciphertext)

@@ -65,6 +65,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     params: list[tuple[str, str]] | None = None,
     form: Mapping[str, str] | None = None,
+    json: Mapping[str, Any] | None = None,
     limit: int = ANSWER_LIMIT_BYTES,
 ) -> Answer:
     """Send one request and return the whole answer, whatever its status.
@@ -78,6 +79,7 @@ def send(
             httpx.URL(f"{url}?{urlencode(params)}" if params else url),
             headers={"Accept": "application/json", **(headers or {})},
             data=form,
+            json=json,
         )
         return exchange(http, request, deadline=deadline, limit=limit)
     except OutboundFailed as error:

@@ -8,9 +8,12 @@ import httpx
 
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider, OAuthClient
+from meetbot.providers.channels import ChannelProvider
 from meetbot.providers.google.adapter import GoogleAddresses, GoogleCalendar
+from meetbot.providers.google.channels import GoogleChannels
 from meetbot.providers.http import build_http_client
 from meetbot.providers.microsoft.adapter import MicrosoftAddresses, MicrosoftCalendar
+from meetbot.providers.microsoft.channels import MicrosoftChannels
 from meetbot.settings import Settings
 
 
@@ -34,6 +37,14 @@ def build_providers(settings: Settings, http: httpx.Client | None = None) -> Map
     return {
         Provider.GOOGLE: GoogleCalendar(google, http),
         Provider.MICROSOFT: MicrosoftCalendar(microsoft, http),
+    }
+
+
+def build_channel_providers(settings: Settings, http: httpx.Client) -> Mapping[Provider, ChannelProvider]:
+    """Build what opens push channels at both providers, on one shared HTTP client."""
+    return {
+        Provider.GOOGLE: GoogleChannels(settings.google_api_url, http),
+        Provider.MICROSOFT: MicrosoftChannels(settings.microsoft_graph_url, http),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
+from meetbot.domain.push import NO_PUSH, PushHealth, PushState
 from meetbot.resources.base import OneOf, Resource
 from meetbot.storage.tables import CalendarUser
 
@@ -21,8 +22,14 @@ ProviderName = Annotated[str, OneOf(Provider)]
 class PushResource(Resource):
     """Whether the provider reports changes by itself. Polling goes on either way."""
 
-    state: Literal["off"] = "off"
-    expires_at: datetime | None = None
+    state: Annotated[str, OneOf(PushState)] = Field(
+        default=PushState.OFF,
+        description="`active` if all calendars are reported on. With `failing` at least one is not, with `pending` not yet: "
+        "they are polled as without push.",
+    )
+    expires_at: datetime | None = Field(
+        default=None, description="When the first calendar goes unreported, unless renewed."
+    )
 
 
 class CalendarUserResource(Resource):
@@ -51,9 +58,13 @@ class CalendarUserResource(Resource):
 
 
 def calendar_user_resource(
-    row: CalendarUser, *, now: datetime, reconnect_url: str | None = None
+    row: CalendarUser, *, now: datetime, push: PushHealth = NO_PUSH, reconnect_url: str | None = None
 ) -> CalendarUserResource:
-    """Return the resource of a row. The `reconnect_url` is shown only while access is lost."""
+    """Return the resource of a row.
+
+    The `reconnect_url` is shown only while access is lost, and `push` only while there is access.
+    """
+    shown = push if row.state in CONNECTED else NO_PUSH
     lag = None if row.last_synced_at is None else max(0, int((now - row.last_synced_at).total_seconds()))
     return CalendarUserResource.model_validate(
         {
@@ -66,7 +77,7 @@ def calendar_user_resource(
             "attributes": row.attributes,
             "last_synced_at": row.last_synced_at,
             "sync_lag_seconds": lag,
-            "push": PushResource(),
+            "push": PushResource(state=shown.state, expires_at=shown.expires_at),
             "scopes": sorted(row.scopes),
             "reconnect_url": reconnect_url if row.state == CalendarUserStatus.NEEDS_RECONNECT else None,
             "created_at": row.created_at,
@@ -75,6 +86,10 @@ def calendar_user_resource(
     )
 
 
-def calendar_user_document(row: CalendarUser, *, now: datetime, reconnect_url: str | None = None) -> dict[str, Any]:
+def calendar_user_document(
+    row: CalendarUser, *, now: datetime, push: PushHealth = NO_PUSH, reconnect_url: str | None = None
+) -> dict[str, Any]:
     """Return the ``data`` of a webhook about this calendar user."""
-    return calendar_user_resource(row, now=now, reconnect_url=reconnect_url).document() | {"sequence": row.sequence}
+    return calendar_user_resource(row, now=now, push=push, reconnect_url=reconnect_url).document() | {
+        "sequence": row.sequence
+    }

@@ -41,7 +41,9 @@ class ErasureResource(Resource):
     finished_at: datetime | None
     steps: list[ErasureStepResource]
     deleted: dict[str, int] = Field(
-        description="Deleted rows by table; `bot.meeting_url` counts bots that stay without their link."
+        description="Deleted rows by table; `bot.meeting_url` counts bots that stay without their link, "
+        "`push_channel.unclosed` push channels that the provider could not be told to end: they end by themselves within "
+        "a week, and what they report is refused."
     )
     exceptions: list[ErasureExceptionResource]
 

@@ -17,7 +17,9 @@ from sqlmodel import Session
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.override_scope import OverrideScope
+from meetbot.domain.push import Channel
 from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
+from meetbot.storage.push_channels import channel_of_json
 from meetbot.vault.sealing import SealedSecret, TokenOwner, kek_name
 
 
@@ -48,6 +50,7 @@ class CalendarUserContext:
     revoked_grace: timedelta
     policy: Policy
     max_bots_per_day: int
+    channels: tuple[Channel, ...] = ()
 
     @property
     def is_connected(self) -> bool:
@@ -80,7 +83,10 @@ _COLUMNS = """
              where r.tenant_id = u.tenant_id and r.active and r.owner in (u.id, :tenant_owner)) as rule_sets,
            (select coalesce(jsonb_agg(jsonb_build_array(o.scope, o.key, o.recording)), '[]')
               from recording_override o
-             where o.tenant_id = u.tenant_id and o.calendar_user_id = u.id) as overrides
+             where o.tenant_id = u.tenant_id and o.calendar_user_id = u.id) as overrides,
+           (select coalesce(jsonb_agg(to_jsonb(c) - 'token_digest' order by c.created_at, c.id), '[]')
+              from push_channel c
+             where c.tenant_id = u.tenant_id and c.calendar_user_id = u.id) as channels
       from calendar_user u join tenant t on t.id = u.tenant_id
      where u.tenant_id = :tenant_id and u.id = :id
     """
@@ -124,6 +130,7 @@ def load_context(
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],
+        channels=tuple(channel_of_json(stored) for stored in row["channels"]),
     )
 
 

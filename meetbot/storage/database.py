@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,6 +140,15 @@ class Database:
         Only whether there are any may leave it: revoking a grant ends all of them.
         """
         with self._transaction("app.subject", subject) as session:
+            yield session
+
+    @contextmanager
+    def channel_lookup(self, channel_ids: Collection[str]) -> Iterator[Session]:
+        """Open a transaction that sees the rows of these push channels, of all tenants.
+
+        A provider's notification names only them; the tenant is not known before they are read.
+        """
+        with self._transaction("app.push_channels", ",".join(channel_ids)) as session:
             yield session
 
     @contextmanager

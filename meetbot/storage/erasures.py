@@ -12,6 +12,7 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasedKind, ErasureState, ErasureStep, Revocation, final_state
 from meetbot.domain.ids import new_id
 from meetbot.storage.erasure_ledger import LedgerEntry, record_erased
+from meetbot.storage.push_channels import channels_of
 from meetbot.storage.tables import CalendarUser, Erasure, PendingRevocation
 
 
@@ -101,6 +102,26 @@ def note_step(session: Session, tenant_id: str, erasure_id: str, step: ErasureSt
     erasure = lock_erasure(session, tenant_id, erasure_id)
     if erasure is not None and step not in erasure.steps:
         erasure.steps = erasure.steps | {str(step): now.isoformat()}
+        session.add(erasure)
+        session.flush()
+
+
+_UNCLOSED = "push_channel.unclosed"
+
+
+def note_unclosed(session: Session, tenant_id: str, erasure_id: str, count: int | None) -> None:
+    """Note how many push channels are left to end by themselves.
+
+    None stands for all that are still known to the provider.
+    """
+    erasure = lock_erasure(session, tenant_id, erasure_id)
+    if erasure is None or ErasureStep.PUSH_STOPPED in erasure.steps:
+        return
+    if count is None:
+        rows = channels_of(session, tenant_id, [erasure.calendar_user_id])
+        count = sum(row.external_id is not None or row.resource_id is not None for row in rows)
+    if count:
+        erasure.counts = erasure.counts | {_UNCLOSED: count}
         session.add(erasure)
         session.flush()
 

@@ -74,6 +74,10 @@ _SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"),
 _DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
 _REPLAY = Opening("replay", "current_setting('app.replay', true) = 'on'")
 _REPORT_LOOKUP = Opening("report_lookup", _named_by("app.external_id", "external_id"), (Role.API,))
+# A provider's notification names only our channels, a batch of Microsoft's several.
+_CHANNEL_LOOKUP = Opening(
+    "channel_lookup", "id = any(string_to_array(current_setting('app.push_channels', true), ','))", (Role.API,)
+)
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
@@ -120,6 +124,9 @@ TABLES: Mapping[str, TableGrants] = {
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
     "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
     "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
+    "push_channel": TableGrants(
+        api="select insert update", worker=_ALL, hidden=("token_digest", "calendar_id"), openings=(_CHANNEL_LOOKUP,)
+    ),
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
     "retention_run": TableGrants(api=_READ, worker=_ALL),

@@ -22,6 +22,7 @@ class TaskQueue(StrEnum):
     BOTS = "bots"
     WEBHOOKS = "webhooks"
     SYNC = "sync-activities"
+    PUSH = "push-activities"
     DISPATCH = "dispatch-activities"
     DELIVERY = "delivery-activities"
     ERASURES = "erasures"
@@ -45,6 +46,7 @@ class ActivityName(StrEnum):
     """The names by which workflows call activities, as they stand in histories."""
 
     CALENDAR_SYNC = "calendar.sync"
+    CALENDAR_ENSURE_PUSH = "calendar.ensure_push"
     BOT_RECONCILE = "bot.reconcile"
     BOT_DISPATCH = "bot.dispatch"
     BOT_RECALL = "bot.recall"
@@ -129,6 +131,8 @@ class CalendarUserState:
     - ``children_per_batch``: how many bots are started or signalled before the loop syncs again. Temporal refuses a run with
       2000 children or signals under way, and while a batch is carried out the loop reacts to nothing else. 0 stands for
       all at once.
+
+    ``wait_seconds`` is the wait that the last sync has asked for instead of ``interval_seconds``; 0 if it asked for none.
     """
 
     tenant_id: str
@@ -144,6 +148,7 @@ class CalendarUserState:
     last_error: str = ""
     calendar_due: bool = True
     decisions_due: bool = False
+    wait_seconds: int = 0
 
 
 class SyncScope(StrEnum):
@@ -171,7 +176,8 @@ class SyncResult:
     """What a sync found. ``plan`` is None if it is still the one whose digest was sent.
 
     ``state`` is the calendar user's after the sync, ``changed`` how many events differ, ``error`` a reason code.
-    ``to_sync`` are calendar users whose stored copies turned out to be outdated.
+    ``to_sync`` are calendar users whose stored copies turned out to be outdated. ``push_due``: the push channels are not as
+    they should be. ``wait_seconds`` is the wait until the next sync if it is not the usual one, else 0.
     """
 
     state: CalendarUserStatus
@@ -180,6 +186,16 @@ class SyncResult:
     changed: int = 0
     error: str = ""
     to_sync: tuple[str, ...] = ()
+    push_due: bool = False
+    wait_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """Asks for the push channels of a calendar user to be put right."""
+
+    tenant_id: str
+    calendar_user_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ def delete_account(state: State, email: str) -> None:
     """
     del state.accounts[email]
     _delete(state.copies, lambda copy: copy.account == email)
+    _delete(state.google_channels, lambda channel: channel.account == email)
+    _delete(state.subscriptions, lambda subscription: subscription.account == email)
     grants = {grant.id for grant in state.grants.values() if grant.account == email}
     _delete(state.grants, lambda grant: grant.id in grants)
     _delete(state.codes, lambda code: code.grant in grants)

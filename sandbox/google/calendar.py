@@ -1,8 +1,4 @@
-"""Google Calendar API v3: the calendar list, and events as list, get and instances.
-
-Push channels (events.watch, channels.stop) are not served. They would be a module beside this one, driven by
-`State.change`.
-"""
+"""Google Calendar API v3: the calendar list, and events as list, get and instances."""
 
 from __future__ import annotations
 
@@ -39,7 +35,7 @@ from sandbox.state import State
 router = APIRouter(prefix="/google/calendar/v3", tags=["Google Calendar"])
 
 _SCOPE = "https://www.googleapis.com/auth/calendar"
-_EVENT_SCOPES = frozenset(
+EVENT_SCOPES = frozenset(
     f"{_SCOPE}{suffix}"
     for suffix in ("", ".readonly", ".events", ".events.readonly", ".events.owned", ".events.owned.readonly")
 )
@@ -59,7 +55,7 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 @router.get("/users/me/calendarList")
 async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
     """List the account's calendars (calendarList.list)."""
-    _need(bearer, _LIST_SCOPES, "calendar.v3.CalendarList.List")
+    need_scope(bearer, _LIST_SCOPES, "calendar.v3.CalendarList.List")
     calendars = bearer.account.calendars
     size = read_page_size(http, 100, 250)
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
@@ -76,8 +72,8 @@ async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
 @router.get("/calendars/{calendar_id}/events")
 async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     """List events, in full or since a sync token (events.list)."""
-    _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.List")
-    calendar = _calendar(bearer, calendar_id)
+    need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.List")
+    calendar = require_calendar(bearer, calendar_id)
     query = read_list_query(http)
     empty = bool(http.scope.get("sandbox.empty_page"))
     page = list_page(sandbox.state, bearer.account.email, calendar, query, empty=empty)
@@ -95,8 +91,8 @@ async def get_event(
     calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
     """Return one event, or 304 if `If-None-Match` names the present etag (events.get)."""
-    _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Get")
-    calendar = _calendar(bearer, calendar_id)
+    need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.Get")
+    calendar = require_calendar(bearer, calendar_id)
     instance = _find(sandbox.state, bearer, calendar, event_id)
     event = google_event(
         instance, calendar, read_time_zone(http, calendar), max_attendees=read_positive(http, "maxAttendees")
@@ -111,8 +107,8 @@ async def list_instances(
     calendar_id: str, event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox
 ) -> Response:
     """List the occurrences of one series (events.instances)."""
-    _need(bearer, _EVENT_SCOPES, "calendar.v3.Events.Instances")
-    calendar = _calendar(bearer, calendar_id)
+    need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.Instances")
+    calendar = require_calendar(bearer, calendar_id)
     master = _find(sandbox.state, bearer, calendar, event_id)
     if not master.is_master or master.removed:
         raise errors.not_found()
@@ -202,12 +198,14 @@ def _answer(http: Request, content: dict[str, Any], headers: dict[str, str] | No
     return JSONResponse(shown, headers=headers)
 
 
-def _need(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
+def need_scope(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
+    """Raise `GoogleError` (403) if the token has none of these scopes."""
     if not bearer.scopes & any_of:
         raise errors.insufficient_scopes(method)
 
 
-def _calendar(bearer: Bearer, calendar_id: str) -> Calendar:
+def require_calendar(bearer: Bearer, calendar_id: str) -> Calendar:
+    """Return the account's calendar. Raises `GoogleError` (404) if there is none."""
     try:
         return find_calendar(bearer.account, calendar_id)
     except NotFoundError as error:

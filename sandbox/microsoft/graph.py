@@ -1,7 +1,6 @@
 """Microsoft Graph v1.0: the signed-in user, calendars, calendarView and single events.
 
-calendarView/delta and change notifications are not served. They would be modules beside this one, driven by
-`State.change`.
+calendarView/delta is not served. It would be a module beside this one, driven by `State.change`.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> R
 @router.get("/me/calendars")
 async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     """List the account's calendars (learn.microsoft.com/graph/api/user-list-calendars)."""
-    _need_calendar(bearer)
+    need_calendar_scope(bearer)
     calendars = [_calendar_entry(bearer.account, calendar) for calendar in bearer.account.calendars]
     return JSONResponse(
         _paged(http, sandbox, "calendars", calendars, lambda entry: select_properties(http, entry, ("id",)))
@@ -102,8 +101,8 @@ async def calendar_view(
 
     Source: learn.microsoft.com/graph/api/user-list-calendarview.
     """
-    _need_calendar(bearer)
-    calendar = _calendar(bearer.account, calendar_id)
+    need_calendar_scope(bearer)
+    calendar = find_calendar(bearer.account, calendar_id)
     low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
     if high < low:
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
@@ -124,8 +123,8 @@ async def get_event(
     event_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox, calendar_id: str | None = None
 ) -> Response:
     """Return one event, occurrence or series master (learn.microsoft.com/graph/api/event-get)."""
-    _need_calendar(bearer)
-    calendars = bearer.account.calendars if calendar_id is None else [_calendar(bearer.account, calendar_id)]
+    need_calendar_scope(bearer)
+    calendars = bearer.account.calendars if calendar_id is None else [find_calendar(bearer.account, calendar_id)]
     preferences = read_preferences(http)
     instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
     event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
@@ -139,7 +138,7 @@ async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sa
 
     Source: learn.microsoft.com/graph/api/event-list-instances.
     """
-    _need_calendar(bearer)
+    need_calendar_scope(bearer)
     master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
@@ -238,14 +237,16 @@ def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
     }
 
 
-def _calendar(account: Account, calendar_id: str | None) -> Calendar:
+def find_calendar(account: Account, calendar_id: str | None) -> Calendar:
+    """Return the account's calendar, None for the default one. Raises `GraphError` (404)."""
     for calendar in account.calendars:
         if calendar.primary if calendar_id is None else provider_ids.graph_calendar_id(calendar.id) == calendar_id:
             return calendar
     raise errors.not_found()
 
 
-def _need_calendar(bearer: Bearer) -> None:
+def need_calendar_scope(bearer: Bearer) -> None:
+    """Raise `GraphError` (403) if the token has no calendar scope."""
     if not _short_scopes(bearer) & _CALENDAR_SCOPES:
         raise errors.access_denied()
 

@@ -20,6 +20,9 @@ OPEN = {
     ("get", "/v1/calendar/reconnect/{token}"),
     ("get", "/v1/calendar/callback/{provider}"),
     ("post", "/v1/backends/meetbot/events"),
+    ("post", "/v1/notifications/google"),
+    ("post", "/v1/notifications/microsoft"),
+    ("post", "/v1/notifications/microsoft/lifecycle"),
     ("get", "/healthz"),
 }
 BODIES: dict[str, Any] = {

@@ -177,6 +177,7 @@ def calendars() -> dict[str, Scenario]:
         ),
         "calendar_user_disconnected": disconnected(),
         "calendar_user_hanging": hanging(),
+        "calendar_user_push": push(),
     }
 
 
@@ -300,6 +301,33 @@ def hanging() -> Scenario:
         await handle.result()
 
     return Scenario(Script(sync=[hang, apply, GONE]).answer, run)
+
+
+def push() -> Scenario:
+    """Push is due: seen to beside what else is due, then without success; then polls relax."""
+    synced_again = asyncio.Event()
+    due = replace(QUIET, push_due=True)
+
+    async def hang(call: Call) -> None:
+        await asyncio.wait_for(synced_again.wait(), timeout=30)
+
+    def sync_again(call: Call) -> SyncResult:
+        synced_again.set()
+        return QUIET
+
+    async def run(harness: Harness) -> None:
+        handle = await harness.connect(interval_seconds=3600)
+        await called(harness, ActivityName.CALENDAR_ENSURE_PUSH, 1)
+        await handle.signal(CalendarUserSignal.SYNC_NOW)
+        await called(harness, ActivityName.CALENDAR_SYNC, 2)
+        await handle.signal(CalendarUserSignal.SYNC_NOW)
+        await handle.result()
+
+    relaxed = replace(QUIET, wait_seconds=1)
+    return Scenario(
+        Script(sync=[due, sync_again, replace(due, wait_seconds=1), relaxed, GONE], ensure_push=[hang, OUTAGE]).answer,
+        run,
+    )
 
 
 def webhooks() -> dict[str, Scenario]:

@@ -28,6 +28,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         vault=rig.vault,
         services=rig.services,
         sync=rig.sync_activities,
+        push=rig.push_activity,
         bots=rig.bot_activities,
         dispatch=rig.dispatch_activity,
         recall=rig.recall_activity,

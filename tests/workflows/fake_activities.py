@@ -35,6 +35,7 @@ from meetbot.temporal.messages import (
     DispatchResult,
     MeetingRef,
     NextStep,
+    PushRequest,
     SyncRequest,
     SyncResult,
     TaskQueue,
@@ -85,6 +86,10 @@ class FakeActivities:
     @activity.defn(name=ActivityName.CALENDAR_SYNC)
     async def sync(self, request: SyncRequest) -> SyncResult:
         return await self._call(request, SyncResult)
+
+    @activity.defn(name=ActivityName.CALENDAR_ENSURE_PUSH)
+    async def ensure_push(self, request: PushRequest) -> None:
+        await self._call(request, type(None))
 
     @activity.defn(name=ActivityName.BOT_RECONCILE)
     async def reconcile(self, ref: MeetingRef) -> NextStep:
@@ -241,6 +246,7 @@ async def running_workers(
         Worker(client, task_queue=TaskQueue.CALENDAR_USERS, workflows=[CalendarUserWorkflow]),
         Worker(client, task_queue=TaskQueue.BOTS, workflows=[BotWorkflow]),
         Worker(client, task_queue=TaskQueue.SYNC, activities=[fakes.sync], interceptors=around),
+        Worker(client, task_queue=TaskQueue.PUSH, activities=[fakes.ensure_push], interceptors=around),
         Worker(client, task_queue=TaskQueue.DISPATCH, activities=of_bots, interceptors=around),
     ):
         try:

@@ -30,7 +30,7 @@ _API_OFF_REASONS = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 
 def google_error(answer: Answer, now: datetime) -> ProviderError:
     """Return the error that an answer outside 2xx stands for."""
-    reasons = tuple(_reasons(error_object(answer)))
+    reasons = reasons_of(answer)
     first = reasons[0] if reasons else "unstated"
     if answer.status in (403, 429):
         if not _RATE_REASONS.isdisjoint(reasons):
@@ -39,6 +39,11 @@ def google_error(answer: Answer, now: datetime) -> ProviderError:
         if known is not None:
             return known
     return error_for_status(Provider.GOOGLE, answer, first, now)
+
+
+def reasons_of(answer: Answer) -> tuple[str, ...]:
+    """Return all reasons that an error answer states."""
+    return tuple(_reasons(error_object(answer)))
 
 
 def _forbidden(reasons: frozenset[str], detail: str) -> ProviderError | None:

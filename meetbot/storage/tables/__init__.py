@@ -14,6 +14,7 @@ from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, 
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
+from meetbot.storage.tables.push import PushChannel
 from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -34,6 +35,7 @@ __all__ = [
     "Meeting",
     "OAuthApp",
     "PendingRevocation",
+    "PushChannel",
     "RateBucket",
     "RecordingOverride",
     "RetentionRun",

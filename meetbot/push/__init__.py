@@ -1,0 +1,1 @@
+"""Push channels: which there should be, and how they are brought about."""

@@ -1,0 +1,1 @@
+"""Push: what the providers send to their clients when a calendar changes."""
