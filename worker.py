@@ -20,7 +20,7 @@ import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
@@ -53,6 +53,8 @@ _CACHED_ERASURES = 50
 # If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
 _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
+# With the default, five at any time, a queue that fills on the hour is emptied slowly.
+_POLLERS = PollerBehaviorAutoscaling(minimum=2, maximum=40, initial=5)
 _SYNC_THREADS = 24
 # A dispatch waits for its instant in its thread: as many may fall on the same minute.
 _DISPATCH_THREADS = 200
@@ -156,6 +158,7 @@ def _activity_workers(
             activities=activities,
             activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
             max_concurrent_activities=threads,
+            activity_task_poller_behavior=_POLLERS,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
             interceptors=[ErrorCodes(), Heartbeats()],
         )
@@ -181,6 +184,7 @@ def _workflow_workers(client: Client) -> list[Worker]:
             task_queue=queue,
             workflows=[workflow],
             max_cached_workflows=cached,
+            workflow_task_poller_behavior=_POLLERS,
             sticky_queue_schedule_to_start_timeout=sticky_timeout,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
             disable_eager_activity_execution=True,
