@@ -1,4 +1,4 @@
-"""Programs of the stack as production runs them, for benches, and the CPU time of each.
+"""Programs of the stack as production runs them, for benches, and the CPU time of each."""
 
 from __future__ import annotations
 

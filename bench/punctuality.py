@@ -127,7 +127,7 @@ def _kill_one(world: World, rig: Rig, start: datetime) -> None:
 
 
 def _lateness(rig: Rig, count: int, start: datetime) -> tuple[list[float], int]:
-    """Wait for the bots; return how many seconds late each first came, and how many jobs there were."""
+    """Return how many seconds late each bot first came, and how many jobs there were."""
     ends_at = start - timedelta(seconds=_JOIN_LEAD_SECONDS) + timedelta(seconds=_PATIENCE_SECONDS)
     while rig.clock() < ends_at and sum(bot.dispatched_at is not None for bot in rig.bots()) < count:
         time.sleep(_POLL_SECONDS)
