@@ -26,6 +26,7 @@ from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
 from activities.background.retention import run_retention
+from activities.completing import ActivityCompleter
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError, VaultUnavailable
@@ -56,8 +57,8 @@ _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 # With the default, five at any time, a queue that fills on the hour is emptied slowly.
 _POLLERS = PollerBehaviorAutoscaling(minimum=2, maximum=40, initial=5)
 _SYNC_THREADS = 24
-# A dispatch waits for its instant in its thread: as many may fall on the same minute.
-_DISPATCH_THREADS = 200
+# A bot that waits for its instant needs none of them: the launcher holds it.
+_DISPATCH_THREADS = 40
 _DELIVERY_THREADS = 32
 _ERASING_THREADS = 4
 
@@ -118,6 +119,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_housekeeping(parts.database, stop),
             run_retention(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
+            parts.launcher.run(ActivityCompleter(client), stop),
             stop.wait(),
         )
         _log.info("worker.stopping")
@@ -165,7 +167,7 @@ def _activity_workers(
 
     of_bots: list[Callable[..., Any]] = [
         parts.bots.reconcile,
-        parts.dispatch.dispatch,
+        parts.launcher.dispatch,
         parts.recall.recall,
         parts.bots.follow,
     ]

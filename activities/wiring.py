@@ -11,8 +11,9 @@ import httpx
 
 from activities.attribution import note_token_refresh
 from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
+from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
+from activities.launcher import Launcher
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
@@ -22,7 +23,7 @@ from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.revocation import Revoker
-from meetbot.clock import sleep_until, utc_now
+from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
 from meetbot.outbound.transport import build_http_client as build_outbound_client
@@ -48,7 +49,7 @@ class WorkerParts:
     services: Services
     sync: SyncActivities
     bots: BotActivities
-    dispatch: DispatchActivity
+    launcher: Launcher
     recall: RecallActivity
     webhooks: WebhookActivities
     erasing: ErasingActivities
@@ -78,7 +79,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         services=services,
         sync=SyncActivities(services),
         bots=BotActivities(services),
-        dispatch=DispatchActivity(services, sleep_until=sleep_until),
+        launcher=Launcher(database, DispatchSteps(services), utc_now),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),

@@ -19,7 +19,6 @@ from sqlalchemy.orm import undefer
 from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
 from activities.recall import RecallActivity
 from activities.services import Services
@@ -39,6 +38,7 @@ from meetbot.temporal.messages import MeetingRef, SyncRequest, SyncResult, SyncS
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with
+from tests.dispatching import SingleDispatch
 from tests.sandbox_client import SandboxClient, sandbox_settings
 from tests.stack import VaultService, url_as
 
@@ -78,7 +78,7 @@ class Rig:
     tenant_id: str
     sync_activities: SyncActivities
     bot_activities: BotActivities
-    dispatch_activity: DispatchActivity
+    dispatch_activity: SingleDispatch
     recall_activity: RecallActivity
     erasing_activities: ErasingActivities
     plan_digests: dict[str, str] = field(default_factory=dict)
@@ -236,7 +236,7 @@ def open_rig(
             tenant_id=tenant_id,
             sync_activities=SyncActivities(services),
             bot_activities=BotActivities(services),
-            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
+            dispatch_activity=SingleDispatch(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
             erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
         )

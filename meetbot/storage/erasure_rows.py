@@ -64,8 +64,8 @@ _USER_STATEMENTS: Mapping[str, str] = {
 
 _TENANT_TABLES = (
     "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
-    "webhook_delivery", "webhook_endpoint", "dispatch", "bot", "meeting", "backend_report", "idempotency_record",
-    "rate_bucket", "api_key", "calendar_user",
+    "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot", "meeting", "backend_report",
+    "idempotency_record", "rate_bucket", "api_key", "calendar_user",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 

@@ -221,8 +221,8 @@ class MeetingRef:
 class NextStep:
     """What is left to be done after a meeting was reconciled, and the state of its bot.
 
-    ``recheck_at`` is when the re-check with the provider begins; ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are
-    the calendar users whose copies may be of another meeting by now: their calendars are to be synced at once.
+    ``recheck_at`` is when the bot is handed over, to be re-checked with the provider and held until ``dispatch_at``;
+    ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are the calendar users whose copies may be of another meeting by now: their calendars are to be synced at once.
     """
 
     kind: StepKind
@@ -233,6 +233,7 @@ class NextStep:
     join_at: datetime | None = None
     end_at: datetime | None = None
     to_sync: tuple[str, ...] = ()
+    dispatch_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

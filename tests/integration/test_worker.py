@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from activities.dispatch import DispatchSteps
+from activities.launcher import Launcher
 from activities.recheck import RECHECK_SECONDS
 from activities.webhooks import WebhookActivities
 from activities.wiring import WorkerParts
@@ -29,7 +31,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         services=rig.services,
         sync=rig.sync_activities,
         bots=rig.bot_activities,
-        dispatch=rig.dispatch_activity,
+        launcher=Launcher(rig.database, DispatchSteps(rig.services), rig.clock),
         recall=rig.recall_activity,
         webhooks=webhooks,
         erasing=rig.erasing_activities,
