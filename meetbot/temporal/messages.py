@@ -222,7 +222,8 @@ class NextStep:
     """What is left to be done after a meeting was reconciled, and the state of its bot.
 
     ``recheck_at`` is when the bot is handed over, to be re-checked with the provider and held until ``dispatch_at``;
-    ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are the calendar users whose copies may be of another meeting by now: their calendars are to be synced at once.
+    ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are the calendar users whose copies may be of another meeting by
+    now: their calendars are to be synced at once.
     """
 
     kind: StepKind
