@@ -45,7 +45,11 @@ _START_TO_CLOSE_TIMEOUT = timedelta(seconds=60)
 _ANSWERED_WITHIN = timedelta(seconds=30)
 # The least schedule_to_close_timeout of a dispatch: it is retried until the meeting's end, but at least for this long.
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
+# Reports say how a bot is doing. In case one is lost, the backend is asked: often on the way in and once the meeting should be
+# over, seldom between.
 _FOLLOW_EVERY = timedelta(minutes=1)
+_FOLLOW_IN_THE_CALL_EVERY = timedelta(minutes=10)
+_IN_THE_CALL = ("in_call", "recording")
 # After so many re-checks in a row that each found a change, the next one waits a little.
 _MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
@@ -117,7 +121,7 @@ class BotWorkflow:
                 if await self._is_time_to_dispatch(step):
                     await self._dispatch(step)
             case StepKind.FOLLOW:
-                if not await self._woken_within(_FOLLOW_EVERY, "until the backend is asked"):
+                if not await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
                     await self._follow()
             case StepKind.RECALL:
                 await self._activity(ActivityName.BOT_RECALL, "recall the bot")
@@ -224,6 +228,13 @@ class BotWorkflow:
         if step.state and step.state != shown:
             workflow.upsert_search_attributes([MEETBOT_STATE.value_set(step.state)])
         workflow.set_current_details(_details(step, waits_for_start=self._waits_for_start_of(step)))
+
+
+def _follow_within(step: NextStep, now: datetime) -> timedelta:
+    """Return when the backend is asked next how a bot is doing."""
+    if step.state not in _IN_THE_CALL or step.end_at is None:
+        return _FOLLOW_EVERY
+    return max(min(step.end_at - now, _FOLLOW_IN_THE_CALL_EVERY), _FOLLOW_EVERY)
 
 
 def _details(step: NextStep, *, waits_for_start: bool) -> str:
