@@ -172,7 +172,7 @@ def _activity_workers(
         parts.bots.follow,
     ]
     return [
-        worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
+        worker(TaskQueue.SYNC, [parts.sync.sync, parts.watch.watch], _SYNC_THREADS),
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),

@@ -1,4 +1,4 @@
-"""Work that is cheaper for many together: gathered for a moment, then done for one tenant at a time."""
+"""Gather work for a moment and do it together, for one tenant at a time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Batches(Generic[Item, Result]):
-    """Hands items of a tenant on together, to a function that blocks and returns one result for each.
+    """Hands items of a tenant on together.
 
-    A result that is an exception is raised to whoever waits for it. There is one batch of a tenant at a time.
+    The function blocks and returns one result for each. A result that is an exception is raised to whoever waits
+    for it. There is one batch of a tenant at a time.
     """
 
     def __init__(self, work: Callable[[str, Sequence[Item]], Sequence[Result | Exception]], pool: Executor) -> None:

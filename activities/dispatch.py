@@ -1,6 +1,7 @@
-"""The steps of dispatching a bot: re-check, write the intent, ask the backend, record the answer.
+"""The steps of dispatching a bot.
 
-They block, and none of them waits for an instant: `activities.launcher` takes many bots through them together.
+They are: re-check, write the intent, ask the backend, record the answer. They block, and none of them waits for an
+instant: `activities.launcher` takes many bots through them together.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ _REMEMBERED = 1000
 
 
 class Herds:
-    """Counts the bots that are due together. A count is remembered for two seconds; safe to share between threads."""
+    """Counts the bots that are due together; safe to share between threads.
+
+    A count is remembered for two seconds.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,7 +38,10 @@ class Herds:
         return replace(step, recheck_at=step.recheck_at - offset) if offset else step
 
     def due_with(self, instant: datetime) -> int:
-        """Return how many bots are due in the same ten seconds, at most two thousand. Opens a transaction."""
+        """Return how many bots are due in the same ten seconds, at most two thousand.
+
+        Opens a transaction.
+        """
         place = int(instant.timestamp()) // _SECONDS_TOGETHER
         with self._lock:
             if (known := self._counts.get(place)) is not None:

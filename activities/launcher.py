@@ -108,7 +108,10 @@ class Launcher:
             self._begin(request)
 
     async def run(self, completer: Completer, stop: asyncio.Event) -> None:
-        """Launch what is held until `stop` is set; then finish what is being sent, and leave the rest to others."""
+        """Launch what is held until `stop` is set.
+
+        Then finish what is being sent, and leave the rest to others.
+        """
         self._completer = completer
         try:
             while not stop.is_set():
@@ -138,12 +141,15 @@ class Launcher:
             self._begin(request)
 
     def _find_own(self) -> list[DispatchRequest]:
-        """Return what the rows say that we hold: after a fault of the database it may be more than we know."""
+        """Return what the rows say that we hold.
+
+        After a fault of the database it may be more than we know.
+        """
         with self._database.relay() as session:
             return launch_holds.held_by(session, self._pulse.holder)
 
     async def _take_overlooked(self) -> None:
-        """Hold bots that are nearly due and that no activity has handed over, as when Temporal is slow."""
+        """Hold bots that are nearly due and were not handed over, as when Temporal is slow."""
         now = self._clock()
         self._left_alone = {key: until for key, until in self._left_alone.items() if until > now}
         found = await self._in(self._storing, partial(self._find_overlooked, now))
@@ -270,7 +276,10 @@ class Launcher:
         return self._due[_second(at)]
 
     async def _while_others_are_sent(self) -> None:
-        """Wait while bots are sent: what a workflow does with the result would take the CPU time that they need."""
+        """Wait while bots are sent.
+
+        What a workflow does with the result would take the CPU time that they need.
+        """
         ends_at = asyncio.get_running_loop().time() + _LONGEST_BUSY_SECONDS
         while self._is_busy() and asyncio.get_running_loop().time() < ends_at:  # noqa: ASYNC110 - time makes it so
             await asyncio.sleep(_GAP_SECONDS)

@@ -1,6 +1,7 @@
-"""The pulse of a process: a lock that PostgreSQL frees when the process dies, for the others to notice.
+"""The pulse of a process, by which others notice its death.
 
-It is an advisory lock of a session, so it costs nothing while it is held. The connection is the process's own and must not go
+PostgreSQL frees the lock when the process dies. It is an advisory lock of a session, so it costs nothing while it is
+held. The connection is the process's own and must not go
 through a proxy that shares connections between transactions.
 """
 
@@ -27,7 +28,10 @@ _UNLOCK = text("select pg_advisory_unlock(:holder)")
 
 
 class Pulse:
-    """This process's sign of life, and its look for those of others. Blocking, and not to be shared between threads."""
+    """This process's sign of life, and its look for those of others.
+
+    Blocking, and not to be shared between threads.
+    """
 
     def __init__(self, database: Database) -> None:
         self.holder = secrets.randbits(_ID_BITS)
@@ -35,7 +39,10 @@ class Pulse:
         self._connection: Connection | None = None
 
     def beat(self) -> None:
-        """Make sure that the lock is held. Raises SQLAlchemy's errors while the database does not answer."""
+        """Make sure that the lock is held.
+
+        Raises SQLAlchemy's errors while the database does not answer.
+        """
         if self._connection is not None:
             with contextlib.suppress(SQLAlchemyError):
                 self._connection.execute(text("select 1"))

@@ -52,13 +52,16 @@ class DueBot:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A first look by which the bot may go. ``answered`` is the copy that was read, None if none could be."""
+    """A first look by which the bot may go.
+
+    ``answered`` is the copy that was read, None if none could be.
+    """
 
     answered: ClaimCopy | None
 
 
 def first_look(services: Services, due: DueBot) -> Looked | DispatchOutcome:
-    """Ask the claimants' providers; return why the bot may not go: `CHANGED` or `WAIT_FOR_START`."""
+    """Ask the claimants' providers; return why a bot may not go: `CHANGED` or `WAIT_FOR_START`."""
     verdict, answered = _ask_claimants(services, due)
     if verdict is Verdict.CHANGED:
         return DispatchOutcome.CHANGED
@@ -68,7 +71,10 @@ def first_look(services: Services, due: DueBot) -> Looked | DispatchOutcome:
 
 
 def second_look(services: Services, due: DueBot, looked: Looked) -> bool:
-    """Return whether the meeting has changed since the first look: a change in the last second counts too."""
+    """Return whether the meeting has changed since the first look.
+
+    A change in the last second counts too.
+    """
     leading = due.claims[0]
     copy = looked.answered or leading
     if copy is leading and due.leader is not None:

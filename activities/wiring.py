@@ -17,6 +17,7 @@ from activities.launcher import Launcher
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
+from activities.watch import WatchActivity
 from activities.webhooks import WebhookActivities
 from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
@@ -48,6 +49,7 @@ class WorkerParts:
     vault: Vault
     services: Services
     sync: SyncActivities
+    watch: WatchActivity
     bots: BotActivities
     launcher: Launcher
     recall: RecallActivity
@@ -73,11 +75,13 @@ def open_parts(settings: Settings) -> WorkerParts:
     database = create_database(settings.database_url)
     vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
+    sync = SyncActivities(services)
     return WorkerParts(
         database=database,
         vault=vault,
         services=services,
-        sync=SyncActivities(services),
+        sync=sync,
+        watch=WatchActivity(sync.sync, utc_now),
         bots=BotActivities(services),
         launcher=Launcher(database, DispatchSteps(services), utc_now),
         recall=RecallActivity(services),

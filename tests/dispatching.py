@@ -11,7 +11,10 @@ from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, Dispatch
 
 
 class SingleDispatch:
-    """Takes one bot through all steps in the caller's thread. ``sleep_until`` blocks until an instant."""
+    """Takes one bot through all steps in the caller's thread.
+
+    ``sleep_until`` blocks until an instant.
+    """
 
     def __init__(self, services: Services, *, sleep_until: Callable[[datetime], None]) -> None:
         self._services = services

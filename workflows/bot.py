@@ -179,7 +179,7 @@ class BotWorkflow:
         )
 
     async def _woken_during(self, dispatch: workflow.ActivityHandle[DispatchResult]) -> bool:
-        """Wait until the dispatch has come to something or a signal comes. True if a signal came first."""
+        """Wait for the dispatch or a signal. True if a signal came first."""
         await workflow.wait_condition(lambda: dispatch.done() or self._woken)
         return self._woken and not dispatch.done()
 

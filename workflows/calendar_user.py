@@ -8,18 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import ENDED
     from meetbot.domain.plan import PlanEntry, as_known, compare_with_plan, first_batch
     from meetbot.domain.sync_slots import next_slot, sync_phase
+    from meetbot.temporal.details import calendar_details
     from meetbot.temporal.messages import (
         CHILDREN_PER_BATCH,
+        UNCHANGED,
         ActivityName,
         BotSignal,
         BotStart,
@@ -30,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         SyncResult,
         SyncScope,
         TaskQueue,
+        WatchRequest,
         WorkflowName,
         bot_workflow_id,
         calendar_user_workflow_id,
@@ -44,6 +52,9 @@ _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 # To a bot that is running or not: each attempt tries the other way.
 _REACH_ATTEMPTS = 3
 _LEAST_WAIT = timedelta(seconds=1)
+# Somebody waits for it, as for the first sync of a calendar; Temporal's usual priority is 3.
+_AT_ONCE_PRIORITY = 2
+_POLL_PRIORITY = 4
 
 
 @workflow.defn(name=WorkflowName.CALENDAR_USER)
@@ -72,10 +83,13 @@ class CalendarUserWorkflow:
         Continues as new after `rounds_per_run` rounds.
         """
         while not self._is_over():
-            await self._sync()
+            if self._state.watches:
+                await self._watch()
+            else:
+                await self._sync()
             self._rounds += 1
             self._describe()
-            if not self._is_over():
+            if not self._is_over() and not self._state.watches:
                 await self._wait()
             if self._run_is_full():
                 await workflow.wait_condition(workflow.all_handlers_finished)
@@ -102,6 +116,74 @@ class CalendarUserWorkflow:
     def disconnect(self) -> None:
         """Withdraw every claim and end."""
         self._disconnecting = True
+
+    async def _watch(self) -> None:
+        """Have the calendar polled until there is something new, or a signal comes."""
+        if self._decisions_due and not self._calendar_due:
+            self._decisions_due = False
+            await self._finish(self._begin(SyncScope.DECISIONS))
+            return
+        at_once = self._calendar_due
+        self._calendar_due = self._decisions_due = False
+        watch = self._begin_watch(at_once=at_once)
+        await workflow.wait_condition(
+            lambda: watch.done() or self._calendar_due or self._decisions_due or self._disconnecting
+        )
+        if watch.done():
+            await self._finish_watch(watch)
+            return
+        watch.cancel()
+        if self._disconnecting:
+            return
+        overtaken = self._decisions_due
+        if overtaken:
+            # A provider that hangs must not keep changed rules from being applied.
+            self._decisions_due = False
+            await self._finish(self._begin(SyncScope.DECISIONS))
+        # A poll that is under way is finished, so that there are never two of one calendar.
+        polled = await self._finish_watch(watch)
+        # Whether it has polled before it was cancelled is not known: rather once too often.
+        self._calendar_due = self._calendar_due or (at_once and not polled)
+        if overtaken and polled:
+            # It may have decided by the rules that it began with.
+            self._decisions_due = True
+            self._state = replace(self._state, plan_digest="")
+
+    def _begin_watch(self, *, at_once: bool) -> workflow.ActivityHandle[SyncResult]:
+        state = self._state
+        return workflow.start_activity(
+            ActivityName.CALENDAR_WATCH,
+            WatchRequest(
+                state.tenant_id, state.calendar_user_id, state.plan_digest, state.state, state.interval_seconds, at_once
+            ),
+            result_type=SyncResult,
+            task_queue=TaskQueue.SYNC,
+            start_to_close_timeout=timedelta(minutes=3),
+            heartbeat_timeout=_HEARTBEAT_TIMEOUT,
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=3)),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary="poll until something changes",
+            priority=Priority(
+                priority_key=_AT_ONCE_PRIORITY if at_once else _POLL_PRIORITY,
+                fairness_key=fairness_key(state.tenant_id),
+            ),
+        )
+
+    async def _finish_watch(self, watch: workflow.ActivityHandle[SyncResult]) -> bool:
+        """Wait for a poll that is under way and bring the bots in line; False if it told nothing."""
+        await workflow.wait_condition(lambda: watch.done() or self._disconnecting)
+        if not watch.done():
+            return True
+        try:
+            result = await watch
+        except ActivityError as error:
+            if _code_of(error) not in (UNCHANGED, CancelledError.__name__):
+                # Nothing is retried any more: the next slot tries again.
+                self._state = replace(self._state, last_error=_code_of(error))
+                await self._wait()
+            return False
+        await self._take(result)
+        return True
 
     async def _sync(self) -> None:
         scope = SyncScope.CALENDAR if self._calendar_due else SyncScope.DECISIONS
@@ -148,8 +230,10 @@ class CalendarUserWorkflow:
             # The next slot tries again; until then the calendar user's row and this workflow's details say why.
             self._state = replace(self._state, last_error=_code_of(error))
             return
-        if result is None:
-            return
+        if result is not None:
+            await self._take(result)
+
+    async def _take(self, result: SyncResult) -> None:
         self._note(result)
         if result.to_sync:
             await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in result.to_sync))
@@ -309,29 +393,9 @@ class CalendarUserWorkflow:
             await asyncio.gather(*(self._release(self._known[key]) for key in batch))
 
     def _describe(self) -> None:
-        workflow.set_current_details(_details(self._state, self._known, workflow.now()))
+        workflow.set_current_details(calendar_details(self._state, self._known, workflow.now()))
 
 
 def _code_of(error: ActivityError) -> str:
     cause = error.cause
     return cause.type or "unknown" if isinstance(cause, ApplicationError) else type(cause).__name__
-
-
-def _details(state: CalendarUserState, known: dict[str, PlanEntry], now: datetime) -> str:
-    """What an operator reads in the Temporal UI."""
-    lines = [
-        f"**{state.calendar_user_id}** ({state.provider}) is **{state.state}**",
-        "",
-        f"- last sync: {state.last_synced_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_synced_at else "- never synced",
-        f"- last error: {state.last_error or 'none'}",
-        f"- every {state.interval_seconds} s",
-        f"- meetings to be recorded, under way or near: {len(known)}",
-        "",
-    ]
-    upcoming = sorted(known.values(), key=lambda entry: (entry.join_at, entry.meeting_key))[:20]
-    lines += [
-        f"- {entry.join_at:%Y-%m-%d %H:%M} UTC `{bot_workflow_id(state.tenant_id, entry.meeting_key)}`"
-        f"{' (has begun)' if entry.join_at <= now else ''}"
-        for entry in upcoming
-    ]
-    return "\n".join(lines)

@@ -88,7 +88,10 @@ def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id
 
 
 def is_accepted_or_unwanted(bot: Bot, dispatch: Dispatch, request: DispatchRequest, backend_bot_id: str) -> bool:
-    """Return whether there is no acceptance to store: there is one already, or the bot was given up."""
+    """Return whether no acceptance is to be stored.
+
+    There is one already, or the bot was given up.
+    """
     if dispatch.state is DispatchState.ACCEPTED:
         # The backend's report was faster than its answer.
         return True

@@ -25,7 +25,10 @@ _EARLIEST_CLAIM = timedelta(milliseconds=250)
 
 
 def arming_window(due_together: int) -> timedelta:
-    """Return over how long the arming of so many bots is spread: none for a few, a minute for a thousand."""
+    """Return over how long the arming of so many bots is spread.
+
+    Not at all for a few; over a minute for a thousand.
+    """
     return min(due_together * _ARMING_EACH, _LONGEST_WINDOW) if due_together > _FEW else timedelta()
 
 

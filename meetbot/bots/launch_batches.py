@@ -97,7 +97,7 @@ def _as_rechecked(batch: _Batch, launch: Launch, claims: list[ClaimCopy], stands
 
 
 def record_acceptances(session: Session, tenant_id: str, accepted: Sequence[Accepted]) -> list[bool]:
-    """Store that the backend has these bots; False for each that is unwanted and must be recalled."""
+    """Store that the backend has these bots; False for each that must be recalled."""
     batch = _load(session, tenant_id, [one.request for one in accepted])
     sent, wanted = [], []
     for one in accepted:

@@ -37,7 +37,10 @@ def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
 
 
 def lock_meetings(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> dict[str, Meeting]:
-    """Return these meetings by key, locked in the order of their keys; those without a row are left out."""
+    """Return these meetings by key, locked in the order of their keys.
+
+    Those without a row are left out.
+    """
     rows = session.exec(
         select(Meeting)
         .where(Meeting.tenant_id == tenant_id, col(Meeting.meeting_key).in_(sorted(meeting_keys)))
@@ -214,7 +217,7 @@ def audience(session: Session, bot: Bot) -> dict[str, Any]:
 
 
 def audiences(session: Session, tenant_id: str, of: Sequence[Bot]) -> dict[str, dict[str, Any]]:
-    """Return by bot the ids of the users and events whose recording it is, as webhooks carry them."""
+    """Return by bot the ids of the users and events whose recording it is."""
     bounds = {
         "tenant_id": tenant_id,
         "bots": [bot.id for bot in of],

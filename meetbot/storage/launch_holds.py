@@ -161,7 +161,10 @@ def overlooked(session: Session, *, since: datetime, until: datetime, most: int)
 
 
 def count_due(session: Session, *, since: datetime, until: datetime, most: int) -> int:
-    """Return how many bots of all tenants are due then, at most ``most``. Call it inside `Database.relay`."""
+    """Return how many bots of all tenants are due then, at most ``most``.
+
+    Call it inside `Database.relay`.
+    """
     return int(session.execute(_DUE_TOGETHER, {"since": since, "until": until, "most": most}).scalar_one())
 
 

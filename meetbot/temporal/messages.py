@@ -41,6 +41,7 @@ class ActivityName(StrEnum):
     """The names by which workflows call activities, as they stand in histories."""
 
     CALENDAR_SYNC = "calendar.sync"
+    CALENDAR_WATCH = "calendar.watch"
     BOT_RECONCILE = "bot.reconcile"
     BOT_DISPATCH = "bot.dispatch"
     BOT_RECALL = "bot.recall"
@@ -119,6 +120,7 @@ class CalendarUserState:
     something else when they are replayed, which Temporal refuses:
 
     - ``interval_seconds``: from one slot to the next.
+    - ``watches``: slots are waited for by an activity that polls, not by the workflow (decision 0028).
     - ``rounds_per_run``: syncs until the workflow continues as new, so that its history stays short.
     - ``children_per_batch``: how many bots are started or signalled before the loop syncs again. Temporal refuses a run with
       2000 children or signals under way, and while a batch is carried out the loop reacts to nothing else. 0 stands for
@@ -138,6 +140,7 @@ class CalendarUserState:
     last_error: str = ""
     calendar_due: bool = True
     decisions_due: bool = False
+    watches: bool = False
 
 
 class SyncScope(StrEnum):
@@ -158,6 +161,25 @@ class SyncRequest:
     calendar_user_id: str
     plan_digest: str
     scope: SyncScope = SyncScope.CALENDAR
+
+
+UNCHANGED = "Unchanged"
+"""The type of the failure by which a poll that found nothing new is repeated at the next slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """Asks to poll a calendar until there is something to tell.
+
+    ``plan_digest`` and ``state`` are what the workflow knows. ``at_once``: the first poll does not wait for a slot.
+    """
+
+    tenant_id: str
+    calendar_user_id: str
+    plan_digest: str
+    state: CalendarUserStatus
+    interval_seconds: int
+    at_once: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 from activities.dispatch import DispatchSteps
 from activities.launcher import Launcher
 from activities.recheck import RECHECK_SECONDS
+from activities.watch import WatchActivity
 from activities.webhooks import WebhookActivities
 from activities.wiring import WorkerParts
 from meetbot.bots.reconcile import RECHECK_AHEAD
@@ -30,6 +31,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         vault=rig.vault,
         services=rig.services,
         sync=rig.sync_activities,
+        watch=WatchActivity(rig.sync_activities.sync, rig.clock),
         bots=rig.bot_activities,
         launcher=Launcher(rig.database, DispatchSteps(rig.services), rig.clock),
         recall=rig.recall_activity,
