@@ -20,8 +20,9 @@ import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import FixedSizeSlotSupplier, PollerBehaviorAutoscaling, SlotSupplier, Worker, WorkerTuner
 
+from activities.admission import NoteDelays, note_sync_delay
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
@@ -120,6 +121,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_retention(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             parts.launcher.run(ActivityCompleter(client), stop),
+            parts.admission.run(stop),
             stop.wait(),
         )
         _log.info("worker.stopping")
@@ -153,16 +155,23 @@ def build_workers(
 def _activity_workers(
     client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
 ) -> list[Worker]:
-    def worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
+    def worker(
+        queue: TaskQueue,
+        activities: Sequence[Callable[..., Any]],
+        threads: int,
+        *,
+        note_delay: Callable[[float], None] | None = None,
+        slots: SlotSupplier | None = None,
+    ) -> Worker:
         return Worker(
             client,
             task_queue=queue,
             activities=activities,
             activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
-            max_concurrent_activities=threads,
+            tuner=_tuner(slots or FixedSizeSlotSupplier(threads)),
             activity_task_poller_behavior=_POLLERS,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
-            interceptors=[ErrorCodes(), Heartbeats()],
+            interceptors=[*([NoteDelays(note_delay)] if note_delay else []), ErrorCodes(), Heartbeats()],
         )
 
     of_bots: list[Callable[..., Any]] = [
@@ -171,12 +180,23 @@ def _activity_workers(
         parts.recall.recall,
         parts.bots.follow,
     ]
+    syncs = [parts.sync.sync, parts.watch.watch]
     return [
-        worker(TaskQueue.SYNC, [parts.sync.sync, parts.watch.watch], _SYNC_THREADS),
-        worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
+        worker(TaskQueue.SYNC, syncs, _SYNC_THREADS, note_delay=note_sync_delay, slots=parts.admission),
+        worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS, note_delay=parts.delay.note),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
     ]
+
+
+def _tuner(activity_slots: SlotSupplier) -> WorkerTuner:
+    unused = FixedSizeSlotSupplier(1)
+    return WorkerTuner.create_composite(
+        workflow_supplier=unused,
+        activity_supplier=activity_slots,
+        local_activity_supplier=unused,
+        nexus_supplier=unused,
+    )
 
 
 def _workflow_workers(client: Client) -> list[Worker]:

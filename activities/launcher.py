@@ -48,6 +48,7 @@ _LEFT_ALONE = timedelta(seconds=20)
 _BUSY_AHEAD = timedelta(seconds=1.5)
 _LONGEST_BUSY_SECONDS = 10.0
 _GAP_SECONDS = 0.2
+_CROWD = 10
 _TICKS_PER_CHECK = 10
 _STOP_SECONDS = 15.0
 _T = TypeVar("_T")
@@ -100,6 +101,11 @@ class Launcher:
         """Take the bot; the activity is completed when its dispatch has come to something."""
         await self.hold(request, activity.info().task_token)
         activity.raise_complete_async()
+
+    def is_crowded(self) -> bool:
+        """Return whether many bots are being sent, or are about to be."""
+        now = int(self._clock().timestamp())
+        return sum(self._due[second] for second in range(now - 1, now + 3)) >= _CROWD
 
     async def hold(self, request: DispatchRequest, task_token: bytes | None) -> None:
         """Hold a bot until its instant, unless another process does already."""

@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 
+from activities.admission import QueueDelay, SyncAdmission
 from activities.attribution import note_token_refresh
 from activities.bots import BotActivities
 from activities.dispatch import DispatchSteps
@@ -39,6 +40,8 @@ from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
 _VAULT_CALLS_AT_ONCE = 32
+# One for each thread of the worker of syncs.
+_MOST_SYNCS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class WorkerParts:
     watch: WatchActivity
     bots: BotActivities
     launcher: Launcher
+    delay: QueueDelay
+    admission: SyncAdmission
     recall: RecallActivity
     webhooks: WebhookActivities
     erasing: ErasingActivities
@@ -75,7 +80,7 @@ def open_parts(settings: Settings) -> WorkerParts:
     database = create_database(settings.database_url)
     vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
-    sync = SyncActivities(services)
+    sync, launcher, delay = SyncActivities(services), Launcher(database, DispatchSteps(services), utc_now), QueueDelay()
     return WorkerParts(
         database=database,
         vault=vault,
@@ -83,7 +88,9 @@ def open_parts(settings: Settings) -> WorkerParts:
         sync=sync,
         watch=WatchActivity(sync.sync, utc_now),
         bots=BotActivities(services),
-        launcher=Launcher(database, DispatchSteps(services), utc_now),
+        launcher=launcher,
+        delay=delay,
+        admission=SyncAdmission(delay, launcher.is_crowded, most=_MOST_SYNCS),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),

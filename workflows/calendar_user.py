@@ -78,10 +78,7 @@ class CalendarUserWorkflow:
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
-        """Loop until the user is gone, then release all meetings.
-
-        Continues as new after `rounds_per_run` rounds.
-        """
+        """Loop until the user is gone, then release all meetings. Continue as new when the run is full."""
         while not self._is_over():
             if self._state.watches:
                 await self._watch()
@@ -170,7 +167,7 @@ class CalendarUserWorkflow:
         )
 
     async def _finish_watch(self, watch: workflow.ActivityHandle[SyncResult]) -> bool:
-        """Wait for a poll that is under way and bring the bots in line; False if it told nothing."""
+        """Wait for a poll and bring the bots in line; False if it told nothing."""
         await workflow.wait_condition(lambda: watch.done() or self._disconnecting)
         if not watch.done():
             return True

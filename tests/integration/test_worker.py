@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from activities.admission import QueueDelay, SyncAdmission
 from activities.dispatch import DispatchSteps
 from activities.launcher import Launcher
 from activities.recheck import RECHECK_SECONDS
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: Rig, temporal_address: str) -> None:
+    launcher, delay = Launcher(rig.database, DispatchSteps(rig.services), rig.clock), QueueDelay()
     webhooks = WebhookActivities(rig.database, rig.vault, rig.settings.region, Outbound([]))
     parts = WorkerParts(
         database=rig.database,
@@ -33,7 +35,9 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         sync=rig.sync_activities,
         watch=WatchActivity(rig.sync_activities.sync, rig.clock),
         bots=rig.bot_activities,
-        launcher=Launcher(rig.database, DispatchSteps(rig.services), rig.clock),
+        launcher=launcher,
+        delay=delay,
+        admission=SyncAdmission(delay, launcher.is_crowded, most=2),
         recall=rig.recall_activity,
         webhooks=webhooks,
         erasing=rig.erasing_activities,
