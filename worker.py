@@ -20,7 +20,13 @@ import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import FixedSizeSlotSupplier, PollerBehaviorAutoscaling, SlotSupplier, Worker, WorkerTuner
+from temporalio.worker import (
+    CustomSlotSupplier,
+    FixedSizeSlotSupplier,
+    PollerBehaviorAutoscaling,
+    Worker,
+    WorkerTuner,
+)
 
 from activities.admission import NoteDelays, note_sync_delay
 from activities.background.housekeeping import run_housekeeping
@@ -161,7 +167,7 @@ def _activity_workers(
         threads: int,
         *,
         note_delay: Callable[[float], None] | None = None,
-        slots: SlotSupplier | None = None,
+        slots: CustomSlotSupplier | None = None,
     ) -> Worker:
         return Worker(
             client,
@@ -180,7 +186,7 @@ def _activity_workers(
         parts.recall.recall,
         parts.bots.follow,
     ]
-    syncs = [parts.sync.sync, parts.watch.watch]
+    syncs: list[Callable[..., Any]] = [parts.sync.sync, parts.watch.watch]
     return [
         worker(TaskQueue.SYNC, syncs, _SYNC_THREADS, note_delay=note_sync_delay, slots=parts.admission),
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS, note_delay=parts.delay.note),
@@ -189,7 +195,7 @@ def _activity_workers(
     ]
 
 
-def _tuner(activity_slots: SlotSupplier) -> WorkerTuner:
+def _tuner(activity_slots: FixedSizeSlotSupplier | CustomSlotSupplier) -> WorkerTuner:
     unused = FixedSizeSlotSupplier(1)
     return WorkerTuner.create_composite(
         workflow_supplier=unused,

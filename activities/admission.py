@@ -44,7 +44,7 @@ _SYNC_DELAY = Histogram(
 
 
 class QueueDelay:
-    """The longest delay that was seen in the last five seconds. For one thread, that of the event loop."""
+    """The longest delay that was seen in the last five seconds. Not to be shared by threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -133,7 +133,7 @@ class SyncAdmission(CustomSlotSupplier):
 
 
 class NoteDelays(Interceptor):
-    """Notes how long each activity waited, in seconds, between when it was due and when it began."""
+    """Notes how many seconds each activity waited from when it was due until it began."""
 
     def __init__(self, note: Callable[[float], None]) -> None:
         self._note = note

@@ -78,7 +78,7 @@ class CalendarUserWorkflow:
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
-        """Loop until the user is gone, then release all meetings. Continue as new when the run is full."""
+        """Loop until the user is gone, then release all meetings. A full run continues as new."""
         while not self._is_over():
             if self._state.watches:
                 await self._watch()

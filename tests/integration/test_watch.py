@@ -1,4 +1,4 @@
-"""Polling a calendar by an activity that fails until there is something to tell, on a real Temporal server."""
+"""Polling a calendar by an activity that fails until there is something to tell."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Calendar:
     decisions: int = 0
     under_way: int = 0
     most_under_way: int = 0
-    during: Callable[[], None] = lambda: None
+    during: Callable[[], object] = lambda: None
 
     def sync(self, request: SyncRequest) -> SyncResult:
         self.polls += 1
