@@ -20,12 +20,20 @@ import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import (
+    CustomSlotSupplier,
+    FixedSizeSlotSupplier,
+    PollerBehaviorAutoscaling,
+    Worker,
+    WorkerTuner,
+)
 
+from activities.admission import NoteDelays, note_sync_delay
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
 from activities.background.retention import run_retention
+from activities.completing import ActivityCompleter
 from activities.interceptors import ErrorCodes, Heartbeats
 from activities.wiring import WorkerParts, open_parts
 from meetbot.errors import MeetbotError, VaultUnavailable
@@ -55,11 +63,13 @@ _CACHED_CONNECTS = 50
 # If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
 _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
+# With the default, five at any time, a queue that fills on the hour is emptied slowly.
+_POLLERS = PollerBehaviorAutoscaling(minimum=2, maximum=40, initial=5)
 _SYNC_THREADS = 24
 # Few and slow: each may wait for the provider's call back to us.
 _PUSH_THREADS = 8
-# A dispatch waits for its instant in its thread: as many may fall on the same minute.
-_DISPATCH_THREADS = 200
+# A bot that waits for its instant needs none of them: the launcher holds it.
+_DISPATCH_THREADS = 40
 _DELIVERY_THREADS = 32
 _ERASING_THREADS = 4
 _CONNECTING_THREADS = 8
@@ -121,6 +131,8 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_housekeeping(parts.database, stop),
             run_retention(parts.database, stop),
             run_recovery(parts.database, client, stop, interval=interval),
+            parts.launcher.run(ActivityCompleter(client), stop),
+            parts.admission.run(stop),
             stop.wait(),
         )
         _log.info("worker.stopping")
@@ -154,31 +166,50 @@ def build_workers(
 def _activity_workers(
     client: Client, parts: WorkerParts, stack: contextlib.ExitStack | contextlib.AsyncExitStack
 ) -> list[Worker]:
-    def worker(queue: TaskQueue, activities: Sequence[Callable[..., Any]], threads: int) -> Worker:
+    def worker(
+        queue: TaskQueue,
+        activities: Sequence[Callable[..., Any]],
+        threads: int,
+        *,
+        note_delay: Callable[[float], None] | None = None,
+        slots: CustomSlotSupplier | None = None,
+    ) -> Worker:
         return Worker(
             client,
             task_queue=queue,
             activities=activities,
             activity_executor=stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=queue)),
-            max_concurrent_activities=threads,
+            tuner=_tuner(slots or FixedSizeSlotSupplier(threads)),
+            activity_task_poller_behavior=_POLLERS,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
-            interceptors=[ErrorCodes(), Heartbeats()],
+            interceptors=[*([NoteDelays(note_delay)] if note_delay else []), ErrorCodes(), Heartbeats()],
         )
 
     of_bots: list[Callable[..., Any]] = [
         parts.bots.reconcile,
-        parts.dispatch.dispatch,
+        parts.launcher.dispatch,
         parts.recall.recall,
         parts.bots.follow,
     ]
+    syncs: list[Callable[..., Any]] = [parts.sync.sync, parts.watch.watch]
     return [
-        worker(TaskQueue.SYNC, [parts.sync.sync], _SYNC_THREADS),
+        worker(TaskQueue.SYNC, syncs, _SYNC_THREADS, note_delay=note_sync_delay, slots=parts.admission),
         worker(TaskQueue.PUSH, [parts.push.ensure], _PUSH_THREADS),
-        worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
+        worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS, note_delay=parts.delay.note),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
         worker(TaskQueue.CONNECTING, parts.connecting.all(), _CONNECTING_THREADS),
     ]
+
+
+def _tuner(activity_slots: FixedSizeSlotSupplier | CustomSlotSupplier) -> WorkerTuner:
+    unused = FixedSizeSlotSupplier(1)
+    return WorkerTuner.create_composite(
+        workflow_supplier=unused,
+        activity_supplier=activity_slots,
+        local_activity_supplier=unused,
+        nexus_supplier=unused,
+    )
 
 
 def _workflow_workers(client: Client) -> list[Worker]:
@@ -188,6 +219,7 @@ def _workflow_workers(client: Client) -> list[Worker]:
             task_queue=queue,
             workflows=list(workflow) if isinstance(workflow, tuple) else [workflow],
             max_cached_workflows=cached,
+            workflow_task_poller_behavior=_POLLERS,
             sticky_queue_schedule_to_start_timeout=sticky_timeout,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
             disable_eager_activity_execution=True,

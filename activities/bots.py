@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.herds import Herds
 from activities.services import Services
 from meetbot.backends.base import BackendBot
 from meetbot.bots import reports
@@ -20,12 +21,14 @@ class BotActivities:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._herds = Herds(services.database)
 
     @activity.defn(name=ActivityName.BOT_RECONCILE, no_thread_cancel_exception=True)
     def reconcile(self, ref: MeetingRef) -> NextStep:
         """Bring the meeting's bot to what its claims ask for; return what the workflow does next."""
         with self._services.database.transaction(ref.tenant_id) as session:
-            return reconcile(session, ref, self._services.reconcile_context())
+            step = reconcile(session, ref, self._services.reconcile_context())
+        return self._herds.spread(step)
 
     @activity.defn(name=ActivityName.BOT_FOLLOW, no_thread_cancel_exception=True)
     def follow(self, ref: MeetingRef) -> NextStep:

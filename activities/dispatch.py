@@ -1,32 +1,29 @@
-"""Dispatch a bot.
+"""The steps of dispatching a bot.
 
-Re-check, sleep until the instant, write the intent, ask the backend, record the answer.
+They are: re-check, write the intent, ask the backend, record the answer. They block, and none of them waits for an
+instant: `activities.launcher` takes many bots through them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlmodel import Session
-from temporalio import activity
-
-from activities.recheck import DueBot, recheck
+from activities.recheck import DueBot, Looked, first_look, second_look
 from activities.services import Services
-from meetbot.backends.base import BotRequest
-from meetbot.bots import dispatches
-from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim, target_of
-from meetbot.bots.dispatches import Intent, backend_request, is_awaited
+from meetbot.backends.base import BackendBot
+from meetbot.bots import dispatches, launch_batches
+from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim
+from meetbot.bots.dispatches import is_awaited
+from meetbot.bots.launch_batches import Accepted, Intended, Launch
 from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.decide_stored import redecide_event
 from meetbot.errors import BackendRefused, BackendUnavailable
-from meetbot.storage import bots
 from meetbot.storage.bots import ClaimCopy
-from meetbot.storage.calendar_user_context import load_context
+from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.tables import Bot, Meeting
 from meetbot.temporal.messages import (
-    ActivityName,
     DispatchOutcome,
     DispatchRequest,
     DispatchResult,
@@ -35,44 +32,113 @@ from meetbot.temporal.messages import (
 )
 
 # A meeting that keeps changing is tried so often in one go; then the workflow takes over.
-_TRIES = 3
-_CHANGED = DispatchResult(DispatchOutcome.CHANGED)
+TRIES = 3
+CHANGED = DispatchResult(DispatchOutcome.CHANGED)
 
 
-class DispatchActivity:
-    """The activity that dispatches bots. ``sleep_until`` blocks until an instant."""
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A bot that passed its re-check."""
 
-    def __init__(self, services: Services, *, sleep_until: Callable[[datetime], None]) -> None:
+    request: DispatchRequest
+    due: DueBot
+    looked: Looked
+
+    @property
+    def launch(self) -> Launch:
+        """Return it as its intent is written."""
+        return Launch(self.request, self.due.target_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A bot that the backend was asked for, and what came of it."""
+
+    intended: Intended
+    answer: BackendBot | BackendRefused | BackendUnavailable
+    asked_at: datetime
+
+
+class DispatchSteps:
+    """What dispatching consists of. Each step may be repeated at any time."""
+
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._sleep_until = sleep_until
 
-    @activity.defn(name=ActivityName.BOT_DISPATCH, no_thread_cancel_exception=True)
-    def dispatch(self, request: DispatchRequest) -> DispatchResult:
-        """Re-check with the provider, wait for the very instant, and ask the backend.
-
-        Safe to repeat at any point. Raises `BackendUnavailable` if asking again may help.
-        """
-        for _ in range(_TRIES):
-            result = self._try_to_dispatch(request)
-            if result.outcome is not DispatchOutcome.CHANGED or not self._is_still_due(request):
-                return result
-        return _CHANGED
-
-    def _try_to_dispatch(self, request: DispatchRequest) -> DispatchResult:
+    def arm(self, request: DispatchRequest) -> Armed | DispatchResult:
+        """Re-check with the provider; return what ends the dispatch if the bot may not go."""
         due = self._due_bot(request)
         if due is None:
             self._recall_unwanted(request)
-            return _CHANGED
-        stopped_by = recheck(self._services, due, sleep_until=self._sleep_until)
-        if stopped_by is not None:
-            return DispatchResult(stopped_by)
-        self._sleep_until(due.dispatch_at)
-        intended = self._write_intent(request, due)
-        if intended is None:
-            return _CHANGED
-        return self._ask_backend(request, *intended)
+            return CHANGED
+        looked = first_look(self._services, due)
+        return DispatchResult(looked) if isinstance(looked, DispatchOutcome) else Armed(request, due, looked)
 
-    def _is_still_due(self, request: DispatchRequest) -> bool:
+    def look_again(self, armed: Armed) -> DispatchResult | None:
+        """Ask the provider once more; None if the bot may go."""
+        is_changed = second_look(self._services, armed.due, armed.looked)
+        return CHANGED if is_changed else None
+
+    def write_intents(self, tenant_id: str, armed: Sequence[Armed]) -> list[Intended | None]:
+        """Store the intents of a tenant's bots; None for each whose meeting has changed meanwhile."""
+        launches, now = [one.launch for one in armed], self._services.clock()
+        users: dict[str, CalendarUserContext | None] = {}
+
+        with self._services.database.transaction(tenant_id) as session:
+
+            def stands(claim: ClaimCopy) -> bool:
+                """Whether rules, attributes and overrides are as at the user's last sync."""
+                user_id = claim.calendar_user_id
+                if user_id not in users:
+                    users[user_id] = load_context(session, tenant_id, user_id, with_secret=False)
+                user = users[user_id]
+                return user is not None and not redecide_event(session, user, claim.event_id, now=now)
+
+            return launch_batches.write_intents(session, tenant_id, launches, now, stands=stands)
+
+    def ask(self, intended: Intended) -> Asked:
+        """Ask the backend for a bot."""
+        asked_at = self._services.clock()
+        try:
+            answer = self._services.backend.create(replace(intended.wanted, join_at=asked_at))
+        except (BackendRefused, BackendUnavailable) as error:
+            return Asked(intended, error, asked_at)
+        return Asked(intended, answer, asked_at)
+
+    def record_all(self, tenant_id: str, asked: Sequence[Asked]) -> list[DispatchResult | BackendUnavailable]:
+        """Record answers about a tenant's bots; acceptances in one transaction."""
+        accepted = [one for one in asked if isinstance(one.answer, BackendBot)]
+        recorded: dict[str, DispatchResult] = {}
+        if len(accepted) > 1:
+            try:
+                recorded = self._record_accepted(tenant_id, accepted)
+            except Exception:
+                # One of them must not lose the others theirs: each by itself, and its own error tells.
+                recorded = {}
+        return [recorded.get(one.intended.request.bot_id) or self._recorded_alone(one) for one in asked]
+
+    def record(self, asked: Asked) -> DispatchResult:
+        """Record one answer.
+
+        Raises `BackendUnavailable` if asking again may help.
+        """
+        request = asked.intended.request
+        if isinstance(asked.answer, BackendRefused):
+            return self._record_refusal(asked, asked.answer)
+        if isinstance(asked.answer, BackendUnavailable):
+            self._record_outage(asked, asked.answer)
+            raise asked.answer
+        try:
+            with self._services.database.transaction(request.tenant_id) as session:
+                is_wanted = dispatches.record_acceptance(session, request, asked.answer.id, asked_at=asked.asked_at)
+        except Exception as error:
+            # The backend has the bot and we do not know it: as after a lost answer, it is asked again with the same id.
+            outage = BackendUnavailable("internal_error", f"its answer was not recorded ({type(error).__name__})")
+            self._record_outage(asked, outage)
+            raise outage from error
+        return self._settled(request, is_wanted=is_wanted)
+
+    def is_still_due(self, request: DispatchRequest) -> bool:
         """Return whether the same bot is to go now after a change, as with another link."""
         with self._services.database.transaction(request.tenant_id) as session:
             step = reconcile(session, _ref(request), self._services.reconcile_context())
@@ -99,61 +165,47 @@ class DispatchActivity:
                 target_digest=bot.target_digest,
                 claims=[leader, *_agreeing(claims, leader)],
                 wait_is_over=request.wait_is_over,
+                leader=load_context(session, request.tenant_id, leader.calendar_user_id),
             )
 
-    def _write_intent(self, request: DispatchRequest, due: DueBot) -> tuple[Intent, BotRequest] | None:
-        """Store the intent, or return None if the meeting has changed meanwhile."""
-        now = self._services.clock()
-        with self._services.database.transaction(request.tenant_id) as session:
-            meeting = bots.lock_meeting(session, request.tenant_id, request.meeting_key)
-            bot = session.get_one(Bot, (request.tenant_id, request.bot_id), populate_existing=True)
-            leader = leading_claim(counting_claims(session, _ref(request), now), lead_of(meeting, bot))
-            if leader is None or meeting.suppressed_at is not None or not is_awaited(bot, request):
-                return None
-            if self._is_decided_otherwise_now(session, request.tenant_id, leader):
-                return None
-            if not target_of(leader).digest == bot.target_digest == due.target_digest:
-                return None
-            return dispatches.write_intent(session, bot, self._services.clock()), backend_request(session, bot)
+    def _record_accepted(self, tenant_id: str, accepted: Sequence[Asked]) -> dict[str, DispatchResult]:
+        rows = [
+            Accepted(one.intended.request, one.answer.id, one.asked_at)
+            for one in accepted
+            if isinstance(one.answer, BackendBot)
+        ]
+        with self._services.database.transaction(tenant_id) as session:
+            wanted = launch_batches.record_acceptances(session, tenant_id, rows)
+        return {
+            row.request.bot_id: self._settled(row.request, is_wanted=is_wanted)
+            for row, is_wanted in zip(rows, wanted, strict=True)
+        }
 
-    def _is_decided_otherwise_now(self, session: Session, tenant_id: str, claim: ClaimCopy) -> bool:
-        """Return whether rules, attributes or an override have changed since the user's last sync."""
-        user = load_context(session, tenant_id, claim.calendar_user_id)
-        return user is None or redecide_event(session, user, claim.event_id, now=self._services.clock())
-
-    def _ask_backend(self, request: DispatchRequest, intent: Intent, wanted: BotRequest) -> DispatchResult:
-        asked_at = self._services.clock()
+    def _recorded_alone(self, asked: Asked) -> DispatchResult | BackendUnavailable:
         try:
-            created = self._services.backend.create(replace(wanted, join_at=asked_at))
-        except BackendRefused as error:
-            return self._record_refusal(request, error, intent)
+            return self.record(asked)
         except BackendUnavailable as error:
-            self._record_outage(request, error, intent)
-            raise
-        try:
-            with self._services.database.transaction(request.tenant_id) as session:
-                is_wanted = dispatches.record_acceptance(session, request, created.id, asked_at=asked_at)
-        except Exception as error:
-            # The backend has the bot and we do not know it: as after a lost answer, it is asked again with the same id.
-            outage = BackendUnavailable("internal_error", f"its answer was not recorded ({type(error).__name__})")
-            self._record_outage(request, outage, intent)
-            raise outage from error
+            return error
+
+    def _settled(self, request: DispatchRequest, *, is_wanted: bool) -> DispatchResult:
         if is_wanted:
             return DispatchResult(DispatchOutcome.DISPATCHED)
         self._recall_unwanted(request)
-        return _CHANGED
+        return CHANGED
 
-    def _record_refusal(self, request: DispatchRequest, error: BackendRefused, intent: Intent) -> DispatchResult:
+    def _record_refusal(self, asked: Asked, error: BackendRefused) -> DispatchResult:
+        request, intent = asked.intended.request, asked.intended.intent
         if not intent.surely_not_accepted:
             # An earlier request may have reached the backend; if so, its bot reports. The refusal says nothing of that one.
             outage = BackendUnavailable(error.code, "refused, after a request whose answer was lost")
-            self._record_outage(request, outage, intent)
+            self._record_outage(asked, outage)
             raise outage from error
         with self._services.database.transaction(request.tenant_id) as session:
             failed = dispatches.record_refusal(session, request, error.code, intent, self._services.clock())
-        return DispatchResult(DispatchOutcome.REFUSED, error.code) if failed else _CHANGED
+        return DispatchResult(DispatchOutcome.REFUSED, error.code) if failed else CHANGED
 
-    def _record_outage(self, request: DispatchRequest, error: BackendUnavailable, intent: Intent) -> None:
+    def _record_outage(self, asked: Asked, error: BackendUnavailable) -> None:
+        request, intent = asked.intended.request, asked.intended.intent
         with self._services.database.transaction(request.tenant_id) as session:
             dispatches.record_outage(session, request, error, intent)
 

@@ -11,6 +11,7 @@ import structlog
 
 from activities.services import Services
 from meetbot.calendars.decide_stored import decide_now, record_of
+from meetbot.calendars.event_decisions import DecidedEvent
 from meetbot.calendars.listing_diff import fingerprint_of
 from meetbot.domain.decision import Outcome
 from meetbot.domain.event import Event, EventStatus
@@ -42,17 +43,32 @@ def read_copy_again(services: Services, tenant_id: str, copy: ClaimCopy, *, seco
         user = load_context(session, tenant_id, copy.calendar_user_id)
     if user is None or not user.is_connected:
         return Verdict.UNREACHABLE
+    answer = _ask(services, user, copy, deadline)
+    return Verdict.UNREACHABLE if answer is None else _store_answer(services, user, copy, answer)
+
+
+def is_unchanged(services: Services, user: CalendarUserContext, copy: ClaimCopy, *, seconds: float) -> Verdict:
+    """Ask the claimant's provider for the copy, without a look at the database; store nothing."""
+    if not user.is_connected:
+        return Verdict.UNREACHABLE
+    answer = _ask(services, user, copy, Deadline(seconds))
+    if answer is None:
+        return Verdict.UNREACHABLE
+    return Verdict.UNCHANGED if _decided(services, user, copy, answer) is None else Verdict.CHANGED
+
+
+def _ask(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline) -> _Answer | None:
+    """Return what the provider says, or None if it does not."""
     try:
         raw = _read_twice_if_gone(services, user, copy, deadline)
-        event = _normalised(services, user, copy, raw)
+        return _Answer(raw, _normalised(services, user, copy, raw))
     except (ProviderError, VaultError):
         # Whether access is really lost is for the sync to find out; here it only means: no answer.
-        return Verdict.UNREACHABLE
+        return None
     except Exception as error:
         # A fault of ours must not cost the meeting its bot: the stored state is as good as when no provider answers.
         _log.error("copy.not_read", tenant_id=user.tenant_id, calendar_user_id=user.id, code=type(error).__name__)
-        return Verdict.UNREACHABLE
-    return _store_answer(services, user, copy, _Answer(raw, event))
+        return None
 
 
 def _read_twice_if_gone(
@@ -101,22 +117,32 @@ class _Answer:
     event: Event | None
 
 
-def _store_answer(services: Services, user: CalendarUserContext, copy: ClaimCopy, answer: _Answer) -> Verdict:
-    now = services.clock()
+class _Gone:
+    """The provider has no such event any more, or it is cancelled."""
+
+
+def _decided(
+    services: Services, user: CalendarUserContext, copy: ClaimCopy, answer: _Answer
+) -> DecidedEvent | _Gone | None:
+    """Return what the answer makes of the copy, or None if it is as stored."""
     raw, event = answer.raw, answer.event
     if raw is None or event is None or event.status is EventStatus.CANCELLED:
-        with services.database.transaction(user.tenant_id) as session:
-            if not lock_unless_ended(session, user.tenant_id, user.id):
-                return Verdict.CHANGED
-            tombstone_events(session, user.tenant_id, [copy.event_id], now=now)
-        return Verdict.CHANGED
-    decided = decide_now(user, event, fingerprint_of(raw), known=copy.keys, now=now)
-    if _is_as_stored(event, copy) and decided.decision.outcome is Outcome.RECORD:
+        return _Gone()
+    decided = decide_now(user, event, fingerprint_of(raw), known=copy.keys, now=services.clock())
+    return None if _is_as_stored(event, copy) and decided.decision.outcome is Outcome.RECORD else decided
+
+
+def _store_answer(services: Services, user: CalendarUserContext, copy: ClaimCopy, answer: _Answer) -> Verdict:
+    decided, now = _decided(services, user, copy, answer), services.clock()
+    if decided is None:
         return Verdict.UNCHANGED
     with services.database.transaction(user.tenant_id) as session:
         if not lock_unless_ended(session, user.tenant_id, user.id):
             return Verdict.CHANGED
-        write_events(session, [record_of(decided, now=now)])
+        if isinstance(decided, _Gone):
+            tombstone_events(session, user.tenant_id, [copy.event_id], now=now)
+        else:
+            write_events(session, [record_of(decided, now=now)])
     return Verdict.CHANGED
 
 

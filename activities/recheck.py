@@ -6,14 +6,15 @@ again, and once more just before the instant. What differs from the stored copy 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from activities.read_copy import Verdict, read_copy_again
+from activities.read_copy import Verdict, is_unchanged, read_copy_again
 from activities.services import Services
 from meetbot.providers.http import Deadline
 from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.temporal.messages import DispatchOutcome, MeetingRef
 
 RECHECK_SECONDS = 10.0
@@ -31,7 +32,8 @@ _FRESH_ENOUGH = timedelta(hours=1)
 class DueBot:
     """A bot about to be dispatched, with the claims on its meeting, the leading one first.
 
-    ``wait_is_over``: it has waited for the meeting's start because no provider could be asked.
+    ``wait_is_over``: it has waited for the meeting's start because no provider could be asked. ``leader`` is the calendar user
+    of the leading claim.
     """
 
     ref: MeetingRef
@@ -40,24 +42,49 @@ class DueBot:
     target_digest: str
     claims: Sequence[ClaimCopy]
     wait_is_over: bool
+    leader: CalendarUserContext | None = None
+
+    @property
+    def second_look_at(self) -> datetime:
+        """Return when the provider is asked once more."""
+        return self.dispatch_at - _SECOND_LOOK_AHEAD
 
 
-def recheck(services: Services, due: DueBot, *, sleep_until: Callable[[datetime], None]) -> DispatchOutcome | None:
-    """Return None if the bot may go, else why it may not: `CHANGED` or `WAIT_FOR_START`."""
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A first look by which the bot may go.
+
+    ``answered`` is the copy that was read, None if none could be.
+    """
+
+    answered: ClaimCopy | None
+
+
+def first_look(services: Services, due: DueBot) -> Looked | DispatchOutcome:
+    """Ask the claimants' providers; return why a bot may not go: `CHANGED` or `WAIT_FOR_START`."""
     verdict, answered = _ask_claimants(services, due)
     if verdict is Verdict.CHANGED:
         return DispatchOutcome.CHANGED
     if verdict is Verdict.UNREACHABLE and not _may_go_unchecked(due, services.clock()):
         return DispatchOutcome.WAIT_FOR_START
-    second_look_at = due.dispatch_at - _SECOND_LOOK_AHEAD
-    if services.clock() >= second_look_at:
-        return None
-    # A change in the last seconds counts too.
-    sleep_until(second_look_at)
-    copy = answered or due.claims[0]
-    verdict = read_copy_again(services, due.ref.tenant_id, copy, seconds=_SECOND_LOOK_SECONDS)
-    moves = verdict is Verdict.CHANGED and copy is due.claims[0]
-    return DispatchOutcome.CHANGED if moves else None
+    return Looked(answered)
+
+
+def second_look(services: Services, due: DueBot, looked: Looked) -> bool:
+    """Return whether the meeting has changed since the first look.
+
+    A change in the last second counts too.
+    """
+    leading = due.claims[0]
+    copy = looked.answered or leading
+    if copy is leading and due.leader is not None:
+        # Nearly always this is all. By whom and what it is decided is looked at again when the intent is written.
+        verdict = is_unchanged(services, due.leader, copy, seconds=_SECOND_LOOK_SECONDS)
+        if verdict is not Verdict.CHANGED:
+            return False
+    return read_copy_again(services, due.ref.tenant_id, copy, seconds=_SECOND_LOOK_SECONDS) is Verdict.CHANGED and (
+        copy is leading
+    )
 
 
 def _may_go_unchecked(due: DueBot, now: datetime) -> bool:

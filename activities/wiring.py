@@ -9,15 +9,18 @@ from functools import partial
 
 import httpx
 
+from activities.admission import QueueDelay, SyncAdmission
 from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
 from activities.connecting import ConnectingActivities
-from activities.dispatch import DispatchActivity
+from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
+from activities.launcher import Launcher
 from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
+from activities.watch import WatchActivity
 from activities.webhooks import WebhookActivities
 from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
@@ -25,7 +28,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.revocation import Revoker
-from meetbot.clock import sleep_until, utc_now
+from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
 from meetbot.outbound.transport import build_http_client as build_outbound_client
@@ -41,6 +44,8 @@ from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
 _VAULT_CALLS_AT_ONCE = 32
+# One for each thread of the worker of syncs.
+_MOST_SYNCS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,11 @@ class WorkerParts:
     services: Services
     sync: SyncActivities
     push: PushActivity
+    watch: WatchActivity
     bots: BotActivities
-    dispatch: DispatchActivity
+    launcher: Launcher
+    delay: QueueDelay
+    admission: SyncAdmission
     recall: RecallActivity
     webhooks: WebhookActivities
     erasing: ErasingActivities
@@ -78,14 +86,18 @@ def open_parts(settings: Settings) -> WorkerParts:
     database = create_database(settings.database_url)
     vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
+    sync, launcher, delay = SyncActivities(services), Launcher(database, DispatchSteps(services), utc_now), QueueDelay()
     return WorkerParts(
         database=database,
         vault=vault,
         services=services,
-        sync=SyncActivities(services),
+        sync=sync,
         push=PushActivity(services),
+        watch=WatchActivity(sync.sync, utc_now),
         bots=BotActivities(services),
-        dispatch=DispatchActivity(services, sleep_until=sleep_until),
+        launcher=launcher,
+        delay=delay,
+        admission=SyncAdmission(delay, launcher.is_crowded, most=_MOST_SYNCS),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),

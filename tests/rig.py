@@ -20,7 +20,6 @@ from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
 from activities.connecting import ConnectingActivities
-from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
 from activities.push import PushActivity
 from activities.recall import RecallActivity
@@ -51,6 +50,7 @@ from meetbot.temporal.messages import MeetingRef, PushRequest, SyncRequest, Sync
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with
+from tests.dispatching import SingleDispatch
 from tests.sandbox_client import SandboxClient, sandbox_settings
 from tests.stack import VaultService, url_as
 
@@ -91,7 +91,7 @@ class Rig:
     sync_activities: SyncActivities
     push_activity: PushActivity
     bot_activities: BotActivities
-    dispatch_activity: DispatchActivity
+    dispatch_activity: SingleDispatch
     recall_activity: RecallActivity
     erasing_activities: ErasingActivities
     connecting_activities: ConnectingActivities
@@ -258,7 +258,7 @@ def open_rig(
             sync_activities=SyncActivities(services),
             push_activity=PushActivity(services),
             bot_activities=BotActivities(services),
-            dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
+            dispatch_activity=SingleDispatch(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
             erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
             connecting_activities=build_connecting(settings, services, vault),

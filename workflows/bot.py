@@ -37,12 +37,19 @@ with workflow.unsafe.imports_passed_through():
 
 
 _RETRY_POLICY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15))
-# The heartbeat_timeout: an activity is retried so long after its worker died.
+# The heartbeat_timeout: an activity is retried so long after its worker died. A held dispatch sends no heartbeats: the process
+# that holds it has one pulse for all, and another takes the bot over when it ends.
 _HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 _START_TO_CLOSE_TIMEOUT = timedelta(seconds=60)
+# So long after its instant a dispatch that nobody answers for is tried again.
+_ANSWERED_WITHIN = timedelta(seconds=30)
 # The least schedule_to_close_timeout of a dispatch: it is retried until the meeting's end, but at least for this long.
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
+# Reports say how a bot is doing. In case one is lost, the backend is asked: often on the way in and once the meeting should be
+# over, seldom between.
 _FOLLOW_EVERY = timedelta(minutes=1)
+_FOLLOW_IN_THE_CALL_EVERY = timedelta(minutes=10)
+_IN_THE_CALL = ("in_call", "recording")
 # After so many re-checks in a row that each found a change, the next one waits a little.
 _MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
@@ -114,7 +121,7 @@ class BotWorkflow:
                 if await self._is_time_to_dispatch(step):
                     await self._dispatch(step)
             case StepKind.FOLLOW:
-                if not await self._woken_within(_FOLLOW_EVERY, "until the backend is asked"):
+                if not await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
                     await self._follow()
             case StepKind.RECALL:
                 await self._activity(ActivityName.BOT_RECALL, "recall the bot")
@@ -134,32 +141,47 @@ class BotWorkflow:
         return not await self._woken_within(remaining, "until the re-check begins")
 
     async def _dispatch(self, step: NextStep) -> None:
-        remaining = (step.end_at - workflow.now()) if step.end_at else timedelta()
-        wait_is_over = self._waits_for_start_of(step)
+        dispatch = self._begin_dispatch(step)
+        overtaken = False
+        while await self._woken_during(dispatch):
+            # The bot's row says then whether it is still to go, and whoever holds the bot looks there.
+            self._woken, overtaken = False, True
+            await self._activity(ActivityName.BOT_RECONCILE, "reconcile while the bot is held")
         try:
-            result = await workflow.execute_activity(
-                ActivityName.BOT_DISPATCH,
-                DispatchRequest(self._ref.tenant_id, self._ref.meeting_key, step.bot_id, step.generation, wait_is_over),
-                result_type=DispatchResult,
-                task_queue=TaskQueue.DISPATCH,
-                start_to_close_timeout=_START_TO_CLOSE_TIMEOUT,
-                schedule_to_close_timeout=max(remaining, _LEAST_TIME_TO_DISPATCH),
-                heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-                retry_policy=_RETRY_POLICY,
-                priority=Priority(priority_key=1, fairness_key=fairness_key(self._ref.tenant_id)),
-                summary="re-check and dispatch",
-            )
+            result = await dispatch
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             # The meeting is nearly over and the backend never accepted the bot. The next reconcile ends the bot or retries it.
             return
         # If a signal came meanwhile, the next re-check may find more than this one did.
-        waits = result.outcome is DispatchOutcome.WAIT_FOR_START and not self._woken
+        waits = result.outcome is DispatchOutcome.WAIT_FOR_START and not (self._woken or overtaken)
         self._waiting_for_start = step.join_at if waits else None
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
         if self._changes_in_a_row > _MOST_CHANGES_IN_A_ROW:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
+
+    def _begin_dispatch(self, step: NextStep) -> workflow.ActivityHandle[DispatchResult]:
+        now = workflow.now()
+        remaining = (step.end_at - now) if step.end_at else timedelta()
+        held = max(step.dispatch_at - now, timedelta()) if step.dispatch_at else timedelta()
+        wait_is_over = self._waits_for_start_of(step)
+        return workflow.start_activity(
+            ActivityName.BOT_DISPATCH,
+            DispatchRequest(self._ref.tenant_id, self._ref.meeting_key, step.bot_id, step.generation, wait_is_over),
+            result_type=DispatchResult,
+            task_queue=TaskQueue.DISPATCH,
+            start_to_close_timeout=held + _ANSWERED_WITHIN,
+            schedule_to_close_timeout=max(remaining, _LEAST_TIME_TO_DISPATCH),
+            retry_policy=_RETRY_POLICY,
+            priority=Priority(priority_key=1, fairness_key=fairness_key(self._ref.tenant_id)),
+            summary="re-check, hold and dispatch",
+        )
+
+    async def _woken_during(self, dispatch: workflow.ActivityHandle[DispatchResult]) -> bool:
+        """Wait for the dispatch or a signal. True if a signal came first."""
+        await workflow.wait_condition(lambda: dispatch.done() or self._woken)
+        return self._woken and not dispatch.done()
 
     async def _follow(self) -> None:
         try:
@@ -206,6 +228,13 @@ class BotWorkflow:
         if step.state and step.state != shown:
             workflow.upsert_search_attributes([MEETBOT_STATE.value_set(step.state)])
         workflow.set_current_details(_details(step, waits_for_start=self._waits_for_start_of(step)))
+
+
+def _follow_within(step: NextStep, now: datetime) -> timedelta:
+    """Return when the backend is asked next how a bot is doing."""
+    if step.state not in _IN_THE_CALL or step.end_at is None:
+        return _FOLLOW_EVERY
+    return max(min(step.end_at - now, _FOLLOW_IN_THE_CALL_EVERY), _FOLLOW_EVERY)
 
 
 def _details(step: NextStep, *, waits_for_start: bool) -> str:

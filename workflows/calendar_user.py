@@ -8,18 +8,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.common import Priority
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import ENDED
     from meetbot.domain.plan import PlanEntry, as_known, compare_with_plan, first_batch
     from meetbot.domain.sync_slots import next_slot, sync_phase
+    from meetbot.temporal.details import calendar_details
     from meetbot.temporal.messages import (
         CHILDREN_PER_BATCH,
+        UNCHANGED,
         ActivityName,
         BotSignal,
         BotStart,
@@ -36,12 +43,10 @@ with workflow.unsafe.imports_passed_through():
         calendar_user_workflow_id,
         fairness_key,
     )
-    from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
+    from meetbot.temporal.search_attributes import MEETBOT_STATE
+    from workflows.calendar_options import ENSURE_PUSH, SYNC, bot_search_attributes, watch_options, watch_request
 
 
-_SYNC_ATTEMPTS = 4
-# A sync whose worker died begins anew after this time.
-_HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 # To a bot that is running or not: each attempt tries the other way.
 _REACH_ATTEMPTS = 3
 _LEAST_WAIT = timedelta(seconds=1)
@@ -69,15 +74,15 @@ class CalendarUserWorkflow:
 
     @workflow.run
     async def run(self, state: CalendarUserState) -> None:
-        """Loop until the user is gone, then release all meetings.
-
-        Continues as new after `rounds_per_run` rounds.
-        """
+        """Loop until the user is gone, then release all meetings. A full run continues as new."""
         while not self._is_over():
-            await self._sync()
+            if self._state.watches:
+                await self._watch()
+            else:
+                await self._sync()
             self._rounds += 1
             self._describe()
-            if not self._is_over():
+            if not self._is_over() and not self._state.watches:
                 await self._wait()
             if self._run_is_full():
                 await workflow.wait_condition(workflow.all_handlers_finished)
@@ -105,6 +110,62 @@ class CalendarUserWorkflow:
         """Withdraw every claim and end."""
         self._disconnecting = True
 
+    async def _watch(self) -> None:
+        """Have the calendar polled until there is something new, or a signal comes."""
+        if self._decisions_due and not self._calendar_due:
+            self._decisions_due = False
+            await self._finish(self._begin(SyncScope.DECISIONS))
+            return
+        at_once = self._calendar_due
+        self._calendar_due = self._decisions_due = False
+        watch = self._begin_watch(at_once=at_once)
+        await workflow.wait_condition(
+            lambda: watch.done() or self._calendar_due or self._decisions_due or self._disconnecting
+        )
+        if watch.done():
+            await self._finish_watch(watch)
+            return
+        watch.cancel()
+        if self._disconnecting:
+            return
+        overtaken = self._decisions_due
+        if overtaken:
+            # A provider that hangs must not keep changed rules from being applied.
+            self._decisions_due = False
+            await self._finish(self._begin(SyncScope.DECISIONS))
+        # A poll that is under way is finished, so that there are never two of one calendar.
+        polled = await self._finish_watch(watch)
+        # Whether it has polled before it was cancelled is not known: rather once too often.
+        self._calendar_due = self._calendar_due or (at_once and not polled)
+        if overtaken and polled:
+            # It may have decided by the rules that it began with.
+            self._decisions_due = True
+            self._state = replace(self._state, plan_digest="")
+
+    def _begin_watch(self, *, at_once: bool) -> workflow.ActivityHandle[SyncResult]:
+        return workflow.start_activity(
+            ActivityName.CALENDAR_WATCH,
+            watch_request(self._state, at_once=at_once),
+            result_type=SyncResult,
+            **watch_options(self._state.tenant_id, at_once=at_once),
+        )
+
+    async def _finish_watch(self, watch: workflow.ActivityHandle[SyncResult]) -> bool:
+        """Wait for a poll and bring the bots in line; False if it told nothing."""
+        await workflow.wait_condition(lambda: watch.done() or self._disconnecting)
+        if not watch.done():
+            return True
+        try:
+            result = await watch
+        except ActivityError as error:
+            if _code_of(error) not in (UNCHANGED, CancelledError.__name__):
+                # Nothing is retried any more: the next slot tries again.
+                self._state = replace(self._state, last_error=_code_of(error))
+                await self._wait()
+            return False
+        await self._take(result)
+        return True
+
     async def _sync(self) -> None:
         scope = SyncScope.CALENDAR if self._calendar_due else SyncScope.DECISIONS
         self._calendar_due = self._decisions_due = False
@@ -125,16 +186,8 @@ class CalendarUserWorkflow:
             ActivityName.CALENDAR_SYNC,
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,
-            task_queue=TaskQueue.SYNC,
-            start_to_close_timeout=timedelta(minutes=3),
-            schedule_to_close_timeout=timedelta(minutes=15),
-            heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-            retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=2),
-                maximum_interval=timedelta(seconds=60),
-                maximum_attempts=_SYNC_ATTEMPTS,
-            ),
             summary=f"sync {scope}",
+            **SYNC,
         )
 
     async def _rules_change_during(self, sync: workflow.ActivityHandle[SyncResult]) -> bool:
@@ -150,8 +203,10 @@ class CalendarUserWorkflow:
             # The next slot tries again; until then the calendar user's row and this workflow's details say why.
             self._state = replace(self._state, last_error=_code_of(error))
             return
-        if result is None:
-            return
+        if result is not None:
+            await self._take(result)
+
+    async def _take(self, result: SyncResult) -> None:
         self._note(result)
         if result.to_sync:
             await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in result.to_sync))
@@ -184,12 +239,7 @@ class CalendarUserWorkflow:
                 ActivityName.CALENDAR_ENSURE_PUSH,
                 PushRequest(self._state.tenant_id, self._state.calendar_user_id),
                 result_type=type(None),
-                task_queue=TaskQueue.PUSH,
-                start_to_close_timeout=timedelta(minutes=2),
-                schedule_to_close_timeout=timedelta(minutes=5),
-                heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-                retry_policy=RetryPolicy(maximum_attempts=1),
-                summary="keep the push channels",
+                **ENSURE_PUSH,
             )
         ensuring = self._ensuring
         await workflow.wait_condition(
@@ -271,14 +321,7 @@ class CalendarUserWorkflow:
                 task_queue=TaskQueue.BOTS,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(TENANT_ID, self._state.tenant_id),
-                        SearchAttributePair(CALENDAR_USER_ID, self._state.calendar_user_id),
-                        SearchAttributePair(CALENDAR_PROVIDER, self._state.provider),
-                        SearchAttributePair(MEETBOT_STATE, "scheduled"),
-                    ]
-                ),
+                search_attributes=bot_search_attributes(self._state),
                 priority=Priority(priority_key=1, fairness_key=fairness_key(self._state.tenant_id)),
                 static_summary=f"bot for a meeting at {entry.join_at:%Y-%m-%d %H:%M} UTC",
                 static_details=f"First claimed by {self._state.calendar_user_id}.",
@@ -339,29 +382,9 @@ class CalendarUserWorkflow:
             await asyncio.gather(*(self._release(self._known[key]) for key in batch))
 
     def _describe(self) -> None:
-        workflow.set_current_details(_details(self._state, self._known, workflow.now()))
+        workflow.set_current_details(calendar_details(self._state, self._known, workflow.now()))
 
 
 def _code_of(error: ActivityError) -> str:
     cause = error.cause
     return cause.type or "unknown" if isinstance(cause, ApplicationError) else type(cause).__name__
-
-
-def _details(state: CalendarUserState, known: dict[str, PlanEntry], now: datetime) -> str:
-    """What an operator reads in the Temporal UI."""
-    lines = [
-        f"**{state.calendar_user_id}** ({state.provider}) is **{state.state}**",
-        "",
-        f"- last sync: {state.last_synced_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_synced_at else "- never synced",
-        f"- last error: {state.last_error or 'none'}",
-        f"- every {state.wait_seconds or state.interval_seconds} s",
-        f"- meetings to be recorded, under way or near: {len(known)}",
-        "",
-    ]
-    upcoming = sorted(known.values(), key=lambda entry: (entry.join_at, entry.meeting_key))[:20]
-    lines += [
-        f"- {entry.join_at:%Y-%m-%d %H:%M} UTC `{bot_workflow_id(state.tenant_id, entry.meeting_key)}`"
-        f"{' (has begun)' if entry.join_at <= now else ''}"
-        for entry in upcoming
-    ]
-    return "\n".join(lines)

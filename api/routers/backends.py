@@ -54,7 +54,8 @@ def take_report(
     outcome = apply_report(services.database, document, services.clock())
     if outcome is None:
         return ReportAnswer(status="ignored")
-    services.orchestrator.backend_reported(outcome.tenant_id, outcome.meeting_key)
+    if outcome.wakes:
+        services.orchestrator.backend_reported(outcome.tenant_id, outcome.meeting_key)
     return ReportAnswer(status="taken")
 
 

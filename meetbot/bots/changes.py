@@ -5,6 +5,7 @@ Callers hold the meeting's row lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -55,6 +56,12 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
 
 def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
     """Note that the backend has the bot, as its answer or its report says."""
+    mark_accepted(bot, dispatch, backend_bot_id, at=at)
+    announce(session, bot, WebhookEventType.BOT_DISPATCHED)
+
+
+def mark_accepted(bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: datetime) -> None:
+    """Note that the backend has the bot; the caller announces it."""
     bots.move_dispatch(dispatch, DispatchState.ACCEPTED)
     dispatch.accepted_at = at
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
@@ -62,7 +69,6 @@ def accept_bot(session: Session, bot: Bot, dispatch: Dispatch, backend_bot_id: s
     bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
     bots.move_bot(bot, BotState.DISPATCHED)
     bots.touch(bot, at)
-    announce(session, bot, WebhookEventType.BOT_DISPATCHED)
 
 
 def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
@@ -103,6 +109,18 @@ def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetim
 
 def announce(session: Session, bot: Bot, event_type: str) -> None:
     """Put the bot as it is now into the outbox, with the users and events whose recording it is."""
+    announce_all(session, bot.tenant_id, [bot], event_type)
+
+
+def announce_all(session: Session, tenant_id: str, of: Sequence[Bot], event_type: str) -> None:
+    """Put these bots as they are now into the outbox, as `announce` does."""
+    if not of:
+        return
     session.flush()
-    claims = bots.claimants(session, bot.tenant_id, bot.meeting_key)
-    outbox.emit(session, bot.tenant_id, event_type, bot_document(bot, claims) | bots.audience(session, bot))
+    claims = bots.claimants_of(session, tenant_id, {bot.meeting_key for bot in of})
+    audiences = bots.audiences(session, tenant_id, of)
+    outbox.emit_many(
+        session,
+        tenant_id,
+        [outbox.Message(event_type, bot_document(bot, claims[bot.meeting_key]) | audiences[bot.id]) for bot in of],
+    )

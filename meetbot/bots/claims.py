@@ -25,7 +25,12 @@ def counting_claims(session: Session, ref: MeetingRef, now: datetime) -> list[Cl
     only if all are: whoever shortens the own copy ends the meeting for nobody else.
     """
     grace = timedelta(hours=session.get_one(Tenant, ref.tenant_id).revoked_grace_hours)
-    claims = still_counting(bots.claim_copies(session, ref.tenant_id, [ref.meeting_key]), grace=grace, now=now)
+    return counting_of(bots.claim_copies(session, ref.tenant_id, [ref.meeting_key]), grace=grace, now=now)
+
+
+def counting_of(copies: Iterable[ClaimCopy], *, grace: timedelta, now: datetime) -> list[ClaimCopy]:
+    """Return those of one meeting's claims that count."""
+    claims = still_counting(copies, grace=grace, now=now)
     return [claim for claim in claims if claim.end_at > now] or claims
 
 

@@ -53,10 +53,12 @@ def is_awaited(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
 
 
-def write_intent(session: Session, bot: Bot, now: datetime) -> Intent:
-    """Store that the backend is about to be asked. The meeting is locked by the caller."""
+def write_intent(session: Session, bot: Bot, earlier: Dispatch | None, now: datetime) -> Intent:
+    """Store that the backend is about to be asked. The meeting is locked by the caller.
+
+    ``earlier`` is what the bot's present generation was asked for with, if it was.
+    """
     bots.move_bot(bot, BotState.DISPATCHING)
-    earlier = bots.dispatch_of(session, bot)
     if earlier is not None:
         intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
         bots.move_dispatch(earlier, DispatchState.INTENDED)
@@ -79,15 +81,25 @@ def write_intent(session: Session, bot: Bot, now: datetime) -> Intent:
 def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id: str, *, asked_at: datetime) -> bool:
     """Store that the backend has the bot. Return False if it is unwanted and must be recalled."""
     bot, dispatch = _as_requested(session, request)
+    if is_accepted_or_unwanted(bot, dispatch, request, backend_bot_id):
+        return dispatch.state is DispatchState.ACCEPTED
+    changes.accept_bot(session, bot, dispatch, backend_bot_id, at=asked_at)
+    return True
+
+
+def is_accepted_or_unwanted(bot: Bot, dispatch: Dispatch, request: DispatchRequest, backend_bot_id: str) -> bool:
+    """Return whether no acceptance is to be stored.
+
+    There is one already, or the bot was given up.
+    """
     if dispatch.state is DispatchState.ACCEPTED:
         # The backend's report was faster than its answer.
         return True
-    if _is_given_up(bot, request):
-        # It stays marked as one that may be out until it was recalled, which nobody else does.
-        bots.move_dispatch(dispatch, DispatchState.INTENDED)
-        dispatch.backend_bot_id = backend_bot_id
+    if not _is_given_up(bot, request):
         return False
-    changes.accept_bot(session, bot, dispatch, backend_bot_id, at=asked_at)
+    # It stays marked as one that may be out until it was recalled, which nobody else does.
+    bots.move_dispatch(dispatch, DispatchState.INTENDED)
+    dispatch.backend_bot_id = backend_bot_id
     return True
 
 

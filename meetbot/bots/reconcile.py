@@ -23,7 +23,7 @@ from meetbot.storage.tables import Bot, Meeting, Tenant
 from meetbot.temporal.messages import MeetingRef, NextStep, StepKind
 
 RECHECK_AHEAD = timedelta(seconds=12)
-"""How long before the backend is asked the re-check begins. The re-check may take ten seconds."""
+"""How long before the backend is asked the re-check begins at the latest. The re-check may take ten seconds."""
 
 
 _IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
@@ -187,4 +187,5 @@ def _next_step(bot: Bot | None, action: Action) -> NextStep:
         recheck_at=bot.dispatch_at - RECHECK_AHEAD,
         join_at=bot.join_at,
         end_at=bot.end_at,
+        dispatch_at=bot.dispatch_at,
     )

@@ -26,6 +26,8 @@ _RELAYED = frozenset({WebhookEventType.JOB_STATUS_CHANGED, WebhookEventType.JOB_
 _ENDS = {BotState.COMPLETED: WebhookEventType.BOT_COMPLETED, BotState.FAILED: WebhookEventType.BOT_FAILED}
 # What the backend says of an end; that a job was cancelled is a change of its status.
 _REPORTED_AS = {BotState.COMPLETED: WebhookEventType.JOB_FINALIZED, BotState.FAILED: WebhookEventType.JOB_FAILED}
+# Its workflow may be asking the backend for it again, or recalling it, or may have closed.
+_UNEXPECTED_BEFORE = TERMINAL_STATES | {BotState.SCHEDULED, BotState.DISPATCHING}
 _LOST_AFTER = timedelta(hours=24)
 _MAX_ID = 200
 _REMEMBER = text(
@@ -38,10 +40,14 @@ _REMEMBER = text(
 
 @dataclass(frozen=True, slots=True)
 class ReportOutcome:
-    """The meeting that a report was about, so that its workflow can be woken."""
+    """The meeting that a report was about.
+
+    ``wakes``: its workflow has something to do now. A bot that only goes on as expected is nothing to it.
+    """
 
     tenant_id: str
     meeting_key: str
+    wakes: bool
 
 
 def apply_report(database: Database, document: Mapping[str, Any], now: datetime) -> ReportOutcome | None:
@@ -57,10 +63,14 @@ def apply_report(database: Database, document: Mapping[str, Any], now: datetime)
         dispatch = session.exec(select(Dispatch).where(Dispatch.external_id == external_id)).one_or_none()
     if dispatch is None:
         return None
+    wakes = False
     with database.transaction(dispatch.tenant_id) as session:
         if _is_news(session, dispatch.tenant_id, delivery_id):
-            _apply(session, external_id, dispatch, event_type, data, now)
-    return ReportOutcome(dispatch.tenant_id, dispatch.meeting_key)
+            wakes = _apply(session, external_id, dispatch, event_type, data, now)
+        else:
+            # The first delivery may have been stored without the signal getting through.
+            wakes = _has_ended(session, dispatch)
+    return ReportOutcome(dispatch.tenant_id, dispatch.meeting_key, wakes)
 
 
 def _envelope(document: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
@@ -87,12 +97,14 @@ def _apply(
     event_type: str,
     data: Mapping[str, Any],
     now: datetime,
-) -> None:
+) -> bool:
+    """Apply the report; return whether the bot's workflow has something to do now."""
     bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
     dispatch = session.exec(
         select(Dispatch).where(Dispatch.tenant_id == seen.tenant_id, Dispatch.external_id == external_id)
     ).one()
     bot = session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id))
+    before = bot.state
     try:
         reported: BackendBot | None = job_from(data)
     except BackendUnavailable:
@@ -100,6 +112,12 @@ def _apply(
     if reported is not None:
         _apply_progress(session, bot, dispatch, reported, now=now)
     _relay(session, bot, dispatch, event_type, data, now)
+    is_recalled = is_being_recalled(dispatch.state, dispatch.recalled_at)
+    return is_recalled or before in _UNEXPECTED_BEFORE or bot.state in TERMINAL_STATES
+
+
+def _has_ended(session: Session, dispatch: Dispatch) -> bool:
+    return session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id)).state in TERMINAL_STATES
 
 
 def apply_answer(database: Database, seen: Bot, answer: BackendBot | None, *, now: datetime) -> None:

@@ -68,8 +68,10 @@ def redecide_event(session: Session, user: CalendarUserContext, event_id: str, *
 
     False if nothing changed.
     """
+    if user.decided_policy == user.policy.digest:
+        return False
     row = session.get(CalendarEvent, (user.tenant_id, event_id), populate_existing=True)
-    if row is None or row.deleted or user.decided_policy == user.policy.digest:
+    if row is None or row.deleted:
         return False
     changed = [
         decision_record(decided, now=now)

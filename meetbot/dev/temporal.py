@@ -24,6 +24,11 @@ _DYNAMIC_CONFIGURATION = {
     "history.timerProcessorMaxTimeShift": '"10ms"',
 }
 
+# A third less CPU time for the server. Each commit goes to the log at once, but the disk is told to keep it only now and then:
+# the end of the process loses nothing, a power cut perhaps the last seconds. See "What the embedded Temporal keeps" in
+# docs/operations.md.
+_SQLITE_PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL"}
+
 
 @dataclass(frozen=True, slots=True)
 class TemporalPorts:
@@ -64,6 +69,8 @@ def start_temporal(database: Path | None, *, logs: Path, ports: TemporalPorts) -
     if database is not None:
         private_directory(database.parent)
         command += ["--db-filename", database]
+        for pragma, setting in _SQLITE_PRAGMAS.items():
+            command += ["--sqlite-pragma", f"{pragma}={setting}"]
     for attribute in SEARCH_ATTRIBUTES:
         command += ["--search-attribute", f"{attribute}=Keyword"]
     for key, value in _DYNAMIC_CONFIGURATION.items():

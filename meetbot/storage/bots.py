@@ -5,12 +5,12 @@ Callers that change one hold the meeting's row lock (`lock_meeting`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
@@ -34,6 +34,21 @@ def lock_meeting(session: Session, tenant_id: str, meeting_key: str) -> Meeting:
     return session.exec(
         select(Meeting).where(Meeting.tenant_id == tenant_id, Meeting.meeting_key == meeting_key).with_for_update()
     ).one()
+
+
+def lock_meetings(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> dict[str, Meeting]:
+    """Return these meetings by key, locked in the order of their keys.
+
+    Those without a row are left out.
+    """
+    rows = session.exec(
+        select(Meeting)
+        .where(Meeting.tenant_id == tenant_id, col(Meeting.meeting_key).in_(sorted(meeting_keys)))
+        .order_by(Meeting.meeting_key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {meeting.meeting_key: meeting for meeting in rows}
 
 
 def latest_bot(session: Session, tenant_id: str, meeting_key: str) -> Bot | None:
@@ -180,37 +195,64 @@ def touch(bot: Bot, now: datetime) -> None:
     bot.updated_at = now
 
 
-_AUDIENCE = text(
+_AUDIENCES = text(
     """
-    select distinct e.calendar_user_id, u.customer_user_id, e.id
-      from calendar_event e join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
-     where e.tenant_id = :tenant_id and e.meeting_key = :meeting_key
-       and (e.outcome = 'record' or e.id = :event_id)
-     order by 1, 3
-     limit 500
+    select asked.bot_id, found.calendar_user_id, found.customer_user_id, found.event_id
+      from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:events as text[])) asked (bot_id, meeting_key, event_id)
+     cross join lateral (
+           select distinct e.calendar_user_id, u.customer_user_id, e.id as event_id
+             from calendar_event e
+             join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
+            where e.tenant_id = :tenant_id and e.meeting_key = asked.meeting_key
+              and (e.outcome = 'record' or e.id = asked.event_id)
+            order by 1, 3
+            limit 500) found
     """
 )
 
 
 def audience(session: Session, bot: Bot) -> dict[str, Any]:
     """Return the ids of the users and events whose recording it is, as webhooks carry them."""
-    rows = session.execute(
-        _AUDIENCE,
-        {"tenant_id": bot.tenant_id, "meeting_key": bot.meeting_key, "event_id": bot.event_id},
-    ).all()
-    return {
-        "meetbot_calendar_user_ids": sorted({row[0] for row in rows}),
-        "customer_user_ids": sorted({row[1] for row in rows}),
-        "event_ids": sorted({row[2] for row in rows}),
+    return audiences(session, bot.tenant_id, [bot])[bot.id]
+
+
+def audiences(session: Session, tenant_id: str, of: Sequence[Bot]) -> dict[str, dict[str, Any]]:
+    """Return by bot the ids of the users and events whose recording it is."""
+    bounds = {
+        "tenant_id": tenant_id,
+        "bots": [bot.id for bot in of],
+        "keys": [bot.meeting_key for bot in of],
+        "events": [bot.event_id for bot in of],
     }
+    found: dict[str, list[Row[Any]]] = {bot.id: [] for bot in of}
+    for row in session.execute(_AUDIENCES, bounds):
+        found[row.bot_id].append(row)
+    return {
+        bot_id: {
+            "meetbot_calendar_user_ids": sorted({row.calendar_user_id for row in rows}),
+            "customer_user_ids": sorted({row.customer_user_id for row in rows}),
+            "event_ids": sorted({row.event_id for row in rows}),
+        }
+        for bot_id, rows in found.items()
+    }
+
+
+_CLAIMANTS = text(
+    """
+    select meeting_key, calendar_user_id from bot_claim
+     where tenant_id = :tenant_id and meeting_key = any(:meeting_keys) order by 2
+    """
+)
+
+
+def claimants_of(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> dict[str, list[str]]:
+    """Return by meeting the ids of the calendar users who claim it, sorted."""
+    found: dict[str, list[str]] = {key: [] for key in meeting_keys}
+    for row in session.execute(_CLAIMANTS, {"tenant_id": tenant_id, "meeting_keys": sorted(found)}):
+        found[row.meeting_key].append(row.calendar_user_id)
+    return found
 
 
 def claimants(session: Session, tenant_id: str, meeting_key: str) -> list[str]:
     """Return the ids of the calendar users who claim the meeting, sorted."""
-    rows = session.execute(
-        text(
-            "select calendar_user_id from bot_claim where tenant_id = :tenant_id and meeting_key = :meeting_key order by 1"
-        ),
-        {"tenant_id": tenant_id, "meeting_key": meeting_key},
-    )
-    return [row[0] for row in rows]
+    return claimants_of(session, tenant_id, [meeting_key])[meeting_key]

@@ -89,7 +89,7 @@ TABLES: Mapping[str, TableGrants] = {
         api="select update",
         worker=_ALL,
         hidden=("meeting_url",),
-        relay=RelayGrant(select="tenant_id meeting_key state dispatch_at", rows=_IS_LIVE_BOT),
+        relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
     "calendar_event": TableGrants(
@@ -121,6 +121,11 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
+    "launch_hold": TableGrants(
+        worker=_ALL,
+        hidden=("task_token",),
+        relay=RelayGrant(select="tenant_id bot_id meeting_key generation wait_is_over holder", update="holder"),
+    ),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
     "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
     "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),

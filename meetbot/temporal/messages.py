@@ -47,6 +47,7 @@ class ActivityName(StrEnum):
 
     CALENDAR_SYNC = "calendar.sync"
     CALENDAR_ENSURE_PUSH = "calendar.ensure_push"
+    CALENDAR_WATCH = "calendar.watch"
     BOT_RECONCILE = "bot.reconcile"
     BOT_DISPATCH = "bot.dispatch"
     BOT_RECALL = "bot.recall"
@@ -127,6 +128,7 @@ class CalendarUserState:
     something else when they are replayed, which Temporal refuses:
 
     - ``interval_seconds``: from one slot to the next.
+    - ``watches``: slots are waited for by an activity that polls, not by the workflow (decision 0028).
     - ``rounds_per_run``: syncs until the workflow continues as new, so that its history stays short.
     - ``children_per_batch``: how many bots are started or signalled before the loop syncs again. Temporal refuses a run with
       2000 children or signals under way, and while a batch is carried out the loop reacts to nothing else. 0 stands for
@@ -149,6 +151,7 @@ class CalendarUserState:
     calendar_due: bool = True
     decisions_due: bool = False
     wait_seconds: int = 0
+    watches: bool = False
 
 
 class SyncScope(StrEnum):
@@ -169,6 +172,27 @@ class SyncRequest:
     calendar_user_id: str
     plan_digest: str
     scope: SyncScope = SyncScope.CALENDAR
+
+
+UNCHANGED = "Unchanged"
+"""The type of the failure by which a poll that found nothing new is repeated at the next slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """Asks to poll a calendar until there is something to tell.
+
+    ``plan_digest``, ``state`` and ``wait_seconds`` are what the workflow knows. ``at_once``: the first poll does not wait for a
+    slot.
+    """
+
+    tenant_id: str
+    calendar_user_id: str
+    plan_digest: str
+    state: CalendarUserStatus
+    interval_seconds: int
+    at_once: bool
+    wait_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +267,9 @@ class MeetingRef:
 class NextStep:
     """What is left to be done after a meeting was reconciled, and the state of its bot.
 
-    ``recheck_at`` is when the re-check with the provider begins; ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are
-    the calendar users whose copies may be of another meeting by now: their calendars are to be synced at once.
+    ``recheck_at`` is when the bot is handed over, to be re-checked with the provider and held until ``dispatch_at``;
+    ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are the calendar users whose copies may be of another meeting by
+    now: their calendars are to be synced at once.
     """
 
     kind: StepKind
@@ -255,6 +280,7 @@ class NextStep:
     join_at: datetime | None = None
     end_at: datetime | None = None
     to_sync: tuple[str, ...] = ()
+    dispatch_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

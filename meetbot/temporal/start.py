@@ -56,6 +56,7 @@ async def start_calendar_user(
             provider=provider,
             interval_seconds=int(interval.total_seconds()),
             children_per_batch=CHILDREN_PER_BATCH,
+            watches=True,
         ),
         id=calendar_user_workflow_id(tenant_id, calendar_user_id),
         task_queue=TaskQueue.CALENDAR_USERS,

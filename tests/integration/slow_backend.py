@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from sqlmodel import Session
 
-from activities.dispatch import DispatchActivity
 from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendUnavailable
 from meetbot.temporal.messages import NextStep
+from tests.dispatching import SingleDispatch
 from tests.integration.meetings import dispatch
 from tests.rig import Rig
 
@@ -55,9 +55,9 @@ class SlowDatabase:
             self._meanwhile.pop()()
 
 
-def slowly(rig: Rig, meanwhile: Callable[[], object]) -> DispatchActivity:
+def slowly(rig: Rig, meanwhile: Callable[[], object]) -> SingleDispatch:
     services = replace(rig.services, backend=SlowBackend(rig, meanwhile))
-    return DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+    return SingleDispatch(services, sleep_until=rig.clock.sleep_until)
 
 
 def told_of_the_bot(rig: Rig) -> list[str]:

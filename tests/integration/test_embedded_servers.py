@@ -56,6 +56,7 @@ def test_temporal_knows_our_search_attributes_and_keeps_them_over_a_restart(tmp_
             assert set(SEARCH_ATTRIBUTES) <= set(answer.json()["customAttributes"])
             assert server.address == f"127.0.0.1:{ports.grpc}"
             assert is_listening(ports.grpc)
+            assert (tmp_path / "temporal.db-wal").exists(), "it does not write ahead into a log"
         finally:
             stop(server.child)
 

@@ -9,7 +9,6 @@ from functools import partial
 
 import pytest
 
-from activities.dispatch import DispatchActivity
 from activities.sync import SyncActivities
 from activities.wiring import build_services
 from meetbot.domain.event import Provider
@@ -18,6 +17,7 @@ from meetbot.temporal.messages import DispatchOutcome
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.guarded import Breaker
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
+from tests.dispatching import SingleDispatch
 from tests.integration.meetings import BOTH, dispatch, scheduled
 from tests.rig import Rig, open_rig
 from tests.stack import OwnVault
@@ -39,7 +39,7 @@ def restarted(rig: Rig, own_vault: OwnVault, breaker: Breaker | None = None) -> 
     service = own_vault.service
     vault = Vault(service.address, TokenAuth(service.tokens.worker_token), breaker=breaker or Breaker())
     services = build_services(rig.settings, rig.database, vault, clock=rig.clock)
-    dispatching = DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+    dispatching = SingleDispatch(services, sleep_until=rig.clock.sleep_until)
     sync_activities = SyncActivities(services)
     return (
         replace(rig, vault=vault, services=services, sync_activities=sync_activities, dispatch_activity=dispatching),

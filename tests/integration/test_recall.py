@@ -12,12 +12,12 @@ from typing import cast
 import pytest
 
 from activities.bots import BotActivities
-from activities.dispatch import DispatchActivity
 from activities.recall import RecallActivity
 from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage.database import Database
 from meetbot.temporal.messages import DispatchRequest, StepKind
+from tests.dispatching import SingleDispatch
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
 from tests.integration.slow_backend import SlowBackend, SlowDatabase, lose_the_answer, told_of_the_bot
 from tests.rig import Rig
@@ -214,7 +214,7 @@ def test_a_refused_attempt_that_was_overtaken_fails_no_bot_that_may_be_out(rig: 
     services = replace(rig.services, backend=Overtaken(rig, lambda: None))
     request = DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
     with pytest.raises(BackendUnavailable):
-        DispatchActivity(services, sleep_until=rig.clock.sleep_until).dispatch(request)
+        SingleDispatch(services, sleep_until=rig.clock.sleep_until).dispatch(request)
     assert [bot.state for bot in rig.bots()] == ["dispatching"]
 
 
@@ -280,7 +280,7 @@ def test_a_failed_attempt_says_nothing_of_a_later_one_whose_answer_was_lost(rig:
 
     stalled = replace(rig.services, backend=Stalled(rig, lambda: None))
     with pytest.raises(BackendUnavailable):
-        DispatchActivity(stalled, sleep_until=rig.clock.sleep_until).dispatch(
+        SingleDispatch(stalled, sleep_until=rig.clock.sleep_until).dispatch(
             DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
         )
     assert live_jobs(rig) == 1
@@ -307,7 +307,7 @@ def test_an_unwanted_bot_is_recalled_again_if_the_first_time_failed(rig: Rig) ->
         rig.bot_activities.reconcile(rig.ref(key))
 
     services = replace(rig.services, backend=Deaf(rig, give_up))
-    activity = DispatchActivity(services, sleep_until=rig.clock.sleep_until)
+    activity = SingleDispatch(services, sleep_until=rig.clock.sleep_until)
     request = DispatchRequest(rig.tenant_id, key, step.bot_id, step.generation)
     with pytest.raises(BackendUnavailable):
         activity.dispatch(request)

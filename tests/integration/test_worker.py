@@ -8,7 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from activities.admission import QueueDelay, SyncAdmission
+from activities.dispatch import DispatchSteps
+from activities.launcher import Launcher
 from activities.recheck import RECHECK_SECONDS
+from activities.watch import WatchActivity
 from activities.webhooks import WebhookActivities
 from activities.wiring import WorkerParts
 from meetbot.bots.reconcile import RECHECK_AHEAD
@@ -22,6 +26,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: Rig, temporal_address: str) -> None:
+    launcher, delay = Launcher(rig.database, DispatchSteps(rig.services), rig.clock), QueueDelay()
     webhooks = WebhookActivities(rig.database, rig.vault, rig.settings.region, Outbound([]))
     parts = WorkerParts(
         database=rig.database,
@@ -29,8 +34,11 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         services=rig.services,
         sync=rig.sync_activities,
         push=rig.push_activity,
+        watch=WatchActivity(rig.sync_activities.sync, rig.clock),
         bots=rig.bot_activities,
-        dispatch=rig.dispatch_activity,
+        launcher=launcher,
+        delay=delay,
+        admission=SyncAdmission(delay, launcher.is_crowded, most=2),
         recall=rig.recall_activity,
         webhooks=webhooks,
         erasing=rig.erasing_activities,

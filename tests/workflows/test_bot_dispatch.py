@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -97,6 +98,33 @@ def test_a_bot_cancelled_while_it_waits_is_closed_without_a_dispatch(
 
     assert ran.steps == ["reconcile", "reconcile"]
     assert states_shown(ran.history) == ["cancelled"]
+
+
+def test_a_signal_while_the_bot_is_held_is_reconciled_at_once(virtual_time: VirtualTime, meeting: Meeting) -> None:
+    reconciled, order = asyncio.Event(), []
+
+    async def held(call: Call) -> DispatchResult:
+        await reconciled.wait()
+        order.append("dispatch ends")
+        return CHANGED
+
+    def cancelled(call: Call) -> NextStep:
+        order.append("reconcile")
+        reconciled.set()
+        return meeting.closed("cancelled")
+
+    async def cancel(harness: Harness, handle: Handle) -> None:
+        async with harness.skipping():
+            while not harness.called("bot.dispatch"):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        await handle.signal(BotSignal.CANCEL)
+        await harness.end_of(handle)
+
+    script = Script(reconcile=[meeting.waiting, cancelled, meeting.closed("cancelled")], dispatch=[held])
+    ran = run(virtual_time, script, cancel)
+
+    assert order == ["reconcile", "dispatch ends"]
+    assert ran.steps == ["reconcile", "dispatch", "reconcile", "reconcile"]
 
 
 # What the dispatch may come to

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from meetbot.temporal.messages import BotSignal
 from tests.workflows.bot_runs import CHANGE, DISPATCHED, MINUTE, OUTAGE, SECOND, Meeting, run
 from tests.workflows.fake_activities import Handle, Harness, Script
@@ -9,14 +11,21 @@ from tests.workflows.histories import states_shown, timers_in
 from tests.workflows.virtual_time import VirtualTime
 
 
-def test_in_the_meeting_it_asks_every_minute_how_the_bot_is_doing(virtual_time: VirtualTime) -> None:
-    running = Meeting(virtual_time.now() - MINUTE)
-    script = Script(reconcile=[*[running.following] * 4, running.closed()], follow=[running.following] * 4)
+def test_on_the_way_in_it_asks_every_minute_and_in_the_call_seldom(virtual_time: VirtualTime) -> None:
+    running = Meeting(virtual_time.now() - MINUTE, lasts=31 * MINUTE)
+    joining = replace(running.following, state="joining")
+    script = Script(
+        reconcile=[joining, joining, *[running.following] * 4, running.closed()],
+        follow=[joining, *[running.following] * 5],
+    )
 
     ran = run(virtual_time, script)
 
-    assert ran.steps == ["reconcile", *["follow", "reconcile"] * 4]
-    assert [timer.length for timer in timers_in(ran.history)] == [MINUTE] * 4
+    assert ran.steps == ["reconcile", *["follow", "reconcile"] * 6]
+    minutes = [round(timer.length / MINUTE) for timer in timers_in(ran.history)]
+    assert minutes[:4] == [1, 1, 10, 10]
+    assert 7 <= minutes[4] <= 8, "not beyond the planned end"
+    assert minutes[5] == 1, "after it every minute"
 
 
 def test_after_a_report_of_the_backend_it_does_not_ask(virtual_time: VirtualTime) -> None:
@@ -32,7 +41,7 @@ def test_after_a_report_of_the_backend_it_does_not_ask(virtual_time: VirtualTime
     assert ran.steps == ["reconcile", "reconcile"]
 
 
-def test_a_backend_that_cannot_be_asked_is_asked_again_a_minute_later(virtual_time: VirtualTime) -> None:
+def test_a_backend_that_cannot_be_asked_is_asked_again_later(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
     script = Script(reconcile=[*[running.following] * 2, running.closed()], follow=[OUTAGE, OUTAGE, running.following])
 

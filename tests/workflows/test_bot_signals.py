@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meetbot.temporal.messages import BotSignal
+from meetbot.temporal.messages import BotSignal, NextStep
 from meetbot.temporal.search_attributes import MEETBOT_STATE
 from tests.workflows.bot_runs import CHANGE, DISPATCHED, MINUTE, SECOND, WAIT_FOR_START, Meeting, run
 from tests.workflows.fake_activities import Call, Handle, Harness, Script
@@ -54,6 +54,10 @@ def test_a_change_during_the_dispatch_is_looked_at_before_anything_else(
 ) -> None:
     dispatching = SignalsFirst(DISPATCHED, BotSignal.RESCHEDULE)
 
+    def sent(_call: Call) -> NextStep:
+        steps = dispatching.harness[0].bot_steps
+        return meeting.closed("cancelled") if "recall" in steps else meeting.recalling
+
     async def whole(harness: Harness) -> list[str]:
         dispatching.harness.append(harness)
         handle = await harness.start_bot()
@@ -61,12 +65,13 @@ def test_a_change_during_the_dispatch_is_looked_at_before_anything_else(
         return harness.bot_steps
 
     script = Script(
-        reconcile=[meeting.waiting, meeting.recalling, meeting.closed("cancelled")],
-        dispatch=[dispatching],
-        recall=[meeting.closed("cancelled")],
+        reconcile=[meeting.waiting, *[sent] * 4], dispatch=[dispatching], recall=[meeting.closed("cancelled")]
     )
+    steps = virtual_time.run(script.answer, whole)
 
-    assert virtual_time.run(script.answer, whole) == ["reconcile", "dispatch", "reconcile", "recall", "reconcile"]
+    # Once more if the signal came in a workflow task of its own.
+    begin, end = ["reconcile", "dispatch", "reconcile"], ["recall", "reconcile"]
+    assert steps in ([*begin, *end], [*begin, "reconcile", *end])
 
 
 def test_a_claim_during_a_dispatch_that_has_to_wait_is_checked_at_once(
@@ -74,13 +79,17 @@ def test_a_claim_during_a_dispatch_that_has_to_wait_is_checked_at_once(
 ) -> None:
     dispatching = SignalsFirst(WAIT_FOR_START, BotSignal.CLAIM)
 
+    def until_dispatched(_call: Call) -> NextStep:
+        dispatches = dispatching.harness[0].called("bot.dispatch")
+        return meeting.closed() if len(dispatches) > 1 else meeting.waiting
+
     async def whole(harness: Harness) -> list[bool]:
         dispatching.harness.append(harness)
         handle = await harness.start_bot()
         await harness.end_of(handle)
         return [call.request.wait_is_over for call in harness.called("bot.dispatch")]
 
-    script = Script(reconcile=[meeting.waiting, meeting.waiting, meeting.closed()], dispatch=[dispatching, DISPATCHED])
+    script = Script(reconcile=[meeting.waiting, *[until_dispatched] * 4], dispatch=[dispatching, DISPATCHED])
 
     assert virtual_time.run(script.answer, whole) == [False, False]
 

@@ -10,7 +10,7 @@ against it: a transaction that was still running when a watermark was taken has 
 from __future__ import annotations
 
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
-from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
+from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, LaunchHold, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
@@ -32,6 +32,7 @@ __all__ = [
     "Erasure",
     "ErasureLedger",
     "IdempotencyRecord",
+    "LaunchHold",
     "Meeting",
     "OAuthApp",
     "PendingRevocation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from meetbot.domain.bot_state import LIVE_STATES, BotState
@@ -111,6 +111,25 @@ class Dispatch(SQLModel, table=True):
     accepted_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     recalled_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class LaunchHold(SQLModel, table=True):
+    """A bot that a process holds until its instant.
+
+    ``holder`` names the process by the advisory lock that it keeps while it lives. ``task_token`` completes the activity that
+    waits for the dispatch; null if none does yet.
+    """
+
+    __tablename__ = "launch_hold"
+
+    tenant_id: str = Field(primary_key=True)
+    bot_id: str = Field(primary_key=True)
+    meeting_key: str
+    generation: int
+    wait_is_over: bool = False
+    holder: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    task_token: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    held_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
 class BackendReport(SQLModel, table=True):

@@ -1,0 +1,128 @@
+"""The intents and acceptances of many bots of one tenant, each batch in one transaction.
+
+What is checked and stored for each is what `meetbot.bots.dispatches` does for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from meetbot.backends.base import BotRequest
+from meetbot.bots import changes, dispatches
+from meetbot.bots.claims import counting_of, lead_of, leading_claim, target_of
+from meetbot.bots.dispatches import Intent, backend_request, is_awaited
+from meetbot.domain.dispatch_state import DispatchState
+from meetbot.domain.event_types import WebhookEventType
+from meetbot.storage import bots
+from meetbot.storage.bots import ClaimCopy
+from meetbot.storage.tables import Bot, Dispatch, Meeting, Tenant
+from meetbot.temporal.messages import DispatchRequest
+
+Stands = Callable[[ClaimCopy], bool]
+"""Whether the claim's event is still decided as stored, by the rules and overrides that hold now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A bot that is about to be asked for, and the target that was re-checked."""
+
+    request: DispatchRequest
+    target_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """A bot whose intent is stored: the backend is to be asked for it."""
+
+    request: DispatchRequest
+    intent: Intent
+    wanted: BotRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A bot that the backend says it has, by the backend's id."""
+
+    request: DispatchRequest
+    backend_bot_id: str
+    asked_at: datetime
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of a batch by bot: meetings locked, bots and dispatches as they are now."""
+
+    meetings: dict[str, Meeting]
+    bots: dict[str, Bot]
+    dispatches: dict[tuple[str, int], Dispatch]
+
+    def dispatch_for(self, bot: Bot) -> Dispatch | None:
+        return self.dispatches.get((bot.meeting_key, bot.generation))
+
+
+def write_intents(
+    session: Session, tenant_id: str, launches: Sequence[Launch], now: datetime, *, stands: Stands
+) -> list[Intended | None]:
+    """Store the intent for each bot, None if its meeting has changed meanwhile."""
+    batch = _load(session, tenant_id, [launch.request for launch in launches])
+    grace = timedelta(hours=session.get_one(Tenant, tenant_id).revoked_grace_hours)
+    copies: dict[str, list[ClaimCopy]] = {}
+    for copy in bots.claim_copies(session, tenant_id, batch.meetings):
+        copies.setdefault(copy.meeting_key, []).append(copy)
+    written: list[Intended | None] = []
+    for launch in launches:
+        claims = counting_of(copies.get(launch.request.meeting_key, ()), grace=grace, now=now)
+        bot = _as_rechecked(batch, launch, claims, stands)
+        if bot is None:
+            written.append(None)
+            continue
+        intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
+        written.append(Intended(launch.request, intent, backend_request(session, bot)))
+    return written
+
+
+def _as_rechecked(batch: _Batch, launch: Launch, claims: list[ClaimCopy], stands: Stands) -> Bot | None:
+    """Return the bot if it is still to go as it was re-checked."""
+    meeting, bot = batch.meetings.get(launch.request.meeting_key), batch.bots.get(launch.request.bot_id)
+    if meeting is None or bot is None or meeting.suppressed_at is not None or not is_awaited(bot, launch.request):
+        return None
+    leader = leading_claim(claims, lead_of(meeting, bot))
+    if leader is None or not stands(leader):
+        return None
+    return bot if target_of(leader).digest == bot.target_digest == launch.target_digest else None
+
+
+def record_acceptances(session: Session, tenant_id: str, accepted: Sequence[Accepted]) -> list[bool]:
+    """Store that the backend has these bots; False for each that must be recalled."""
+    batch = _load(session, tenant_id, [one.request for one in accepted])
+    sent, wanted = [], []
+    for one in accepted:
+        bot = batch.bots[one.request.bot_id]
+        dispatch = batch.dispatches[(one.request.meeting_key, one.request.generation)]
+        if dispatches.is_accepted_or_unwanted(bot, dispatch, one.request, one.backend_bot_id):
+            wanted.append(dispatch.state is DispatchState.ACCEPTED)
+            continue
+        changes.mark_accepted(bot, dispatch, one.backend_bot_id, at=one.asked_at)
+        sent.append(bot)
+        wanted.append(True)
+    changes.announce_all(session, tenant_id, sent, WebhookEventType.BOT_DISPATCHED)
+    return wanted
+
+
+def _load(session: Session, tenant_id: str, requests: Sequence[DispatchRequest]) -> _Batch:
+    keys = {request.meeting_key for request in requests}
+    meetings = bots.lock_meetings(session, tenant_id, keys)
+    # Read after the lock, so that they are what the last change under it left.
+    found = session.exec(
+        select(Bot).where(Bot.tenant_id == tenant_id, col(Bot.id).in_({request.bot_id for request in requests}))
+    )
+    asked = session.exec(select(Dispatch).where(Dispatch.tenant_id == tenant_id, col(Dispatch.meeting_key).in_(keys)))
+    return _Batch(
+        meetings=meetings,
+        bots={bot.id: bot for bot in found},
+        dispatches={(dispatch.meeting_key, dispatch.generation): dispatch for dispatch in asked},
+    )
