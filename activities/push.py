@@ -9,7 +9,10 @@ from temporalio import activity
 from activities.services import Services
 from meetbot.push.keeper import ChannelOwner
 from meetbot.storage.calendar_user_context import load_context
-from meetbot.temporal.messages import ActivityName, PushRequest
+from meetbot.temporal.calendar_messages import PushRequest
+from meetbot.temporal.messages import (
+    ActivityName,
+)
 
 
 class PushActivity:

@@ -18,7 +18,12 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.interceptors import application_error
 from meetbot.domain.sync_slots import next_slot, sync_phase
-from meetbot.temporal.messages import UNCHANGED, ActivityName, SyncRequest, SyncResult, WatchRequest
+from meetbot.temporal.calendar_messages import UNCHANGED, WatchRequest
+from meetbot.temporal.messages import (
+    ActivityName,
+    SyncRequest,
+    SyncResult,
+)
 
 # Then it returns although nothing has changed: what the workflow shows is renewed, once a day at five minutes.
 _ATTEMPTS = 288

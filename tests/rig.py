@@ -46,7 +46,13 @@ from meetbot.storage.tables import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from meetbot.temporal.messages import MeetingRef, PushRequest, SyncRequest, SyncResult, SyncScope
+from meetbot.temporal.calendar_messages import PushRequest
+from meetbot.temporal.messages import (
+    MeetingRef,
+    SyncRequest,
+    SyncResult,
+    SyncScope,
+)
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
 from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with

@@ -8,7 +8,13 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
-    from meetbot.temporal.messages import CalendarUserState, TaskQueue, WatchRequest, fairness_key
+    from meetbot.temporal.calendar_messages import WatchRequest
+    from meetbot.temporal.messages import (
+        CalendarUserState,
+        SyncScope,
+        TaskQueue,
+        fairness_key,
+    )
     from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 
 # A sync whose worker died begins anew after this time.
@@ -17,15 +23,6 @@ _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 _AT_ONCE_PRIORITY = 2
 _POLL_PRIORITY = 4
 
-SYNC = workflow.ActivityConfig(
-    task_queue=TaskQueue.SYNC,
-    start_to_close_timeout=timedelta(minutes=3),
-    schedule_to_close_timeout=timedelta(minutes=15),
-    heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-    retry_policy=RetryPolicy(
-        initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=60), maximum_attempts=4
-    ),
-)
 ENSURE_PUSH = workflow.ActivityConfig(
     task_queue=TaskQueue.PUSH,
     start_to_close_timeout=timedelta(minutes=2),
@@ -34,6 +31,20 @@ ENSURE_PUSH = workflow.ActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=1),
     summary="keep the push channels",
 )
+
+
+def sync_options(scope: SyncScope) -> workflow.ActivityConfig:
+    """Return the options of a sync that is not a poll."""
+    return workflow.ActivityConfig(
+        task_queue=TaskQueue.SYNC,
+        start_to_close_timeout=timedelta(minutes=3),
+        schedule_to_close_timeout=timedelta(minutes=15),
+        heartbeat_timeout=_HEARTBEAT_TIMEOUT,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=60), maximum_attempts=4
+        ),
+        summary=f"sync {scope}",
+    )
 
 
 def watch_options(tenant_id: str, *, at_once: bool) -> workflow.ActivityConfig:

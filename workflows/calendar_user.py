@@ -23,17 +23,16 @@ with workflow.unsafe.imports_passed_through():
     from meetbot.domain.calendar_user import ENDED
     from meetbot.domain.plan import PlanEntry, as_known, compare_with_plan, first_batch
     from meetbot.domain.sync_slots import next_slot, sync_phase
+    from meetbot.temporal.calendar_messages import UNCHANGED, PushRequest
     from meetbot.temporal.details import calendar_details
     from meetbot.temporal.messages import (
         CHILDREN_PER_BATCH,
-        UNCHANGED,
         ActivityName,
         BotSignal,
         BotStart,
         CalendarUserSignal,
         CalendarUserState,
         ClaimChange,
-        PushRequest,
         SyncRequest,
         SyncResult,
         SyncScope,
@@ -44,7 +43,13 @@ with workflow.unsafe.imports_passed_through():
         fairness_key,
     )
     from meetbot.temporal.search_attributes import MEETBOT_STATE
-    from workflows.calendar_options import ENSURE_PUSH, SYNC, bot_search_attributes, watch_options, watch_request
+    from workflows.calendar_options import (
+        ENSURE_PUSH,
+        bot_search_attributes,
+        sync_options,
+        watch_options,
+        watch_request,
+    )
 
 
 # To a bot that is running or not: each attempt tries the other way.
@@ -186,8 +191,7 @@ class CalendarUserWorkflow:
             ActivityName.CALENDAR_SYNC,
             SyncRequest(self._state.tenant_id, self._state.calendar_user_id, self._state.plan_digest, scope),
             result_type=SyncResult,
-            summary=f"sync {scope}",
-            **SYNC,
+            **sync_options(scope),
         )
 
     async def _rules_change_during(self, sync: workflow.ActivityHandle[SyncResult]) -> bool:

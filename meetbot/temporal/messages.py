@@ -174,27 +174,6 @@ class SyncRequest:
     scope: SyncScope = SyncScope.CALENDAR
 
 
-UNCHANGED = "Unchanged"
-"""The type of the failure by which a poll that found nothing new is repeated at the next slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchRequest:
-    """Asks to poll a calendar until there is something to tell.
-
-    ``plan_digest``, ``state`` and ``wait_seconds`` are what the workflow knows. ``at_once``: the first poll does not wait for a
-    slot.
-    """
-
-    tenant_id: str
-    calendar_user_id: str
-    plan_digest: str
-    state: CalendarUserStatus
-    interval_seconds: int
-    at_once: bool
-    wait_seconds: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class SyncResult:
     """What a sync found. ``plan`` is None if it is still the one whose digest was sent.
@@ -212,14 +191,6 @@ class SyncResult:
     to_sync: tuple[str, ...] = ()
     push_due: bool = False
     wait_seconds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PushRequest:
-    """Asks for the push channels of a calendar user to be put right."""
-
-    tenant_id: str
-    calendar_user_id: str
 
 
 @dataclass(frozen=True, slots=True)

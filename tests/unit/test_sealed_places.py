@@ -8,7 +8,8 @@ from sqlmodel import SQLModel
 from meetbot.storage import tables
 from meetbot.storage.sealed_secrets import SEALED_PLACES
 
-# Digests, and JSON without secrets. The answers in `idempotency_record` are sealed with the caller's API key, for a day.
+# Digests, a task token of Temporal, and JSON without secrets.
+# The answers in `idempotency_record` are sealed with the caller's API key, for a day.
 WITHOUT_SEALED_SECRETS = {
     "api_key.scopes",
     "api_key.secret_hash",
@@ -35,6 +36,8 @@ WITHOUT_SEALED_SECRETS = {
     "idempotency_record.body",
     "idempotency_record.fingerprint",
     "retention_run.deleted",
+    "launch_hold.task_token",
+    "push_channel.token_digest",
     "rule_set.body",
     "tenant.internal_domains",
     "tenant.redirect_origins",

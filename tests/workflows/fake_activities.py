@@ -26,6 +26,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.interceptors import ErrorCodes, Heartbeats
+from meetbot.temporal.calendar_messages import PushRequest
 from meetbot.temporal.client import plugin
 from meetbot.temporal.messages import (
     ActivityName,
@@ -35,7 +36,6 @@ from meetbot.temporal.messages import (
     DispatchResult,
     MeetingRef,
     NextStep,
-    PushRequest,
     SyncRequest,
     SyncResult,
     TaskQueue,

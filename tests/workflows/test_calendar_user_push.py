@@ -7,7 +7,10 @@ import itertools
 from dataclasses import replace
 
 from meetbot.errors import RetryLater
-from meetbot.temporal.messages import CalendarUserSignal, PushRequest
+from meetbot.temporal.calendar_messages import PushRequest
+from meetbot.temporal.messages import (
+    CalendarUserSignal,
+)
 from tests.workflows.calendar_runs import GONE, HOUR, MINUTE, NOTHING_PLANNED, QUIET
 from tests.workflows.fake_activities import Call, Harness, Script
 from tests.workflows.virtual_time import VirtualTime
