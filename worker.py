@@ -39,6 +39,7 @@ from meetbot.temporal.messages import TaskQueue
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
@@ -49,6 +50,7 @@ _CACHED_CALENDAR_USERS = 5000
 _CACHED_BOTS = 500
 _CACHED_WEBHOOKS = 200
 _CACHED_ERASURES = 50
+_CACHED_CONNECTS = 50
 # How long Temporal offers a workflow task to the one worker that has the workflow in its cache, before any worker may take it.
 # If that worker died, all of this time is lost, and a bot's re-check has two seconds to spare. Temporal's default is ten.
 _STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=10)
@@ -60,6 +62,7 @@ _PUSH_THREADS = 8
 _DISPATCH_THREADS = 200
 _DELIVERY_THREADS = 32
 _ERASING_THREADS = 4
+_CONNECTING_THREADS = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -174,15 +177,16 @@ def _activity_workers(
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
+        worker(TaskQueue.CONNECTING, parts.connecting.all(), _CONNECTING_THREADS),
     ]
 
 
 def _workflow_workers(client: Client) -> list[Worker]:
-    def worker(queue: TaskQueue, workflow: type, cached: int, sticky_timeout: timedelta) -> Worker:
+    def worker(queue: TaskQueue, workflow: type | tuple[type, ...], cached: int, sticky_timeout: timedelta) -> Worker:
         return Worker(
             client,
             task_queue=queue,
-            workflows=[workflow],
+            workflows=list(workflow) if isinstance(workflow, tuple) else [workflow],
             max_cached_workflows=cached,
             sticky_queue_schedule_to_start_timeout=sticky_timeout,
             graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN_TIMEOUT,
@@ -195,6 +199,7 @@ def _workflow_workers(client: Client) -> list[Worker]:
         worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT),
         worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS, usual),
         worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES, usual),
+        worker(TaskQueue.CONNECTS, (ConnectWorkflow, OAuthAppCheckWorkflow), _CACHED_CONNECTS, usual),
     ]
 
 

@@ -35,6 +35,13 @@ def note_revocation(database: Database, clock: Callable[[], datetime], pending: 
     _note(database, clock, pending.tenant_id, opened)
 
 
+def note_opening(
+    database: Database, clock: Callable[[], datetime], tenant_id: str, purpose: SecretPurpose, subject_id: str
+) -> None:
+    """Note that a secret is about to be opened. It is not opened if that fails."""
+    _note(database, clock, tenant_id, OpenedSecret(purpose, subject_id, current_workflow()))
+
+
 def _note(database: Database, clock: Callable[[], datetime], tenant_id: str, opened: OpenedSecret) -> None:
     with database.transaction(tenant_id) as session:
         note_secret_use(session, tenant_id, opened, at=clock())

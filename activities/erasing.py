@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.services import Services
 from meetbot.bots.reconcile import reconcile
+from meetbot.calendars.oauth_clients import destroy_retired
 from meetbot.calendars.revocation import Revoker
 from meetbot.domain.erasure import ErasureState, ErasureStep, Revocation
 from meetbot.domain.event import Provider
@@ -122,6 +123,8 @@ class ErasingActivities:
             told = _farewell(erasure, user)
             erasure.counts = erasure.counts | delete_calendar_user(session, ref.tenant_id, user.id)
             session.expunge(user)
+            if user.oauth_client_id is not None:
+                destroy_retired(session, ref.tenant_id, user.provider, now=now)
             session.add(erasure)
             session.flush()
             erasures.note_step(session, ref.tenant_id, ref.erasure_id, ErasureStep.ROWS_DELETED, now=now)

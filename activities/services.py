@@ -11,6 +11,7 @@ import httpx
 from meetbot.backends.base import BotBackend
 from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.push.keeper import PushKeeper
@@ -23,6 +24,7 @@ class Services:
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
+    clients: OAuthClients
     tokens: AccessTokens
     push: PushKeeper
     backend: BotBackend

@@ -9,8 +9,9 @@ from functools import partial
 
 import httpx
 
-from activities.attribution import note_revocation, note_token_refresh
+from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
+from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
 from activities.push import PushActivity
@@ -22,6 +23,7 @@ from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
@@ -55,6 +57,7 @@ class WorkerParts:
     recall: RecallActivity
     webhooks: WebhookActivities
     erasing: ErasingActivities
+    connecting: ConnectingActivities
 
     def close(self) -> None:
         """Close all connections."""
@@ -86,6 +89,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
+        connecting=build_connecting(settings, services, vault),
     )
 
 
@@ -95,9 +99,16 @@ def build_revoker(settings: Settings, services: Services, vault: Vault) -> Revok
         database=services.database,
         vault=vault,
         providers=services.providers,
-        clients=_oauth_clients(settings),
+        clients=services.clients,
         region=settings.region,
         note_use=partial(note_revocation, services.database, services.clock),
+    )
+
+
+def build_connecting(settings: Settings, services: Services, vault: Vault) -> ConnectingActivities:
+    """Build what exchanges the codes that tenants' own apps got."""
+    return ConnectingActivities(
+        services, vault, settings.region, partial(note_opening, services.database, services.clock)
     )
 
 
@@ -110,14 +121,22 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
+    clients = OAuthClients(
+        database=database,
+        vault=vault,
+        ours=_oauth_clients(settings),
+        region=settings.region,
+        note_use=partial(note_opening, database, clock),
+    )
     return Services(
         database=database,
         providers=providers,
+        clients=clients,
         tokens=AccessTokens(
             database=database,
             vault=vault,
             providers=providers,
-            clients=_oauth_clients(settings),
+            clients=clients,
             region=settings.region,
             clock=clock,
             note_use=partial(note_token_refresh, database, clock),

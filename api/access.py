@@ -33,6 +33,7 @@ _ENDPOINTS = "/webhook-endpoints"
 _ENDPOINT = f"{_ENDPOINTS}/{{endpoint_id}}"
 _DELIVERY = "/webhook-deliveries/{delivery_id}"
 _KEYS = "/api-keys"
+_APP = "/oauth-apps/{provider}"
 
 _CALENDARS_READ = Access((Scope.CALENDARS_READ,))
 _RULES_READ = Access((Scope.RULES_READ,))
@@ -81,6 +82,10 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/tenant"): _TENANT_READ,
     ("PATCH", "/tenant"): Access((Scope.TENANT_WRITE,), "tenant.changed"),
     ("GET", "/tenant/retention-runs"): _TENANT_READ,
+    ("GET", _APP): _TENANT_READ,
+    ("PUT", _APP): Access((Scope.TENANT_WRITE,), "oauth_app.put"),
+    ("DELETE", _APP): Access((Scope.TENANT_WRITE,), "oauth_app.removed"),
+    ("POST", f"{_APP}/check"): Access((Scope.TENANT_WRITE,), "oauth_app.checked"),
     ("GET", "/usage"): _TENANT_READ,
     ("GET", "/audit-log"): Access((Scope.AUDIT_READ,)),
     ("GET", "/audit-log/verify"): Access((Scope.AUDIT_READ,)),

@@ -7,19 +7,28 @@ method returns whether it got through, and none raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
 from meetbot.storage.database import Database
 from meetbot.temporal.client import connect
-from meetbot.temporal.messages import BotSignal, CalendarUserSignal, bot_workflow_id
-from meetbot.temporal.start import start_calendar_user, start_erasure
+from meetbot.temporal.connect_messages import (
+    ProbeResult,
+)
+from meetbot.temporal.messages import (
+    BotSignal,
+    CalendarUserSignal,
+    bot_workflow_id,
+)
+from meetbot.temporal.start import start_calendar_user, start_connect, start_erasure, start_oauth_app_check
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
@@ -27,7 +36,18 @@ _LONGEST_RETRY_SECONDS = 15.0
 _SIGNALS_AT_ONCE = 16
 _PAGE = 100
 _MAX_PAGES = 10
+# A person waits for the page. So many requests may, and no more, or those that need nobody would wait behind them.
+_WAITING_SECONDS = 15.0
+_WAITING_AT_ONCE = 8
 _log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended(Generic[Result]):
+    """A workflow that ended well."""
+
+    result: Result
 
 
 class Orchestrator(Protocol):
@@ -47,6 +67,17 @@ class Orchestrator(Protocol):
 
     def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
         """Start the workflow of an erasure; one that runs stays as it is."""
+        ...
+
+    def exchange_code(self, tenant_id: str, exchange_id: str, provider: str) -> bool:
+        """Have the worker exchange a consent's code; return whether that ended within some seconds."""
+        ...
+
+    def probe_oauth_app(self, tenant_id: str, app_id: str) -> str | None:
+        """Return with which code the provider refused a code that cannot be good.
+
+        None if nobody answered in time.
+        """
         ...
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
@@ -87,6 +118,7 @@ class TemporalOrchestrator:
         self._loop = loop
         self._sync_interval = timedelta(seconds=sync_interval_seconds)
         self._client: Client | None = None
+        self._places = threading.BoundedSemaphore(_WAITING_AT_ONCE)
 
     async def keep_connecting(self, address: str | None) -> None:
         """Try until connected. The API answers reads meanwhile.
@@ -123,6 +155,29 @@ class TemporalOrchestrator:
         """
         return self._run("start_erasure", lambda client: start_erasure(client, tenant_id, erasure_id, calendar_user_id))
 
+    def exchange_code(self, tenant_id: str, exchange_id: str, provider: str) -> bool:
+        """Have the worker exchange a consent's code; return whether that ended within 15 seconds.
+
+        It goes on if it did not. A request that finds too many others waiting does not wait.
+        """
+
+        async def start(client: Client) -> WorkflowHandle[object, None]:
+            return await start_connect(client, tenant_id, exchange_id, provider, interval=self._sync_interval)
+
+        return self._ended("exchange_code", start) is not None
+
+    def probe_oauth_app(self, tenant_id: str, app_id: str) -> str | None:
+        """Return with which code the provider refused a code that cannot be good.
+
+        None if nobody answered within 15 seconds.
+        """
+
+        async def start(client: Client) -> WorkflowHandle[object, ProbeResult]:
+            return await start_oauth_app_check(client, tenant_id, app_id)
+
+        ended = self._ended("probe_oauth_app", start)
+        return ended.result.code if ended is not None else None
+
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
         """Tell the workflow of a meeting's bot to end it."""
         return self._run("cancel_bot", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.CANCEL))
@@ -151,6 +206,27 @@ class TemporalOrchestrator:
             page = users[first : first + _SIGNALS_AT_ONCE]
             await asyncio.gather(*(self._start(client, user, signal) for user in page))
 
+    def _ended(
+        self, what: str, start: Callable[[Client], Awaitable[WorkflowHandle[object, Result]]]
+    ) -> _Ended[Result] | None:
+        """Start a workflow and wait for its end. None if it does not end in time, or fails."""
+        handles: list[WorkflowHandle[object, Result]] = []
+
+        async def started(client: Client) -> None:
+            handles.append(await start(client))
+
+        if not self._run(what, started) or not self._places.acquire(blocking=False):
+            return None
+        results: list[Result] = []
+
+        async def ended() -> None:
+            results.append(await handles[0].result())
+
+        try:
+            return _Ended(results[0]) if self._wait(what, ended(), seconds=_WAITING_SECONDS) else None
+        finally:
+            self._places.release()
+
     def _run(self, what: str, call: Any) -> bool:
         client = self._client
         if client is None:
@@ -158,11 +234,11 @@ class TemporalOrchestrator:
             return False
         return self._wait(what, call(client))
 
-    def _wait(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
+    def _wait(self, what: str, work: Coroutine[Any, Any, None], *, seconds: float = _CALL_SECONDS) -> bool:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            future.result(timeout=_CALL_SECONDS)
-        except (RPCError, TimeoutError) as error:
+            future.result(timeout=seconds)
+        except (RPCError, TimeoutError, WorkflowFailureError) as error:
             future.cancel()
             _log.warning("temporal.call_failed", call=what, code=_name_of(error))
             return False

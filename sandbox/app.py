@@ -17,7 +17,7 @@ from sandbox.backend import api as backend_api
 from sandbox.backend.background import run_background
 from sandbox.calendar.errors import InvalidChangeError, NotFoundError, RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.control import accounts, clock, events, faults, jobs, overview, push, settings
+from sandbox.control import accounts, clock, events, faults, jobs, oauth_clients, overview, push, settings
 from sandbox.control.event_bodies import InvalidEventError
 from sandbox.google import calendar as google_calendar
 from sandbox.google import channels
@@ -46,7 +46,7 @@ def create_app(config: SandboxConfig) -> FastAPI:
     sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.sandbox = sandbox
-    for module in (accounts, events, jobs, overview, clock, faults, settings, push, backend_api):
+    for module in (accounts, oauth_clients, events, jobs, overview, clock, faults, settings, push, backend_api):
         app.include_router(module.router)
     # Graph comes before the login: both begin with /microsoft, and a directory can have any name.
     for module in (graph, subscriptions, microsoft_oauth, google_oauth, google_calendar, channels, pages):

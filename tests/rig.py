@@ -19,13 +19,14 @@ from sqlalchemy.orm import undefer
 from sqlmodel import Session, col, select
 
 from activities.bots import BotActivities
+from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchActivity
 from activities.erasing import ErasingActivities
 from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
-from activities.wiring import build_revoker, build_services
+from activities.wiring import build_connecting, build_revoker, build_services
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
@@ -93,6 +94,7 @@ class Rig:
     dispatch_activity: DispatchActivity
     recall_activity: RecallActivity
     erasing_activities: ErasingActivities
+    connecting_activities: ConnectingActivities
     plan_digests: dict[str, str] = field(default_factory=dict)
 
     def connect(
@@ -259,6 +261,7 @@ def open_rig(
             dispatch_activity=DispatchActivity(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
             erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
+            connecting_activities=build_connecting(settings, services, vault),
         )
     services.close()
     vault.close()

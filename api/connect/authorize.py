@@ -16,15 +16,18 @@ from meetbot.calendars.connect_flow import (
     LIFETIME,
     Token,
     browser_hash,
+    callback_address,
     check_redirect_url,
     code_verifier,
     new_browser_secret,
     new_token,
 )
+from meetbot.calendars.oauth_clients import client_of_app
 from meetbot.domain.event import Provider
 from meetbot.providers.base import OAuthClient
 from meetbot.providers.oauth import code_challenge_s256
 from meetbot.storage import connect_attempts
+from meetbot.storage.oauth_apps import present_app
 from meetbot.storage.tables import CalendarUser, ConnectAttempt
 from meetbot.storage.tenants import find_tenant
 
@@ -37,12 +40,28 @@ def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
     return client
 
 
-def redirect_uri(services: ApiServices, provider: Provider) -> str:
-    """Return where the provider sends the browser back to.
+@dataclass(frozen=True, slots=True)
+class ConsentClient:
+    """The client that asks for consent: ours, or the tenant's own, named without its secret."""
 
-    It is registered at the provider and compared there character by character, so it is never built from a Host header.
+    client: OAuthClient
+    oauth_client_id: str | None
+
+
+def consent_client(session: Session, services: ApiServices, tenant_id: str, provider: Provider) -> ConsentClient:
+    """Return the client by which the tenant connects calendars now.
+
+    Raises the problem ``provider_not_configured``.
     """
-    return f"{services.settings.public_url.rstrip('/')}/v1/calendar/callback/{provider}"
+    app = present_app(session, tenant_id, provider)
+    if app is not None:
+        return ConsentClient(client_of_app(app), app.client_id)
+    return ConsentClient(configured_client(services, provider), None)
+
+
+def redirect_uri(services: ApiServices, provider: Provider) -> str:
+    """Return where the provider sends the browser back to."""
+    return callback_address(services.settings.public_url, provider)
 
 
 def authorize_url(services: ApiServices, ticket: Token) -> str:
@@ -78,7 +97,7 @@ def issue_ticket(
 
     Raises `InvalidInput` for a redirect URL that the tenant may not use.
     """
-    configured_client(services, requested.provider)
+    consent_client(session, services, tenant_id, requested.provider)
     if requested.redirect_url is not None:
         tenant = find_tenant(session, tenant_id)
         check_redirect_url(
@@ -131,7 +150,7 @@ def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session
     None if the ticket was used meanwhile or has expired.
     """
     provider = Provider(attempt.provider)
-    client = configured_client(services, provider)
+    asking = consent_client(session, services, attempt.tenant_id, provider)
     state, browser_secret, nonce = new_token(attempt.tenant_id), new_browser_secret(), secrets.token_urlsafe(24)
     bound = connect_attempts.use_ticket(
         session,
@@ -140,12 +159,13 @@ def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session
         state_hash=state.digest,
         browser_hash=browser_hash(browser_secret),
         nonce=nonce,
+        oauth_client_id=asking.oauth_client_id,
         lifetime=LIFETIME,
     )
     if not bound:
         return None
     url = services.providers[provider].authorization_url(
-        client,
+        asking.client,
         redirect_uri=redirect_uri(services, provider),
         state=state.text,
         code_challenge=code_challenge_s256(code_verifier(browser_secret, state)),

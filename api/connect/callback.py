@@ -2,20 +2,26 @@
 
 In the order that loses nothing: check the state, fetch the data key, use up the state, exchange the code. The code works
 once, so nothing that can be waited for may fail after it was spent.
+
+A code that was given to a tenant's own app is sealed and left to the worker, which may open the app's secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
-from sqlmodel import Session
 
 from api import metrics
 from api.connect.authorize import configured_client, redirect_uri
 from api.dependencies import ApiServices
+from meetbot.calendars.complete_connect import (
+    CompletedConnect,
+    ConnectContext,
+    ReturnedCode,
+    complete_connect,
+    error_of_exchange,
+)
 from meetbot.calendars.connect_flow import (
     ConnectError,
     Token,
@@ -24,37 +30,17 @@ from meetbot.calendars.connect_flow import (
     error_from_provider,
     result_url,
 )
-from meetbot.domain.audit import AuditFact, DetailValue
-from meetbot.domain.calendar_user import CalendarUserStatus
-from meetbot.domain.decision import Layer
+from meetbot.calendars.sealed_codes import code_binding, seal_code
 from meetbot.domain.event import Provider
-from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
-from meetbot.domain.push import push_health
 from meetbot.errors import ProviderError
-from meetbot.providers.base import TokenGrant
-from meetbot.resources.calendar_user import calendar_user_document
-from meetbot.storage import connect_attempts, outbox
-from meetbot.storage.audit_log import append
-from meetbot.storage.calendar_users import (
-    AccountKey,
-    CalendarUserRef,
-    add_calendar_user,
-    find_calendar_user,
-    lock_identity,
-    renew_calendar_user,
-)
-from meetbot.storage.erasures import is_connected_anywhere
-from meetbot.storage.push_channels import as_channels, channels_of
-from meetbot.storage.rule_sets import add_version
-from meetbot.storage.tables import CalendarUser, ConnectAttempt
+from meetbot.storage import connect_attempts
+from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.storage.tables import ConnectAttempt
 from meetbot.temporal.messages import CalendarUserSignal
-from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_token_binding, seal_refresh_token
+from meetbot.vault.sealing import DataKey
 
 _log = structlog.get_logger(__name__)
-_CREATED_BY_CONNECT = "connect"
-# The end-user waits for the page meanwhile.
-_REVOKE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +56,15 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResult:
-    """The end of a consent: with a calendar user's id, or with an error."""
+    """The end of a consent: with a calendar user's id, or with an error.
+
+    ``is_pending``: it has none yet, since the worker goes on with the exchange.
+    """
 
     attempt: ConnectAttempt
     calendar_user_id: str | None = None
     error: ConnectError | None = None
+    is_pending: bool = False
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters that the customer's redirect URL gets."""
@@ -97,9 +87,24 @@ def finish_consent(
 
     None if the state was used meanwhile. Raises `VaultError`, and then neither state nor code is spent.
     """
-    result = _finish_consent(services, attempt, returned)
-    if result is not None:
-        metrics.CONNECTS.labels(attempt.provider, result.error or "connected").inc()
+    return _counted(_finish_consent(services, attempt, returned))
+
+
+def resume_exchange(services: ApiServices, attempt: ConnectAttempt) -> ConsentResult:
+    """Return how an exchange by the worker ended, waiting for its end some seconds more."""
+    result = _result_of_exchange(services, attempt)
+    if result.is_pending:
+        result = _exchange_by_worker(services, attempt)
+    if result.is_pending and attempt.expires_at <= services.clock():
+        result = ConsentResult(attempt, error=ConnectError.EXPIRED)
+    counted = _counted(result)
+    assert counted is not None  # noqa: S101 - for the type checker: a result stays one
+    return counted
+
+
+def _counted(result: ConsentResult | None) -> ConsentResult | None:
+    if result is not None and not result.is_pending:
+        metrics.CONNECTS.labels(result.attempt.provider, result.error or "connected").inc()
     return result
 
 
@@ -109,6 +114,8 @@ def _finish_consent(
     if attempt.expires_at <= services.clock():
         return ConsentResult(attempt, error=ConnectError.EXPIRED)
     data_key = services.vault.new_data_key(attempt.tenant_id) if returned.code else None
+    if data_key is not None and attempt.oauth_client_id is not None:
+        return _leave_to_worker(services, attempt, returned, data_key)
     if not _use_state(services, attempt, returned):
         return None
     if data_key is None:
@@ -128,169 +135,68 @@ def _use_state(services: ApiServices, attempt: ConnectAttempt, returned: Callbac
         )
 
 
+def _leave_to_worker(
+    services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters, data_key: DataKey
+) -> ConsentResult | None:
+    """Use up the state, keep the code sealed, and wait for the worker to exchange it."""
+    exchange_id, tenant_id = new_id("con"), attempt.tenant_id
+    binding = code_binding(services.settings.region, tenant_id, exchange_id, attempt.oauth_client_id or "")
+    verifier = code_verifier(returned.browser_secret, returned.state)
+    with services.database.transaction(tenant_id) as session:
+        is_used = connect_attempts.use_state_for_exchange(
+            session,
+            tenant_id,
+            state_hash=returned.state.digest,
+            browser_hash=browser_hash(returned.browser_secret),
+            exchange_id=exchange_id,
+            sealed=seal_code(data_key, returned.code, verifier, binding),
+        )
+    if not is_used:
+        return None
+    attempt.exchange_id = exchange_id
+    return _exchange_by_worker(services, attempt)
+
+
+def _exchange_by_worker(services: ApiServices, attempt: ConnectAttempt) -> ConsentResult:
+    services.orchestrator.exchange_code(attempt.tenant_id, attempt.exchange_id or "", attempt.provider)
+    with services.database.transaction(attempt.tenant_id) as session:
+        fresh = connect_attempts.find_by_ticket(session, attempt.tenant_id, attempt.ticket_hash)
+    # Erased while the code was exchanged.
+    return ConsentResult(attempt, error=ConnectError.EXPIRED) if fresh is None else _result_of_exchange(services, fresh)
+
+
+def _result_of_exchange(services: ApiServices, attempt: ConnectAttempt) -> ConsentResult:
+    if attempt.outcome is None:
+        return ConsentResult(attempt, is_pending=True)
+    if attempt.outcome == connect_attempts.CONNECTED:
+        return ConsentResult(attempt, calendar_user_id=attempt.connected_user_id)
+    return ConsentResult(attempt, error=ConnectError(attempt.outcome))
+
+
 def _complete(
     services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters, data_key: DataKey
 ) -> ConsentResult:
     provider = Provider(attempt.provider)
+    client = configured_client(services, provider)
+    verifier = code_verifier(returned.browser_secret, returned.state)
+    code = ReturnedCode(returned.code, verifier, redirect_uri(services, provider))
+    context = ConnectContext(
+        services.database,
+        services.providers,
+        services.settings.region,
+        services.clock,
+        push_is_on=services.settings.push_is_on,
+    )
     try:
-        grant = services.providers[provider].exchange_code(
-            configured_client(services, provider),
-            code=returned.code,
-            code_verifier=code_verifier(returned.browser_secret, returned.state),
-            redirect_uri=redirect_uri(services, provider),
-            nonce=attempt.nonce or "",
-        )
+        completed = complete_connect(context, client, attempt, code, data_key)
     except ProviderError as error:
         _log.warning("connect.code_exchange_failed", provider=attempt.provider, code=error.code)
-        needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
-        return ConsentResult(
-            attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
-        )
-    if services.providers[provider].missing_scopes(grant.scopes):
-        result = ConsentResult(attempt, error=ConnectError.SCOPE_MISSING)
-    else:
-        result = _store(services, attempt, grant, data_key)
-    if result.error is not None:
-        _revoke_refused(services, provider, grant)
-    return result
-
-
-def _revoke_refused(services: ApiServices, provider: Provider, grant: TokenGrant) -> None:
-    """End a grant that nothing of ours uses.
-
-    If the account is connected already, its connection needs the grant, and it stays.
-    """
-    if grant.subject is None:
-        return
-    with services.database.subject_lookup(grant.subject) as session:
-        if is_connected_anywhere(session, provider, grant.subject):
-            return
-    try:
-        services.providers[provider].revoke(
-            configured_client(services, provider),
-            grant.refresh_token or grant.access_token,
-            timeout_seconds=_REVOKE_SECONDS,
-        )
-    except ProviderError as error:
-        # The token is stored nowhere, so that it ends with this request.
-        _log.warning("connect.revocation_failed", provider=str(provider), code=error.code)
-
-
-@dataclass(frozen=True, slots=True)
-class _Consent:
-    """A consent that was given: the attempt, the account, and what the provider granted."""
-
-    attempt: ConnectAttempt
-    identity: AccountKey
-    grant: TokenGrant
-    data_key: DataKey
-
-
-def _store(services: ApiServices, attempt: ConnectAttempt, grant: TokenGrant, data_key: DataKey) -> ConsentResult:
-    if grant.subject is None or grant.email is None:
-        _log.warning("connect.identity_missing", provider=attempt.provider)
-        return ConsentResult(attempt, error=ConnectError.PROVIDER_ERROR)
-    identity = AccountKey(attempt.tenant_id, attempt.provider, grant.subject, attempt.customer_user_id)
-    with services.database.transaction(attempt.tenant_id) as session:
-        stored = _connect(session, services, _Consent(attempt, identity, grant, data_key))
-    if isinstance(stored, ConnectError):
-        return ConsentResult(attempt, error=stored)
-    reference = CalendarUserRef(stored.tenant_id, stored.id, stored.provider)
+        completed = CompletedConnect(error=error_of_exchange(error))
+    if completed.user is None:
+        return ConsentResult(attempt, error=completed.error)
     # If this fails, the worker finds the calendar user at its start-up, or the next signal starts the workflow.
-    _wake(services, reference, is_new=stored.token_version == 1)
-    return ConsentResult(attempt, calendar_user_id=stored.id)
-
-
-def _connect(session: Session, services: ApiServices, consent: _Consent) -> CalendarUser | ConnectError:
-    """Return the calendar user of this consent, new or renewed, or why it cannot be."""
-    known = lock_identity(session, consent.identity)
-    if not connect_attempts.hold_attempt(session, consent.attempt):
-        # Erased while the code was exchanged: an older wish to connect brings nobody back.
-        return ConnectError.EXPIRED
-    refusal = _refusal(session, consent.attempt, known, consent.grant)
-    if refusal is not None:
-        return refusal
-    now = services.clock()
-    calendar_user_id = known.id if known is not None else new_id("cu")
-    version = known.token_version + 1 if known is not None else 1
-    account = consent.identity
-    owner = TokenOwner(account.tenant_id, calendar_user_id, account.provider, account.subject, version)
-    sealed = _sealed(consent, services.settings.region, owner)
-    if known is not None:
-        user = _renew(session, consent, known, sealed, now)
-    else:
-        assert sealed is not None  # noqa: S101 - `_refusal` lets no new user without a refresh token pass
-        user = _add(session, consent, calendar_user_id, sealed, now)
-    channels = as_channels(channels_of(session, user.tenant_id, [user.id]))
-    push = push_health(channels, now=now, is_on=services.settings.push_is_on)
-    told = calendar_user_document(user, now=now, push=push)
-    outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, told)
-    detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
-    append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
-    return user
-
-
-def _refusal(
-    session: Session, attempt: ConnectAttempt, known: CalendarUser | None, grant: TokenGrant
-) -> ConnectError | None:
-    if attempt.reconnect_calendar_user_id is not None:
-        wanted = find_calendar_user(session, attempt.tenant_id, attempt.reconnect_calendar_user_id)
-        if wanted is None:
-            return ConnectError.EXPIRED
-        if wanted.subject != grant.subject or wanted.provider != attempt.provider:
-            return ConnectError.ACCOUNT_MISMATCH
-    if known is not None and known.state == CalendarUserStatus.DISCONNECTING:
-        return ConnectError.PROVIDER_ERROR
-    if grant.refresh_token is None and (known is None or known.state == CalendarUserStatus.NEEDS_RECONNECT):
-        _log.warning("connect.refresh_token_missing", provider=attempt.provider)
-        # Google gives one with every consent, Microsoft only if `offline_access` was granted.
-        without_scope = attempt.provider == Provider.MICROSOFT
-        return ConnectError.SCOPE_MISSING if without_scope else ConnectError.PROVIDER_ERROR
-    return None
-
-
-def _sealed(consent: _Consent, region: str, owner: TokenOwner) -> SealedSecret | None:
-    if consent.grant.refresh_token is None:
-        return None
-    binding = refresh_token_binding(region, owner)
-    return seal_refresh_token(consent.data_key, consent.grant.refresh_token, binding)
-
-
-def _add(
-    session: Session, consent: _Consent, calendar_user_id: str, sealed: SealedSecret, now: datetime
-) -> CalendarUser:
-    attempt, grant = consent.attempt, consent.grant
-    user = add_calendar_user(
-        session,
-        consent.identity,
-        calendar_user_id=calendar_user_id,
-        email=grant.email or "",
-        scopes=sorted(grant.scopes),
-        attributes=attempt.attributes or {},
-        sealed=sealed,
-        now=now,
-    )
-    if attempt.rules is not None:
-        _add_rules(session, user, attempt.rules)
-    return user
-
-
-def _add_rules(session: Session, user: CalendarUser, rules: Mapping[str, object]) -> None:
-    add_version(session, user.tenant_id, user.id, Layer.USER, body=dict(rules), created_by=_CREATED_BY_CONNECT)
-
-
-def _renew(
-    session: Session, consent: _Consent, known: CalendarUser, sealed: SealedSecret | None, now: datetime
-) -> CalendarUser:
-    return renew_calendar_user(
-        session,
-        known,
-        email=consent.grant.email or known.email,
-        scopes=sorted(consent.grant.scopes),
-        attributes=consent.attempt.attributes,
-        sealed=sealed,
-        now=now,
-    )
+    _wake(services, completed.user, is_new=completed.is_new)
+    return ConsentResult(attempt, calendar_user_id=completed.user.id)
 
 
 def _wake(services: ApiServices, user: CalendarUserRef, *, is_new: bool) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from api.connect.authorize import ProviderRedirect, issue_ticket, redirect_to_provider, requested_reconnection
-from api.connect.callback import CallbackParameters, ConsentResult, finish_consent
+from api.connect.callback import CallbackParameters, ConsentResult, finish_consent, resume_exchange
 from api.dependencies import ApiServices, InjectedServices
 from api.pages import message_page
 from api.problems import described
@@ -39,6 +39,10 @@ _log = structlog.get_logger(__name__)
 PAGES = described(400, 404, 409, 422, 429, 503)
 PAGES[200] = {
     "description": "A page that says how it ended, if there is no `redirect_url`.",
+    "content": {"text/html": {}},
+}
+PAGES[202] = {
+    "description": "A page that goes on by itself: the consent is given, and the calendar is not connected yet.",
     "content": {"text/html": {}},
 }
 PAGES[302] = {"description": "On to the provider, or back to the customer."}
@@ -153,6 +157,9 @@ def callback(
         return _refused(wanted, "unknown_state")
     if secret is None or not is_browser_secret(secret):
         return _refused(wanted, "other_browser")
+    exchanging = _exchanging_attempt(services, token, secret)
+    if exchanging is not None and exchanging.provider == wanted:
+        return _answered(services, token, resume_exchange(services, exchanging))
     attempt = _unused_attempt(services, token, secret)
     if attempt is None or attempt.provider != wanted:
         return _refused(wanted, "unknown_state")
@@ -165,6 +172,17 @@ def callback(
 def _unused_attempt(services: ApiServices, token: Token, secret: str) -> ConnectAttempt | None:
     with services.database.transaction(token.tenant_id) as session:
         return connect_attempts.find_unused(
+            session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)
+        )
+
+
+def _exchanging_attempt(services: ApiServices, token: Token, secret: str) -> ConnectAttempt | None:
+    """The attempt whose page tries again until the worker has exchanged the code.
+
+    The cookie ends with it, so that a browser can ask only until then.
+    """
+    with services.database.transaction(token.tenant_id) as session:
+        return connect_attempts.find_exchanging(
             session, token.tenant_id, state_hash=token.digest, browser_hash=browser_hash(secret)
         )
 
@@ -191,11 +209,20 @@ def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackPa
             status=503,
             reload_seconds=5,
         )
-    if result is None:
-        return _unknown_link()
+    return _unknown_link() if result is None else _answered(services, returned.state, result)
+
+
+def _answered(services: ApiServices, state: Token, result: ConsentResult) -> Response:
+    if result.is_pending:
+        return message_page(
+            "One moment, please",
+            "Your consent is being stored. This page goes on by itself; you may also close it.",
+            status=202,
+            reload_seconds=3,
+        )
     answer = _ended(result)
     answer.delete_cookie(
-        cookie_name(returned.state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
+        cookie_name(state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
     )
     return answer
 

@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from cachetools import TLRUCache
 
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable
-from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
+from meetbot.providers.base import CalendarProvider, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.providers.token_endpoint import TOKEN_SECONDS
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -62,7 +63,7 @@ class AccessTokens:
         database: Database,
         vault: Vault,
         providers: Mapping[Provider, CalendarProvider],
-        clients: Mapping[Provider, OAuthClient],
+        clients: OAuthClients,
         region: str,
         clock: Callable[[], datetime],
         note_use: Callable[[CalendarUserContext], None],
@@ -129,19 +130,13 @@ class AccessTokens:
         return None
 
     def _refresh(self, user: CalendarUserContext, deadline: Deadline) -> str:
-        client = self._clients.get(user.provider)
-        if client is None:
-            raise OperatorRequired(
-                "provider_not_configured",
-                "no OAuth client is configured for this provider",
-                next_step=f"set MEETBOT_{user.provider.upper()}_CLIENT_ID and _CLIENT_SECRET",
+        with self._clients.asking(user.tenant_id, user.provider, user.oauth_client_id) as client:
+            refresh_token = self._open(user)
+            # Before the old token is used up, since nothing that can be waited for may fail once there is a new one.
+            data_key = self._vault.new_data_key(user.tenant_id) if user.provider in _ROTATES_TOKENS else None
+            grant = self._providers[user.provider].refresh(
+                client, refresh_token, timeout_seconds=min(deadline.remaining(), TOKEN_SECONDS)
             )
-        refresh_token = self._open(user)
-        # Before the old token is used up, since nothing that can be waited for may fail once there is a new one.
-        data_key = self._vault.new_data_key(user.tenant_id) if user.provider in _ROTATES_TOKENS else None
-        grant = self._providers[user.provider].refresh(
-            client, refresh_token, timeout_seconds=min(deadline.remaining(), TOKEN_SECONDS)
-        )
         # A rotated token is stored before its access token is used: a crash in between must not lose the newest one.
         version = self._store_rotated(user, refresh_token, grant, data_key)
         with self._tokens_lock:

@@ -141,6 +141,14 @@ def _reconnect_mac(calendar_user_id: str, token_digest: bytes) -> bytes:
     return hmac.digest(token_digest, f"reconnect {calendar_user_id}".encode(), "sha256")
 
 
+def callback_address(public_url: str, provider: str) -> str:
+    """Return where a provider sends the browser back to.
+
+    It is registered at the provider and compared there character by character, so it is never built from a Host header.
+    """
+    return f"{public_url.rstrip('/')}/v1/calendar/callback/{provider}"
+
+
 def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins: Sequence[str]) -> None:
     """Check that the browser may be sent to this URL with our answer.
 

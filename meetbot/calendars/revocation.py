@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Provider
-from meetbot.errors import OperatorRequired, SecretUnreadable
-from meetbot.providers.base import CalendarProvider, OAuthClient
+from meetbot.errors import SecretUnreadable
+from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.tables import PendingRevocation
@@ -37,7 +38,7 @@ class Revoker:
     database: Database
     vault: Opener
     providers: Mapping[Provider, CalendarProvider]
-    clients: Mapping[Provider, OAuthClient]
+    clients: OAuthClients
     region: str
     note_use: Callable[[PendingRevocation], None]
 
@@ -48,9 +49,9 @@ class Revoker:
         """
         provider = Provider(pending.provider)
         with self.database.subject_lookup(pending.subject) as session:
-            if is_connected_anywhere(session, pending.provider, pending.subject):
+            if is_connected_anywhere(session, pending.provider, pending.subject, pending.oauth_client_id):
                 return Revocation.IN_USE
-        client = self._client(provider)
+        client = self.clients.named(provider, pending.oauth_client_id)
         try:
             token = self._open(pending)
         except SecretUnreadable:
@@ -64,16 +65,9 @@ class Revoker:
         `ProviderError` or `VaultError`.
         """
         provider = Provider(pending.provider)
-        grant = self.providers[provider].refresh(
-            self._client(provider), self._open(pending), timeout_seconds=_REVOKE_SECONDS
-        )
+        client = self.clients.named(provider, pending.oauth_client_id)
+        grant = self.providers[provider].refresh(client, self._open(pending), timeout_seconds=_REVOKE_SECONDS)
         return grant.access_token
-
-    def _client(self, provider: Provider) -> OAuthClient:
-        client = self.clients.get(provider)
-        if client is None:
-            raise OperatorRequired("provider_not_configured", "no OAuth client is configured for this provider")
-        return client
 
     def _open(self, pending: PendingRevocation) -> str:
         sealed = SealedSecret(
@@ -82,7 +76,12 @@ class Revoker:
         binding = refresh_token_binding(
             self.region,
             TokenOwner(
-                pending.tenant_id, pending.calendar_user_id, pending.provider, pending.subject, pending.token_version
+                pending.tenant_id,
+                pending.calendar_user_id,
+                pending.provider,
+                pending.subject,
+                pending.token_version,
+                pending.oauth_client_id,
             ),
         )
         self.note_use(pending)

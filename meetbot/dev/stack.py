@@ -166,7 +166,8 @@ def _start_servers(settings: Settings, state_directory: Path, children: Children
         children.add(temporal.child, Tier.SERVICES)
     if settings.vault_addr is None:
         port = free_port(_USUAL_OPENBAO_PORT)
-        openbao = start_openbao(state_directory / "openbao", logs=logs, port=port, cluster_port=free_port())
+        audit_log, home = logs.resolve() / "openbao-audit.log", state_directory / "openbao"
+        openbao = start_openbao(home, logs=logs, port=port, cluster_port=free_port(), audit_log=audit_log)
         children.add(openbao.child, Tier.SERVICES)
     if settings.database_url is None:
         port = free_port(_USUAL_POSTGRES_PORT)

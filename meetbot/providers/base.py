@@ -24,11 +24,16 @@ MAX_CALENDARS = 25
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A registered OAuth client, ours or a tenant's. Its text form leaves the secret out."""
+    """A registered OAuth client, ours or a tenant's. Its text form leaves the secret out.
+
+    ``client_secret`` is empty if this process may not know it, and has only to name the client. ``directory`` is that of an
+    application which Microsoft knows in one directory alone.
+    """
 
     provider: Provider
     client_id: str
     client_secret: str
+    directory: str | None = None
 
     def __repr__(self) -> str:
         return f"OAuthClient(provider={self.provider!s}, client_id={self.client_id!r})"

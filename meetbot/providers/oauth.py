@@ -86,12 +86,13 @@ class OAuthProvider:
         login_hint: str | None,
     ) -> str:
         """Return the address of the consent page. See `CalendarProvider.authorization_url`."""
+        endpoint = self._endpoint_for(client)
         query = {
             "response_type": "code",
             "client_id": client.client_id,
             "redirect_uri": redirect_uri,
-            "scope": " ".join(self._endpoint.scopes),
-            **self._endpoint.consent_parameters,
+            "scope": " ".join(endpoint.scopes),
+            **endpoint.consent_parameters,
             "state": state,
             "nonce": nonce,
             "code_challenge": code_challenge,
@@ -99,7 +100,7 @@ class OAuthProvider:
         }
         if login_hint:
             query["login_hint"] = login_hint
-        return url_with_query(self._endpoint.authorize_url, query)
+        return url_with_query(endpoint.authorize_url, query)
 
     def exchange_code(
         self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
@@ -124,6 +125,10 @@ class OAuthProvider:
         claims = read_refreshed_id_token(answer.id_token, self._check(client, now))
         return self._grant(answer, claims, asked=frozenset())
 
+    def _endpoint_for(self, client: OAuthClient) -> OAuthEndpoint:
+        """The endpoint that knows this client: one for all, unless the provider says otherwise."""
+        return self._endpoint
+
     def _check(self, client: OAuthClient, now: datetime) -> IdTokenCheck:
         return IdTokenCheck(self._endpoint.provider, client.client_id, now, self._endpoint.is_issuer)
 
@@ -133,7 +138,7 @@ class OAuthProvider:
         credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
         return request_token(
             self._http,
-            self._endpoint.token_url,
+            self._endpoint_for(client).token_url,
             {**credentials, **self._endpoint.token_parameters, **form},
             provider=self._endpoint.provider,
             now=now,

@@ -15,7 +15,7 @@ import httpx
 
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.providers.errors import error_detail, safe_code, wants_administrator
+from meetbot.providers.errors import error_detail, safe_code, wants_administrator, wants_other_redirect
 from meetbot.providers.http import Answer, Deadline, error_object, json_object, requested_wait, send
 
 TOKEN_SECONDS = 20.0
@@ -49,6 +49,9 @@ _OPERATOR_ERRORS = frozenset(
         "unsupported_response_type",
     }
 )
+CLIENT_REFUSALS = frozenset({"deleted_client", "disabled_client", "invalid_client", "unauthorized_client"})
+"""What a token endpoint answers if it knows no such client, or the client's secret is not its own."""
+
 _ASK_ADMIN = "Ask the directory's administrator to approve this application, then connect again."
 
 
@@ -121,6 +124,8 @@ def token_error(answer: Answer, provider: Provider, now: datetime) -> ProviderEr
     """
     body = error_object(answer)
     error = safe_code(body.get("error"))
+    if error == "invalid_client" and wants_other_redirect(body.get("error_description"), body.get("error_codes")):
+        error = "redirect_uri_mismatch"
     detail = error_detail(provider, answer, error)
     if answer.status == 429 or answer.status >= 500:
         return RetryLater("login_unavailable", detail, retry_after=requested_wait(answer, now))

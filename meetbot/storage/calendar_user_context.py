@@ -44,6 +44,7 @@ class CalendarUserContext:
     token_version: int
     sealed_version: int
     sealed_refresh_token: SealedSecret
+    oauth_client_id: str | None
     decided_policy: str | None
     last_synced_at: datetime | None
     revoked_grace: timedelta
@@ -59,7 +60,9 @@ class CalendarUserContext:
     @property
     def token_owner(self) -> TokenOwner:
         """Return what the stored refresh token was sealed for."""
-        return TokenOwner(self.tenant_id, self.id, self.provider, self.subject, self.sealed_version)
+        return TokenOwner(
+            self.tenant_id, self.id, self.provider, self.subject, self.sealed_version, self.oauth_client_id
+        )
 
     def without_access(self, code: str, *, since: datetime) -> CalendarUserContext:
         """Return the user as it is once access was lost, with the reason's code."""
@@ -72,7 +75,7 @@ class CalendarUserContext:
 
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
-           u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
+           u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -121,6 +124,7 @@ def load_context(
             wrapped_key=row["wrapped_key"],
             nonce_and_ciphertext=bytes(row.get("refresh_ciphertext", b"")),
         ),
+        oauth_client_id=row["oauth_client_id"],
         decided_policy=row["decided_policy"],
         last_synced_at=row["last_synced_at"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),

@@ -108,29 +108,44 @@ def lock_identity(session: Session, identity: AccountKey) -> CalendarUser | None
     ).one_or_none()
 
 
+@dataclass(frozen=True, slots=True)
+class GivenConsent:
+    """What a consent gave.
+
+    ``sealed`` None: no new refresh token. ``oauth_client_id`` None: it was given to our client.
+    """
+
+    email: str
+    scopes: list[str]
+    sealed: SealedSecret | None
+    oauth_client_id: str | None
+
+
 def add_calendar_user(
     session: Session,
     identity: AccountKey,
     *,
     calendar_user_id: str,
-    email: str,
-    scopes: list[str],
+    consent: GivenConsent,
     attributes: Mapping[str, Any],
-    sealed: SealedSecret,
     now: datetime,
 ) -> CalendarUser:
-    """Store a calendar user that has just given consent."""
+    """Store a calendar user that has just given consent, with a refresh token."""
+    sealed = consent.sealed
+    assert sealed is not None  # noqa: S101 - for the type checker: without a refresh token nobody is connected
     user = CalendarUser(
         tenant_id=identity.tenant_id,
         id=calendar_user_id,
         provider=identity.provider,
         subject=identity.subject,
         customer_user_id=identity.customer_user_id,
-        email=email,
+        email=consent.email,
         state=CalendarUserStatus.CONNECTING,
         state_changed_at=now,
         attributes=dict(attributes),
-        scopes=scopes,
+        scopes=consent.scopes,
+        oauth_client_id=consent.oauth_client_id,
+        consented_at=now,
         kek_version=sealed.kek_version,
         wrapped_key=sealed.wrapped_key,
         refresh_ciphertext=sealed.nonce_and_ciphertext,
@@ -145,24 +160,24 @@ def renew_calendar_user(
     session: Session,
     user: CalendarUser,
     *,
-    email: str,
-    scopes: list[str],
+    consent: GivenConsent,
     attributes: Mapping[str, Any] | None,
-    sealed: SealedSecret | None,
     now: datetime,
 ) -> CalendarUser:
-    """Store a consent given again. ``sealed`` None keeps the refresh token that is stored.
+    """Store a consent given again.
 
-    Otherwise it was sealed for the next version.
+    Without a new refresh token the stored one stays, with its client. A new one was sealed for the next version.
 
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """
-    user.email = email
-    user.scopes = scopes
+    user.email = consent.email
+    user.scopes = consent.scopes
     user.token_version += 1
     if attributes is not None:
         user.attributes = dict(attributes)
+    sealed = consent.sealed
     if sealed is not None:
+        user.oauth_client_id, user.consented_at = consent.oauth_client_id, now
         user.kek_version = sealed.kek_version
         user.wrapped_key = sealed.wrapped_key
         user.refresh_ciphertext = sealed.nonce_and_ciphertext

@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row, text
-from sqlmodel import Session, select
+from sqlalchemy.orm import undefer
+from sqlmodel import Session, col, select
 
 from meetbot.storage.tables import ConnectAttempt
+from meetbot.vault.sealing import SealedSecret
 
 _KEPT_AFTER_EXPIRY = timedelta(days=1)
 
@@ -45,11 +47,12 @@ def use_ticket(
     state_hash: bytes,
     browser_hash: bytes,
     nonce: str,
+    oauth_client_id: str | None,
     lifetime: timedelta,
 ) -> bool:
     """Bind the attempt to a browser; return True only once and before it expires.
 
-    From then on the state lives for `lifetime`.
+    From then on the state lives for `lifetime`. ``oauth_client_id`` is the tenant's own client, None for ours.
     """
     return _happened(
         session.execute(
@@ -60,6 +63,7 @@ def use_ticket(
                 "state_hash": state_hash,
                 "browser_hash": browser_hash,
                 "nonce": nonce,
+                "oauth_client_id": oauth_client_id,
                 "lifetime": lifetime,
             },
         ).one_or_none()
@@ -99,6 +103,66 @@ def use_state(session: Session, tenant_id: str, *, state_hash: bytes, browser_ha
     return _happened(session.execute(_USE_STATE, values).one_or_none())
 
 
+def use_state_for_exchange(
+    session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes, exchange_id: str, sealed: SealedSecret
+) -> bool:
+    """Use up the state and keep the sealed code for the worker.
+
+    Return True only once and before it expires.
+    """
+    values = {
+        "tenant_id": tenant_id,
+        "state_hash": state_hash,
+        "browser_hash": browser_hash,
+        "exchange_id": exchange_id,
+        "kek_version": sealed.kek_version,
+        "wrapped_key": sealed.wrapped_key,
+        "ciphertext": sealed.nonce_and_ciphertext,
+    }
+    return _happened(session.execute(_USE_STATE_FOR_EXCHANGE, values).one_or_none())
+
+
+def find_exchanging(
+    session: Session, tenant_id: str, *, state_hash: bytes, browser_hash: bytes
+) -> ConnectAttempt | None:
+    """Return the attempt of this browser and this state, if its code was left to the worker."""
+    return session.exec(
+        select(ConnectAttempt)
+        .where(
+            ConnectAttempt.tenant_id == tenant_id,
+            ConnectAttempt.state_hash == state_hash,
+            ConnectAttempt.browser_hash == browser_hash,
+            col(ConnectAttempt.exchange_id).is_not(None),
+        )
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def find_exchange(session: Session, tenant_id: str, exchange_id: str) -> ConnectAttempt | None:
+    """Return the attempt of an exchange with its sealed code. Only the worker may read that."""
+    return session.exec(
+        select(ConnectAttempt)
+        .where(ConnectAttempt.tenant_id == tenant_id, ConnectAttempt.exchange_id == exchange_id)
+        .options(undefer("*"))
+    ).one_or_none()
+
+
+def note_outcome(
+    session: Session, attempt: ConnectAttempt, *, connected_user_id: str | None = None, error: str | None = None
+) -> None:
+    """Note how the exchange ended, and drop the code."""
+    values = {
+        "tenant_id": attempt.tenant_id,
+        "exchange_id": attempt.exchange_id,
+        "outcome": error or CONNECTED,
+        "connected_user_id": connected_user_id,
+    }
+    session.execute(_NOTE_OUTCOME, values)
+
+
+CONNECTED = "connected"
+
+
 def _happened(row: Row[tuple[datetime]] | None) -> bool:
     return row is not None
 
@@ -115,7 +179,8 @@ _COUNT_OPEN_RECONNECTIONS = text(
 _USE_TICKET = text(
     """
     update connect_attempt
-       set state_hash = :state_hash, browser_hash = :browser_hash, nonce = :nonce, expires_at = now() + :lifetime
+       set state_hash = :state_hash, browser_hash = :browser_hash, nonce = :nonce, oauth_client_id = :oauth_client_id,
+           expires_at = now() + :lifetime
      where tenant_id = :tenant_id and ticket_hash = :ticket_hash
        and state_hash is null and used_at is null and expires_at > now()
     returning expires_at
@@ -127,6 +192,24 @@ _USE_STATE = text(
      where tenant_id = :tenant_id and state_hash = :state_hash and browser_hash = :browser_hash
        and used_at is null and expires_at > now()
     returning used_at
+    """
+)
+_USE_STATE_FOR_EXCHANGE = text(
+    """
+    update connect_attempt
+       set used_at = now(), exchange_id = :exchange_id, kek_version = :kek_version, wrapped_key = :wrapped_key,
+           code_ciphertext = :ciphertext
+     where tenant_id = :tenant_id and state_hash = :state_hash and browser_hash = :browser_hash
+       and used_at is null and expires_at > now()
+    returning used_at
+    """
+)
+_NOTE_OUTCOME = text(
+    """
+    update connect_attempt
+       set outcome = :outcome, connected_user_id = :connected_user_id,
+           kek_version = null, wrapped_key = null, code_ciphertext = null
+     where tenant_id = :tenant_id and exchange_id = :exchange_id and outcome is null
     """
 )
 _PURGE = text(

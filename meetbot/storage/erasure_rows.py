@@ -68,8 +68,8 @@ _USER_STATEMENTS: Mapping[str, str] = {
 _TENANT_TABLES = (
     "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
     "webhook_delivery", "webhook_endpoint", "dispatch", "bot", "meeting", "backend_report", "idempotency_record",
-    "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
-    "push_channel", "calendar_user",
+    "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key", "push_channel",
+    "calendar_user", "oauth_app",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 

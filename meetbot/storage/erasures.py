@@ -65,10 +65,10 @@ def begin_erasure(session: Session, tenant_id: str, calendar_user_id: str, *, no
 
 _KEEP_TOKEN = text(
     """
-    insert into pending_revocation (tenant_id, erasure_id, calendar_user_id, provider, subject, token_version, kek_version,
-                                    wrapped_key, refresh_ciphertext)
-    select u.tenant_id, e.id, u.id, u.provider, u.subject, u.sealed_version, u.kek_version, u.wrapped_key,
-           u.refresh_ciphertext
+    insert into pending_revocation (tenant_id, erasure_id, calendar_user_id, provider, subject, token_version, oauth_client_id,
+                                    kek_version, wrapped_key, refresh_ciphertext)
+    select u.tenant_id, e.id, u.id, u.provider, u.subject, u.sealed_version, u.oauth_client_id, u.kek_version,
+           u.wrapped_key, u.refresh_ciphertext
       from erasure e join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
      where e.tenant_id = :tenant_id and e.id = :erasure_id and e.revocation = 'pending' and u.wrapped_key <> ''
        for update of u
@@ -159,17 +159,22 @@ def finish_erasure(session: Session, tenant_id: str, erasure_id: str, *, now: da
 
 
 _CONNECTIONS = text(
-    "select 1 from calendar_user where provider = :provider and subject = :subject and state <> 'disconnecting' limit 1"
+    """
+    select 1 from calendar_user
+     where provider = :provider and subject = :subject and state <> 'disconnecting'
+       and oauth_client_id is not distinct from cast(:oauth_client_id as text)
+     limit 1
+    """
 )
 
 
-def is_connected_anywhere(session: Session, provider: str, subject: str) -> bool:
-    """Return whether a live connection of this account needs its grant.
+def is_connected_anywhere(session: Session, provider: str, subject: str, oauth_client_id: str | None) -> bool:
+    """Return whether a live connection of this account needs its grant to this client.
 
-    Call it in `Database.subject_lookup`.
+    ``oauth_client_id`` None is our client. Call it in `Database.subject_lookup`.
     """
-    # All connections share our one client at each provider; with tenants' own clients the client's id belongs here.
-    return session.execute(_CONNECTIONS, {"provider": provider, "subject": subject}).first() is not None
+    bounds = {"provider": provider, "subject": subject, "oauth_client_id": oauth_client_id}
+    return session.execute(_CONNECTIONS, bounds).first() is not None
 
 
 @dataclass(frozen=True, slots=True)

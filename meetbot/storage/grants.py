@@ -68,7 +68,7 @@ def _named_by(setting: str, column: str) -> str:
 
 # Before the tenant is known: who calls, and which bot a backend's report is about.
 _KEY_LOOKUP = Opening("key_lookup", _named_by("app.api_key_id", "public_id"), (Role.API,))
-# A grant belongs to an account and our client: revoking it ends the connections of all tenants.
+# A grant belongs to an account and a client: revoking it ends the connections of all tenants.
 _SUBJECT_LOOKUP = Opening("subject_lookup", _named_by("app.subject", "subject"), (Role.API, Role.WORKER))
 # The operator's commands, which run as the owner, list the tenants, and the ledger after a restore.
 _DIRECTORY = Opening("directory", "current_setting('app.tenant_directory', true) = 'on'")
@@ -108,24 +108,28 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "connect_attempt": TableGrants(
         api=_ALL,
-        worker="select delete",
+        worker="select update delete",
+        sealed=("wrapped_key", "code_ciphertext"),
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
-        api=_CHANGE, worker=_ALL, relay=RelayGrant(select="tenant_id id state requested_at", rows="state = 'running'")
+        api=_CHANGE,
+        worker=_ALL,
+        relay=RelayGrant(select="tenant_id id calendar_user_id state requested_at", rows="state = 'running'"),
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
+    "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
     "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
     "push_channel": TableGrants(
         api="select insert update", worker=_ALL, hidden=("token_digest", "calendar_id"), openings=(_CHANNEL_LOOKUP,)
     ),
     "rate_bucket": TableGrants(api=_ALL),
     "recording_override": TableGrants(api=_ALL, worker=_ALL),
-    "retention_run": TableGrants(api=_READ, worker=_CHANGE),
+    "retention_run": TableGrants(api=_READ, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker="select delete"),
     "secret_use": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(

@@ -65,6 +65,8 @@ def _in_list(table: str, column: str) -> SealedPlace:
 
 SEALED_PLACES: Sequence[SealedPlace] = (
     _in_columns("calendar_user", "refresh_ciphertext"),
+    _in_columns("connect_attempt", "code_ciphertext", row_id="exchange_id"),
+    _in_columns("oauth_app", "secret_ciphertext"),
     _in_columns("pending_revocation", "refresh_ciphertext", row_id="erasure_id"),
     _in_list("webhook_endpoint", "secrets"),
 )

@@ -17,6 +17,8 @@ class SecretPurpose(StrEnum):
 
     TOKEN_REFRESH = "token_refresh"  # noqa: S105 - a purpose, no password
     REVOCATION = "revocation"
+    OAUTH_APP = "oauth_app"
+    CONSENT_CODE = "consent_code"
     WEBHOOK_SIGNATURE = "webhook_signature"
 
 

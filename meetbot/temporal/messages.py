@@ -27,6 +27,8 @@ class TaskQueue(StrEnum):
     DELIVERY = "delivery-activities"
     ERASURES = "erasures"
     ERASING = "erasing-activities"
+    CONNECTS = "connects"
+    CONNECTING = "connecting-activities"
 
 
 class WorkflowName(StrEnum):
@@ -36,6 +38,8 @@ class WorkflowName(StrEnum):
     BOT = "BotWorkflow"
     WEBHOOK = "WebhookWorkflow"
     ERASURE = "ErasureWorkflow"
+    CONNECT = "ConnectWorkflow"
+    OAUTH_APP_CHECK = "OAuthAppCheckWorkflow"
 
 
 class ActivityName(StrEnum):
@@ -53,6 +57,8 @@ class ActivityName(StrEnum):
     ERASURE_REVOKE = "erasure.revoke_grant"
     ERASURE_DELETE = "erasure.delete_rows"
     ERASURE_FINISH = "erasure.finish"
+    CONNECT_EXCHANGE = "connect.exchange_code"
+    OAUTH_APP_PROBE = "oauth_app.probe"
 
 
 class CalendarUserSignal(StrEnum):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.temporal.connect_messages import (
+    ConnectStart,
+    OAuthAppRef,
+    ProbeResult,
+    connect_workflow_id,
+    oauth_app_check_workflow_id,
+)
 from meetbot.temporal.messages import (
     CHILDREN_PER_BATCH,
     BotStart,
@@ -107,5 +114,46 @@ async def start_erasure(client: Client, tenant_id: str, erasure_id: str, calenda
         static_summary=f"erasure of {calendar_user_id}",
         static_details="Withdraws the bots, revokes the grant, deletes the rows, and closes the certificate.",
         priority=Priority(priority_key=2, fairness_key=fairness_key(tenant_id)),
+        rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_connect(
+    client: Client, tenant_id: str, exchange_id: str, provider: str, *, interval: timedelta
+) -> WorkflowHandle[object, None]:
+    """Start the exchange of a consent's code, or return the running one.
+
+    Raises Temporal's ``RPCError``.
+    """
+    return await client.start_workflow(
+        WorkflowName.CONNECT,
+        ConnectStart(tenant_id, exchange_id, provider, int(interval.total_seconds())),
+        id=connect_workflow_id(tenant_id, exchange_id),
+        task_queue=TaskQueue.CONNECTS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(TENANT_ID, tenant_id)]),
+        static_summary=f"{provider} consent to the tenant's app",
+        static_details="Exchanges the code of one consent, and begins to sync the calendar.",
+        priority=Priority(priority_key=1, fairness_key=fairness_key(tenant_id)),
+        rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_oauth_app_check(client: Client, tenant_id: str, app_id: str) -> WorkflowHandle[object, ProbeResult]:
+    """Start the check of a tenant's OAuth app, or return the running one.
+
+    Raises Temporal's ``RPCError``.
+    """
+    return await client.start_workflow(
+        WorkflowName.OAUTH_APP_CHECK,
+        OAuthAppRef(tenant_id, app_id),
+        id=oauth_app_check_workflow_id(tenant_id, app_id),
+        task_queue=TaskQueue.CONNECTS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(TENANT_ID, tenant_id)]),
+        static_summary="check of the tenant's OAuth app",
+        static_details="Offers the provider's token endpoint a code that cannot be good.",
+        priority=Priority(priority_key=2, fairness_key=fairness_key(tenant_id)),
+        result_type=ProbeResult,
         rpc_timeout=_RPC_TIMEOUT,
     )

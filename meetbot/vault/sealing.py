@@ -47,7 +47,8 @@ class SecretBinding:
 class TokenOwner:
     """Whose refresh token it is, and which one: a field more is one more thing it is bound to.
 
-    ``token_version`` is the version of the grant that the token was stored with.
+    ``token_version`` is the version of the grant that the token was stored with. ``oauth_client_id`` is the tenant's own client
+    that the grant was given to; None is ours, and then no part of what the token is bound to.
     """
 
     tenant_id: str
@@ -55,6 +56,7 @@ class TokenOwner:
     provider: str
     subject: str
     token_version: int
+    oauth_client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def refresh_token_binding(region: str, owner: TokenOwner) -> SecretBinding:
     It opens for no other calendar user or account, and an earlier token not in the place of a later one.
     """
     row_key = ("tenant_id", "calendar_user_id")
-    facts = tuple((part.name, str(getattr(owner, part.name))) for part in fields(owner) if part.name not in row_key)
+    told = ((part.name, getattr(owner, part.name)) for part in fields(owner) if part.name not in row_key)
+    facts = tuple((name, str(value)) for name, value in told if value is not None)
     return SecretBinding(region, owner.tenant_id, _REFRESH_TOKEN, owner.calendar_user_id, facts)
 
 

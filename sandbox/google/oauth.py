@@ -5,7 +5,6 @@ Source: developers.google.com/identity/protocols/oauth2/web-server.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
 from sandbox.login.authorization_requests import AuthorizationPageError, AuthorizationRequest, redirect_with_error
+from sandbox.login.clients import find_client, is_registered, secret_fits
 from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
 from sandbox.login.records import Grant
@@ -77,8 +77,13 @@ async def answer_consent_page(http: Request, sandbox: CurrentSandbox) -> Respons
 async def token(http: Request, sandbox: CurrentSandbox) -> Response:
     """Exchange an authorization code or a refresh token for tokens."""
     form = await read_token_request(http)
-    if not _is_our_client(sandbox, form):
+    client = find_client(sandbox, Provider.GOOGLE, form.client_id)
+    if client is None:
+        return _oauth_error("invalid_client", "The OAuth client was not found.", 401)
+    if not secret_fits(client, form.client_secret):
         return _oauth_error("invalid_client", "Unauthorized", 401)
+    if form.grant_type == "authorization_code" and not is_registered(client, form.redirect_uri):
+        return _oauth_error("redirect_uri_mismatch", "Bad Request")
     try:
         match form.grant_type:
             case "authorization_code":
@@ -158,11 +163,6 @@ def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None
 def _as_google_names(scope: str) -> str:
     """Google grants the short identity scopes under their long names."""
     return f"https://www.googleapis.com/auth/userinfo.{scope}" if scope in ("email", "profile") else scope
-
-
-def _is_our_client(sandbox: Sandbox, form: TokenRequest) -> bool:
-    secret_fits = secrets.compare_digest(form.client_secret.encode(), sandbox.config.client_secret.encode())
-    return form.client_id == sandbox.config.client_id and secret_fits
 
 
 def _oauth_error(code: str, description: str, status: int = 400) -> Response:

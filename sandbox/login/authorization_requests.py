@@ -8,7 +8,8 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi.responses import RedirectResponse, Response
 
-from sandbox.config import SandboxConfig
+from sandbox.login.clients import is_registered
+from sandbox.login.records import RegisteredClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ class AuthorizationPageError(Exception):
         self.status, self.code, self.detail = status, code, detail
 
 
-def read_authorization_request(config: SandboxConfig, query: Mapping[str, str]) -> AuthorizationRequest:
-    """Read the query of an authorization request that names this sandbox's client.
+def read_authorization_request(client: RegisteredClient, query: Mapping[str, str]) -> AuthorizationRequest:
+    """Read the query of an authorization request that names a registered client.
 
     Raises `AuthorizationPageError` for a redirect address that is wrong or not registered.
     """
     return AuthorizationRequest(
-        client_id=config.client_id,
-        redirect_uri=_checked_redirect_uri(config, query.get("redirect_uri")),
+        client_id=client.client_id,
+        redirect_uri=_checked_redirect_uri(client, query.get("redirect_uri")),
         scopes=tuple(dict.fromkeys(query.get("scope", "").split())),
         state=query.get("state"),
         nonce=query.get("nonce"),
@@ -71,11 +72,11 @@ def redirect_back(request: AuthorizationRequest, parameters: Mapping[str, str]) 
     return RedirectResponse(f"{request.redirect_uri}{separator}{urlencode(parameters)}", 303)
 
 
-def _checked_redirect_uri(config: SandboxConfig, uri: str | None) -> str:
+def _checked_redirect_uri(client: RegisteredClient, uri: str | None) -> str:
     """Exactly a registered one. If none is registered: any http(s) address without a fragment."""
     parts = urlsplit(uri or "")
     if not uri or parts.scheme not in ("http", "https") or not parts.netloc or parts.fragment:
         raise AuthorizationPageError(400, "invalid_request", "redirect_uri is missing or is not an http(s) address")
-    if config.redirect_uris and uri not in config.redirect_uris:
+    if not is_registered(client, uri):
         raise AuthorizationPageError(400, "redirect_uri_mismatch", "redirect_uri is not registered for this client")
     return uri

@@ -23,6 +23,7 @@ from sandbox.login.authorization_requests import (
     redirect_back,
     redirect_with_error,
 )
+from sandbox.login.clients import find_client
 from sandbox.login.records import ConsentMode
 from sandbox.pages import render
 from sandbox.running import Sandbox
@@ -77,9 +78,10 @@ async def proceed(sandbox: Sandbox, login: ProviderLogin, http: Request) -> Resp
 
 def _visit(sandbox: Sandbox, login: ProviderLogin, path: str, query: str) -> _Visit | Response:
     values = dict(parse_qsl(query, keep_blank_values=True))
-    if values.get("client_id") != sandbox.config.client_id:
+    client = find_client(sandbox, login.provider, values.get("client_id", ""))
+    if client is None:
         raise AuthorizationPageError(*login.unknown_client)
-    request = read_authorization_request(sandbox.config, values)
+    request = read_authorization_request(client, values)
     return login.refusal(request, values) or _Visit(sandbox, login, request, path, query)
 
 

@@ -7,6 +7,22 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from sandbox.calendar.records import Provider
+
+
+class RegisteredClient(BaseModel, extra="forbid"):
+    """An OAuth client of a customer.
+
+    ``redirect_uris`` empty: any address counts as registered. ``directory``: an application of one Microsoft directory only,
+    which the login refuses under any other, ``common`` included.
+    """
+
+    provider: Provider
+    client_id: str
+    client_secret: str
+    redirect_uris: list[str] = []
+    directory: str | None = None
+
 
 class Grant(BaseModel, extra="forbid"):
     """One user's consent to one client; it is revoked as a whole."""

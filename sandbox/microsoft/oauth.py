@@ -5,7 +5,6 @@ Source: learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow.
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +14,18 @@ from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
-from sandbox.login.authorization_requests import AuthorizationRequest, redirect_with_error
+from sandbox.login.authorization_requests import AuthorizationPageError, AuthorizationRequest, redirect_with_error
+from sandbox.login.clients import find_client, is_registered, secret_fits
 from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
-from sandbox.login.records import Grant
+from sandbox.login.records import Grant, RegisteredClient
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
+_ONE_DIRECTORY = "Application is not configured as a multi-tenant application. Use a tenant-specific endpoint."
 
 
 def _problem(request: AuthorizationRequest, query: Mapping[str, str]) -> str | None:
@@ -75,6 +76,9 @@ _REFUSALS = {
 @router.get("/oauth2/v2.0/authorize")
 async def authorize(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
     """Ask the person for consent, on a page or automatically."""
+    client = find_client(sandbox, Provider.MICROSOFT, http.query_params.get("client_id", ""))
+    if client is not None and _is_elsewhere(client, tenant):
+        raise AuthorizationPageError(400, "AADSTS50194", _ONE_DIRECTORY)
     return consent.begin(sandbox, _LOGIN, http)
 
 
@@ -88,11 +92,17 @@ async def answer_consent_page(tenant: str, http: Request, sandbox: CurrentSandbo
 async def token(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
     """Exchange an authorization code or a refresh token for tokens."""
     form = await read_token_request(http)
-    if form.client_id != sandbox.config.client_id:
+    client = find_client(sandbox, Provider.MICROSOFT, form.client_id)
+    if client is None:
         detail = "Application was not found in the directory."
         return _aad_error(sandbox, "unauthorized_client", 700016, detail)
-    if not secrets.compare_digest(form.client_secret.encode(), sandbox.config.client_secret.encode()):
+    if _is_elsewhere(client, tenant):
+        return _aad_error(sandbox, "invalid_request", 50194, _ONE_DIRECTORY)
+    if not secret_fits(client, form.client_secret):
         return _aad_error(sandbox, "invalid_client", 7000215, "Invalid client secret provided.", 401)
+    if form.grant_type == "authorization_code" and not is_registered(client, form.redirect_uri):
+        detail = "The redirect URI specified in the request does not match the redirect URIs of the application."
+        return _aad_error(sandbox, "invalid_client", 50011, detail, 401)
     try:
         match form.grant_type:
             case "authorization_code":
@@ -167,6 +177,10 @@ def _shown(sandbox: Sandbox, scope: str) -> str:
     """Microsoft gives scopes by short names or full addresses; `ProviderBehaviour` chooses."""
     full = sandbox.state.behaviour.graph_scope_urls and "." in scope and not scope.startswith("https://")
     return GRAPH_SCOPE_PREFIX + scope if full else scope
+
+
+def _is_elsewhere(client: RegisteredClient, tenant: str) -> bool:
+    return client.directory is not None and client.directory != tenant
 
 
 def _aad_error(sandbox: Sandbox, error: str, number: int, detail: str, status: int = 400) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,10 +29,23 @@ class RecordingOrchestrator:
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     reported: list[tuple[str, str]] = field(default_factory=list)
     erasures: list[tuple[str, str, str]] = field(default_factory=list)
+    exchanges: list[tuple[str, str, str]] = field(default_factory=list)
+    probes: list[tuple[str, str]] = field(default_factory=list)
+    probed: str | None = "invalid_grant"
+    exchange: Callable[[str, str], None] = lambda tenant_id, exchange_id: None
 
     def reset(self) -> None:
         self.is_up = True
-        for told in (self.started, self.signals, self.cancelled, self.reported, self.erasures):
+        self.probed, self.exchange = "invalid_grant", lambda tenant_id, exchange_id: None
+        for told in (
+            self.started,
+            self.signals,
+            self.cancelled,
+            self.reported,
+            self.erasures,
+            self.exchanges,
+            self.probes,
+        ):
             told.clear()
 
     def start_calendar_user(self, user: CalendarUserRef) -> bool:
@@ -50,6 +63,16 @@ class RecordingOrchestrator:
     def start_erasure(self, tenant_id: str, erasure_id: str, calendar_user_id: str) -> bool:
         self.erasures.append((tenant_id, erasure_id, calendar_user_id))
         return self.is_up
+
+    def exchange_code(self, tenant_id: str, exchange_id: str, provider: str) -> bool:
+        self.exchanges.append((tenant_id, exchange_id, provider))
+        if self.is_up:
+            self.exchange(tenant_id, exchange_id)
+        return self.is_up
+
+    def probe_oauth_app(self, tenant_id: str, app_id: str) -> str | None:
+        self.probes.append((tenant_id, app_id))
+        return self.probed if self.is_up else None
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
         self.cancelled.append((tenant_id, meeting_key))

@@ -26,7 +26,7 @@ def delete_rows(tenant: Tenant, user: str) -> None:
 
 def test_a_consent_under_way_brings_no_erased_user_back(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     front = tenant.front
-    user = connect(tenant)["meetbot_calendar_user_id"]
+    user = connect(tenant, Consent("subject-erased"))["meetbot_calendar_user_id"]
     location = to_provider(front.client, begin(tenant))
     exchange = front.google.exchange_code
 
@@ -36,7 +36,9 @@ def test_a_consent_under_way_brings_no_erased_user_back(tenant: Tenant, monkeypa
         return grant
 
     monkeypatch.setattr(front.google, "exchange_code", erased_meanwhile)
-    answer = told(come_back(front.client, front.google.consent(location, Consent(refresh_token="late"))))
+    answer = told(
+        come_back(front.client, front.google.consent(location, Consent("subject-erased", refresh_token="late")))
+    )
     assert answer["error"] == "expired"
     assert users(tenant) == []
     assert front.google.revoked == ["late"]

@@ -38,6 +38,7 @@ BODIES: dict[str, Any] = {
     "/v1/webhook-endpoints/{endpoint_id}": {"url": "https://example.com/h"},
     "/v1/webhook-endpoints/{endpoint_id}/replay": {},
     "/v1/tenant": {"name": "Other"},
+    "/v1/oauth-apps/{provider}": {"client_id": "own-client", "client_secret": "own-secret"},
     "/v1/api-keys": {"name": "x", "scopes": ["bots:read"]},
 }
 

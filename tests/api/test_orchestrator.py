@@ -14,6 +14,7 @@ from api.orchestrator import TemporalOrchestrator
 from meetbot.domain.ids import new_id
 from meetbot.storage.calendar_users import CalendarUserRef
 from meetbot.temporal.client import connect
+from meetbot.temporal.connect_messages import connect_workflow_id
 from meetbot.temporal.messages import CalendarUserSignal, calendar_user_workflow_id
 from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, TENANT_ID
 
@@ -119,3 +120,43 @@ def test_before_the_first_connection_nothing_raises_and_nothing_waits(
 
 def test_a_connected_server_is_ready(orchestrator: TemporalOrchestrator) -> None:
     assert orchestrator.check()
+
+
+def test_an_exchange_that_no_worker_carries_out_is_waited_for_in_bounds(
+    orchestrator: TemporalOrchestrator,
+    loop_thread: LoopThread,
+    temporal_address: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.orchestrator._WAITING_SECONDS", 0.2)
+    assert not orchestrator.exchange_code("ten_x", "con_x", "google")
+    assert orchestrator.probe_oauth_app("ten_x", "oap_x") is None
+
+    async def queue() -> str:
+        client = await connect(temporal_address)
+        return (await client.get_workflow_handle(connect_workflow_id("ten_x", "con_x")).describe()).task_queue
+
+    assert loop_thread.run(queue()) == "connects"
+
+
+def test_a_request_does_not_wait_behind_too_many_others(
+    orchestrator: TemporalOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestrator, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(orchestrator, "_wait", _only_start(orchestrator._wait))
+    with orchestrator._places:
+        assert not orchestrator.exchange_code("ten_x", "con_y", "google")
+
+
+def _only_start(wait: Any) -> Any:
+    def waited(what: str, work: Any, **bounds: float) -> bool:
+        assert not bounds, "it waits for the end"
+        return bool(wait(what, work))
+
+    return waited
+
+
+def test_without_temporal_an_exchange_is_not_over(loop_thread: LoopThread) -> None:
+    unconnected = TemporalOrchestrator(loop_thread.loop, sync_interval_seconds=300)
+    assert not unconnected.exchange_code("ten_x", "con_x", "google")
+    assert unconnected.probe_oauth_app("ten_x", "oap_x") is None

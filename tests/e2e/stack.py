@@ -125,6 +125,6 @@ def _output_until_ready(process: subprocess.Popen[str]) -> str:
 
 
 def printed_after(output: str, label: str) -> str:
-    match = re.search(rf"^\s*{re.escape(label)}\s+(\S+)\s*$", output, re.MULTILINE)
+    match = re.search(rf"^\s*{re.escape(label)}\s+(\S+)(?: +\(.*\))?\s*$", output, re.MULTILINE)
     assert match is not None, output
     return match[1]

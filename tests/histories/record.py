@@ -14,7 +14,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ from meetbot.dev.environment import free_port
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
 from meetbot.temporal.client import plugin
+from meetbot.temporal.connect_messages import (
+    ExchangeRef,
+    ExchangeResult,
+    OAuthAppRef,
+    ProbeResult,
+)
 from meetbot.temporal.messages import (
     ActivityName,
     DeliveryAttempt,
@@ -37,8 +43,10 @@ from meetbot.temporal.messages import (
     WithdrawnBots,
     WithdrawRequest,
 )
+from tests.histories.connect_scenarios import connects
 from tests.histories.scenarios import Scenario, bots, calendars, erasures, webhooks
 from tests.workflows.fake_activities import Call, running_workers
+from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
@@ -64,7 +72,7 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         )
         return result
 
-    async def answered(name: ActivityName, request: ErasureRef | WithdrawRequest) -> Any:
+    async def answered(name: ActivityName, request: ErasureRef | WithdrawRequest | ExchangeRef | OAuthAppRef) -> Any:
         return await answer(Call(name, activity.info().current_attempt_scheduled_time, request))
 
     @activity.defn(name=ActivityName.ERASURE_WITHDRAW)
@@ -93,6 +101,13 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         running_workers(client, answer, tenant_ids=list(tenants)) as harness,
         Worker(client, task_queue=TaskQueue.ERASURES, workflows=[ErasureWorkflow]),
         Worker(client, task_queue=TaskQueue.ERASING, activities=erasing, interceptors=[ErrorCodes()]),
+        Worker(client, task_queue=TaskQueue.CONNECTS, workflows=[ConnectWorkflow, OAuthAppCheckWorkflow]),
+        Worker(
+            client,
+            task_queue=TaskQueue.CONNECTING,
+            activities=connecting_answers(answered),
+            interceptors=[ErrorCodes()],
+        ),
         Worker(client, task_queue=TaskQueue.WEBHOOKS, workflows=[WebhookWorkflow]),
         Worker(client, task_queue=TaskQueue.DELIVERY, activities=[deliver], interceptors=[ErrorCodes()]),
     ):
@@ -101,6 +116,22 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
             await asyncio.gather(*(scenarios[name].run(harnesses[name]) for name in scenarios))
         for name, harness in harnesses.items():
             await save(client, name, sorted(harness.started))
+
+
+def connecting_answers(answered: Callable[..., Awaitable[Any]]) -> list[Callable[..., Any]]:
+    """The activities of the workflows about tenants' own OAuth apps."""
+
+    @activity.defn(name=ActivityName.CONNECT_EXCHANGE)
+    async def exchange(ref: ExchangeRef) -> ExchangeResult:
+        exchanged: ExchangeResult = await answered(ActivityName.CONNECT_EXCHANGE, ref)
+        return exchanged
+
+    @activity.defn(name=ActivityName.OAUTH_APP_PROBE)
+    async def probe(ref: OAuthAppRef) -> ProbeResult:
+        probed: ProbeResult = await answered(ActivityName.OAUTH_APP_PROBE, ref)
+        return probed
+
+    return [exchange, probe]
 
 
 async def save(client: Client, name: str, workflow_ids: list[str]) -> None:
@@ -131,7 +162,7 @@ async def runs_of(client: Client, workflow_id: str) -> list[WorkflowHistory]:
 
 
 async def main(names: list[str]) -> None:
-    scenarios = bots() | calendars() | webhooks() | erasures()
+    scenarios = bots() | calendars() | webhooks() | erasures() | connects()
     with tempfile.TemporaryDirectory() as logs:
         ports = TemporalPorts(grpc=free_port(), http=free_port(), metrics=free_port())
         server = start_temporal(None, logs=Path(logs), ports=ports)

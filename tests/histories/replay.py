@@ -18,11 +18,19 @@ from temporalio.worker import Replayer
 from meetbot.temporal.client import plugin
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
 FOLDER = Path(__file__).parent
-WORKFLOWS: Sequence[type] = (BotWorkflow, CalendarUserWorkflow, ErasureWorkflow, WebhookWorkflow)
+WORKFLOWS: Sequence[type] = (
+    BotWorkflow,
+    CalendarUserWorkflow,
+    ErasureWorkflow,
+    WebhookWorkflow,
+    ConnectWorkflow,
+    OAuthAppCheckWorkflow,
+)
 
 
 def golden_histories(folder: Path = FOLDER) -> Iterator[tuple[str, WorkflowHistory]]:

@@ -13,9 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import select
 
+from activities.background.retention import run_due
 from meetbot.dev.postgres import PostgresServer
 from meetbot.errors import ConfigurationError
 from meetbot.storage.database import Database, refuse_unbound_role
+from meetbot.storage.erasures import RunningErasure, begin_erasure, running_erasures
 from meetbot.storage.grants import TABLES
 from meetbot.storage.housekeeping import delete_expired
 from meetbot.storage.migrate import pending, upgrade
@@ -194,6 +196,25 @@ def test_housekeeping_deletes_by_the_relays_role(login: Login, role: Role) -> No
             )
         )
     assert delete_expired(login(role))["idempotency_record"] == 1
+
+
+@pytest.mark.usefixtures("two_tenants")
+@pytest.mark.parametrize("role", [Role.WORKER, Role.RELAY])
+def test_recovery_finds_running_erasures_by_the_relays_role(login: Login, role: Role) -> None:
+    with login(Role.API).transaction("ten_a") as session:
+        erasure = begin_erasure(session, "ten_a", "cu_1", now=datetime.now(UTC))
+    assert erasure is not None
+    with login(role).relay() as session:
+        assert running_erasures(session, most=10) == [RunningErasure("ten_a", erasure.id, "cu_1")]
+
+
+@pytest.mark.usefixtures("two_tenants")
+def test_retention_runs_by_the_workers_login(login: Login) -> None:
+    with login(None).transaction("ten_a") as session:
+        session.execute(text("update webhook_delivery set state = 'dead', created_at = now() - interval '31 days'"))
+    assert run_due(login(Role.WORKER), lambda: datetime.now(UTC)) == 2
+    with login(None).transaction("ten_a") as session:
+        assert session.execute(text("select count(*) from webhook_delivery")).scalar_one() == 0
 
 
 @pytest.mark.usefixtures("two_tenants")

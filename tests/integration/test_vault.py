@@ -121,7 +121,12 @@ ALLOWED = {
     Principal.WORKER: {"mint a data key", "unwrap a data key"},
     Principal.PROVISIONER: {"create a key"},
     Principal.ROTATOR: {"rewrap a data key", "rotate a key", "read a key's versions"},
-    Principal.TRIMMER: {"read a key's versions", "retire old versions", "destroy old versions"},
+    Principal.TRIMMER: {
+        "read a key's versions",
+        "raise a key's oldest version",
+        "retire old versions",
+        "destroy old versions",
+    },
     Principal.ERASER: {"make a key deletable", "delete a key"},
 }
 

@@ -34,6 +34,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         recall=rig.recall_activity,
         webhooks=webhooks,
         erasing=rig.erasing_activities,
+        connecting=rig.connecting_activities,
     )
 
     async def kept_for_the_dead() -> timedelta:

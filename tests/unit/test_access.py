@@ -11,6 +11,7 @@ import pytest
 
 from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable, VaultUnavailable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
@@ -56,9 +57,15 @@ class User:
     token_version: int = 1
     sealed_refresh_token: None = None
     token_owner: TokenOwner = OWNER
+    oauth_client_id: str | None = None
 
 
 USER = cast(CalendarUserContext, User())
+
+
+def clients(provider: Provider) -> OAuthClients:
+    ours = {provider: OAuthClient(provider, "id", "secret")}
+    return OAuthClients(cast(Database, None), OpenVault(), ours, "eu", lambda *_: None)
 
 
 def access_tokens(login: Login) -> AccessTokens:
@@ -66,7 +73,7 @@ def access_tokens(login: Login) -> AccessTokens:
         database=cast(Database, None),
         vault=cast(Vault, OpenVault()),
         providers={Provider.GOOGLE: cast(CalendarProvider, login)},
-        clients={Provider.GOOGLE: OAuthClient(Provider.GOOGLE, "id", "secret")},
+        clients=clients(Provider.GOOGLE),
         region="eu",
         clock=lambda: NOW,
         note_use=login.noted.append,
@@ -125,7 +132,7 @@ def test_a_token_that_rotates_is_not_used_while_no_key_can_be_had_for_the_next_o
     login.open.set()
     tokens = access_tokens(login)
     tokens._providers = {Provider.MICROSOFT: cast(CalendarProvider, login)}
-    tokens._clients = {Provider.MICROSOFT: OAuthClient(Provider.MICROSOFT, "id", "secret")}
+    tokens._clients = clients(Provider.MICROSOFT)
     tokens._vault = cast(Vault, SealedVault())
     with pytest.raises(VaultUnavailable):
         tokens.call(cast(CalendarUserContext, User(provider=Provider.MICROSOFT)), lambda token: token)

@@ -16,6 +16,7 @@ from meetbot.dev.environment import (
     variable_name,
 )
 from meetbot.dev.stack import sandbox_arguments
+from meetbot.dev.state import VaultRole, exclusive, load_running_environment, write_running
 from meetbot.settings import Settings
 from sandbox.__main__ import parse_arguments
 
@@ -142,3 +143,14 @@ def test_secrets_that_begin_with_a_dash_reach_the_sandbox_whole(tmp_path: Path) 
 def test_secrets_do_not_show_in_texts() -> None:
     assert "sandbox-key" not in repr(SECRETS)
     assert "sandbox-webhook-secret" not in repr(SECRETS)
+
+
+@pytest.mark.parametrize("role", VaultRole)
+def test_a_command_reaches_the_running_stack_as_the_principal_it_needs(tmp_path: Path, role: VaultRole) -> None:
+    tokens = {f"{one}_token": f"token of the {one}" for one in VaultRole}
+    with exclusive(tmp_path):
+        write_running(tmp_path, {"environment": {"VAULT_TOKEN": "any"}, "vault_tokens": tokens})
+        assert load_running_environment(tmp_path, role) == {"VAULT_TOKEN": f"token of the {role}"}
+        # A vault that the user brought has the user's own token.
+        write_running(tmp_path, {"environment": {"VAULT_ADDR": "http://own"}, "vault_tokens": None})
+        assert load_running_environment(tmp_path, role) == {"VAULT_ADDR": "http://own"}

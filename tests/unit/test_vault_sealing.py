@@ -74,6 +74,7 @@ OTHERS = {
     "provider": dataclasses.replace(OWNER, provider="microsoft"),
     "subject": dataclasses.replace(OWNER, subject="subject-2"),
     "token_version": dataclasses.replace(OWNER, token_version=2),
+    "oauth_client_id": dataclasses.replace(OWNER, oauth_client_id="client-1"),
 }
 
 

@@ -23,7 +23,7 @@ REPLAYED = [
         ROOT / "meetbot" / "domain" / name
         for name in ("plan.py", "sync_slots.py", "identity.py", "webhook_schedule.py")
     ),
-    *(ROOT / "meetbot" / "temporal" / name for name in ("messages.py", "search_attributes.py")),
+    *(ROOT / "meetbot" / "temporal" / name for name in ("messages.py", "connect_messages.py", "search_attributes.py")),
 ]
 
 _WHAT_TO_DO = """
@@ -85,6 +85,8 @@ def test_every_workflow_has_a_fingerprint() -> None:
     assert set(json.loads(BASELINE.read_text(encoding="utf-8"))) == {
         "BotWorkflow",
         "CalendarUserWorkflow",
+        "ConnectWorkflow",
+        "OAuthAppCheckWorkflow",
         "ErasureWorkflow",
         "WebhookWorkflow",
     }

@@ -17,6 +17,7 @@ from tests.workflows.fake_activities import TEST_SERVER, start_time_skipping
 from tests.workflows.unintended_import import UnintendedImportWorkflow
 from workflows.bot import BotWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
+from workflows.connect import ConnectWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
 
@@ -27,7 +28,9 @@ async def started(environment: WorkflowEnvironment, workflow: type, **options: A
         return True
 
 
-@pytest.mark.parametrize("workflow", [BotWorkflow, CalendarUserWorkflow, ErasureWorkflow, WebhookWorkflow])
+@pytest.mark.parametrize(
+    "workflow", [BotWorkflow, CalendarUserWorkflow, ConnectWorkflow, ErasureWorkflow, WebhookWorkflow]
+)
 def test_our_own_workflows_import_only_what_is_passed_through(runner: asyncio.Runner, workflow: type) -> None:
     async def scenario() -> bool:
         async with await start_time_skipping() as environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -87,11 +87,18 @@ class MicrosoftCalendar(OAuthProvider):
         self, addresses: MicrosoftAddresses, http: httpx.Client, now: Callable[[], datetime] = utc_now
     ) -> None:
         super().__init__(_endpoint(addresses), http, now)
+        self._addresses = addresses
         self._graph = addresses.graph_url.rstrip("/")
 
     def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
         """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
         return Revocation.UNSUPPORTED
+
+    def _endpoint_for(self, client: OAuthClient) -> OAuthEndpoint:
+        """The endpoint of the client's own directory, if it is known in one alone."""
+        if client.directory is None:
+            return self._endpoint
+        return _endpoint(replace(self._addresses, directory=client.directory))
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         """Return the scopes that must still be granted.

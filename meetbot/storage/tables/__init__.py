@@ -13,6 +13,7 @@ from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
+from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
 from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -32,6 +33,7 @@ __all__ = [
     "ErasureLedger",
     "IdempotencyRecord",
     "Meeting",
+    "OAuthApp",
     "PendingRevocation",
     "PushChannel",
     "RateBucket",

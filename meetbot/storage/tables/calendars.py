@@ -13,6 +13,8 @@ from meetbot.storage import columns
 
 _WRAPPED_KEY = Column("wrapped_key", Text, nullable=False)
 _REFRESH_CIPHERTEXT = Column("refresh_ciphertext", LargeBinary, nullable=False)
+_CODE_WRAPPED_KEY = Column("wrapped_key", Text, nullable=True)
+_CODE_CIPHERTEXT = Column("code_ciphertext", LargeBinary, nullable=True)
 
 
 class CalendarUser(SQLModel, table=True):
@@ -21,7 +23,8 @@ class CalendarUser(SQLModel, table=True):
     The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
     Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
     ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
-    was sealed with. ``decided_policy`` is the digest of what the stored
+    was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
+    ours. ``decided_policy`` is the digest of what the stored
     decisions were made with; a different one means that they must be made again.
     """
 
@@ -29,6 +32,13 @@ class CalendarUser(SQLModel, table=True):
     __table_args__ = (
         Index("uq_calendar_user_identity", "tenant_id", "provider", "subject", "customer_user_id", unique=True),
         Index("ix_calendar_user_subject", "subject"),
+        Index(
+            "ix_calendar_user_oauth_client",
+            "tenant_id",
+            "provider",
+            "oauth_client_id",
+            postgresql_where=text("oauth_client_id is not null"),
+        ),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
     )
     __mapper_args__ = {
@@ -57,6 +67,8 @@ class CalendarUser(SQLModel, table=True):
     )
     token_version: int = 1
     sealed_version: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default=text("1")))
+    oauth_client_id: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    consented_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
@@ -66,10 +78,20 @@ class CalendarUser(SQLModel, table=True):
 
 
 class ConnectAttempt(SQLModel, table=True):
-    """One run through the consent screens; its ticket, state and cookie are kept as SHA-256."""
+    """One run through the consent screens; its ticket, state and cookie are kept as SHA-256.
+
+    If it goes through a tenant's own client (``oauth_client_id``), the worker exchanges the code: that is then kept sealed with
+    its PKCE verifier under ``exchange_id``, until ``outcome`` says how it ended.
+    """
 
     __tablename__ = "connect_attempt"
-    __table_args__ = (Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),)
+    __table_args__ = (
+        Index("uq_connect_attempt_state", "tenant_id", "state_hash", unique=True),
+        Index("uq_connect_attempt_exchange", "tenant_id", "exchange_id", unique=True),
+    )
+    __mapper_args__ = {
+        "properties": {"wrapped_key": deferred(_CODE_WRAPPED_KEY), "code_ciphertext": deferred(_CODE_CIPHERTEXT)}
+    }
 
     tenant_id: str = Field(primary_key=True)
     ticket_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
@@ -86,6 +108,13 @@ class ConnectAttempt(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     expires_at: datetime = Field(sa_column=columns.instant())
     used_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    oauth_client_id: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    exchange_id: str | None = None
+    kek_version: int | None = None
+    wrapped_key: str | None = Field(default=None, sa_column=_CODE_WRAPPED_KEY)
+    code_ciphertext: bytes | None = Field(default=None, sa_column=_CODE_CIPHERTEXT)
+    outcome: str | None = None
+    connected_user_id: str | None = None
 
 
 class CalendarEvent(SQLModel, table=True):

@@ -48,6 +48,7 @@ class PendingRevocation(SQLModel, table=True):
     provider: str
     subject: str
     token_version: int
+    oauth_client_id: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     kek_version: int
     wrapped_key: str = Field(sa_column=Column(Text, nullable=False))
     refresh_ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
