@@ -72,6 +72,7 @@ _ROUTERS = (
     usage,
     api_keys,
     audit_log,
+    notifications,
 )
 
 
@@ -102,8 +103,6 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
             )
         # Reads the bytes that were signed, and declares no body for it.
         app.include_router(backends.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
-        # What a provider sends beside what it must is ignored.
-        app.include_router(notifications.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     for router in (health.router, docs.router, console.router):
         app.include_router(router)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")

@@ -34,7 +34,7 @@ def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
         "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
     }  # fmt: skip
     assert 100 <= shown["sync_lag_seconds"] < 200
-    assert shown["push"] == {"state": "off", "expires_at": None}
+    assert shown["push"] == {"state": "pending", "expires_at": None}
 
 
 def test_calendar_users_are_listed_in_pages_and_by_filters(tenant: Tenant) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.push import measure
 from meetbot.dev.environment import free_port
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
@@ -79,6 +80,20 @@ def test_a_change_moves_the_bot_long_before_the_next_poll_and_an_erasure_ends_it
             until(lambda: api.get(f"/v1/erasures/{erasure}").json()["finished_at"], seconds=60, what="the erasure")
     push = rig.sandbox.http.get("/control/push").json()
     assert (push["channels"], push["subscriptions"]) == ([], [])
+
+
+def test_the_benchmark_measures_each_change(
+    rig: Rig,
+    postgres_server: PostgresServer,
+    fresh_database: str,
+    vault_service: VaultService,
+    temporal_address: str,
+    tmp_path: Path,
+) -> None:
+    with running_service(rig, postgres_server, fresh_database, vault_service, temporal_address, tmp_path):
+        result = measure(rig, temporal_address, calendars=2, changes=2, providers=list(Provider))
+    assert (result["calendars"], result["changes"]) == (2, 2)
+    assert 0 < result["seconds"]["p50"] <= result["seconds"]["most"]
 
 
 def _push_state(api: httpx.Client, path: str) -> str:

@@ -8,9 +8,7 @@ from dataclasses import replace
 
 from meetbot.errors import RetryLater
 from meetbot.temporal.calendar_messages import PushRequest
-from meetbot.temporal.messages import (
-    CalendarUserSignal,
-)
+from meetbot.temporal.messages import CalendarUserSignal
 from tests.workflows.calendar_runs import GONE, HOUR, MINUTE, NOTHING_PLANNED, QUIET
 from tests.workflows.fake_activities import Call, Harness, Script
 from tests.workflows.virtual_time import VirtualTime
@@ -45,24 +43,29 @@ def test_push_that_fails_does_not_stop_the_loop(virtual_time: VirtualTime) -> No
 
 
 def test_push_that_hangs_holds_nothing_back_and_is_not_begun_twice(virtual_time: VirtualTime) -> None:
-    synced_again = asyncio.Event()
+    synced_thrice = asyncio.Event()
 
     async def hang(call: Call) -> None:
-        await asyncio.wait_for(synced_again.wait(), timeout=30)
+        await asyncio.wait_for(synced_thrice.wait(), timeout=30)
 
-    def sync_again(call: Call) -> object:
-        synced_again.set()
-        return DUE
+    def release(call: Call) -> object:
+        synced_thrice.set()
+        return GONE
+
+    async def called(harness: Harness, name: str, times: int) -> None:
+        while len(harness.called(name)) < times:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
     async def whole(harness: Harness) -> tuple[int, int]:
         handle = await harness.connect()
-        while not harness.called("calendar.ensure_push"):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        await handle.signal(CalendarUserSignal.SYNC_NOW)
+        await called(harness, "calendar.ensure_push", 1)
+        for times in (2, 3):
+            await handle.signal(CalendarUserSignal.SYNC_NOW)
+            await called(harness, "calendar.sync", times)
         await harness.end_of(handle)
         return len(harness.called("calendar.sync")), len(harness.called("calendar.ensure_push"))
 
-    script = Script(sync=[DUE, sync_again, GONE], ensure_push=[hang])
+    script = Script(sync=[DUE, DUE, release], ensure_push=[hang])
     assert virtual_time.run(script.answer, whole) == (3, 1)
 
 
