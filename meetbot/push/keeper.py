@@ -143,7 +143,9 @@ class PushKeeper:
             return as_channels(channels_of(session, owner.tenant_id, [owner.id]))
 
     def _write(self, owner: ChannelOwner, plan: PushPlan) -> bool:
-        """Write the plan's rows. False if the user is being erased, or is gone."""
+        """Write the plan's rows, if any. False if the user is being erased, or is gone."""
+        if not (plan.want or plan.end or plan.forget):
+            return True
         with self.database.transaction(owner.tenant_id) as session:
             if not lock_unless_ended(session, owner.tenant_id, owner.id):
                 return False

@@ -9,9 +9,14 @@ from fastapi.routing import APIRoute
 
 from api import app as application
 from api.access import ROUTES
-from api.routers import backends, consent
+from api.routers import backends, consent, notifications
 
-OPEN = {route.path for route in (*consent.router.routes, *backends.router.routes) if isinstance(route, APIRoute)}
+OPEN = {
+    route.path
+    for module in (consent, backends, notifications)
+    for route in module.router.routes
+    if isinstance(route, APIRoute)
+}
 
 
 def _routes() -> Iterator[tuple[str, APIRoute]]:
