@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -154,9 +154,11 @@ class CalendarProvider(Protocol):
         """Return one occurrence as the provider has it now. Raises `ResourceGone` if it is gone."""
         ...
 
-    def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+    ) -> Event | None:
         """Return the event of the provider's JSON, or None.
 
-        None for the master of a series, and for what has no usable id.
+        ``owner_aliases`` are the account's other addresses. None for the master of a series, and for what has no usable id.
         """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -130,9 +130,11 @@ class MicrosoftCalendar(OAuthProvider):
         answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
         return identified_object(answer, Provider.MICROSOFT)
 
-    def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+    ) -> Event | None:
         """Return the event of Graph's JSON. See `normalise_microsoft`."""
-        return normalise_microsoft(calendar_id, raw, owner_email=owner_email)
+        return normalise_microsoft(calendar_id, raw, owner_email=owner_email, owner_aliases=owner_aliases)
 
     def _calendars(self, access_token: str, deadline: Deadline) -> list[CalendarRef]:
         def fetch(link: str | None) -> tuple[list[object], str | None]:

@@ -7,7 +7,7 @@ Source: learn.microsoft.com/graph/api/resources/event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.event_fields import mapping, read_attendees, response, storable_link, word
 from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
+from meetbot.providers.microsoft.rooms import room_addresses
 from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
 from meetbot.providers.times import find_zone, parse_day, parse_instant
 
@@ -36,7 +37,9 @@ _RESPONSES = {
 }
 
 
-def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+def normalise_microsoft(
+    calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+) -> Event | None:
     """Return the event, or None for the master of a series and for what has no usable id.
 
     A cancelled meeting stays on an attendee's calendar with ``isCancelled``. The "Canceled:" in its subject is ignored:
@@ -48,10 +51,13 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
     all_day = raw.get("isAllDay") is True
     start = _moment(raw.get("start"), all_day=all_day)
     original_start = _original_start(raw, start)
-    owner = CalendarOwner.of(owner_email, calendar_id)
+    owner = CalendarOwner.of(owner_email, calendar_id, owner_aliases)
     organizer = _organizer(raw, owner)
     is_organizer = organizer is not None and organizer.is_self
-    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner))
+    rooms = room_addresses(raw)
+    attendees, all_listed = read_attendees(
+        raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner, rooms)
+    )
     return Event(
         provider=Provider.MICROSOFT,
         calendar_id=calendar_id,
@@ -125,24 +131,27 @@ def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> dateti
     return start
 
 
-def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner) -> Attendee:
+def _attendee(
+    entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner, rooms: frozenset[str]
+) -> Attendee:
     person = mapping(entry.get("emailAddress"))
-    email = listed_address(person.get("address"))
+    email = listed_address(person.get("address"), colleagues=owner.domain)
     organizes = organizer is not None and same_address(email, organizer.email)
+    # The calendar's owner may organise under another address of the same mailbox.
+    is_self = owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self)
     return Attendee(
         email,
         clean(person.get("name"), NAME_LIMIT) or None,
         response(_RESPONSES, mapping(entry.get("status")).get("response")),
-        entry.get("type") == "resource",
+        entry.get("type") == "resource" or (not is_self and email is not None and email.lower() in rooms),
         organizes,
-        # The calendar's owner may organise under another address of the same mailbox.
-        owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self),
+        is_self,
     )
 
 
 def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
     person = mapping(mapping(raw.get("organizer")).get("emailAddress"))
-    email = listed_address(person.get("address"))
+    email = listed_address(person.get("address"), colleagues=owner.domain)
     name = clean(person.get("name"), NAME_LIMIT) or None
     is_self = owner.organizes_as(email, marked=raw.get("isOrganizer") is True)
     if email is None and name is None and not is_self:
