@@ -224,7 +224,9 @@ class SyncActivities:
 
     def _normalise(self, user: CalendarUserContext, change: ChangedEvent) -> Event | None:
         provider = self._services.providers[user.provider]
-        return provider.normalise(change.calendar_id, change.raw, owner_email=user.email)
+        return provider.normalise(
+            change.calendar_id, change.raw, owner_email=user.email, owner_aliases=user.email_aliases
+        )
 
     def _decide_and_store(
         self, session: Session, listed: CalendarListing, snapshot: CalendarSnapshot, changes: CalendarChanges

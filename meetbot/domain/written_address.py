@@ -1,4 +1,4 @@
-"""E-mail addresses as people and mail programs write them, reduced to the address itself. Pure.
+"""E-mail addresses as mail programs write them, reduced to the address itself. Pure.
 
 Invitations carry ``'cyd@customer.example'``, ``Cyd <cyd@customer.example>`` and ``mailto:cyd@customer.example``. Read as they
 stand they name a person without a domain.
@@ -13,7 +13,9 @@ from urllib.parse import unquote
 _PLAIN: Final = re.compile(r"[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 _QUOTES: Final = "'\"`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
 # Invisible characters that come along when an address is copied from a window.
-_INVISIBLE: Final = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+_INVISIBLE: Final = (
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 _SURROUNDING: Final = " \t\r\n\f\v;," + _INVISIBLE
 _SCHEMES: Final = ("mailto:", "smtp:")
 _QUOTED_LOCAL_PART: Final = re.compile(r'"([A-Za-z0-9!#$%&*+/=?^_{|}~.-]+)"(@[^@"]+)')

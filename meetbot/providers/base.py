@@ -40,7 +40,7 @@ class TokenGrant:
 
     ``expires_at`` is UTC. ``subject``, ``email`` and ``directory_id`` come from the ID token and are None on a refresh
     without one. ``refresh_token`` is None if the provider kept the old one. ``scopes`` is empty if a refresh did not
-    repeat them: they are as granted before. Its text form holds no token.
+    repeat them: they are as granted before. ``aliases`` are the account's other addresses. Its text form holds no token.
     """
 
     access_token: str
@@ -50,6 +50,7 @@ class TokenGrant:
     subject: str | None
     email: str | None
     directory_id: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"TokenGrant(expires_at={self.expires_at.isoformat()})"

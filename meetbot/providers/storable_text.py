@@ -39,9 +39,9 @@ def exact(value: object, limit: int) -> str | None:
 
 
 def address(value: object) -> str | None:
-    """Return an e-mail address, bare (`bare_address`), or None for what is none or cannot be stored.
+    """Return an e-mail address, or None for what is none or cannot be stored.
 
-    It is never cut: the front part of a longer address can be another person's.
+    It is bare (`bare_address`), and never cut: the front part of a longer address can be another person's.
     """
     return exact(bare_address(value), ADDRESS_LIMIT) if isinstance(value, str) else None
 

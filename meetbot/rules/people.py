@@ -140,8 +140,8 @@ class Viewpoint:
         """Under which other addresses the owner is present: a rule may name one of them."""
         if self.owner.identity not in present:
             return _NO_NAMES
-        listed = (*event.attendees, event.organizer) if event.organizer is not None else event.attendees
-        marked = (self.person(one.email) for one in listed if one is not None and one.is_self and one.email)
+        listed = event.attendees if event.organizer is None else (*event.attendees, event.organizer)
+        marked = (self.person(one.email) for one in listed if one.is_self and one.email)
         return frozenset(person.identity for person in marked if person.human)
 
     def person(self, email: str) -> Person:

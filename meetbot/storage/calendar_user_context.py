@@ -35,6 +35,7 @@ class CalendarUserContext:
     provider: Provider
     subject: str
     email: str
+    email_aliases: tuple[str, ...]
     state: CalendarUserStatus
     state_changed_at: datetime
     error_code: str | None
@@ -68,8 +69,8 @@ class CalendarUserContext:
 
 
 _COLUMNS = """
-    select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
-           u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
+    select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
+           u.token_version, u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -103,6 +104,7 @@ def load_context(
         provider=Provider(row["provider"]),
         subject=row["subject"],
         email=row["email"],
+        email_aliases=tuple(row["email_aliases"]),
         state=CalendarUserStatus(row["state"]),
         state_changed_at=row["state_changed_at"],
         error_code=row["error_code"],

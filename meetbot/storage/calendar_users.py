@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,6 +114,7 @@ def add_calendar_user(
     *,
     calendar_user_id: str,
     email: str,
+    email_aliases: Sequence[str] = (),
     scopes: list[str],
     attributes: Mapping[str, Any],
     sealed: SealedSecret,
@@ -127,6 +128,7 @@ def add_calendar_user(
         subject=identity.subject,
         customer_user_id=identity.customer_user_id,
         email=email,
+        email_aliases=list(email_aliases),
         state=CalendarUserStatus.CONNECTING,
         state_changed_at=now,
         attributes=dict(attributes),
@@ -146,6 +148,7 @@ def renew_calendar_user(
     user: CalendarUser,
     *,
     email: str,
+    email_aliases: Sequence[str] = (),
     scopes: list[str],
     attributes: Mapping[str, Any] | None,
     sealed: SealedSecret | None,
@@ -158,6 +161,8 @@ def renew_calendar_user(
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """
     user.email = email
+    user.email_aliases = list(email_aliases)
+    user.asked_at = now
     user.scopes = scopes
     user.token_version += 1
     if attributes is not None:

@@ -115,7 +115,9 @@ def test_two_legacy_exchange_addresses_are_two_people() -> None:
     assert one.attendees[0].email != other.attendees[0].email
 
 
-@pytest.mark.parametrize("written", ["/o=x@customer.example", "x/o=/cn=", "/cn=bob", "IMCEAEX-@", "IMCEAEX-_O=X_CN=CYD@customer.example"])
+@pytest.mark.parametrize(
+    "written", ["/o=x@customer.example", "x/o=/cn=", "/cn=bob", "IMCEAEX-@", "IMCEAEX-_O=X_CN=CYD@customer.example"]
+)
 def test_what_only_looks_like_a_legacy_address_is_none(written: str) -> None:
     assert not is_legacy_exchange(written)
 

@@ -40,7 +40,7 @@ from meetbot.providers.microsoft.calendars import (
 from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
 from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
-from meetbot.providers.storable_text import ID_LIMIT, address, exact
+from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
 from meetbot.providers.token_endpoint import TOKEN_SECONDS
 from meetbot.providers.wire_json import Head, PageReader
 
@@ -48,6 +48,8 @@ CALENDARS_SCOPE = "Calendars.Read"
 REQUESTED_SCOPES = ("openid", "profile", "email", "offline_access", CALENDARS_SCOPE)
 
 _READS_EVENTS = frozenset({"calendars.read", "calendars.readwrite"})
+# An invitation may name either: the mailbox's address, or the name that its owner signs in with.
+_ADDRESS_CLAIMS = ("email", "preferred_username", "upn")
 _LOGIN_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn")
 
 
@@ -226,8 +228,11 @@ def _endpoint(addresses: MicrosoftAddresses) -> OAuthEndpoint:
 def _account(claims: Claims) -> Account:
     directory_id = exact(claims.get("tid"), ID_LIMIT)
     object_id = exact(claims.get("oid"), ID_LIMIT)
+    addresses = [found for name in _ADDRESS_CLAIMS if (found := address(claims.get(name))) and "@" in found]
+    email = addresses[0] if addresses else address(claims.get("preferred_username"))
     return Account(
         subject=f"{directory_id}:{object_id}" if directory_id and object_id else exact(claims.get("sub"), ID_LIMIT),
-        email=address(claims.get("email")) or address(claims.get("preferred_username")),
+        email=email,
         directory_id=directory_id,
+        aliases=tuple(dict.fromkeys(alias for alias in addresses if not same_address(alias, email))),
     )
