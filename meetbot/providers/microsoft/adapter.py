@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -39,10 +39,11 @@ from meetbot.providers.microsoft.calendars import (
 )
 from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
+from meetbot.providers.microsoft.series_kinds import EventHead, SeriesKinds
 from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
 from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
 from meetbot.providers.token_endpoint import TOKEN_SECONDS
-from meetbot.providers.wire_json import Head, PageReader
+from meetbot.providers.wire_json import PageReader
 
 CALENDARS_SCOPE = "Calendars.Read"
 REQUESTED_SCOPES = ("openid", "profile", "email", "offline_access", CALENDARS_SCOPE)
@@ -58,11 +59,7 @@ class _EventsPage(msgspec.Struct, rename={"items": "value", "next": "@odata.next
     next: Any = None
 
 
-class _EventHead(Head):
-    updated: Any = msgspec.field(default=None, name="lastModifiedDateTime")
-
-
-_PAGES = PageReader(_EventsPage, _EventHead)
+_PAGES = PageReader(_EventsPage, EventHead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,7 @@ class MicrosoftCalendar(OAuthProvider):
     ) -> None:
         super().__init__(_endpoint(addresses), http, now)
         self._graph = addresses.graph_url.rstrip("/")
+        self._series_kinds = SeriesKinds()
 
     def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
         """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
@@ -116,7 +114,11 @@ class MicrosoftCalendar(OAuthProvider):
                 answer = self._get(access_token, _view_path(calendar), query, deadline)
             else:
                 answer = self._follow(access_token, link, deadline)
-            return _page(answer)
+            page = _page(answer)
+            return replace(page, items=self._series_kinds.note_on_page(page.items, read_master))
+
+        def read_master(series: str) -> RawEvent:
+            return self._master(access_token, series, deadline)
 
         def is_gone(calendar: CalendarRef) -> bool:
             return self._is_gone(access_token, calendar, deadline)
@@ -129,7 +131,14 @@ class MicrosoftCalendar(OAuthProvider):
     ) -> RawEvent:
         """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
         path = f"/me/events/{quote(provider_event_id, safe='')}"
-        answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
+        deadline = Deadline(timeout_seconds)
+        answer = self._get(access_token, path, event_query(), deadline)
+        raw = identified_object(answer, Provider.MICROSOFT)
+        return self._series_kinds.note(raw, lambda series: self._master(access_token, series, deadline))
+
+    def _master(self, access_token: str, series: str, deadline: Deadline) -> RawEvent:
+        query = [("$select", "id,isAllDay")]
+        answer = self._get(access_token, f"/me/events/{quote(series, safe='')}", query, deadline)
         return identified_object(answer, Provider.MICROSOFT)
 
     def normalise(
