@@ -57,6 +57,11 @@ class CalendarListing:
     window: Window
     began_at: datetime
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the account's own calendar was read to its end."""
+        return self.listing is not None and self.listing.shortfall is None
+
 
 @dataclass(frozen=True, slots=True)
 class _Dispute:
@@ -91,7 +96,9 @@ class SyncActivities:
             outcome, outdated = self._take_in(listed)
         except DisconnectedMeanwhile:
             return self._gone(request)
-        return replace(_result(request, listed.user, outcome), to_sync=outdated)
+        result = replace(_result(request, listed.user, outcome), to_sync=outdated)
+        shortfall = listed.listing.shortfall if listed.listing is not None else None
+        return result if shortfall is None else replace(result, error=shortfall)
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -189,14 +196,15 @@ class SyncActivities:
         """
         user, now = listed.user, self._services.clock()
         changed = (*difference.changed, *looked_up.found)
-        read = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
+        news = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
+        read = list(news.read)
         touched = {one.identity.event_id for one in read} | set(looked_up.gone)
         unsettled = [event.id for event in snapshot.stored if event.is_unsettled and event.id not in touched]
         if unsettled:
             read += load_events(session, user, unsettled)
         loaded = load_claimants(session, user, read, looked_up.gone, now=now)
         settlement = settle(read, loaded.surroundings, now=now)
-        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone)
+        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone, skipped=news.skipped)
         return changes, _Dispute(settlement.contradicted, loaded.by_event)
 
     def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
@@ -234,7 +242,14 @@ class SyncActivities:
         user, now = listed.user, self._services.clock()
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)
+        store(
+            session,
+            user,
+            outcome,
+            now=now,
+            read_at=listed.began_at if listed.is_whole else None,
+            note=_left_out(listed.listing, changes),
+        )
         return outcome
 
 
@@ -242,6 +257,15 @@ def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Differen
     if listed.listing is None:
         return Difference(changed=(), missing=())
     return compare(snapshot.stored, listed.listing, listed.window)
+
+
+def _left_out(listing: Listing | None, changes: CalendarChanges) -> str | None:
+    """Return the code of what a sync could not read, for people who look at the calendar user."""
+    if listing is not None and listing.shortfall is not None:
+        return listing.shortfall
+    if changes.skipped or (listing is not None and listing.skipped):
+        return "events_skipped"
+    return "calendars_incomplete" if listing is not None and listing.faults else None
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

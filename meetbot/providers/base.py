@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -79,12 +79,20 @@ class Listing:
 
     An event that is missing from one of ``complete_calendars``, which were read to their last page, is gone. One that
     is missing from ``failed_calendars`` may still be there. A calendar in neither set is not one of the user's
-    calendars, or no longer.
+    calendars, or no longer. ``faults`` says why a calendar could not be read, by its id; ``skipped`` how many entries
+    were no events that can be read.
     """
 
     events: Sequence[ListedEvent]
     complete_calendars: frozenset[str]
     failed_calendars: frozenset[str]
+    faults: Mapping[str, str] = field(default_factory=dict)
+    skipped: int = 0
+
+    @property
+    def shortfall(self) -> str | None:
+        """Return why the account's own calendar was not read to its end; None if it was."""
+        return self.faults.get(PRIMARY)
 
 
 class CalendarProvider(Protocol):

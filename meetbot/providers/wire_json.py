@@ -28,6 +28,11 @@ class RawItem(NamedTuple):
     body: bytes
     head: Head
 
+    @property
+    def is_deleted(self) -> bool:
+        """Return whether it is what is left of a deleted event."""
+        return bool(self.head.status == "cancelled")
+
 
 class Head(msgspec.Struct):
     """The fields that tell two versions of an event apart, under the provider's names.
@@ -39,6 +44,7 @@ class Head(msgspec.Struct):
 
     id: Any = None
     updated: Any = None
+    status: Any = None
 
 
 _Page = TypeVar("_Page", bound=msgspec.Struct)

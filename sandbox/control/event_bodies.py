@@ -139,7 +139,10 @@ def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime)
 
 
 def fields_of_occurrence_change(body: EventChange, meeting: Meeting, at: datetime, now: datetime) -> dict[str, Any]:
-    """Return the changed fields of the occurrence that originally starts at ``at``. Raises `InvalidEventError`."""
+    """Return the changed fields of the occurrence with this original start.
+
+    Raises `InvalidEventError`.
+    """
     known = deviation_at(meeting, at)
     start = known.start or at
     end = known.end or start + (meeting.end - meeting.start)

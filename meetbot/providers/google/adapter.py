@@ -208,7 +208,7 @@ def _page(answer: Answer) -> Page:
         next_cursor(page.next, Provider.GOOGLE),
         len(answer.body),
         readable=page.access_role not in ("none", "freeBusyReader"),
-        intact=len(items) == len(bodies),
+        skipped=len(bodies) - len(items),
     )
 
 

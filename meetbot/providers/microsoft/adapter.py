@@ -199,7 +199,7 @@ def _page(answer: Answer) -> Page:
         raise malformed_list(answer, Provider.MICROSOFT)
     items = _PAGES.items(page.items)
     following = next_cursor(page.next, Provider.MICROSOFT)
-    return Page(items, following, len(answer.body), intact=len(items) == len(page.items))
+    return Page(items, following, len(answer.body), skipped=len(page.items) - len(items))
 
 
 def _items(answer: Answer) -> tuple[list[object], str | None]:
