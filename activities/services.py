@@ -11,6 +11,7 @@ import httpx
 from meetbot.backends.base import BotBackend
 from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.storage.database import Database
@@ -23,6 +24,7 @@ class Services:
     database: Database
     providers: Mapping[Provider, CalendarProvider]
     tokens: AccessTokens
+    waits: ProviderWaits
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]

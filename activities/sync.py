@@ -24,6 +24,7 @@ from meetbot.calendars.decide_sync import (
 )
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
+from meetbot.calendars.provider_waits import HELD
 from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import DisconnectedMeanwhile, load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
@@ -49,13 +50,15 @@ _REJECTED_FOR = timedelta(hours=6)
 class CalendarListing:
     """A calendar as a sync found it.
 
-    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
+    ``listing`` is None if the provider was not asked: because only stored events are decided about again, or because it asked
+    us to wait (``is_held``).
     """
 
     user: CalendarUserContext
     listing: Listing | None
     window: Window
     began_at: datetime
+    is_held: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -97,6 +100,8 @@ class SyncActivities:
         except DisconnectedMeanwhile:
             return self._gone(request)
         result = replace(_result(request, listed.user, outcome), to_sync=outdated)
+        if listed.is_held:
+            return replace(result, error=listed.user.error_code or HELD)
         shortfall = listed.listing.shortfall if listed.listing is not None else None
         return result if shortfall is None else replace(result, error=shortfall)
 
@@ -126,6 +131,8 @@ class SyncActivities:
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
             except (ProviderError, VaultError) as error:
+                if error.code == HELD:
+                    return CalendarListing(user, None, window, began_at, is_held=True)
                 self._note_error(user, error.code)
                 raise
             except Exception:
@@ -135,12 +142,15 @@ class SyncActivities:
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:
         provider = self._services.providers[user.provider]
-        return self._services.tokens.call(
+        listing = self._services.tokens.call(
             user,
             lambda token: provider.list_events(
                 token, window_start=window.start, window_end=window.end, granted=user.scopes
             ),
         )
+        if listing.refusal is not None:
+            self._services.waits.note(user, listing.refusal)
+        return listing
 
     def _lose_access(self, user: CalendarUserContext, code: str, now: datetime) -> CalendarUserContext:
         """Note that the provider itself says that the grant is gone; an outage never leads here.

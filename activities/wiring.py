@@ -21,6 +21,7 @@ from meetbot.backends.base import BotBackend
 from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import sleep_until, utc_now
 from meetbot.domain.event import Provider
@@ -99,6 +100,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
+    waits = ProviderWaits(database, clock)
     return Services(
         database=database,
         providers=providers,
@@ -110,7 +112,9 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
             region=settings.region,
             clock=clock,
             note_use=partial(note_token_refresh, database, clock),
+            waits=waits,
         ),
+        waits=waits,
         backend=build_backend(settings, to_backend),
         clock=clock,
         connections=(to_providers, to_backend),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
+from meetbot.errors import RetryLater
 
 RawEvent = Mapping[str, Any]
 
@@ -80,7 +81,7 @@ class Listing:
     An event that is missing from one of ``complete_calendars``, which were read to their last page, is gone. One that
     is missing from ``failed_calendars`` may still be there. A calendar in neither set is not one of the user's
     calendars, or no longer. ``faults`` says why a calendar could not be read, by its id; ``skipped`` how many entries
-    were no events that can be read.
+    were no events that can be read. ``refusal`` is the one after which other calendars were no longer asked for.
     """
 
     events: Sequence[ListedEvent]
@@ -88,6 +89,7 @@ class Listing:
     failed_calendars: frozenset[str]
     faults: Mapping[str, str] = field(default_factory=dict)
     skipped: int = 0
+    refusal: RetryLater | None = None
 
     @property
     def shortfall(self) -> str | None:

@@ -99,19 +99,27 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
     faults: dict[str, str] = {}
     skipped = 0
     allowance = _Allowance(deadline, MAX_BYTES)
-    throttled = False
+    refusal: RetryLater | None = None
     for calendar in calendars:
         # After one throttled request the next would be throttled too: the other calendars wait for the next sync.
-        pages = _CalendarPages(fault="rate_limited") if throttled else _read_calendar(source, calendar, allowance)
+        pages = (
+            _CalendarPages(fault="rate_limited") if refusal is not None else _read_calendar(source, calendar, allowance)
+        )
         if pages.failure is not None:
-            throttled = pages.failure.code == "rate_limited"
+            refusal = _throttled(pages.failure)
             pages = _after_failure(source, calendar, pages, pages.failure)
         events.extend(ListedEvent(calendar.id, item.id, item.body) for item in pages.events.values())
         (complete if pages.complete else failed).add(calendar.id)
         skipped += pages.skipped
         if pages.fault is not None:
             faults[calendar.id] = pages.fault
-    return Listing(events, frozenset(complete), frozenset(failed), faults, skipped)
+    return Listing(events, frozenset(complete), frozenset(failed), faults, skipped, refusal)
+
+
+def _throttled(failure: ProviderError) -> RetryLater | None:
+    """Return the failure if it asks for a pause, or is about too many requests."""
+    asks = isinstance(failure, RetryLater) and (failure.code == "rate_limited" or failure.retry_after is not None)
+    return failure if isinstance(failure, RetryLater) and asks else None
 
 
 def _after_failure(

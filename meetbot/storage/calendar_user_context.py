@@ -45,6 +45,8 @@ class CalendarUserContext:
     sealed_refresh_token: SealedSecret
     decided_policy: str | None
     last_synced_at: datetime | None
+    not_before: datetime | None
+    asked_at: datetime | None
     revoked_grace: timedelta
     policy: Policy
     max_bots_per_day: int
@@ -70,7 +72,8 @@ class CalendarUserContext:
 
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
-           u.token_version, u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
+           u.token_version, u.sealed_version, u.kek_version, u.decided_policy, u.last_synced_at, u.not_before, u.asked_at,
+           u.attributes,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -119,6 +122,8 @@ def load_context(
         ),
         decided_policy=row["decided_policy"],
         last_synced_at=row["last_synced_at"],
+        not_before=row["not_before"],
+        asked_at=row["asked_at"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],

@@ -60,6 +60,29 @@ def note_error(session: Session, tenant_id: str, calendar_user_id: str, *, code:
     session.execute(_NOTE_ERROR, {"tenant_id": tenant_id, "id": calendar_user_id, "code": code})
 
 
+_NOTE_WAIT = text(
+    """
+    update calendar_user set not_before = greatest(not_before, :until)
+     where tenant_id = :tenant_id and id = :id
+    """
+)
+
+
+def note_wait(session: Session, tenant_id: str, calendar_user_id: str, *, until: datetime) -> None:
+    """Note until when the provider is not to be asked about this calendar user."""
+    session.execute(_NOTE_WAIT, {"tenant_id": tenant_id, "id": calendar_user_id, "until": until})
+
+
+_NOTE_ASKED = text(
+    "update calendar_user set not_before = null, asked_at = :now where tenant_id = :tenant_id and id = :id"
+)
+
+
+def note_asked(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> None:
+    """Note that a person asks for a sync, which waits for nothing."""
+    session.execute(_NOTE_ASKED, {"tenant_id": tenant_id, "id": calendar_user_id, "now": now})
+
+
 _LOSE_ACCESS = text(
     """
     update calendar_user

@@ -162,7 +162,7 @@ def renew_calendar_user(
     """
     user.email = email
     user.email_aliases = list(email_aliases)
-    user.asked_at = now
+    user.not_before, user.asked_at = None, now
     user.scopes = scopes
     user.token_version += 1
     if attributes is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable, VaultUnavailable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
@@ -56,6 +57,8 @@ class User:
     token_version: int = 1
     sealed_refresh_token: None = None
     token_owner: TokenOwner = OWNER
+    not_before: datetime | None = None
+    asked_at: datetime | None = None
 
 
 USER = cast(CalendarUserContext, User())
@@ -70,6 +73,7 @@ def access_tokens(login: Login) -> AccessTokens:
         region="eu",
         clock=lambda: NOW,
         note_use=login.noted.append,
+        waits=ProviderWaits(cast(Database, None), lambda: NOW),
     )
 
 
