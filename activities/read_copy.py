@@ -106,7 +106,9 @@ def _normalised(
     services: Services, user: CalendarUserContext, copy: ClaimCopy, raw: Mapping[str, Any] | None
 ) -> Event | None:
     provider = services.providers[user.provider]
-    return provider.normalise(copy.calendar_id, raw, owner_email=user.email) if raw is not None else None
+    if raw is None:
+        return None
+    return provider.normalise(copy.calendar_id, raw, owner_email=user.email, owner_aliases=user.email_aliases)
 
 
 @dataclass(frozen=True, slots=True)

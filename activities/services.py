@@ -12,6 +12,7 @@ from meetbot.backends.base import BotBackend
 from meetbot.bots.reconcile import ReconcileContext
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
 from meetbot.providers.base import CalendarProvider
 from meetbot.push.keeper import PushKeeper
@@ -27,6 +28,7 @@ class Services:
     clients: OAuthClients
     tokens: AccessTokens
     push: PushKeeper
+    waits: ProviderWaits
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]

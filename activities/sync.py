@@ -24,6 +24,7 @@ from meetbot.calendars.decide_sync import (
 )
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
+from meetbot.calendars.provider_waits import HELD
 from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import DisconnectedMeanwhile, load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
@@ -51,13 +52,20 @@ _REJECTED_FOR = timedelta(hours=6)
 class CalendarListing:
     """A calendar as a sync found it.
 
-    ``listing`` is None if the provider was not asked, because only stored events are decided about again.
+    ``listing`` is None if the provider was not asked: because only stored events are decided about again, or because it asked
+    us to wait (``is_held``).
     """
 
     user: CalendarUserContext
     listing: Listing | None
     window: Window
     began_at: datetime
+    is_held: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the account's own calendar was read to its end."""
+        return self.listing is not None and self.listing.shortfall is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +101,16 @@ class SyncActivities:
             outcome, outdated = self._take_in(listed)
         except DisconnectedMeanwhile:
             return self._gone(request)
-        return replace(
+        result = replace(
             _result(request, listed.user, outcome),
             to_sync=outdated,
             push_due=self._is_push_due(listed),
             wait_seconds=self._services.push.wait_seconds(listed.user.channels) if listed.user.is_connected else 0,
         )
+        if listed.is_held:
+            return replace(result, error=listed.user.error_code or HELD)
+        shortfall = listed.listing.shortfall if listed.listing is not None else None
+        return result if shortfall is None else replace(result, error=shortfall)
 
     def _is_push_due(self, listed: CalendarListing) -> bool:
         """Note which calendars were read; return whether their push channels are to be seen to."""
@@ -135,6 +147,8 @@ class SyncActivities:
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
             except (ProviderError, VaultError) as error:
+                if error.code == HELD:
+                    return CalendarListing(user, None, window, began_at, is_held=True)
                 self._note_error(user, error.code)
                 raise
             except Exception:
@@ -144,12 +158,15 @@ class SyncActivities:
 
     def _list(self, user: CalendarUserContext, window: Window) -> Listing:
         provider = self._services.providers[user.provider]
-        return self._services.tokens.call(
+        listing = self._services.tokens.call(
             user,
             lambda token: provider.list_events(
                 token, window_start=window.start, window_end=window.end, granted=user.scopes
             ),
         )
+        if listing.refusal is not None:
+            self._services.waits.note(user, listing.refusal)
+        return listing
 
     def _lose_access(self, user: CalendarUserContext, code: str, now: datetime) -> CalendarUserContext:
         """Note that the provider itself says that the grant is gone; an outage never leads here.
@@ -207,14 +224,15 @@ class SyncActivities:
         """
         user, now = listed.user, self._services.clock()
         changed = (*difference.changed, *looked_up.found)
-        read = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
+        news = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
+        read = list(news.read)
         touched = {one.identity.event_id for one in read} | set(looked_up.gone)
         unsettled = [event.id for event in snapshot.stored if event.is_unsettled and event.id not in touched]
         if unsettled:
             read += load_events(session, user, unsettled)
         loaded = load_claimants(session, user, read, looked_up.gone, now=now)
         settlement = settle(read, loaded.surroundings, now=now)
-        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone)
+        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone, skipped=news.skipped)
         return changes, _Dispute(settlement.contradicted, loaded.by_event)
 
     def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
@@ -242,7 +260,9 @@ class SyncActivities:
 
     def _normalise(self, user: CalendarUserContext, change: ChangedEvent) -> Event | None:
         provider = self._services.providers[user.provider]
-        return provider.normalise(change.calendar_id, change.raw, owner_email=user.email)
+        return provider.normalise(
+            change.calendar_id, change.raw, owner_email=user.email, owner_aliases=user.email_aliases
+        )
 
     def _decide_and_store(
         self, session: Session, listed: CalendarListing, snapshot: CalendarSnapshot, changes: CalendarChanges
@@ -250,7 +270,14 @@ class SyncActivities:
         user, now = listed.user, self._services.clock()
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(session, user, outcome, now=now, read_at=listed.began_at if listed.listing is not None else None)
+        store(
+            session,
+            user,
+            outcome,
+            now=now,
+            read_at=listed.began_at if listed.is_whole else None,
+            note=_left_out(listed.listing, changes),
+        )
         return outcome
 
 
@@ -258,6 +285,15 @@ def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Differen
     if listed.listing is None:
         return Difference(changed=(), missing=())
     return compare(snapshot.stored, listed.listing, listed.window)
+
+
+def _left_out(listing: Listing | None, changes: CalendarChanges) -> str | None:
+    """Return the code of what a sync could not read, for people who look at the calendar user."""
+    if listing is not None and listing.shortfall is not None:
+        return listing.shortfall
+    if changes.skipped or (listing is not None and listing.skipped):
+        return "events_skipped"
+    return "calendars_incomplete" if listing is not None and listing.faults else None
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

@@ -27,6 +27,7 @@ from meetbot.backends.contained import ContainedBackend
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
@@ -140,6 +141,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         region=settings.region,
         note_use=partial(note_opening, database, clock),
     )
+    waits = ProviderWaits(database, clock)
     return Services(
         database=database,
         providers=providers,
@@ -152,8 +154,10 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
             region=settings.region,
             clock=clock,
             note_use=partial(note_token_refresh, database, clock),
+            waits=waits,
         ),
         push=build_push_keeper(settings, database, to_providers, clock=clock),
+        waits=waits,
         backend=build_backend(settings, to_backend),
         clock=clock,
         connections=(to_providers, to_backend),

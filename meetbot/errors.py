@@ -85,12 +85,22 @@ class ResourceGone(ProviderError):
 class RetryLater(ProviderError):
     """It will pass: the provider throttles, is down or unreachable, or answered nonsense.
 
-    ``retry_after`` is how long the provider asked us to wait, None if it did not say.
+    ``retry_after`` is how long the provider asked us to wait, None if it did not say; ``whole_application`` whether it asked
+    so for all of our requests.
     """
 
-    def __init__(self, code: str, detail: str, *, retry_after: timedelta | None = None, next_step: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        retry_after: timedelta | None = None,
+        whole_application: bool = False,
+        next_step: str = "",
+    ) -> None:
         super().__init__(code, detail, next_step=next_step)
         self.retry_after = retry_after
+        self.whole_application = whole_application
 
 
 class BackendError(MeetbotError):

@@ -23,6 +23,7 @@ from meetbot.resources.calendar_user import (
     ProviderName,
     calendar_user_resource,
 )
+from meetbot.storage.calendar_user_state import note_asked
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
     CalendarUserRef,
@@ -121,6 +122,7 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
             raise not_found("calendar_user")
         if row.state not in CONNECTED:
             raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
+        note_asked(session, row.tenant_id, row.id, now=services.clock())
         record(session, caller, row.id)
         channels = channels_of(session, caller.tenant_id, [row.id])
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)

@@ -16,6 +16,7 @@ from typing import TypeVar
 from cachetools import TLRUCache
 
 from meetbot.calendars.oauth_clients import OAuthClients
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable
 from meetbot.providers.base import CalendarProvider, TokenGrant
@@ -67,7 +68,9 @@ class AccessTokens:
         region: str,
         clock: Callable[[], datetime],
         note_use: Callable[[CalendarUserContext], None],
+        waits: ProviderWaits,
     ) -> None:
+        self._waits = waits
         self._database = database
         self._vault = vault
         self._providers = providers
@@ -93,9 +96,17 @@ class AccessTokens:
         """Make a request with an access token; if the provider rejects it, with a fresh one.
 
         ``deadline`` bounds the time to get tokens; the request has to keep to it by itself. Raises `AccessTokenRejected` if
-        the provider rejects even a token that it has just issued, and `RetryLater` if another refresh takes too long.
+        the provider rejects even a token that it has just issued, and `RetryLater` if another refresh takes too long, or
+        without asking if the provider asked to wait until later.
         """
-        deadline = deadline or Deadline(_TOKENS_SECONDS)
+        self._waits.check(user)
+        try:
+            return self._call(user, request, deadline or Deadline(_TOKENS_SECONDS))
+        except RetryLater as refusal:
+            self._waits.note(user, refusal)
+            raise
+
+    def _call(self, user: CalendarUserContext, request: Callable[[str], Response], deadline: Deadline) -> Response:
         token = self._access_token(user, deadline)
         try:
             return request(token)

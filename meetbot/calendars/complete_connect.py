@@ -256,7 +256,7 @@ def _add(
         session,
         consent.identity,
         calendar_user_id=calendar_user_id,
-        consent=GivenConsent(grant.email or "", sorted(grant.scopes), sealed, attempt.oauth_client_id),
+        consent=GivenConsent(grant.email or "", sorted(grant.scopes), sealed, attempt.oauth_client_id, grant.aliases),
         attributes=attempt.attributes or {},
         now=now,
     )
@@ -276,7 +276,11 @@ def _renew(
         session,
         known,
         consent=GivenConsent(
-            consent.grant.email or known.email, sorted(consent.grant.scopes), sealed, consent.attempt.oauth_client_id
+            consent.grant.email or known.email,
+            sorted(consent.grant.scopes),
+            sealed,
+            consent.attempt.oauth_client_id,
+            consent.grant.aliases,
         ),
         attributes=consent.attempt.attributes,
         now=now,

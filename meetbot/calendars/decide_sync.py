@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from meetbot.calendars.claim_changes import ClaimChanges, claim_changes
 from meetbot.calendars.daily_limit import DEFAULT_MAX_BOTS_PER_DAY, NO_LIMIT_CHANGES, LimitChanges, limit_bots
 from meetbot.calendars.event_decisions import EarlierDecision, NormalisedEvent, decide_again, decide_events
@@ -29,6 +31,8 @@ from meetbot.domain.identity import identity_of
 from meetbot.domain.stored_event import StoredClaim, StoredEvent
 from meetbot.rules import Outcome
 from meetbot.rules.policy import Policy
+
+_log = structlog.get_logger(__name__)
 
 Normalise = Callable[[ChangedEvent], Event | None]
 
@@ -53,10 +57,14 @@ class CalendarSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CalendarChanges:
-    """The differences from the snapshot: events new or changed, and ids of those gone."""
+    """The differences from the snapshot: events new or changed, and ids of those gone.
+
+    ``skipped`` is how many changed events could not be read.
+    """
 
     read: Sequence[NormalisedEvent] = ()
     gone: Sequence[str] = ()
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +112,21 @@ class SyncOutcome:
         return self.events.count + self.limits.count
 
 
-def read_changes(
-    snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise
-) -> list[NormalisedEvent]:
+def read_changes(snapshot: CalendarSnapshot, changed: Iterable[ChangedEvent], normalise: Normalise) -> CalendarChanges:
     """Normalise what has changed, and leave out what is no news.
 
-    That is what names no event, what is older than the stored copy, and what was cancelled before we ever saw it.
+    That is what names no event, what is older than the stored copy, and what was cancelled before we ever saw it. An event
+    that cannot be read is left as it is stored, so that one does not stop the whole calendar.
     """
-    read = []
+    read, skipped = [], 0
     for change in changed:
-        event = normalise(change)
+        try:
+            event = normalise(change)
+        except Exception as error:
+            # Any fault at all: which ones a hostile event finds is not known.
+            skipped += 1
+            _log.error("calendar.event_skipped", tenant_id=snapshot.tenant_id, code=type(error).__name__)
+            continue
         if event is None or is_stale(change, event.updated):
             continue
         if event.status is EventStatus.CANCELLED and change.stored is None:
@@ -121,7 +134,7 @@ def read_changes(
         known = change.stored.keys if change.stored is not None else None
         identity = identity_of(event, snapshot.tenant_id, snapshot.calendar_user_id, known=known)
         read.append(NormalisedEvent(event, identity, change.fingerprint))
-    return read
+    return CalendarChanges(read=read, skipped=skipped)
 
 
 def what_is_needed(snapshot: CalendarSnapshot, changes: CalendarChanges, *, now: datetime) -> Needs:

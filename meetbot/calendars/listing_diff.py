@@ -18,7 +18,7 @@ from meetbot.providers.wire_json import parse_object
 
 _FINGERPRINT_BYTES = 16
 # Grows when normalising itself changes, so that stored events are read anew after a deployment.
-_NORMALISING_REVISION = b"2"
+_NORMALISING_REVISION = b"3"
 _LOOK_BACK = timedelta(days=1)
 
 

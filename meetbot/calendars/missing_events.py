@@ -52,7 +52,13 @@ def look_up_missing(
         except ProviderError:
             return LookedUp(tuple(found), tuple(gone))
         answer = ChangedEvent(event.calendar_id, raw, fingerprint_of(raw), event)
-        if normalise(answer) is None:
+        try:
+            is_event = normalise(answer) is not None
+        except Exception:
+            # There is something that cannot be read: nothing is learnt about the event, and the others still count.
+            unchanged += 1
+            continue
+        if not is_event:
             # What is no event any more, as a meeting that has become the master of a series, is gone too.
             gone.append(event.id)
         elif answer.fingerprint == event.fingerprint:

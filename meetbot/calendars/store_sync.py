@@ -61,12 +61,18 @@ class DisconnectedMeanwhile(Exception):
 
 
 def store(
-    session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, read_at: datetime | None
+    session: Session,
+    user: CalendarUserContext,
+    outcome: SyncOutcome,
+    *,
+    now: datetime,
+    read_at: datetime | None,
+    note: str | None = None,
 ) -> None:
     """Write all that a sync comes to; what is empty costs no statement.
 
-    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again. Raises
-    `DisconnectedMeanwhile`.
+    ``read_at`` is when the reading of the calendar began, None if only stored events were decided about again, or
+    if it was not read to its end. ``note`` is the code of what was left out. Raises `DisconnectedMeanwhile`.
     """
     writes = (
         outcome.events.count
@@ -85,9 +91,12 @@ def store(
     _store_claims(session, user, outcome.claims)
     if read_at is not None:
         calendar_user_state.mark_synced(
-            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at
+            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at, note=note
         )
-    elif outcome.decided_policy != user.decided_policy:
+        return
+    if note is not None:
+        calendar_user_state.note_error(session, user.tenant_id, user.id, code=note)
+    if outcome.decided_policy != user.decided_policy:
         calendar_user_state.mark_decided(session, user.tenant_id, user.id, policy_digest=outcome.decided_policy)
 
 

@@ -21,33 +21,38 @@ _WEIGHTIEST_FIRST: Final = (Response.DECLINED, Response.ACCEPTED, Response.TENTA
 class CalendarOwner(NamedTuple):
     """The calendar user, to be compared with the entries of an event on one of their calendars.
 
-    ``identity`` is as addresses are compared. ``is_marked``: whether ``self`` on this calendar is the calendar user.
+    ``identities`` are those of all addresses of the account, as addresses are compared; ``initials`` their first letters.
+    ``domain`` is that of the account's first address. ``is_marked``: whether ``self`` on this calendar is the calendar user.
     Addresses asked about are trimmed.
     """
 
-    identity: str
+    identities: frozenset[str]
+    initials: frozenset[str]
+    domain: str
     is_marked: bool
 
     @classmethod
-    def of(cls, owner_email: str, calendar_id: str) -> CalendarOwner:
-        """Return the owner of a calendar."""
-        identity = parse_address(owner_email)[0]
+    def of(cls, owner_email: str, calendar_id: str, aliases: Collection[str] = ()) -> CalendarOwner:
+        """Return the owner of a calendar; ``aliases`` are the account's other addresses."""
+        identity, owner_domain = parse_address(owner_email)
+        identities = frozenset((identity, *(parse_address(alias)[0] for alias in aliases if alias.strip())))
         calendar, domain = parse_address(calendar_id)
         # Only an account's calendar is named by a person's address; ``primary`` and opaque ids are the owner's.
-        return cls(identity, not domain or calendar == identity or is_calendar_domain(domain))
+        is_marked = not domain or calendar in identities or is_calendar_domain(domain)
+        return cls(identities, frozenset(one[:1] for one in identities), owner_domain, is_marked)
 
     def is_listed_as(self, email: str | None, *, marked: bool) -> bool:
         """Return whether an attendee's entry is the owner's."""
         if not email:
             return marked and self.is_marked
-        if not marked and email.isascii() and email[0].lower() != self.identity[:1]:
+        if not marked and email.isascii() and email[0].lower() not in self.initials:
             return False  # nearly all attendees, without a closer look
         identity, domain = parse_address(email)
-        return identity == self.identity or (marked and self.is_marked and not is_calendar_domain(domain))
+        return identity in self.identities or (marked and self.is_marked and not is_calendar_domain(domain))
 
     def organizes_as(self, email: str | None, *, marked: bool) -> bool:
         """Return whether an organiser's entry is the owner's, or that of their secondary calendar."""
-        return (marked and self.is_marked) or bool(email and parse_address(email)[0] == self.identity)
+        return (marked and self.is_marked) or bool(email and parse_address(email)[0] in self.identities)
 
 
 def weightiest(responses: Collection[Response | None]) -> Response | None:

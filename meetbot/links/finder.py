@@ -127,8 +127,8 @@ def _is_fuller(link: JoinLink, best: JoinLink) -> bool:
     return link.key == best.key and _fullness(link) > _fullness(best)
 
 
-def _fullness(link: JoinLink) -> tuple[bool, int]:
-    return link.passcode is not None, link.parameter_count
+def _fullness(link: JoinLink) -> tuple[int, bool, int]:
+    return link.well_formed_count, link.passcode is not None, link.parameter_count
 
 
 def _meeting_link(link: JoinLink, field: Field, shorter: MeetingLink | None) -> MeetingLink:

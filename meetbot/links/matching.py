@@ -70,14 +70,26 @@ def match_join_link(url: Url) -> JoinLink | None:
     scheme = "https" if url.scheme == "http" else url.scheme
     segments = url.segments()
     words = [decoded(segment).lower() for segment in segments]
-    parameters = url.parameters()
+    written = url.parameters()
     for rule in PLATFORMS.for_host(url.host):
         if scheme in rule.schemes and not (words and words[0] in rule.reserved):
+            parameters = _without_glue(rule, written)
             for shape in rule.shapes.get(len(segments), ()):
                 found = _match_shape(shape, segments, words, parameters)
                 if found:
                     return _join_link(rule, url.host, _in_lower_case(found) if rule.lower_case else found, parameters)
     return None
+
+
+def _without_glue(rule: LinkRule, parameters: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the parameters, each of a known form cut where that form ends: what follows was glued to it."""
+    whole: dict[str, str] = {}
+    for name, kind in rule.value_kinds.items():
+        value = parameters.get(name, "")
+        form = kind.match(value) if value and not kind.fullmatch(value) else None
+        if form:
+            whole[name] = form[0]
+    return {**parameters, **whole} if whole else parameters
 
 
 def _match_shape(
@@ -138,9 +150,18 @@ def _join_link(rule: LinkRule, host: str, found: _Match, parameters: Mapping[str
         well_formed_count=sum(
             kind.fullmatch(kept.get(name, "")) is not None for name, kind in rule.value_kinds.items()
         ),
-        is_complete=rule.complete_with is None or rule.complete_with in kept or rule.complete_with in found.values,
+        is_complete=_is_complete(rule, found, kept),
         passcode_in_text=rule.passcode_in_text,
     )
+
+
+def _is_complete(rule: LinkRule, found: _Match, kept: Mapping[str, str]) -> bool:
+    """Return whether no other link to the meeting can have more; one whose value has a broken form may give way."""
+    name = rule.complete_with
+    if name is None or name in found.values:
+        return True
+    kind = rule.value_kinds.get(name)
+    return name in kept and (kind is None or kind.fullmatch(kept[name]) is not None)
 
 
 def _query(

@@ -202,6 +202,12 @@ _TABLE = _read()
 PLATFORMS: HostMap[LinkRule] = _platform_map(_TABLE)
 GATEWAYS: HostMap[Gateway] = _gateway_map(_TABLE)
 APP_HOSTS: Mapping[str, str] = _TABLE["app_hosts"]
+APP_HOST_PARAMETERS: Mapping[str, str] = _TABLE["app_host_parameters"]
+WATCHED_HOSTS: Mapping[str, str] = {
+    host + suffix: host
+    for host in _TABLE["watched_sessions"]["hosts"]
+    for suffix in _TABLE["watched_sessions"]["suffixes"]
+}
 APP_SCHEMES: frozenset[str] = frozenset(
     scheme for _, rules in PLATFORMS.items() for rule in rules for scheme in rule.schemes
 ) - {"https"}

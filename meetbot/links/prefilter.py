@@ -51,7 +51,7 @@ _UNBROKEN = r'[^\x00-\x20<>"\x7f]*'
 # A slash as it is, and as gateways, entities and quoted-printable write it.
 _SLASH = r"(?:/|_|%(?:25)*2f|&#0*47;|&#x0*2f;|&sol;|=2f)"
 _PORT = r"(?::[0-9]{1,5})?"
-_HIDES_THE_HOST = frozenset({"base64", "hash"})
+_HIDES_THE_HOST = frozenset({"base64", "hash", "teams_coords"})
 
 
 def _path_starts(rule: LinkRule) -> Iterator[str]:

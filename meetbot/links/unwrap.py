@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from urllib.parse import quote
 
 from meetbot.links.platforms import GATEWAYS, Gateway
 from meetbot.links.urls import Url, decoded, parse_url
@@ -25,6 +27,10 @@ _PUNCTUATION = ".,;:!?'*"
 _PROOFPOINT_3 = re.compile(r"/v3/__(.+?)__;([A-Za-z0-9_=-]*)!", re.DOTALL)
 _PROOFPOINT_3_TOKEN = re.compile(r"\*\*[A-Za-z0-9_-]|\*")
 _ONE_SLASH = re.compile(r"(?i)^(https?|msteams|zoommtg):/(?=[^/])")
+
+_THREAD = re.compile(r"19:[A-Za-z0-9_:.+=-]{1,200}@[a-z0-9.]{1,40}")
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 # The letter after `**` is the length of a run of replaced characters: A is 2, B is 3, and so on.
 _RUN_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -156,6 +162,32 @@ def _restored(text: str, replaced: str) -> str:
     return _PROOFPOINT_3_TOKEN.sub(original, text)
 
 
+def _from_teams_coords(wrapped: _WrappedUrl) -> str:
+    """Return the usual link of a Teams meeting whose coordinates the address holds."""
+    try:
+        coordinates = json.loads(_from_base64(wrapped))
+    except ValueError:
+        return ""
+    if not isinstance(coordinates, dict):
+        return ""
+    thread, message, tenant, organizer = (
+        value if isinstance(value := coordinates.get(name), str) else ""
+        for name in ("conversationId", "messageId", "tenantId", "organizerId")
+    )
+    if not _THREAD.fullmatch(thread):
+        return ""
+    link = f"https://{wrapped.url.host}/l/meetup-join/{_escaped(thread)}/{message if message.isdecimal() else 0}"
+    if not (_GUID.fullmatch(tenant) and _GUID.fullmatch(organizer)):
+        return link
+    context = json.dumps({"Tid": tenant, "Oid": organizer}, separators=(",", ":"))
+    return f"{link}?context={_escaped(context)}"
+
+
+def _escaped(text: str) -> str:
+    """Return the text escaped as Teams itself writes its links."""
+    return _ESCAPE.sub(lambda escape: escape[0].lower(), quote(text, safe=""))
+
+
 def _unreadable(_: _WrappedUrl) -> str:
     return ""
 
@@ -174,6 +206,7 @@ _DECODERS: Mapping[str, Callable[[_WrappedUrl], str]] = {
     "hash": _from_hash,
     "last_segment": _from_last_segment,
     "base64": _from_base64,
+    "teams_coords": _from_teams_coords,
     "proofpoint_2": _from_proofpoint_2,
     "proofpoint_3": _from_proofpoint_3,
     "opaque": _unreadable,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from meetbot.links.platforms import APP_HOSTS, APP_SCHEMES
+from meetbot.links.platforms import APP_HOST_PARAMETERS, APP_HOSTS, APP_SCHEMES, WATCHED_HOSTS
 
 MAX_LENGTH = 8192
 _MAX_PARAMETERS = 64
@@ -20,6 +20,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(/{0,3})")
 _SCHEME_TWICE = re.compile(r"(?i)\s{0,9}https?://(?=https?://)")
 _HOST = re.compile(r"((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9])(?::([0-9]{1,5}))?")
 _MAX_AUTHORITY = 260
+_NAMED_HOST = {scheme: re.compile(rf"(?i)[?&;]{name}=([^&#]*)") for scheme, name in APP_HOST_PARAMETERS.items()}
 _PORT_FIRST = re.compile(r"[0-9]{1,5}(?:[/?#]|$)")
 
 # What may stand unescaped in a path segment or a parameter's value, by RFC 3986, and escapes already there.
@@ -89,7 +90,8 @@ def _parse(text: str) -> Url | None:
     host = _HOST.fullmatch(authority.lower())
     if host is None:
         return None
-    return Url(scheme, host[1], int(host[2]) if host[2] else None, "/" + path, query, fragment)
+    name = WATCHED_HOSTS.get(host[1], host[1])
+    return Url(scheme, name, int(host[2]) if host[2] else None, "/" + path, query, fragment)
 
 
 def looks_like_address(text: str) -> bool:
@@ -136,7 +138,10 @@ def _split_scheme(text: str) -> tuple[str | None, str]:
 def _with_app_host(scheme: str, rest: str) -> str:
     """Return the rest of an app's address with its host.
 
-    ``msteams:/l/…`` and ``msteams://l/…`` leave the host out.
+    ``msteams:/l/…`` and ``msteams://l/…`` leave the host out, or name it in a parameter.
     """
     first = rest.partition("/")[0]
-    return rest if "." in first or ":" in first or "@" in first else f"{APP_HOSTS[scheme]}/{rest}"
+    if "." in first or ":" in first or "@" in first:
+        return rest
+    named = _NAMED_HOST[scheme].search(rest) if scheme in _NAMED_HOST else None
+    return f"{decoded(named[1]) if named else APP_HOSTS[scheme]}/{rest}"

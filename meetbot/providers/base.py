@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
+from meetbot.errors import RetryLater
 
 RawEvent = Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class TokenGrant:
 
     ``expires_at`` is UTC. ``subject``, ``email`` and ``directory_id`` come from the ID token and are None on a refresh
     without one. ``refresh_token`` is None if the provider kept the old one. ``scopes`` is empty if a refresh did not
-    repeat them: they are as granted before. Its text form holds no token.
+    repeat them: they are as granted before. ``aliases`` are the account's other addresses. Its text form holds no token.
     """
 
     access_token: str
@@ -55,6 +56,7 @@ class TokenGrant:
     subject: str | None
     email: str | None
     directory_id: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"TokenGrant(expires_at={self.expires_at.isoformat()})"
@@ -83,12 +85,21 @@ class Listing:
 
     An event that is missing from one of ``complete_calendars``, which were read to their last page, is gone. One that
     is missing from ``failed_calendars`` may still be there. A calendar in neither set is not one of the user's
-    calendars, or no longer.
+    calendars, or no longer. ``faults`` says why a calendar could not be read, by its id; ``skipped`` how many entries
+    were no events that can be read. ``refusal`` is the one after which other calendars were no longer asked for.
     """
 
     events: Sequence[ListedEvent]
     complete_calendars: frozenset[str]
     failed_calendars: frozenset[str]
+    faults: Mapping[str, str] = field(default_factory=dict)
+    skipped: int = 0
+    refusal: RetryLater | None = None
+
+    @property
+    def shortfall(self) -> str | None:
+        """Return why the account's own calendar was not read to its end; None if it was."""
+        return self.faults.get(PRIMARY)
 
 
 class CalendarProvider(Protocol):
@@ -159,9 +170,11 @@ class CalendarProvider(Protocol):
         """Return one occurrence as the provider has it now. Raises `ResourceGone` if it is gone."""
         ...
 
-    def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+    ) -> Event | None:
         """Return the event of the provider's JSON, or None.
 
-        None for the master of a series, and for what has no usable id.
+        ``owner_aliases`` are the account's other addresses. None for the master of a series, and for what has no usable id.
         """
         ...

@@ -56,10 +56,16 @@ def error_detail(provider: Provider, answer: Answer, reason: str) -> str:
     return f"{provider}: status {answer.status}, {reason}"
 
 
-def rate_limited(provider: Provider, answer: Answer, reason: str, now: datetime) -> RetryLater:
+def rate_limited(
+    provider: Provider, answer: Answer, reason: str, now: datetime, *, whole_application: bool = False
+) -> RetryLater:
     """Return the error of a throttled request, with the wait that the provider asks for."""
-    detail = error_detail(provider, answer, reason)
-    return RetryLater("rate_limited", detail, retry_after=requested_wait(answer, now))
+    return RetryLater(
+        "rate_limited",
+        error_detail(provider, answer, reason),
+        retry_after=requested_wait(answer, now),
+        whole_application=whole_application,
+    )
 
 
 def error_for_status(provider: Provider, answer: Answer, reason: str, now: datetime) -> ProviderError:

@@ -21,10 +21,13 @@ from meetbot.providers.times import parse_instant
 from meetbot.providers.wire_json import RawItem
 
 MAX_CALENDAR_LIST_PAGES = 20
-MAX_PAGES = 40
+MAX_PAGES = 2_000
+"""Google may send any number of empty pages that lead on: time is the bound that counts."""
 MAX_EVENTS = 20_000
+"""Deleted ones do not count: they are small, and only ``MAX_BYTES`` bounds them."""
 MAX_BYTES = 128 * 1024 * 1024
-LISTING_SECONDS = 180.0
+LISTING_SECONDS = 120.0
+"""Shorter than the activity that lists may take, so that the reason is noted."""
 
 _SMALL_PAGE_DIVISOR = 10
 _LONGEST_CURSOR = 16 * 1024
@@ -37,14 +40,14 @@ class Page:
     """One page of a calendar's events.
 
     ``next`` is what fetches the following page, None on the last one; ``size`` is in bytes. ``readable`` is False if
-    the provider withholds the details, ``intact`` is False if something on the page was no event with an id.
+    the provider withholds the details, ``skipped`` is how many entries were no events with an id.
     """
 
     items: Sequence[RawItem]
     next: str | None
     size: int
     readable: bool = True
-    intact: bool = True
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,18 @@ class _Allowance:
 
 @dataclass(slots=True)
 class _CalendarPages:
-    """The events that were read of one calendar, whether those are all, and any failure."""
+    """The events that were read of one calendar, whether those are all, and any failure.
+
+    ``live`` is how many of them are not deleted, ``fault`` why they are not all, ``skipped`` how many entries were no
+    events.
+    """
 
     events: dict[str, RawItem] = field(default_factory=dict)
+    live: int = 0
     complete: bool = False
     failure: ProviderError | None = None
+    fault: str | None = None
+    skipped: int = 0
 
 
 def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: Deadline) -> Listing:
@@ -86,17 +96,30 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
     events: list[ListedEvent] = []
     complete: set[str] = set()
     failed: set[str] = set()
+    faults: dict[str, str] = {}
+    skipped = 0
     allowance = _Allowance(deadline, MAX_BYTES)
-    throttled = False
+    refusal: RetryLater | None = None
     for calendar in calendars:
         # After one throttled request the next would be throttled too: the other calendars wait for the next sync.
-        pages = _CalendarPages() if throttled else _read_calendar(source, calendar, allowance)
+        pages = (
+            _CalendarPages(fault="rate_limited") if refusal is not None else _read_calendar(source, calendar, allowance)
+        )
         if pages.failure is not None:
-            throttled = pages.failure.code == "rate_limited"
+            refusal = _throttled(pages.failure)
             pages = _after_failure(source, calendar, pages, pages.failure)
         events.extend(ListedEvent(calendar.id, item.id, item.body) for item in pages.events.values())
         (complete if pages.complete else failed).add(calendar.id)
-    return Listing(events, frozenset(complete), frozenset(failed))
+        skipped += pages.skipped
+        if pages.fault is not None:
+            faults[calendar.id] = pages.fault
+    return Listing(events, frozenset(complete), frozenset(failed), faults, skipped, refusal)
+
+
+def _throttled(failure: ProviderError) -> RetryLater | None:
+    """Return the failure if it asks for a pause, or is about too many requests."""
+    asks = isinstance(failure, RetryLater) and (failure.code == "rate_limited" or failure.retry_after is not None)
+    return failure if isinstance(failure, RetryLater) and asks else None
 
 
 def _after_failure(
@@ -111,6 +134,7 @@ def _after_failure(
     _log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
         return _CalendarPages(complete=True)
+    pages.fault = failure.code
     return pages
 
 
@@ -146,38 +170,41 @@ def _read_pages(
     """Fill ``pages``; it is complete only if the last page was read within all limits."""
     cursor: str | None = None
     seen: set[str] = set()
-    intact = True
+    pages.fault = None
     for _ in range(MAX_PAGES):
         if allowance.deadline.remaining() <= 0:
             raise RetryLater("listing_timeout", f"{source.provider}: the calendars took too long to read")
-        if allowance.bytes_left <= 0 or len(pages.events) > MAX_EVENTS:
+        if allowance.bytes_left <= 0 or pages.live > MAX_EVENTS:
             break
         page = source.fetch(calendar, cursor, page_size)
         if not page.readable:
-            break
+            pages.fault = "free_busy_only"
+            return
         allowance.bytes_left -= page.size
-        _add(pages.events, page.items)
-        intact = intact and page.intact
+        _add(pages, page.items)
+        pages.skipped += page.skipped
         cursor = page.next
         if cursor is None:
             # An item that was not readable may be the very event that seems to be missing.
-            pages.complete = intact
+            pages.complete = not pages.skipped
             return
         if cursor in seen:
             raise RetryLater("page_loop", f"{source.provider}: a page leads back to an earlier one")
         seen.add(cursor)
+    pages.fault = "listing_cut_short"
     _log.warning("calendar.cut_short", provider=source.provider.value, events=len(pages.events))
 
 
-def _add(events: dict[str, RawItem], items: Sequence[RawItem]) -> None:
+def _add(pages: _CalendarPages, items: Sequence[RawItem]) -> None:
     """Add the items.
 
     An event comes twice if the calendar changes between two pages: the newest version stays.
     """
     for item in items:
-        earlier = events.get(item.id)
+        earlier = pages.events.get(item.id)
         if earlier is None or not _is_older(item, earlier):
-            events[item.id] = item
+            pages.events[item.id] = item
+            pages.live += (earlier is None or earlier.is_deleted) - item.is_deleted
 
 
 def _is_older(one: RawItem, other: RawItem) -> bool:

@@ -32,6 +32,7 @@ class Account(NamedTuple):
     subject: str | None
     email: str | None
     directory_id: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +156,5 @@ class OAuthProvider:
             subject=account.subject,
             email=account.email,
             directory_id=account.directory_id,
+            aliases=account.aliases,
         )

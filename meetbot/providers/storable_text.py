@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from meetbot.domain.written_address import bare_address, is_legacy_exchange
+
 NAME_LIMIT = 320
 ADDRESS_LIMIT = 320  # RFC 3696 erratum 1690: 64 octets, "@", 255 octets
 ID_LIMIT = 2048
@@ -37,29 +39,36 @@ def exact(value: object, limit: int) -> str | None:
 
 
 def address(value: object) -> str | None:
-    """Return an e-mail address, trimmed, or None for what is no address or cannot be stored.
+    """Return an e-mail address, or None for what is none or cannot be stored.
 
-    It is never cut: the front part of a longer address can be another person's.
+    It is bare (`bare_address`), and never cut: the front part of a longer address can be another person's.
     """
-    return exact(value.strip(), ADDRESS_LIMIT) if isinstance(value, str) else None
+    return exact(bare_address(value), ADDRESS_LIMIT) if isinstance(value, str) else None
 
 
-def listed_address(value: object) -> str | None:
+def listed_address(value: object, *, colleagues: str = "") -> str | None:
     """Return the address of a person in an invitation, as `address` reads it.
 
     Of an address that is too long or cannot be stored the domain remains, so that nobody slips past a rule about
-    domains; a digest takes the place of the name before it, and is then no other person's. None for what is no text
-    or holds no such address.
+    domains; a digest takes the place of the name before it, and is then no other person's. So it is with a legacy
+    Exchange address, whose domain is `colleagues`, if that is given. None for what is no text or holds no such address.
     """
-    whole = address(value)
-    if whole is not None or not isinstance(value, str):
+    if not isinstance(value, str):
+        return None
+    bare = bare_address(value)
+    if colleagues and is_legacy_exchange(bare):
+        return _stand_in(bare.lower(), colleagues)
+    whole = exact(bare, ADDRESS_LIMIT)
+    if whole is not None:
         return whole
-    _, at, host = value.strip().rpartition("@")
+    _, at, host = bare.rpartition("@")
     # Taking out what cannot be stored could leave another host; putting something in its place cannot.
     domain = _end_of_host(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", host))
-    if not at or not domain:
-        return None
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    return _stand_in(bare, domain) if at and domain else None
+
+
+def _stand_in(text: str, domain: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return f"\N{HORIZONTAL ELLIPSIS}{digest[:16]}@{domain}"
 
 

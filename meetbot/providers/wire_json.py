@@ -18,11 +18,20 @@ _REPLACEMENT = "\ufffd"
 
 
 class RawItem(NamedTuple):
-    """One object of a list: its id, its last change as the provider writes it, and its bytes."""
+    """One object of a list: its id, its last change as the provider writes it, its bytes.
+
+    And what the reader's `Head` took from them.
+    """
 
     id: str
     updated: object
     body: bytes
+    head: Head
+
+    @property
+    def is_deleted(self) -> bool:
+        """Return whether it is what is left of a deleted event."""
+        return bool(self.head.status == "cancelled")
 
 
 class Head(msgspec.Struct):
@@ -35,6 +44,7 @@ class Head(msgspec.Struct):
 
     id: Any = None
     updated: Any = None
+    status: Any = None
 
 
 _Page = TypeVar("_Page", bound=msgspec.Struct)
@@ -68,7 +78,7 @@ class PageReader(Generic[_Page]):
             head = self._head.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return RawItem(head.id, head.updated, bytes(body)) if isinstance(head.id, str) else None
+        return RawItem(head.id, head.updated, bytes(body), head) if isinstance(head.id, str) else None
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from meetbot.domain.event import Attendee, Response
 from meetbot.domain.own_response import CalendarOwner, own_response
+from meetbot.domain.written_address import bare_address
 from meetbot.rules.json_fields import BadLine, Fields
 
 _MAX_ATTENDEES: Final = 5_000
@@ -65,25 +66,17 @@ def _attendees(event: Fields) -> list[Attendee]:
 def _person(value: object, place: str) -> Attendee:
     """A person, who may be written as an address alone."""
     if isinstance(value, str):
-        return Attendee(email=_bare_address(value))
+        return Attendee(email=bare_address(value))
     person = Fields.of(value, place)
     person.refuse_unknown(_PERSON_FIELDS)
     return Attendee(
-        email=_bare_address(person.text("email")) or None,
+        email=bare_address(person.text("email")) or None,
         name=person.text("name") or None,
         response=_response(person) or Response.NEEDS_ACTION,
         resource=person.truth("resource"),
         organizer=person.truth("organizer"),
         is_self=person.truth("self"),
     )
-
-
-def _bare_address(text: str) -> str:
-    """The address in ``mailto:ana@acme.com`` and ``Ana <ana@acme.com>``."""
-    bare = text.strip()
-    if bare.endswith(">"):
-        bare = bare[:-1].rpartition("<")[2].strip()
-    return bare[7:] if bare[:7].lower() == "mailto:" else bare
 
 
 def _response(fields: Fields) -> Response | None:

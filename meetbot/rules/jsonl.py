@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from meetbot.domain.decision import Override
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.own_response import CalendarOwner
+from meetbot.domain.written_address import bare_address
 from meetbot.links import find_meeting_link
 from meetbot.rules.facts import AttributeValue, DecisionContext
 from meetbot.rules.json_fields import BadLine, Fields, instant, is_date
@@ -77,7 +78,7 @@ def read_line(line: object, normalisers: Mapping[Provider, Normaliser]) -> tuple
     fields = Fields.of(line, "")
     provider = fields.word("provider", Provider)
     fields.refuse_unknown(_LINE_FIELDS if provider is None else _RAW_LINE_FIELDS)
-    owner_email = fields.text("owner_email")
+    owner_email = bare_address(fields.text("owner_email"))
     if not owner_email.strip():
         raise BadLine("owner_email", "expected a text")
     event = Fields.of(fields.get("event"), "event")

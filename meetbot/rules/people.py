@@ -96,7 +96,7 @@ class Viewpoint:
         known_domains = frozenset(domains)
         return People(
             shown,
-            frozenset(present),
+            frozenset(present) | self._aliases(event, present),
             known_domains - {""} if "" in known_domains else known_domains,
             _NO_NAMES.union(*set(domains_and_parents)),
             len(present),
@@ -112,25 +112,37 @@ class Viewpoint:
         met = self._met
         for attendee in event.attendees:
             person = met.get(attendee.email) or self._meet(attendee, len(present) + len(absent))
+            # Under another address of the account the owner is the same person. A secondary calendar, which can be marked
+            # as theirs, is no person.
+            if attendee.is_self and person.human:
+                owner_listed = True
+                person = self.owner
             # `_counts` written out, to save a call: strangers can invite thousands, and make this loop long.
             if person.human and not attendee.resource and attendee.response is not _DECLINED:
                 present[person.identity] = person
             else:
                 absent.add(person.identity)
-            # The owner's secondary calendar can be marked as theirs, but is no person.
-            if attendee.is_self and person.human:
-                owner_listed = True
         organizer = event.organizer
         if organizer is not None and (organizer.email or organizer.name):
             person = met.get(organizer.email) or self._meet(organizer, 0)
+            if organizer.is_self and person.human:
+                owner_listed = True
+                person = self.owner
             # The list holds the organiser's response; the organiser field does not.
             if person.human and _counts(organizer) and person.identity not in absent:
                 present[person.identity] = person
-            owner_listed = owner_listed or (organizer.is_self and person.human)
         # Invited through a group, or alone in the event: the owner takes part without an entry.
         if not owner_listed and self.owner.identity not in absent:
             present[self.owner.identity] = self.owner
         return present
+
+    def _aliases(self, event: Event, present: dict[str, Person]) -> frozenset[str]:
+        """Under which other addresses the owner is present: a rule may name one of them."""
+        if self.owner.identity not in present:
+            return _NO_NAMES
+        listed = event.attendees if event.organizer is None else (*event.attendees, event.organizer)
+        marked = (self.person(one.email) for one in listed if one.is_self and one.email)
+        return frozenset(person.identity for person in marked if person.human)
 
     def person(self, email: str) -> Person:
         """Return the person of an address."""

@@ -37,6 +37,7 @@ class CalendarUserContext:
     provider: Provider
     subject: str
     email: str
+    email_aliases: tuple[str, ...]
     state: CalendarUserStatus
     state_changed_at: datetime
     error_code: str | None
@@ -47,6 +48,8 @@ class CalendarUserContext:
     oauth_client_id: str | None
     decided_policy: str | None
     last_synced_at: datetime | None
+    not_before: datetime | None
+    asked_at: datetime | None
     revoked_grace: timedelta
     policy: Policy
     max_bots_per_day: int
@@ -74,8 +77,9 @@ class CalendarUserContext:
 
 
 _COLUMNS = """
-    select u.provider, u.subject, u.email, u.state, u.state_changed_at, u.error_code, u.scopes, u.token_version,
-           u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at, u.attributes,
+    select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
+           u.token_version, u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at,
+           u.not_before, u.asked_at, u.attributes,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
@@ -112,6 +116,7 @@ def load_context(
         provider=Provider(row["provider"]),
         subject=row["subject"],
         email=row["email"],
+        email_aliases=tuple(row["email_aliases"]),
         state=CalendarUserStatus(row["state"]),
         state_changed_at=row["state_changed_at"],
         error_code=row["error_code"],
@@ -127,6 +132,8 @@ def load_context(
         oauth_client_id=row["oauth_client_id"],
         decided_policy=row["decided_policy"],
         last_synced_at=row["last_synced_at"],
+        not_before=row["not_before"],
+        asked_at=row["asked_at"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],

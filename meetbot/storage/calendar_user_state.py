@@ -10,20 +10,29 @@ from sqlmodel import Session
 _SYNCED = text(
     """
     update calendar_user
-       set last_synced_at = greatest(last_synced_at, :at), error_code = null, decided_policy = :policy,
+       set last_synced_at = greatest(last_synced_at, :at), error_code = :note, decided_policy = :policy,
            state_changed_at = case when state = 'active' then state_changed_at else :at end, state = 'active'
      where tenant_id = :tenant_id and id = :id and state in ('connecting', 'active')
     """
 )
 
 
-def mark_synced(session: Session, tenant_id: str, calendar_user_id: str, *, policy_digest: str, at: datetime) -> None:
+def mark_synced(
+    session: Session,
+    tenant_id: str,
+    calendar_user_id: str,
+    *,
+    policy_digest: str,
+    at: datetime,
+    note: str | None = None,
+) -> None:
     """Note that the calendar was read completely, and by which policy its events are decided.
 
     ``at`` is when the reading began, so that no later change counts as seen. The policy is written even if it was the same
     when the reading began: another sync may have decided by a newer one meanwhile, and this one has overwritten that.
+    ``note`` is the code of what was left out.
     """
-    values = {"tenant_id": tenant_id, "id": calendar_user_id, "at": at, "policy": policy_digest}
+    values = {"tenant_id": tenant_id, "id": calendar_user_id, "at": at, "policy": policy_digest, "note": note}
     session.execute(_SYNCED, values)
 
 
@@ -49,6 +58,29 @@ _NOTE_ERROR = text(
 def note_error(session: Session, tenant_id: str, calendar_user_id: str, *, code: str) -> None:
     """Note why the last sync failed, for people who look at the calendar user."""
     session.execute(_NOTE_ERROR, {"tenant_id": tenant_id, "id": calendar_user_id, "code": code})
+
+
+_NOTE_WAIT = text(
+    """
+    update calendar_user set not_before = greatest(not_before, :until)
+     where tenant_id = :tenant_id and id = :id
+    """
+)
+
+
+def note_wait(session: Session, tenant_id: str, calendar_user_id: str, *, until: datetime) -> None:
+    """Note until when the provider is not to be asked about this calendar user."""
+    session.execute(_NOTE_WAIT, {"tenant_id": tenant_id, "id": calendar_user_id, "until": until})
+
+
+_NOTE_ASKED = text(
+    "update calendar_user set not_before = null, asked_at = :now where tenant_id = :tenant_id and id = :id"
+)
+
+
+def note_asked(session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime) -> None:
+    """Note that a person asks for a sync, which waits for nothing."""
+    session.execute(_NOTE_ASKED, {"tenant_id": tenant_id, "id": calendar_user_id, "now": now})
 
 
 _LOSE_ACCESS = text(

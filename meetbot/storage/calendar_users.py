@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,6 +119,7 @@ class GivenConsent:
     scopes: list[str]
     sealed: SealedSecret | None
     oauth_client_id: str | None
+    email_aliases: Sequence[str] = ()
 
 
 def add_calendar_user(
@@ -140,6 +141,7 @@ def add_calendar_user(
         subject=identity.subject,
         customer_user_id=identity.customer_user_id,
         email=consent.email,
+        email_aliases=list(consent.email_aliases),
         state=CalendarUserStatus.CONNECTING,
         state_changed_at=now,
         attributes=dict(attributes),
@@ -171,6 +173,8 @@ def renew_calendar_user(
     The version grows either way: a loss of access noticed with the old grant must not undo the new one.
     """
     user.email = consent.email
+    user.email_aliases = list(consent.email_aliases)
+    user.not_before, user.asked_at = None, now
     user.scopes = consent.scopes
     user.token_version += 1
     if attributes is not None:

@@ -62,6 +62,12 @@ class Instance:
         return (self.deviation and self.deviation.meeting_url) or self.meeting.meeting_url
 
     @property
+    def all_day(self) -> bool:
+        """Return whether the occurrence is an all-day one, which its series need not be."""
+        own = self.deviation.all_day if self.deviation is not None else None
+        return self.meeting.all_day if own is None else own
+
+    @property
     def guests(self) -> list[Guest]:
         """Return the occurrence's guest list if it has its own, else the meeting's."""
         if self.deviation is not None and self.deviation.guests is not None:

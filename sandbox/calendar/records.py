@@ -83,6 +83,7 @@ class Deviation(BaseModel, extra="forbid"):
     description: str | None = None
     location: str | None = None
     meeting_url: str | None = None
+    all_day: bool | None = None
     guests: list[Guest] | None = None
     change: int = 0
     updated: datetime = datetime(2000, 1, 1, tzinfo=UTC)

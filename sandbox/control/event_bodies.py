@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from sandbox.calendar.join_links import LinkPlatform, made_up_link
+from sandbox.calendar.meetings import deviation_at
 from sandbox.calendar.records import Account, Calendar, Guest, LinkPosition, Meeting, Provider, ResponseStatus
 from sandbox.control.field_types import Email, Line, LongText, Minutes, ZoneName
 
@@ -57,13 +58,13 @@ class EventChange(BaseModel, extra="forbid"):
     shift_minutes: Minutes | None = None
     platform: LinkPlatform | None = None
     meeting_url: LongText | None = None
+    all_day: bool | None = None
     attendees: Guests | None = None
 
 
 class SeriesChange(EventChange):
     """What only a meeting or a series as a whole can change, besides the rest."""
 
-    all_day: bool | None = None
     time_zone: ZoneName | None = None
     recurrence: Annotated[list[Line], Field(max_length=50)] | None = Field(
         default=None, description="Lines such as `RRULE:FREQ=WEEKLY;BYDAY=MO`, `EXDATE:20260105T090000Z`."
@@ -134,6 +135,22 @@ def fields_of_series_change(body: SeriesChange, meeting: Meeting, now: datetime)
     if all_day:
         start, end = fields.get("start", meeting.start), fields.get("end", meeting.end)
         fields |= _checked_times(start, end, all_day=True, zone=body.time_zone or meeting.time_zone)
+    return fields
+
+
+def fields_of_occurrence_change(body: EventChange, meeting: Meeting, at: datetime, now: datetime) -> dict[str, Any]:
+    """Return the changed fields of the occurrence with this original start.
+
+    Raises `InvalidEventError`.
+    """
+    known = deviation_at(meeting, at)
+    start = known.start or at
+    end = known.end or start + (meeting.end - meeting.start)
+    fields = fields_of_change(body, start, end, now)
+    if body.all_day:
+        fields |= _checked_times(
+            fields.get("start", start), fields.get("end", end), all_day=True, zone=meeting.time_zone
+        )
     return fields
 
 

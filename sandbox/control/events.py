@@ -19,6 +19,7 @@ from sandbox.control.event_bodies import (
     SeriesChange,
     fields_of_change,
     fields_of_new_meeting,
+    fields_of_occurrence_change,
     fields_of_series_change,
 )
 from sandbox.control.field_types import Email, Line
@@ -157,13 +158,8 @@ def _set_cancelled(sandbox: Sandbox, key: str, original_start: datetime | None, 
 
 
 def _change_occurrence(sandbox: Sandbox, meeting: Meeting, original_start: datetime, body: EventChange) -> None:
-    at = _utc(original_start)
-    known = meetings.deviation_at(meeting, at)
-    start = known.start or at
-    end = known.end or start + (meeting.end - meeting.start)
-    meetings.change_occurrence(
-        sandbox.state, sandbox.now(), meeting, at, fields_of_change(body, start, end, sandbox.now())
-    )
+    at, now = _utc(original_start), sandbox.now()
+    meetings.change_occurrence(sandbox.state, now, meeting, at, fields_of_occurrence_change(body, meeting, at, now))
 
 
 def _occurrence_part(body: SeriesChange) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _agenda_entry(account: Account, instance: Instance) -> dict[str, Any]:
         "title": instance.title,
         "start": instance.start,
         "end": instance.end,
-        "all_day": instance.meeting.all_day,
+        "all_day": instance.all_day,
         "cancelled": instance.cancelled,
         "recurring": instance.original_start is not None,
         "is_organizer": instance.is_organizer,

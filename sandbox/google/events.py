@@ -76,22 +76,22 @@ def _skeleton(instance: Instance, zone: ZoneInfo) -> Json:
     }
     if instance.original_start is not None:
         event["recurringEventId"] = instance.copy.google_id
-        event["originalStartTime"] = _moment(instance, instance.original_start, zone)
+        event["originalStartTime"] = _moment(instance, instance.original_start, zone, all_day=instance.meeting.all_day)
     return event
 
 
 def _times(instance: Instance, zone: ZoneInfo) -> Json:
     times: Json = {
-        "start": _moment(instance, instance.start, zone),
-        "end": _moment(instance, instance.end, zone),
+        "start": _moment(instance, instance.start, zone, all_day=instance.all_day),
+        "end": _moment(instance, instance.end, zone, all_day=instance.all_day),
     }
     if instance.is_master:
         times["recurrence"] = list(instance.meeting.recurrence)
     return times
 
 
-def _moment(instance: Instance, instant: datetime, zone: ZoneInfo) -> Json:
-    if instance.meeting.all_day:
+def _moment(instance: Instance, instant: datetime, zone: ZoneInfo, *, all_day: bool) -> Json:
+    if all_day:
         return {"date": to_local(instance.meeting, instant).strftime("%Y-%m-%d")}
     return {"dateTime": to_rfc3339(instant, zone), "timeZone": instance.meeting.time_zone}
 

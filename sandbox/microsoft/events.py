@@ -94,13 +94,15 @@ def _graph_timestamp(instant: datetime) -> str:
 
 
 def _times(instance: Instance, preferences: Preferences) -> Json:
-    meeting = instance.meeting
+    # The real Graph names the zone that was asked for as an all-day event's own, and its local midnight in UTC beside it
+    # (github.com/microsoftgraph/microsoft-graph-docs/issues/2804 and 7163).
+    zone_name = preferences.zone_name if instance.meeting.all_day else instance.meeting.time_zone
     times: Json = {
-        "originalStartTimeZone": meeting.time_zone,
-        "originalEndTimeZone": meeting.time_zone,
+        "originalStartTimeZone": zone_name,
+        "originalEndTimeZone": zone_name,
         "start": _moment(instance, instance.start, preferences),
         "end": _moment(instance, instance.end, preferences),
-        "isAllDay": meeting.all_day,
+        "isAllDay": instance.all_day,
         "recurrence": None,
     }
     if instance.original_start is not None and instance.copy.occurrences is None:
@@ -115,8 +117,7 @@ def _moment(instance: Instance, instant: datetime, preferences: Preferences) -> 
 
     The midnights of an all-day event are the same in every zone.
     """
-    all_day = instance.meeting.all_day
-    local = to_local(instance.meeting, instant) if all_day else instant.astimezone(preferences.zone)
+    local = to_local(instance.meeting, instant) if instance.all_day else instant.astimezone(preferences.zone)
     return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0", "timeZone": preferences.zone_name}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -207,5 +207,12 @@ class StandInProvider:
     ) -> RawEvent:
         raise AssertionError("the front never reads a calendar")
 
-    def normalise(self, calendar_id: str, raw: dict[str, Any] | RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self,
+        calendar_id: str,
+        raw: dict[str, Any] | RawEvent,
+        *,
+        owner_email: str,
+        owner_aliases: Collection[str] = (),
+    ) -> Event | None:
         raise AssertionError("the front never reads a calendar")

@@ -18,7 +18,8 @@ from api.health import create_ops_app
 from meetbot.calendars.connect_flow import new_token
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.settings import Environment
-from meetbot.storage.tables import Dispatch, Meeting
+from meetbot.storage.calendar_user_state import note_wait
+from meetbot.storage.tables import CalendarUser, Dispatch, Meeting
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.tenants.api_keys import KeyMode, hash_api_key, matches_hash, new_api_key, public_id_in
 from meetbot.tenants.create import ensure_demo_tenant
@@ -51,6 +52,17 @@ def test_sync_now_reaches_the_workflow(tenant: Tenant) -> None:
     user = tenant.add_user()
     assert tenant.post(f"/calendar/users/{user.id}/sync").status_code == 202
     assert tenant.front.orchestrator.signals == [(user.id, CalendarUserSignal.SYNC_NOW)]
+
+
+def test_sync_now_ends_the_wait_that_the_provider_asked_for(tenant: Tenant) -> None:
+    user = tenant.add_user()
+    with tenant.front.database.transaction(tenant.id) as session:
+        note_wait(session, tenant.id, user.id, until=datetime(2099, 1, 1, tzinfo=UTC))
+    tenant.post(f"/calendar/users/{user.id}/sync")
+    with tenant.front.database.transaction(tenant.id) as session:
+        row = session.get_one(CalendarUser, (tenant.id, user.id))
+        assert row.not_before is None
+        assert row.asked_at is not None
 
 
 def test_a_calendar_without_access_cannot_be_synced(tenant: Tenant) -> None:

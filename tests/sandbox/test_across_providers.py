@@ -94,3 +94,40 @@ def test_an_invitation_through_a_group_lists_no_self(sandbox: Driver, tokens: tu
     sandbox.event(ADA, organizer=dana, listed=False, attendees=["team@acme.test"])
     (item,) = sandbox.google_events(tokens[0])["items"]
     assert not any(attendee.get("self") for attendee in item["attendees"])
+
+
+ALL_DAY = {"all_day": True, "time_zone": "Europe/Berlin", "recurrence": ["RRULE:FREQ=DAILY;COUNT=3"]}
+
+
+def test_the_original_start_of_an_all_day_occurrence_is_local_midnight_in_utc(
+    sandbox: Driver, tokens: tuple[str, str]
+) -> None:
+    sandbox.event(ADA, start="2026-01-06T10:00:00Z", attendees=[GRACE], **ALL_DAY)
+    here = sandbox.google_events(tokens[0], singleEvents="true")["items"]
+    there = sandbox.graph_view(tokens[1], *WEEK)
+    assert [each["originalStartTime"] for each in here] == [{"date": f"2026-01-0{day}"} for day in (6, 7, 8)]
+    assert [each["originalStart"] for each in there] == [f"2026-01-0{day}T23:00:00Z" for day in (5, 6, 7)]
+    assert {each["originalStartTimeZone"] for each in there} == {"UTC"}
+    assert [each["start"]["dateTime"][:10] for each in there] == [f"2026-01-0{day}" for day in (6, 7, 8)]
+
+
+def test_a_day_of_an_all_day_series_can_be_given_a_time(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    key = sandbox.event(ADA, start="2026-01-06T10:00:00Z", attendees=[GRACE], **ALL_DAY)["key"]
+    change = {"all_day": False, "start": "2026-01-07T09:00:00Z", "duration_minutes": 30}
+    sandbox.control("PATCH", f"/events/{key}", change, original_start="2026-01-06T23:00:00Z")
+    here = sandbox.google_events(tokens[0], singleEvents="true")["items"][1]
+    there = sandbox.graph_view(tokens[1], *WEEK)[1]
+    assert (here["originalStartTime"], here["start"]["dateTime"]) == ({"date": "2026-01-07"}, "2026-01-07T09:00:00Z")
+    assert (there["type"], there["isAllDay"], there["originalStart"]) == ("exception", False, "2026-01-06T23:00:00Z")
+
+
+def test_an_occurrence_of_a_timed_series_can_be_made_all_day(sandbox: Driver, tokens: tuple[str, str]) -> None:
+    daily = {"start": "2026-01-06T14:00:00Z", "time_zone": "Europe/Berlin", "recurrence": ["RRULE:FREQ=DAILY;COUNT=3"]}
+    key = sandbox.event(ADA, attendees=[GRACE], **daily)["key"]
+    sandbox.control("PATCH", f"/events/{key}", {"all_day": True}, original_start="2026-01-07T14:00:00Z")
+    here = next(
+        each for each in sandbox.google_events(tokens[0], singleEvents="true")["items"] if "date" in each["start"]
+    )
+    there = next(each for each in sandbox.graph_view(tokens[1], *WEEK) if each["isAllDay"])
+    assert (here["start"], here["originalStartTime"]["dateTime"]) == ({"date": "2026-01-07"}, "2026-01-07T14:00:00Z")
+    assert (there["type"], there["originalStart"]) == ("exception", "2026-01-07T14:00:00Z")

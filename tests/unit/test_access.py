@@ -12,6 +12,7 @@ import pytest
 from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
+from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable, VaultUnavailable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
@@ -58,6 +59,8 @@ class User:
     sealed_refresh_token: None = None
     token_owner: TokenOwner = OWNER
     oauth_client_id: str | None = None
+    not_before: datetime | None = None
+    asked_at: datetime | None = None
 
 
 USER = cast(CalendarUserContext, User())
@@ -77,6 +80,7 @@ def access_tokens(login: Login) -> AccessTokens:
         region="eu",
         clock=lambda: NOW,
         note_use=login.noted.append,
+        waits=ProviderWaits(cast(Database, None), lambda: NOW),
     )
 
 

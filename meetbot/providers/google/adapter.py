@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -152,9 +152,11 @@ class GoogleCalendar(OAuthProvider):
         answer = self._get(access_token, path, [("fields", EVENT_FIELDS)], Deadline(timeout_seconds))
         return identified_object(answer, Provider.GOOGLE)
 
-    def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+    ) -> Event | None:
         """Return the event of Google's JSON. See `normalise_google`."""
-        return normalise_google(calendar_id, raw, owner_email=owner_email)
+        return normalise_google(calendar_id, raw, owner_email=owner_email, owner_aliases=owner_aliases)
 
     def _calendars(self, access_token: str, granted: frozenset[str], deadline: Deadline) -> list[CalendarRef]:
         if granted.isdisjoint(_READS_CALENDAR_LIST):
@@ -206,7 +208,7 @@ def _page(answer: Answer) -> Page:
         next_cursor(page.next, Provider.GOOGLE),
         len(answer.body),
         readable=page.access_role not in ("none", "freeBusyReader"),
-        intact=len(items) == len(bodies),
+        skipped=len(bodies) - len(items),
     )
 
 

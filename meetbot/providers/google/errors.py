@@ -24,6 +24,8 @@ _RATE_REASONS = frozenset(
         "RATE_LIMIT_EXCEEDED",
     }
 )
+# Of the whole project, not of one account.
+_PROJECT_REASONS = frozenset({"dailyLimitExceeded"})
 _SCOPE_REASONS = frozenset({"insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
 _API_OFF_REASONS = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 
@@ -34,7 +36,8 @@ def google_error(answer: Answer, now: datetime) -> ProviderError:
     first = reasons[0] if reasons else "unstated"
     if answer.status in (403, 429):
         if not _RATE_REASONS.isdisjoint(reasons):
-            return rate_limited(Provider.GOOGLE, answer, first, now)
+            whole = not _PROJECT_REASONS.isdisjoint(reasons)
+            return rate_limited(Provider.GOOGLE, answer, first, now, whole_application=whole)
         known = _forbidden(frozenset(reasons), error_detail(Provider.GOOGLE, answer, first))
         if known is not None:
             return known

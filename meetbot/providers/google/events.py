@@ -7,7 +7,7 @@ Source: developers.google.com/workspace/calendar/api/v3/reference/events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,9 @@ _RESPONSES = {
 }
 
 
-def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+def normalise_google(
+    calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+) -> Event | None:
     """Return the event, or None for the master of a series and for what has no usable id.
 
     A deleted event comes as little more than its id; it becomes a cancelled event without start or title.
@@ -41,7 +43,7 @@ def normalise_google(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Ev
         return None
     start = _moment(raw.get("start"))
     in_series = isinstance(raw.get("recurringEventId"), str)
-    owner = CalendarOwner.of(owner_email, calendar_id)
+    owner = CalendarOwner.of(owner_email, calendar_id, owner_aliases)
     organizer = _organizer(raw.get("organizer"), owner)
     is_organizer = organizer is not None and organizer.is_self
     attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, owner))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -39,15 +39,18 @@ from meetbot.providers.microsoft.calendars import (
 )
 from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
+from meetbot.providers.microsoft.series_kinds import EventHead, SeriesKinds
 from meetbot.providers.oauth import Account, OAuthEndpoint, OAuthProvider
-from meetbot.providers.storable_text import ID_LIMIT, address, exact
+from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
 from meetbot.providers.token_endpoint import TOKEN_SECONDS
-from meetbot.providers.wire_json import Head, PageReader
+from meetbot.providers.wire_json import PageReader
 
 CALENDARS_SCOPE = "Calendars.Read"
 REQUESTED_SCOPES = ("openid", "profile", "email", "offline_access", CALENDARS_SCOPE)
 
 _READS_EVENTS = frozenset({"calendars.read", "calendars.readwrite"})
+# An invitation may name either: the mailbox's address, or the name that its owner signs in with.
+_ADDRESS_CLAIMS = ("email", "preferred_username", "upn")
 _LOGIN_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn")
 
 
@@ -56,11 +59,7 @@ class _EventsPage(msgspec.Struct, rename={"items": "value", "next": "@odata.next
     next: Any = None
 
 
-class _EventHead(Head):
-    updated: Any = msgspec.field(default=None, name="lastModifiedDateTime")
-
-
-_PAGES = PageReader(_EventsPage, _EventHead)
+_PAGES = PageReader(_EventsPage, EventHead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ class MicrosoftCalendar(OAuthProvider):
         super().__init__(_endpoint(addresses), http, now)
         self._addresses = addresses
         self._graph = addresses.graph_url.rstrip("/")
+        self._series_kinds = SeriesKinds()
 
     def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
         """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
@@ -121,7 +121,11 @@ class MicrosoftCalendar(OAuthProvider):
                 answer = self._get(access_token, _view_path(calendar), query, deadline)
             else:
                 answer = self._follow(access_token, link, deadline)
-            return _page(answer)
+            page = _page(answer)
+            return replace(page, items=self._series_kinds.note_on_page(page.items, read_master))
+
+        def read_master(series: str) -> RawEvent:
+            return self._master(access_token, series, deadline)
 
         def is_gone(calendar: CalendarRef) -> bool:
             return self._is_gone(access_token, calendar, deadline)
@@ -134,12 +138,21 @@ class MicrosoftCalendar(OAuthProvider):
     ) -> RawEvent:
         """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
         path = f"/me/events/{quote(provider_event_id, safe='')}"
-        answer = self._get(access_token, path, event_query(), Deadline(timeout_seconds))
+        deadline = Deadline(timeout_seconds)
+        answer = self._get(access_token, path, event_query(), deadline)
+        raw = identified_object(answer, Provider.MICROSOFT)
+        return self._series_kinds.note(raw, lambda series: self._master(access_token, series, deadline))
+
+    def _master(self, access_token: str, series: str, deadline: Deadline) -> RawEvent:
+        query = [("$select", "id,isAllDay")]
+        answer = self._get(access_token, f"/me/events/{quote(series, safe='')}", query, deadline)
         return identified_object(answer, Provider.MICROSOFT)
 
-    def normalise(self, calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+    def normalise(
+        self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+    ) -> Event | None:
         """Return the event of Graph's JSON. See `normalise_microsoft`."""
-        return normalise_microsoft(calendar_id, raw, owner_email=owner_email)
+        return normalise_microsoft(calendar_id, raw, owner_email=owner_email, owner_aliases=owner_aliases)
 
     def _calendars(self, access_token: str, deadline: Deadline) -> list[CalendarRef]:
         def fetch(link: str | None) -> tuple[list[object], str | None]:
@@ -193,7 +206,7 @@ def _page(answer: Answer) -> Page:
         raise malformed_list(answer, Provider.MICROSOFT)
     items = _PAGES.items(page.items)
     following = next_cursor(page.next, Provider.MICROSOFT)
-    return Page(items, following, len(answer.body), intact=len(items) == len(page.items))
+    return Page(items, following, len(answer.body), skipped=len(page.items) - len(items))
 
 
 def _items(answer: Answer) -> tuple[list[object], str | None]:
@@ -231,8 +244,11 @@ def _endpoint(addresses: MicrosoftAddresses) -> OAuthEndpoint:
 def _account(claims: Claims) -> Account:
     directory_id = exact(claims.get("tid"), ID_LIMIT)
     object_id = exact(claims.get("oid"), ID_LIMIT)
+    addresses = [found for name in _ADDRESS_CLAIMS if (found := address(claims.get(name))) and "@" in found]
+    email = addresses[0] if addresses else address(claims.get("preferred_username"))
     return Account(
         subject=f"{directory_id}:{object_id}" if directory_id and object_id else exact(claims.get("sub"), ID_LIMIT),
-        email=address(claims.get("email")) or address(claims.get("preferred_username")),
+        email=email,
         directory_id=directory_id,
+        aliases=tuple(dict.fromkeys(alias for alias in addresses if not same_address(alias, email))),
     )

@@ -25,7 +25,7 @@ def microsoft_error(answer: Answer, now: datetime) -> ProviderError:
     code = safe_code(error.get("code")) if isinstance(error, dict) else "unstated"
     detail = error_detail(Provider.MICROSOFT, answer, code)
     if code in _THROTTLE_CODES:
-        return rate_limited(Provider.MICROSOFT, answer, code, now)
+        return rate_limited(Provider.MICROSOFT, answer, code, now, whole_application=code == "ApplicationThrottled")
     if code in _NO_MAILBOX_CODES:
         return ReconnectRequired(
             "mailbox_unsupported",

@@ -7,19 +7,20 @@ Source: learn.microsoft.com/graph/api/resources/event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from meetbot.domain.event import LONGEST_TITLE, Attendee, Event, EventStatus, Provider, Response, Visibility
 from meetbot.domain.own_response import CalendarOwner, own_response
 from meetbot.providers.base import RawEvent
 from meetbot.providers.event_fields import mapping, read_attendees, response, storable_link, word
-from meetbot.providers.ical_uid import instance_date_in_goid, normalise_ical_uid
+from meetbot.providers.ical_uid import normalise_ical_uid
+from meetbot.providers.microsoft.original_start import is_in_series, original_start
+from meetbot.providers.microsoft.rooms import room_addresses
 from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, listed_address, same_address
-from meetbot.providers.times import find_zone, parse_day, parse_instant
+from meetbot.providers.times import parse_day, parse_instant
 
-_IN_SERIES = ("occurrence", "exception")
 _VISIBILITIES = {
     "normal": Visibility.DEFAULT,
     "personal": Visibility.PRIVATE,
@@ -36,7 +37,9 @@ _RESPONSES = {
 }
 
 
-def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) -> Event | None:
+def normalise_microsoft(
+    calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
+) -> Event | None:
     """Return the event, or None for the master of a series and for what has no usable id.
 
     A cancelled meeting stays on an attendee's calendar with ``isCancelled``. The "Canceled:" in its subject is ignored:
@@ -47,17 +50,20 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
         return None
     all_day = raw.get("isAllDay") is True
     start = _moment(raw.get("start"), all_day=all_day)
-    original_start = _original_start(raw, start)
-    owner = CalendarOwner.of(owner_email, calendar_id)
+    originally = original_start(raw, start)
+    owner = CalendarOwner.of(owner_email, calendar_id, owner_aliases)
     organizer = _organizer(raw, owner)
     is_organizer = organizer is not None and organizer.is_self
-    attendees, all_listed = read_attendees(raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner))
+    rooms = room_addresses(raw)
+    attendees, all_listed = read_attendees(
+        raw.get("attendees"), lambda entry: _attendee(entry, organizer, owner, rooms)
+    )
     return Event(
         provider=Provider.MICROSOFT,
         calendar_id=calendar_id,
         provider_event_id=event_id,
         ical_uid=normalise_ical_uid(raw.get("iCalUId")),
-        original_start=original_start,
+        original_start=originally,
         title=clean(raw.get("subject"), LONGEST_TITLE),
         start=start,
         end=_moment(raw.get("end"), all_day=all_day),
@@ -67,7 +73,7 @@ def normalise_microsoft(calendar_id: str, raw: RawEvent, *, owner_email: str) ->
         attendees=attendees,
         is_organizer=is_organizer,
         owner_response=_owner_response(raw, attendees, is_organizer),
-        recurring=original_start is not None or _is_in_series(raw),
+        recurring=originally is not None or is_in_series(raw),
         visibility=word(_VISIBILITIES, raw.get("sensitivity"), Visibility.DEFAULT),
         link=storable_link(Provider.MICROSOFT, raw),
         is_meeting=raw.get("isDraft") is not True,
@@ -88,61 +94,27 @@ def _is_cancelled(raw: RawEvent) -> bool:
     return raw.get("isCancelled") is True or "@removed" in raw
 
 
-def _is_in_series(raw: RawEvent) -> bool:
-    return raw.get("type") in _IN_SERIES or isinstance(raw.get("seriesMasterId"), str)
-
-
-def _original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """When an occurrence of a series would start if nobody had moved it; None outside a series."""
-    if not _is_in_series(raw):
-        return _start_of_single_invitation(raw, start)
-    if raw.get("isAllDay") is True:
-        return _original_day(raw) or start
-    return parse_instant(raw.get("originalStart")) or start
-
-
-def _original_day(raw: RawEvent) -> datetime | None:
-    """Return midnight UTC of the original date, as Google has it.
-
-    Graph's ``originalStart`` is local midnight seen from UTC.
-    """
-    moment, zone = parse_instant(raw.get("originalStart")), find_zone(raw.get("originalStartTimeZone"))
-    if moment is None or zone is None:
-        return moment
-    day = moment.astimezone(zone).date()
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _start_of_single_invitation(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """Return the original start in a copy of an attendee invited to one occurrence only.
-
-    Graph shows that copy as a single event, but its Global Object ID names the date of the occurrence. If `start` is
-    on that date in some time zone, it is the original start, and the copy gets the same meeting key as the others.
-    """
-    day = instance_date_in_goid(raw.get("iCalUId"))
-    if day is None or start is None or abs((start.date() - day).days) > 1:
-        return None
-    return start
-
-
-def _attendee(entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner) -> Attendee:
+def _attendee(
+    entry: Mapping[str, Any], organizer: Attendee | None, owner: CalendarOwner, rooms: frozenset[str]
+) -> Attendee:
     person = mapping(entry.get("emailAddress"))
-    email = listed_address(person.get("address"))
+    email = listed_address(person.get("address"), colleagues=owner.domain)
     organizes = organizer is not None and same_address(email, organizer.email)
+    # The calendar's owner may organise under another address of the same mailbox.
+    is_self = owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self)
     return Attendee(
         email,
         clean(person.get("name"), NAME_LIMIT) or None,
         response(_RESPONSES, mapping(entry.get("status")).get("response")),
-        entry.get("type") == "resource",
+        entry.get("type") == "resource" or (not is_self and email is not None and email.lower() in rooms),
         organizes,
-        # The calendar's owner may organise under another address of the same mailbox.
-        owner.is_listed_as(email, marked=organizes and organizer is not None and organizer.is_self),
+        is_self,
     )
 
 
 def _organizer(raw: RawEvent, owner: CalendarOwner) -> Attendee | None:
     person = mapping(mapping(raw.get("organizer")).get("emailAddress"))
-    email = listed_address(person.get("address"))
+    email = listed_address(person.get("address"), colleagues=owner.domain)
     name = clean(person.get("name"), NAME_LIMIT) or None
     is_self = owner.organizes_as(email, marked=raw.get("isOrganizer") is True)
     if email is None and name is None and not is_self:

@@ -24,8 +24,9 @@ class CalendarUser(SQLModel, table=True):
     Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
     ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
     was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
-    ours. ``decided_policy`` is the digest of what the stored
-    decisions were made with; a different one means that they must be made again.
+    ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
+    made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
+    person asked for it since (``asked_at``).
     """
 
     __tablename__ = "calendar_user"
@@ -53,6 +54,7 @@ class CalendarUser(SQLModel, table=True):
     subject: str
     customer_user_id: str
     email: str
+    email_aliases: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     state: str
     state_changed_at: datetime = Field(sa_column=columns.instant())
     error_code: str | None = None
@@ -71,6 +73,8 @@ class CalendarUser(SQLModel, table=True):
     consented_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     decided_policy: str | None = None
     last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    not_before: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())

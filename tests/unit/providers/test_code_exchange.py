@@ -58,6 +58,12 @@ def test_microsofts_subject_is_directory_and_object() -> None:
     assert grant.email == "ann@acme.example"
 
 
+def test_an_accounts_addresses_are_those_that_an_invitation_may_name() -> None:
+    claims = microsoft_claims(email="Ann.Owner@acme.example", preferred_username="ann@acme.example", upn=" ")
+    grant = exchange_microsoft(Script({MICROSOFT_TOKEN: tokens(id_token=encoded(claims))}))
+    assert (grant.email, grant.aliases) == ("Ann.Owner@acme.example", ("ann@acme.example",))
+
+
 def test_without_an_object_id_the_subject_is_sub() -> None:
     grant = exchange_microsoft(Script({MICROSOFT_TOKEN: tokens(id_token=encoded(microsoft_claims(oid=None)))}))
     assert grant.subject == "pairwise"

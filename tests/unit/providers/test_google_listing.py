@@ -140,6 +140,32 @@ def test_a_listing_without_end_is_cut_and_not_called_complete() -> None:
     assert len(listed.events) == listing.MAX_PAGES
     assert listed.complete_calendars == frozenset()
     assert listed.failed_calendars == {"primary"}
+    assert listed.faults == {"primary": "listing_cut_short"}
+
+
+def test_59_empty_pages_do_not_hide_the_event_behind_them() -> None:
+    empty = [page(following=f"p{number}") for number in range(59)]
+    listed = list_events(Script({PRIMARY: [*empty, page(google_event("e1"))]}), EVENTS_ONLY)
+    assert ids(listed) == [("primary", "e1")]
+    assert listed.complete_calendars == {"primary"}
+    assert listed.faults == {}
+
+
+def test_ten_pages_of_deleted_entries_do_not_hide_the_live_event_behind_them() -> None:
+    def deleted(number: int) -> httpx.Response:
+        entries = [{"id": f"d{number}_{place}", "status": "cancelled"} for place in range(2500)]
+        return page(*entries, following=f"p{number}")
+
+    listed = list_events(Script({PRIMARY: [*map(deleted, range(10)), page(google_event("e1"))]}), EVENTS_ONLY)
+    assert ids(listed)[-1] == ("primary", "e1")
+    assert listed.complete_calendars == {"primary"}
+
+
+def test_pages_are_read_no_longer_than_the_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meetbot.providers.google.adapter.LISTING_SECONDS", 0.0)
+    with pytest.raises(RetryLater) as refused:
+        list_events(Script({PRIMARY: endless}), EVENTS_ONLY)
+    assert refused.value.code == "listing_timeout"
 
 
 @pytest.mark.parametrize(("limit", "value", "pages"), [("MAX_EVENTS", 3, 4), ("MAX_BYTES", 1, 1)])
@@ -199,6 +225,7 @@ def test_a_calendar_that_shows_only_free_and_busy_is_incomplete() -> None:
     assert ids(listed) == []
     assert listed.complete_calendars == frozenset()
     assert listed.failed_calendars == {"primary"}
+    assert listed.faults == {"primary": "free_busy_only"}
 
 
 # Which calendars
