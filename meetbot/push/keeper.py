@@ -173,6 +173,9 @@ class PushKeeper:
             try:
                 opened = access(_opening(provider, request))
             except ChannelExists:
+                if not self._has_unanswered(owner, request):
+                    # It is another connection's of the same account: ending it would only have the two take turns.
+                    raise
                 self._close_others(owner, request.calendar_id, access)
                 opened = access(_opening(provider, request))
         except RetryLater as error:
@@ -197,6 +200,18 @@ class PushKeeper:
             calendar_id = row.calendar_id
         base = f"{self.public_url.rstrip('/')}/v1/notifications/{owner.provider}"
         return ChannelRequest(channel_id, secret, calendar_id, base, f"{base}/lifecycle", until)
+
+    def _has_unanswered(self, owner: ChannelOwner, request: ChannelRequest) -> bool:
+        """Whether an earlier opening of the user's for this calendar was never answered."""
+        with self.database.transaction(owner.tenant_id) as session:
+            rows = channels_of(session, owner.tenant_id, [owner.id])
+        return any(
+            row.id != request.channel_id
+            and row.calendar_id == request.calendar_id
+            and row.opened_at is not None
+            and row.external_id is None
+            for row in rows
+        )
 
     def _close_others(self, owner: ChannelOwner, calendar_id: str, access: Access) -> None:
         with self.database.transaction(owner.tenant_id) as session:

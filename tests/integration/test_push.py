@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.harness import for_another_tenant
 from meetbot.domain.erasure import ErasureStep
 from meetbot.domain.event import Provider
 from meetbot.domain.push import ChannelState, PushState, push_health
@@ -170,6 +171,18 @@ def test_an_opening_whose_answer_is_lost_leaves_one_channel_in_the_end(pushing: 
     pushing.until_signalled(user)
 
 
+def test_a_second_connection_of_an_account_does_not_end_the_firsts_channel(pushing: Pushing) -> None:
+    pushing.connected(EMAIL, Provider.MICROSOFT)
+    (first,) = pushing.at_provider()
+    other = for_another_tenant(pushing.rig)
+    user = other.connect(EMAIL, Provider.MICROSOFT)
+    other.sync(user)
+    other.ensure_push(user)
+    (channel,) = other.channels(user)
+    assert (channel.state, channel.last_error) == (ChannelState.WANTED, "channel_exists")
+    assert pushing.at_provider() == [first]
+
+
 def test_googles_first_message_before_its_answer_is_taken(pushing: Pushing) -> None:
     pushing.play(sync_first=True)
     user = pushing.connected(EMAIL, Provider.GOOGLE)
@@ -241,7 +254,7 @@ def test_when_push_is_switched_off_all_channels_are_closed(pushing: Pushing, pro
     assert not off.sync(user).push_due
 
 
-def test_after_a_reconnect_new_channels_are_opened(pushing: Pushing) -> None:
+def test_when_access_is_lost_its_channels_are_to_end(pushing: Pushing) -> None:
     user = pushing.connected(EMAIL, Provider.GOOGLE)
     rig = pushing.rig
     rig.sandbox.post(f"/control/accounts/{EMAIL}/revoke", {})
