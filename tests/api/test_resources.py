@@ -140,18 +140,18 @@ def signed(document: Any, secret: str = BACKEND_SECRET) -> dict[str, Any]:
     }
 
 
-def report(external_id: str, *, age: timedelta = timedelta()) -> dict[str, Any]:
+def report(external_id: str, *, age: timedelta = timedelta(), status: str = "joining") -> dict[str, Any]:
     return {
         "deliveryId": "dlv_1",
         "event": "job.status_changed",
         "emittedAt": (datetime.now(UTC) - age).isoformat(),
         "attempt": 1,
         "version": 2,
-        "data": {"id": "job_1", "externalId": external_id, "status": "joining"},
+        "data": {"id": "job_1", "externalId": external_id, "status": status},
     }
 
 
-def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
+def test_a_signed_report_of_a_bots_end_wakes_its_workflow(tenant: Tenant) -> None:
     bot = tenant.add_bot("mtg_1", state="dispatched")
     external_id = f"{bot.id}-1"
     with tenant.front.database.transaction(tenant.id) as session:
@@ -165,7 +165,8 @@ def test_a_signed_report_wakes_the_bots_workflow(tenant: Tenant) -> None:
                 state=DispatchState.ACCEPTED,
             )
         )
-    answer = tenant.front.client.post("/v1/backends/meetbot/events", **signed(report(external_id)))
+    ended = report(external_id, status="completed")
+    answer = tenant.front.client.post("/v1/backends/meetbot/events", **signed(ended))
     assert (answer.status_code, answer.json()) == (200, {"status": "taken"})
     assert tenant.front.orchestrator.reported == [(tenant.id, "mtg_1")]
 
