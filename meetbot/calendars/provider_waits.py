@@ -1,8 +1,8 @@
-"""Until when a provider is not to be asked, for one mailbox or for our whole application.
+"""Until when a provider is not to be asked, for one mailbox or for a whole application.
 
 The wait about a mailbox is noted on its calendar user's row, so that it holds for all processes and after a restart. One about
-the application is kept in memory: each process asks once at most before it knows. Whoever asks for a sync in person waits for
-neither.
+an application, ours or a tenant's own, is kept in memory: each process asks once at most before it knows. Whoever asks for a
+sync in person waits for neither.
 """
 
 from __future__ import annotations
@@ -29,13 +29,20 @@ class _Pause(NamedTuple):
     until: datetime
 
 
+class _Application(NamedTuple):
+    """A client at a provider. ``oauth_client_id`` is None for ours."""
+
+    provider: Provider
+    oauth_client_id: str | None
+
+
 class ProviderWaits:
     """The waits that providers asked for; safe to share between threads."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._pauses: dict[Provider, _Pause] = {}
+        self._pauses: dict[_Application, _Pause] = {}
         self._lock = threading.Lock()
 
     def check(self, user: CalendarUserContext) -> None:
@@ -53,13 +60,19 @@ class ProviderWaits:
         now = self._clock()
         if refusal.whole_application:
             with self._lock:
-                self._pauses[user.provider] = _Pause(now, now + wait)
+                # What is over goes, so that there are no more than applications held back just now.
+                self._pauses = {one: pause for one, pause in self._pauses.items() if pause.until > now}
+                self._pauses[_application_of(user)] = _Pause(now, now + wait)
         with self._database.transaction(user.tenant_id) as session:
             calendar_user_state.note_wait(session, user.tenant_id, user.id, until=now + wait)
 
     def _pause_of(self, user: CalendarUserContext) -> datetime | None:
         with self._lock:
-            pause = self._pauses.get(user.provider)
+            pause = self._pauses.get(_application_of(user))
         if pause is None or (user.asked_at is not None and user.asked_at >= pause.since):
             return None
         return pause.until
+
+
+def _application_of(user: CalendarUserContext) -> _Application:
+    return _Application(user.provider, user.oauth_client_id)
