@@ -53,6 +53,7 @@ _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
 # The end-user waits for the page meanwhile.
 _REVOKE_SECONDS = 5.0
+_ADMINISTRATORS_MATTERS = ("admin_consent_required", "admin_policy_enforced", "application_not_in_directory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _complete(
         )
     except ProviderError as error:
         _log.warning("connect.code_exchange_failed", provider=attempt.provider, code=error.code)
-        needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
+        needs_admin = error.code in _ADMINISTRATORS_MATTERS
         return ConsentResult(
             attempt, error=ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
         )
