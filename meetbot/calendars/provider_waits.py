@@ -1,4 +1,4 @@
-"""How long a provider asked not to be asked again: about one mailbox, or about our application as a whole.
+"""How long a provider asked not to be asked: about one mailbox, or by our application.
 
 The wait about a mailbox is noted on its calendar user's row, so that it holds for all processes and after a restart. One about
 the application is kept in memory: each process asks once at most before it knows. Whoever asks for a sync in person waits for

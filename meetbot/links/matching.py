@@ -82,7 +82,7 @@ def match_join_link(url: Url) -> JoinLink | None:
 
 
 def _without_glue(rule: LinkRule, parameters: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the parameters, each of a known form cut where that form ends: what follows was glued to it."""
+    """Return the parameters, each of a known form cut where that form ends."""
     whole: dict[str, str] = {}
     for name, kind in rule.value_kinds.items():
         value = parameters.get(name, "")
@@ -156,7 +156,10 @@ def _join_link(rule: LinkRule, host: str, found: _Match, parameters: Mapping[str
 
 
 def _is_complete(rule: LinkRule, found: _Match, kept: Mapping[str, str]) -> bool:
-    """Return whether no other link to the meeting can have more; one whose value has a broken form may give way."""
+    """Return whether no other link to the meeting can have more.
+
+    One whose value has a broken form may give way.
+    """
     name = rule.complete_with
     if name is None or name in found.values:
         return True

@@ -32,9 +32,9 @@ def is_in_series(raw: RawEvent) -> bool:
 
 
 def original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
-    """Return the original start; midnight UTC of the original date in an all-day series, and None outside a series.
+    """Return the original start, or None outside a series.
 
-    ``start`` is the event's start as it is now.
+    In an all-day series it is midnight UTC of the original date. ``start`` is the event's start as it is now.
     """
     if not is_in_series(raw):
         return _start_of_single_invitation(raw, start)
@@ -56,7 +56,10 @@ def _original_day(raw: RawEvent, start: datetime | None) -> datetime | None:
 
 
 def _day_in_named_zone(moment: datetime, zone_name: object) -> date | None:
-    """Return the date if the moment is midnight in the zone that is named: then it is the series' own."""
+    """Return the date if the moment is midnight in the zone that is named.
+
+    Then the zone is the series' own.
+    """
     zone = find_zone(zone_name)
     local = moment.astimezone(zone) if zone is not None else None
     return local.date() if local is not None and not (local.hour or local.minute or local.second) else None

@@ -30,7 +30,7 @@ ReadMaster = Callable[[str], RawEvent]
 
 
 class EventHead(Head):
-    """The fields by which two versions of an event, and the changed ones of a series, are told apart."""
+    """The fields that tell versions of an event, and changed ones of a series, apart."""
 
     updated: Any = msgspec.field(default=None, name="lastModifiedDateTime")
     type: Any = None
