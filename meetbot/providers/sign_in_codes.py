@@ -87,7 +87,8 @@ _MOST_NUMBERS: Final = 32
 def sign_in_class(answer: Mapping[str, Any]) -> SignInClass | None:
     """Return the class of a refusal by the numbers that the answer states.
 
-    None if it states none that is known. They stand in the list ``error_codes`` and in the text ``error_description``; either may be of any type.
+    None if it states none that is known. They stand in the list ``error_codes`` and in the text ``error_description``; either
+    may be of any type.
     """
     known = {_CLASSES[number] for number in _stated(answer) if number in _CLASSES}
     return next((kind for kind in _ORDER if kind in known), None)
