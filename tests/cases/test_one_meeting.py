@@ -110,7 +110,7 @@ def test_case_45_a_link_that_comes_later_brings_the_bot(rig: Rig, provider: Prov
     event = rig.sandbox.event(ADA, platform=platform, link_pending=True)
     assert rig.planned(user) == ()
     rig.sandbox.change(event, link_pending=False)
-    assert only(rig, user)
+    assert only(rig, user).meeting_key
 
 
 @BOTH
