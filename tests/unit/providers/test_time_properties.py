@@ -1,4 +1,4 @@
-"""Time, as both providers write it: one instant and one key, whatever the zone and the clocks do."""
+"""Time, as both providers write it: one instant and one key, whatever the clocks do."""
 
 from __future__ import annotations
 
