@@ -17,6 +17,7 @@ WITHOUT_SEALED_SECRETS = {
     "calendar_event.fingerprint",
     "calendar_event.organizer",
     "calendar_user.attributes",
+    "calendar_user.email_aliases",
     "calendar_user.scopes",
     "calendar_user.token_digest",
     "connect_attempt.attributes",
