@@ -48,6 +48,7 @@ _log = structlog.get_logger(__name__)
 _CREATED_BY_CONNECT = "connect"
 # The end-user waits for the page meanwhile.
 _REVOKE_SECONDS = 5.0
+_ADMINISTRATORS_MATTERS = ("admin_consent_required", "admin_policy_enforced", "application_not_in_directory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def complete_connect(
 
 def error_of_exchange(error: ProviderError) -> ConnectError:
     """Return what the customer is told if the exchange failed."""
-    needs_admin = error.code in ("admin_consent_required", "admin_policy_enforced")
+    needs_admin = error.code in _ADMINISTRATORS_MATTERS
     return ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
 
 

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 from meetbot.domain.event import Provider
 from meetbot.errors import Fault, InvalidInput
-from meetbot.providers.errors import wants_administrator
+from meetbot.providers.sign_in_codes import wants_administrator
 from meetbot.settings import Network
 
 LIFETIME = timedelta(minutes=10)

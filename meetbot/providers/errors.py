@@ -14,41 +14,11 @@ from meetbot.providers.http import Answer, requested_wait
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _TRANSIENT_CLIENT_STATUSES = frozenset({408, 421, 425})
-# The directory lets only an administrator consent, or asks for one's approval.
-# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-_ADMIN_CONSENT_NUMBERS = frozenset({90093, 90094, 90095, 900941})
-_REDIRECT_NUMBER = 50011
-_MICROSOFT_NUMBER = re.compile(r"AADSTS(\d{1,9})\b")
-_LONGEST_DESCRIPTION = 4096
 
 
 def safe_code(value: object) -> str:
     """Return a machine-readable code, or "unstated" for what looks like prose or data."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else "unstated"
-
-
-def wants_administrator(description: object, numbers: object = None) -> bool:
-    """Return whether Microsoft says that an administrator must consent.
-
-    `description` is the text of the answer (``error_description``), in which numbers stand as ``AADSTS90094``;
-    `numbers` is its list ``error_codes``. Either may be of any type.
-    """
-    return not _stated_numbers(description, numbers).isdisjoint(_ADMIN_CONSENT_NUMBERS)
-
-
-def wants_other_redirect(description: object, numbers: object = None) -> bool:
-    """Return whether Microsoft says that the redirect address is not registered for the client.
-
-    The code beside it is ``invalid_client``, as for a wrong secret. The arguments are those of `wants_administrator`.
-    """
-    return _REDIRECT_NUMBER in _stated_numbers(description, numbers)
-
-
-def _stated_numbers(description: object, numbers: object) -> set[int]:
-    stated = {number for number in numbers if isinstance(number, int)} if isinstance(numbers, list) else set()
-    if isinstance(description, str):
-        stated |= {int(number) for number in _MICROSOFT_NUMBER.findall(description[:_LONGEST_DESCRIPTION])}
-    return stated
 
 
 def error_detail(provider: Provider, answer: Answer, reason: str) -> str:

@@ -15,8 +15,9 @@ import httpx
 
 from meetbot.domain.event import Provider
 from meetbot.errors import OperatorRequired, ProviderError, ReconnectRequired, RetryLater
-from meetbot.providers.errors import error_detail, safe_code, wants_administrator, wants_other_redirect
+from meetbot.providers.errors import error_detail, safe_code
 from meetbot.providers.http import Answer, Deadline, error_object, json_object, requested_wait, send
+from meetbot.providers.sign_in_codes import SignInClass, sign_in_class, wants_other_redirect
 
 TOKEN_SECONDS = 20.0
 _TOKEN_ANSWER_LIMIT = 1024 * 1024
@@ -53,6 +54,13 @@ CLIENT_REFUSALS = frozenset({"deleted_client", "disabled_client", "invalid_clien
 """What a token endpoint answers if it knows no such client, or the client's secret is not its own."""
 
 _ASK_ADMIN = "Ask the directory's administrator to approve this application, then connect again."
+_ASK_DIRECTORY = (
+    "Ask the administrator of the account's directory to install or enable this application. If every directory answers so, "
+    "check the client id."
+)
+_CHECK_CLIENT = "Check the OAuth client: its id, secret and expiry, redirect address, scopes."
+# Entra stops a client that asks the same again and again, and goes on stopping it as long as it asks.
+_LOOP_WAIT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +132,32 @@ def token_error(answer: Answer, provider: Provider, now: datetime) -> ProviderEr
     """
     body = error_object(answer)
     error = safe_code(body.get("error"))
-    if error == "invalid_client" and wants_other_redirect(body.get("error_description"), body.get("error_codes")):
+    if error == "invalid_client" and wants_other_redirect(body):
         error = "redirect_uri_mismatch"
     detail = error_detail(provider, answer, error)
+    wait = requested_wait(answer, now)
     if answer.status == 429 or answer.status >= 500:
-        return RetryLater("login_unavailable", detail, retry_after=requested_wait(answer, now))
-    if error in _OPERATOR_ERRORS:
-        return OperatorRequired(
-            error, detail, next_step="Check the OAuth client: its id, secret and expiry, redirect address, scopes."
-        )
+        return RetryLater("login_unavailable", detail, retry_after=wait)
+    told = sign_in_class(body) if provider is Provider.MICROSOFT else None
+    if told is SignInClass.LOOP:
+        return RetryLater("login_loop", detail, retry_after=max(wait or _LOOP_WAIT, _LOOP_WAIT))
+    if told is SignInClass.LATER:
+        return RetryLater("login_unavailable", detail, retry_after=wait)
+    if told is SignInClass.DIRECTORY:
+        return OperatorRequired("application_not_in_directory", detail, next_step=_ASK_DIRECTORY)
+    if told is SignInClass.OPERATOR or error in _OPERATOR_ERRORS:
+        return OperatorRequired(error, detail, next_step=_CHECK_CLIENT)
     if error in _RECONNECT_ERRORS:
-        return _reconnect_required(error, detail, body)
+        return _reconnect_required(error, detail, told)
     # An unknown code, HTML, temporarily_unavailable, …: nobody is disconnected for what we do not understand.
-    return RetryLater("login_unavailable", detail, retry_after=requested_wait(answer, now))
+    return RetryLater("login_unavailable", detail, retry_after=wait)
 
 
-def _reconnect_required(error: str, detail: str, body: Mapping[str, Any]) -> ReconnectRequired:
-    if wants_administrator(body.get("error_description"), body.get("error_codes")):
+def _reconnect_required(error: str, detail: str, told: SignInClass | None) -> ReconnectRequired:
+    if told is SignInClass.ADMIN_CONSENT:
         return ReconnectRequired("admin_consent_required", detail, next_step=_ASK_ADMIN)
-    if error == "admin_policy_enforced":
-        return ReconnectRequired(error, detail, next_step=_ASK_ADMIN)
+    if told is SignInClass.ADMIN_POLICY or error == "admin_policy_enforced":
+        return ReconnectRequired("admin_policy_enforced", detail, next_step=_ASK_ADMIN)
     return ReconnectRequired(error, detail, next_step="Connect the calendar again.")
 
 

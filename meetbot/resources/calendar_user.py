@@ -41,7 +41,7 @@ class CalendarUserResource(Resource):
     email: str
     state: CalendarUserState
     error_code: str | None = Field(
-        description="Why the last sync failed, or why access was lost; null while all is well."
+        description="Why the last sync failed, what it left out, or why access was lost; null while all is well."
     )
     attributes: dict[str, Any] = Field(description="What rules may name with a leading `$`.")
     last_synced_at: datetime | None

@@ -165,7 +165,9 @@ def _about(instance: Instance) -> Json:
 def _content(instance: Instance, preferences: Preferences) -> Json:
     meeting = instance.meeting
     link = link_placement(instance.meeting_url, meeting.link_place, meeting.origin, Provider.MICROSOFT)
-    text = with_link_text(instance.description, link.body or (link.conference and f"Join: {link.conference}"))
+    # The invitation's text names the link from when there is one.
+    ready = link.conference if not meeting.link_pending else None
+    text = with_link_text(instance.description, link.body or (ready and f"Join: {ready}"))
     place = instance.location or link.location or ""
     online = link.conference is not None
     location = {"displayName": place, "locationType": "default"} if place else {"displayName": ""}

@@ -119,6 +119,7 @@ class Consent:
     email: str = "olga@own.com"
     refresh_token: str | None = "refresh-1"
     scopes: frozenset[str] = frozenset({"openid", "email", "calendar"})
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass
@@ -183,6 +184,7 @@ class StandInProvider:
             scopes=consent.scopes,
             subject=consent.subject,
             email=consent.email,
+            aliases=consent.aliases,
         )
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from meetbot.errors import RetryLater
+from meetbot.errors import OperatorRequired, RetryLater
 from tests.api.conftest import Front, Tenant
 from tests.api.consent_flow import begin, come_back, connect, expire_attempts, open_link, to_provider, told, users
 from tests.api.stand_ins import Consent
@@ -155,6 +155,12 @@ def test_a_scope_left_unticked_stores_nothing(tenant: Tenant) -> None:
 def test_a_failing_code_exchange_is_a_provider_error(tenant: Tenant) -> None:
     tenant.front.google.failure = RetryLater("login_unavailable", "down")
     assert connect(tenant)["error"] == "provider_error"
+
+
+@pytest.mark.parametrize("code", ["application_not_in_directory"])
+def test_an_application_missing_in_a_directory_sends_to_its_administrator(tenant: Tenant, code: str) -> None:
+    tenant.front.google.failure = OperatorRequired(code, "status 401")
+    assert connect(tenant)["error"] == "admin_consent_required"
 
 
 def test_a_vault_outage_spends_neither_state_nor_code(tenant: Tenant) -> None:

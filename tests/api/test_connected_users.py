@@ -60,6 +60,13 @@ def test_the_rules_of_the_request_become_the_first_version(tenant: Tenant) -> No
     assert (shown["version"], shown["source"], shown["rules"]) == (1, "user", RULES["rules"])
 
 
+def test_the_accounts_other_addresses_are_those_of_its_last_consent(tenant: Tenant) -> None:
+    for aliases in (("olga@own.onmicrosoft.com",), ("o.own@own.com", "olga@own.onmicrosoft.com"), ()):
+        connect(tenant, Consent(aliases=aliases))
+        (user,) = users(tenant)
+        assert tuple(user.email_aliases) == aliases
+
+
 def test_connecting_again_keeps_id_and_rules_and_takes_the_new_token(tenant: Tenant) -> None:
     first = connect(tenant, rules=RULES)
     second = connect(tenant, Consent(refresh_token="refresh-2"), rules={"rules": []}, attributes={"team": "red"})

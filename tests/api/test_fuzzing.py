@@ -24,7 +24,7 @@ CHECKED: Any = [
 
 @pytest.fixture(scope="module")
 def document(api_front: Front) -> Any:
-    """Read from an application of its own: each call of the tool starts and ends the whole application."""
+    """Read from an application of its own, since each call of the tool starts and ends it."""
     own = create_app(api_front.services.settings, api_front.services)
     return schemathesis.openapi.from_asgi("/openapi.json", own)
 

@@ -34,7 +34,7 @@ def is_in_series(raw: RawEvent) -> bool:
 def original_start(raw: RawEvent, start: datetime | None) -> datetime | None:
     """Return the original start: midnight UTC in an all-day series, None outside a series.
 
-    ``start`` is the event's start as it is now.
+    In an all-day series it is midnight UTC of the original date. ``start`` is the event's start as it is now.
     """
     if not is_in_series(raw):
         return _start_of_single_invitation(raw, start)
