@@ -138,9 +138,9 @@ def _while_sharing(
 def _was_for_both(shared: SharedBot, target: Target, lead: timedelta) -> bool:
     """Return whether the bot did for this meeting just what it did for its own.
 
-    So it is for the same booking made twice: the call has ended, and its own meeting gets no other bot either.
+    So it is for one call that was booked twice: it has ended, and the bot's own meeting gets no other either.
     """
-    is_same_time = abs(shared.join_at - target.join_at) <= lead and target.end_at <= shared.end_at
+    is_same_time = abs(shared.join_at - target.join_at) <= lead and target.end_at <= shared.end_at + lead
     return shared.has_completed and is_same_time
 
 

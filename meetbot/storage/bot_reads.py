@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, or_, text, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select
 
 from meetbot.domain.bot_state import TERMINAL_STATES
@@ -52,7 +52,9 @@ def list_bots(
     if wanted.state is not None:
         statement = statement.where(Bot.state == wanted.state)
     if wanted.meeting_key is not None:
-        statement = statement.where(or_(Bot.meeting_key == wanted.meeting_key, _serves(tenant_id, wanted.meeting_key)))
+        statement = statement.where(
+            or_(col(Bot.meeting_key) == wanted.meeting_key, _serves(tenant_id, wanted.meeting_key))
+        )
     if wanted.calendar_user_id is not None:
         claimed = exists().where(
             col(BotClaim.tenant_id) == tenant_id,
@@ -69,7 +71,7 @@ def list_bots(
 _Sharing = aliased(Bot)
 
 
-def _serves(tenant_id: str, meeting_key: ColumnElement[str] | str) -> ColumnElement[bool]:
+def _serves(tenant_id: str, meeting_key: Mapped[str] | str) -> ColumnElement[bool]:
     """Return the condition that a bot serves another meeting, in place of that one's own."""
     return exists().where(
         col(_Sharing.tenant_id) == tenant_id,
