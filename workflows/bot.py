@@ -136,7 +136,10 @@ class BotWorkflow:
             await user.signal(CalendarUserSignal.SYNC_NOW)
 
     async def _wake(self, meeting_keys: tuple[str, ...]) -> None:
-        """Wake the bots of meetings that shared this one's; a workflow that is gone comes back with the next sync."""
+        """Wake the bots of meetings that shared this one's.
+
+        A workflow that is gone comes back with the next sync.
+        """
         if meeting_keys:
             await asyncio.gather(*(self._wake_bot_of(meeting_key) for meeting_key in meeting_keys))
 

@@ -104,14 +104,14 @@ def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> No
 
 
 def share_bot(session: Session, bot: Bot, shared_bot_id: str, now: datetime) -> None:
-    """End a bot before it is sent, since another meeting's is in the room: that one serves this meeting too."""
+    """End a bot that was not sent: another meeting's is in the room, and serves this one too."""
     bot.shared_bot_id = shared_bot_id
     _end(session, bot, BotState.CANCELLED, SHARED, now)
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
 def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
-    """Note that the meeting is served by the other's bot no longer, as if its own had been recalled."""
+    """Note that another's bot serves the meeting no longer, as if its own had been recalled."""
     bot.shared_bot_id = None
     bot.outcome = _cancelled_by(meeting)
     bots.touch(bot, now)

@@ -31,7 +31,10 @@ Stands = Callable[[ClaimCopy], bool]
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A bot that is about to be asked for, and the target that was re-checked: its digest, room and start."""
+    """A bot that is about to be asked for, and the target that was re-checked.
+
+    ``room`` and ``join_at`` are the target's too.
+    """
 
     request: DispatchRequest
     target_digest: str
@@ -75,7 +78,7 @@ class _Batch:
 def write_intents(
     session: Session, tenant_id: str, launches: Sequence[Launch], now: datetime, *, stands: Stands
 ) -> list[Intended | None]:
-    """Store the intent for each bot, None if its meeting has changed meanwhile, or shares a bot that is in the room."""
+    """Store the intent for each bot; None if its meeting has changed, or shares another's bot."""
     locked = rooms.lock_rooms(session, (launch.room for launch in launches))
     since = min((launch.join_at for launch in launches), default=now)
     batch = _load(session, tenant_id, [launch.request for launch in launches], rooms.in_rooms(locked, since))

@@ -72,7 +72,7 @@ def shared_bot_of(session: Session, bot: Bot | None) -> tuple[Bot, SharedBot] | 
 
 
 def lock_for_recall(session: Session, ref: MeetingRef) -> Sequence[Sharer]:
-    """Lock the room of the meeting's bot, and with it all meetings that share the bot; return those."""
+    """Lock the room of the meeting's bot, and all meetings that share the bot; return those."""
     latest = rooms.latest_in_room(session, ref.tenant_id, ref.meeting_key)
     if latest is None:
         return ()
@@ -84,9 +84,9 @@ def lock_for_recall(session: Session, ref: MeetingRef) -> Sequence[Sharer]:
 
 
 def hand_over(session: Session, bot: Bot, sharers: Sequence[Sharer], default_lead: timedelta, *, now: datetime) -> bool:
-    """Give a bot that its own meeting would recall to the first that shares it and still wants it.
+    """Give a bot that its own meeting would recall to the first other that still wants it.
 
-    Return whether there is one. Not if its backend may not have it, or is told already to take it back.
+    Return whether there is one among the ``sharers``. Not if its backend may not have it, or is told already to take it back.
     """
     lead = lead_time(session, bot.tenant_id, default_lead)
     dispatch = bots.dispatch_of(session, bot)
@@ -106,7 +106,7 @@ def hand_over(session: Session, bot: Bot, sharers: Sequence[Sharer], default_lea
 def _still_wanting(
     session: Session, heir: Meeting, sharer: Sharer, *, lead: timedelta, now: datetime
 ) -> ClaimCopy | None:
-    """Return the claim for which a meeting still wants the bot that it shares, None if it does not."""
+    """Return the claim for which a meeting still wants the bot that it shares, or None."""
     if heir.suppressed_at is not None:
         return None
     claims = counting_claims(session, MeetingRef(heir.tenant_id, heir.meeting_key), now)
@@ -118,7 +118,7 @@ def _still_wanting(
 
 
 def wake_sharers(session: Session, bot: Bot, now: datetime) -> tuple[str, ...]:
-    """Return the meetings that need a bot of their own, since the one that they shared is out of the room.
+    """Return the meetings that shared a bot which has left the room, and may need their own.
 
     Their claims are made again at the next sync, so that a workflow that was lost comes back too.
     """

@@ -37,7 +37,7 @@ _IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
 
 @dataclass(frozen=True, slots=True)
 class SharedBot:
-    """The bot of another meeting that served this one too, and when that other meeting is planned.
+    """The bot of another meeting that served this one too, and when that meeting is planned.
 
     ``is_in_room``: it is in the room, may be, or is on its way. ``has_completed``: it has done its work and left.
     """

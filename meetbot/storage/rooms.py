@@ -22,7 +22,10 @@ _LOCK = text("select pg_advisory_xact_lock(hashtextextended(room, 7064)) from un
 
 
 def lock_rooms(session: Session, rooms: Iterable[str | None]) -> list[str]:
-    """Lock these rooms until the transaction ends; return them. A meeting without a room has none to lock."""
+    """Lock these rooms until the transaction ends, and return them.
+
+    A meeting without a room has none to lock.
+    """
     known = sorted({room for room in rooms if room is not None})
     if known:
         session.execute(_LOCK, {"rooms": known})
@@ -30,7 +33,7 @@ def lock_rooms(session: Session, rooms: Iterable[str | None]) -> list[str]:
 
 
 def in_rooms(rooms: Collection[str], since: datetime) -> ColumnElement[bool]:
-    """Return the condition of bots that may be in one of the rooms, or whose meeting shares one there.
+    """Return the condition of bots that may be in these rooms, or whose meeting shares one.
 
     ``since``: only those of meetings that are planned to last longer than until then.
     """
@@ -98,7 +101,10 @@ _CLAIM_AGAIN = text(
 
 
 def claim_meetings_again(session: Session, tenant_id: str, meeting_keys: Sequence[str]) -> None:
-    """Have the claims on these meetings made again at the next sync, which starts their workflows if they were lost."""
+    """Have the claims on these meetings made again at the next sync.
+
+    That starts their workflows if they were lost.
+    """
     if meeting_keys:
         session.execute(_CLAIM_AGAIN, {"tenant_id": tenant_id, "meeting_keys": list(meeting_keys)})
 
@@ -119,7 +125,7 @@ _CLAIMANTS = text(
 
 
 def claimants_by_bot(session: Session, tenant_id: str, of: Sequence[Bot]) -> dict[str, list[str]]:
-    """Return by bot the ids of the calendar users who want a meeting recorded that it serves, sorted."""
+    """Return by bot the ids of the calendar users whose meetings it serves, sorted."""
     found: dict[str, list[str]] = {bot.id: [] for bot in of}
     if found:
         bounds = {"tenant_id": tenant_id, "bots": [bot.id for bot in of], "keys": [bot.meeting_key for bot in of]}

@@ -15,9 +15,11 @@ from tests.rig import Rig
 pytestmark = pytest.mark.stack
 
 
-def sharing(rig: Rig, provider: Provider = Provider.GOOGLE, **second: object) -> tuple[Booking, Booking]:
+def sharing(
+    rig: Rig, provider: Provider = Provider.GOOGLE, *, starts: float = 75, room: str = ROOM
+) -> tuple[Booking, Booking]:
     """Two bookings of one room: the first's bot was sent, and the second shares it."""
-    first, other = book(rig, "ada", provider), book(rig, "grace", provider, **{"starts": 75} | second)
+    first, other = book(rig, "ada", provider), book(rig, "grace", provider, starts=starts, room=room)
     assert first.dispatch().outcome is DispatchOutcome.DISPATCHED
     assert other.dispatch().outcome is DispatchOutcome.CHANGED
     assert other.reconcile().kind is StepKind.FOLLOW
