@@ -28,8 +28,8 @@ class BotFilter:
 def meetings_to_cancel(session: Session, bot: Bot) -> list[str]:
     """Return the meetings that get no bot if this one is cancelled by hand; lock its room.
 
-    None if the bot has ended. They are its own and those that share it. Cancelling a bot that was not sent, because another is shared, is about its own
-    meeting alone.
+    None if the bot has ended. They are its own and those that share it. Cancelling a bot that was not sent, because another
+    is shared, is about its own meeting alone.
     """
     lock_rooms(session, [bot.room])
     session.refresh(bot)
