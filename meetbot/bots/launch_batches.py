@@ -9,29 +9,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, false
+from sqlmodel import Session, col, or_, select
 
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes, dispatches
 from meetbot.bots.claims import counting_of, lead_of, leading_claim, target_of
 from meetbot.bots.dispatches import Intent, backend_request, is_awaited
+from meetbot.bots.rooms import occupant_of
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
-from meetbot.storage import bots
+from meetbot.storage import bots, rooms
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting, Tenant
 from meetbot.temporal.messages import DispatchRequest
 
+_NO_OTHERS = false()
 Stands = Callable[[ClaimCopy], bool]
 """Whether the claim's event is still decided as stored, by the rules and overrides that hold now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A bot that is about to be asked for, and the target that was re-checked."""
+    """A bot that is about to be asked for, and the target that was re-checked.
+
+    ``room`` and ``join_at`` are the target's too.
+    """
 
     request: DispatchRequest
     target_digest: str
+    room: str | None
+    join_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,10 @@ class Accepted:
 
 @dataclass(slots=True)
 class _Batch:
-    """The rows of a batch by bot: meetings locked, bots and dispatches as they are now."""
+    """The rows of a batch by bot: meetings locked, bots and dispatches as they are now.
+
+    Among the bots are others that may be in the same rooms.
+    """
 
     meetings: dict[str, Meeting]
     bots: dict[str, Bot]
@@ -67,8 +78,10 @@ class _Batch:
 def write_intents(
     session: Session, tenant_id: str, launches: Sequence[Launch], now: datetime, *, stands: Stands
 ) -> list[Intended | None]:
-    """Store the intent for each bot, None if its meeting has changed meanwhile."""
-    batch = _load(session, tenant_id, [launch.request for launch in launches])
+    """Store the intent for each bot; None if its meeting has changed, or shares another's bot."""
+    locked = rooms.lock_rooms(session, (launch.room for launch in launches))
+    since = min((launch.join_at for launch in launches), default=now)
+    batch = _load(session, tenant_id, [launch.request for launch in launches], rooms.in_rooms(locked, since))
     grace = timedelta(hours=session.get_one(Tenant, tenant_id).revoked_grace_hours)
     copies: dict[str, list[ClaimCopy]] = {}
     for copy in bots.claim_copies(session, tenant_id, batch.meetings):
@@ -78,6 +91,11 @@ def write_intents(
         claims = counting_of(copies.get(launch.request.meeting_key, ()), grace=grace, now=now)
         bot = _as_rechecked(batch, launch, claims, stands)
         if bot is None:
+            written.append(None)
+            continue
+        occupant = occupant_of(session, bot, batch.bots.values())
+        if occupant is not None:
+            changes.share_bot(session, bot, occupant.bot_id, now)
             written.append(None)
             continue
         intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
@@ -113,12 +131,16 @@ def record_acceptances(session: Session, tenant_id: str, accepted: Sequence[Acce
     return wanted
 
 
-def _load(session: Session, tenant_id: str, requests: Sequence[DispatchRequest]) -> _Batch:
+def _load(
+    session: Session, tenant_id: str, requests: Sequence[DispatchRequest], others: ColumnElement[bool] = _NO_OTHERS
+) -> _Batch:
     keys = {request.meeting_key for request in requests}
     meetings = bots.lock_meetings(session, tenant_id, keys)
     # Read after the lock, so that they are what the last change under it left.
     found = session.exec(
-        select(Bot).where(Bot.tenant_id == tenant_id, col(Bot.id).in_({request.bot_id for request in requests}))
+        select(Bot).where(
+            Bot.tenant_id == tenant_id, or_(col(Bot.id).in_({request.bot_id for request in requests}), others)
+        )
     )
     asked = session.exec(select(Dispatch).where(Dispatch.tenant_id == tenant_id, col(Dispatch.meeting_key).in_(keys)))
     return _Batch(

@@ -78,7 +78,9 @@ class EventResource(Resource):
     meeting_url_source: str | None
     decision: DecisionResource
     override: OverrideResource | None
-    bot_id: str | None = Field(description="The newest bot of the meeting, for whichever calendar users it goes.")
+    bot_id: str | None = Field(
+        description="The newest bot of the meeting, for whichever calendar users it goes, or the one it shares with another."
+    )
     deleted: bool = Field(description="True for a tombstone: cancelled, or gone from the calendar.")
     updated_at: datetime
 

@@ -24,7 +24,7 @@ _IS_UNANSWERED = """
 """
 # The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
 # calendar any more: then nothing tells whose it was, and it goes too.
-_BLANK_BOT_LINKS = f"update bot set meeting_url = '' where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
+_BLANK_BOT_LINKS = f"update bot set meeting_url = '', room = null where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
 _UNANSWERED_BOTS = f"select count(*) from bot where {_NOBODY_ELSES_LINK} and {_IS_UNANSWERED}"  # noqa: S608 - our own text
 # Ids hold 128 random bits: no text names this one by chance. What is pending about bots the tenant still gets.
 _DELIVERIES = """
