@@ -1,4 +1,4 @@
-"""Ending the grants that accounts had given to an earlier client, once a minute in each worker.
+"""Ending the grants that were given to an earlier client, once a minute in each worker.
 
 Several workers may ask for the same one: the provider then says that it has ended already, and only the first tells so.
 """

@@ -1,4 +1,4 @@
-"""What a provider knows as one grant: an account's consent to a client, or to all clients of a project. Pure."""
+"""What a provider knows as one grant: the consent to a client or to a whole project. Pure."""
 
 from __future__ import annotations
 

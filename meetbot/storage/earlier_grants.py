@@ -19,7 +19,7 @@ _SET_ASIDE = text(f"select {SET_TOKEN_ASIDE}(:tenant_id, :calendar_user_id, :id)
 
 
 def set_earlier_token_aside(session: Session, tenant_id: str, calendar_user_id: str) -> None:
-    """Copy the stored token of a calendar user, which is about to be replaced by that of another client."""
+    """Copy a calendar user's token, which is about to be replaced by that of another client."""
     session.execute(_SET_ASIDE, {"tenant_id": tenant_id, "calendar_user_id": calendar_user_id, "id": new_id(_PREFIX)})
 
 

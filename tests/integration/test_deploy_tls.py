@@ -95,7 +95,12 @@ def postgres_over_tls(certificates: Certificates) -> Iterator[int]:
         hand_over(directory, account)
         for path in directory.iterdir():
             os.chown(path, account.uid, account.gid)
-    initdb = [programs, f"--pgdata={directory / 'data'}", "--username=postgres", f"--pwfile={password}"]
+    initdb: list[str | Path] = [
+        programs,
+        f"--pgdata={directory / 'data'}",
+        "--username=postgres",
+        f"--pwfile={password}",
+    ]
     subprocess.run(
         launch_command([*initdb, "--auth=scram-sha-256", "--no-sync", "--locale=C"], run_as=account),
         check=True,
