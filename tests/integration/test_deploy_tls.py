@@ -1,4 +1,4 @@
-"""Our own processes and the mounted scripts, against servers that speak TLS with the deployment's certificates."""
+"""Our processes and the mounted scripts, against servers with the deployment's certificates."""
 
 from __future__ import annotations
 
@@ -80,7 +80,10 @@ async def _version_of(address: str) -> str:
 
 @pytest.fixture
 def postgres_over_tls(certificates: Certificates) -> Iterator[int]:
-    """A PostgreSQL of the system's, with the deployment's options: the one from the wheel is built without TLS."""
+    """The system's PostgreSQL with the deployment's options.
+
+    The one from the wheel is built without TLS.
+    """
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
     if programs is None:
         pytest.skip("needs the system's PostgreSQL, which is built with TLS")

@@ -1,4 +1,4 @@
-"""Connecting again through another OAuth client ends what the account had granted to the earlier one."""
+"""Connecting again through another OAuth client ends the grant to the earlier one."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_grant_that_another_connection_needs_stays(apps: AppRig) -> None:
 
 
 def test_a_new_client_of_the_same_project_keeps_the_grant(apps: AppRig) -> None:
-    """Google knows one grant of an account to a project, and would end that of the new client too."""
+    """Google knows one grant to a project, and would end the new client's too."""
     apps.rig.sandbox.account(ADA)
     reconnected(apps, Provider.GOOGLE, OLD, NEW)
     assert end_grants(apps) == 1
