@@ -29,6 +29,7 @@ from temporalio.worker import (
 )
 
 from activities.admission import NoteDelays, note_sync_delay
+from activities.background.earlier_grants import run_earlier_grants
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
@@ -130,6 +131,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_relay(parts.database, client, stop),
             run_housekeeping(parts.database, stop),
             run_retention(parts.database, stop),
+            run_earlier_grants(parts.database, parts.revoker, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             parts.launcher.run(ActivityCompleter(client), stop),
             parts.admission.run(stop),

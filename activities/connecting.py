@@ -152,5 +152,10 @@ class ConnectingActivities:
     def _context(self) -> ConnectContext:
         services = self._services
         return ConnectContext(
-            services.database, services.providers, self._region, services.clock, push_is_on=services.push.is_on
+            services.database,
+            services.providers,
+            self._region,
+            services.clock,
+            push_is_on=services.push.is_on,
+            ours=services.clients.ours,
         )

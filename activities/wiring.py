@@ -65,6 +65,7 @@ class WorkerParts:
     admission: SyncAdmission
     recall: RecallActivity
     webhooks: WebhookActivities
+    revoker: Revoker
     erasing: ErasingActivities
     connecting: ConnectingActivities
 
@@ -87,6 +88,7 @@ def open_parts(settings: Settings) -> WorkerParts:
     database = create_database(settings.database_url)
     vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
+    revoker = build_revoker(settings, services, vault)
     sync, launcher, delay = SyncActivities(services), Launcher(database, DispatchSteps(services), utc_now), QueueDelay()
     return WorkerParts(
         database=database,
@@ -101,7 +103,8 @@ def open_parts(settings: Settings) -> WorkerParts:
         admission=SyncAdmission(delay, launcher.is_crowded, most=_MOST_SYNCS),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
-        erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
+        revoker=revoker,
+        erasing=ErasingActivities(services, revoker),
         connecting=build_connecting(settings, services, vault),
     )
 

@@ -31,7 +31,11 @@ TAGS = [
     {"name": "events", "description": "What is on the calendars, and what was decided about it."},
     {"name": "rules", "description": "Which meetings to record. Rules run in order, the first match decides."},
     {"name": "overrides", "description": "Exceptions for one occurrence or a series."},
-    {"name": "bots", "description": "One recording bot per meeting, however many calendars it is on."},
+    {
+        "name": "bots",
+        "description": "One recording bot per meeting, however many calendars it is on: while their copies agree on room "
+        "and start. A copy that says otherwise moves nobody's bot, unless the calendar whose copy leads says so too.",
+    },
     {"name": "webhooks", "description": "Signed messages about what happens."},
     {"name": "api keys", "description": "Keys with scopes and expiry, their rotation and revocation."},
     {"name": "audit log", "description": "Who changed what, in a chain of hashes; which secrets were opened."},

@@ -26,6 +26,7 @@ from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_connecting, build_revoker, build_services
+from meetbot.calendars.revocation import Revoker
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
@@ -99,6 +100,7 @@ class Rig:
     bot_activities: BotActivities
     dispatch_activity: SingleDispatch
     recall_activity: RecallActivity
+    revoker: Revoker
     erasing_activities: ErasingActivities
     connecting_activities: ConnectingActivities
     plan_digests: dict[str, str] = field(default_factory=dict)
@@ -266,7 +268,8 @@ def open_rig(
             bot_activities=BotActivities(services),
             dispatch_activity=SingleDispatch(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
-            erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
+            revoker=(revoker := build_revoker(settings, services, vault)),
+            erasing_activities=ErasingActivities(services, revoker),
             connecting_activities=build_connecting(settings, services, vault),
         )
     services.close()

@@ -186,6 +186,7 @@ def _complete(
         services.settings.region,
         services.clock,
         push_is_on=services.settings.push_is_on,
+        ours=services.clients,
     )
     try:
         completed = complete_connect(context, client, attempt, code, data_key)

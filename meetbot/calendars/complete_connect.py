@@ -37,6 +37,7 @@ from meetbot.storage.calendar_users import (
     renew_calendar_user,
 )
 from meetbot.storage.database import Database
+from meetbot.storage.earlier_grants import set_earlier_token_aside
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.oauth_apps import find_app, lock_apps
 from meetbot.storage.push_channels import as_channels, channels_of
@@ -60,6 +61,7 @@ class ConnectContext:
     region: str
     clock: Callable[[], datetime]
     push_is_on: bool
+    ours: Mapping[Provider, OAuthClient]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,10 @@ def _revoke_refused(context: ConnectContext, client: OAuthClient, attempt: Conne
     """
     if grant.subject is None:
         return
+    ours = context.ours.get(client.provider)
+    ours_id = ours.client_id if ours is not None else None
     with context.database.subject_lookup(grant.subject) as session:
-        if is_connected_anywhere(session, attempt.provider, grant.subject, attempt.oauth_client_id):
+        if is_connected_anywhere(session, attempt.provider, grant.subject, attempt.oauth_client_id, ours=ours_id):
             return
     try:
         context.providers[client.provider].revoke(
@@ -184,6 +188,8 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
     sealed = _sealed(consent, context.region, owner)
     left = known.oauth_client_id if known is not None else None
     if known is not None:
+        if sealed is not None and left != consent.attempt.oauth_client_id:
+            set_earlier_token_aside(session, known.tenant_id, known.id)
         user = _renew(session, consent, known, sealed, now)
     else:
         user = _add(session, consent, calendar_user_id, sealed, now)

@@ -79,7 +79,8 @@ _CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id
 _CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
 _UNFINISHED = text(
     """
-    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running'),
+    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running')
+           + (select count(*) from pending_revocation where tenant_id = :tenant_id and starts_with(erasure_id, 'rvk_')),
            (select count(*) from bot where tenant_id = :tenant_id and state = any(:live))
     """
 )

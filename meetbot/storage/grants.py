@@ -128,7 +128,11 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
     "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
-    "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
+    "pending_revocation": TableGrants(
+        worker=_ALL,
+        sealed=("wrapped_key", "refresh_ciphertext"),
+        relay=RelayGrant(select="tenant_id erasure_id", rows="starts_with(erasure_id, 'rvk_')"),
+    ),
     "push_channel": TableGrants(
         api="select insert update", worker=_ALL, hidden=("token_digest", "calendar_id"), openings=(_CHANNEL_LOOKUP,)
     ),
