@@ -31,7 +31,7 @@ def with_waiting(
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[CalendarUser | CalendarUserResource]:
-    """Return a page of connected and waiting calendar users together, in the order of their creation."""
+    """Return a page of connected and waiting users together, in the order of their creation."""
     if wanted.state not in (None, CalendarUserStatus.CONNECTING):
         return list(rows)
     now = services.clock()
@@ -45,7 +45,13 @@ def with_waiting(
         limit=limit,
     )
     waiting = resources_of(session, tenant_id, found, public_url=services.settings.public_url, now=now)
-    return sorted([*rows, *waiting], key=lambda row: (row.created_at, row.id))[:limit]
+    merged: list[CalendarUser | CalendarUserResource] = [*rows, *waiting]
+    return sorted(merged, key=_place)[:limit]
+
+
+def _place(row: CalendarUser | CalendarUserResource) -> tuple[datetime, str]:
+    assert row.created_at is not None  # noqa: S101 - for the type checker: every stored row has one
+    return row.created_at, row.id
 
 
 def waiting_view(

@@ -1,4 +1,4 @@
-"""The way of an administrator's browser: to the provider's page, back, and through the sign-in that proves it.
+"""The way of an administrator's browser: to the provider's page, back, and the proof.
 
 1. The forwarded link leads to the provider's admin consent page. It may be opened more than once, since mail filters open links
    too: it is used up by an approval. The browser that opens it gets a cookie, and only it can come back.

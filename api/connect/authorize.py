@@ -167,7 +167,7 @@ def requested_continuation(row: WaitingUser, redirect_url: str | None = None) ->
 
 @dataclass(frozen=True, slots=True)
 class ProviderRedirect:
-    """A browser on its way to the provider: the address, and the cookie that it must bring back within ``lifetime``."""
+    """A browser on its way to the provider, with a cookie to bring back within ``lifetime``."""
 
     provider_url: str
     state: Token

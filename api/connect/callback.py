@@ -58,10 +58,10 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResult:
-    """The end of a consent: with a calendar user's id, with the directory that an administrator approved, or with an error.
+    """The end of a consent: a calendar user, an approved directory, or an error.
 
-    ``is_pending``: it has none yet, since the worker goes on with the exchange. ``forward`` is the link for an administrator that
-    a page shows beside an error.
+    ``is_pending``: it has none yet, since the worker goes on with the exchange. ``forward`` is the link for an administrator
+    that a page shows beside an error.
     """
 
     attempt: ConnectAttempt

@@ -1,4 +1,4 @@
-"""What a browser gets on its way through a consent: a redirect, or a page that says how it ended."""
+"""What a browser gets on its way through a consent: redirects and pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NOT_APPROVED = {
     ConnectError.EXPIRED: "This took too long, or the link was used already. Please open it again, or ask for a new one.",
     ConnectError.ACCOUNT_MISMATCH: "This account belongs to another directory than the link is for. Nothing was changed.",
     ConnectError.PROVIDER_ERROR: "Microsoft reported an error. Please open the link again in a few minutes.",
-    ConnectError.ADMIN_CONSENT_REQUIRED: "This account may not approve applications. Please forward the link to an administrator.",
+    ConnectError.ADMIN_CONSENT_REQUIRED: "This account may not approve applications. Please forward the link.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Links that live for days: the one that is forwarded to an administrator, and the one for whoever waits for them."""
+"""Links that live for days: to an administrator, and for whoever waits for one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _CONTINUATIONS_AT_ONCE = 10
 def open_admin_consent(token: str, services: InjectedServices) -> Response:
     """Send an administrator's browser to Microsoft's admin consent page.
 
-    Works until an administrator has approved by it, for thirty days at most. The browser that opened it comes back, and signs in
-    once more.
+    Works until an administrator has approved by it, for thirty days at most. The browser that opened it comes back, and signs
+    in once more.
     """
     claim = read_kept_link(token)
     if claim is None:
@@ -60,7 +60,10 @@ def open_admin_consent(token: str, services: InjectedServices) -> Response:
     summary="Connect after an administrator was asked, from a connect_url",
 )
 def continue_connection(token: str, services: InjectedServices) -> Response:
-    """Send the end-user's browser to the provider. Works until the calendar is connected, for thirty days at most."""
+    """Send the end-user's browser to the provider.
+
+    Works until the calendar is connected, for thirty days at most.
+    """
     claim = read_kept_link(token)
     if claim is None:
         return unknown_link()

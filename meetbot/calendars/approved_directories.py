@@ -19,7 +19,7 @@ from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.resources.calendar_user import calendar_user_document
-from meetbot.resources.waiting_user import waiting_user_document
+from meetbot.resources.waiting_user import WaitingLinks, waiting_user_document
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.admin_consents import find_admin_consent, find_approval, note_approval
 from meetbot.storage.audit_log import append
@@ -45,7 +45,7 @@ class ProvenDirectory:
 def record_approval(
     session: Session, attempt: ConnectAttempt, proven: ProvenDirectory, *, public_url: str, now: datetime
 ) -> ConnectError | None:
-    """Use up the link, store the approval, and tell all who waited for it. Return why not, or None."""
+    """Use up the link, store the approval, tell all who waited; return why not, or None."""
     if not connect_attempts.hold_attempt(session, attempt):
         return ConnectError.EXPIRED
     tenant_id = attempt.tenant_id
@@ -81,7 +81,7 @@ def _released(
     session: Session, tenant_id: str, proven: ProvenDirectory, *, public_url: str, now: datetime
 ) -> list[Message]:
     waiting = approve_waiting(session, tenant_id, proven.oauth_client_id, proven.directory, now=now)
-    documents = [waiting_user_document(row, connect_url=connect_url(row, public_url)) for row in waiting]
+    documents = [waiting_user_document(row, links=WaitingLinks(connect_url(row, public_url))) for row in waiting]
     for user in _disconnected(session, tenant_id, proven, now=now):
         url = reconnect_url(public_url, user.tenant_id, user.id, user.token_digest)
         documents.append(calendar_user_document(user, now=now, reconnect_url=url))

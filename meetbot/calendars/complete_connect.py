@@ -82,7 +82,7 @@ class ReturnedCode:
 
 @dataclass(frozen=True, slots=True)
 class CompletedConnect:
-    """How it ended: with a calendar user, with a directory that an administrator approved, or with an error.
+    """How it ended: with a calendar user, an approved directory, or an error.
 
     ``is_new``: it was never connected before.
     """
@@ -239,7 +239,7 @@ def _id_of(known: CalendarUser | None, waiting: WaitingUser | None) -> str:
 
 
 def _following(consent: _Consent, waiting: WaitingUser | None) -> _Consent:
-    """The consent with what was asked for when the person was turned away, unless it was asked for anew."""
+    """The consent with what was asked for before, unless it was asked for anew."""
     attempt = consent.attempt
     if waiting is not None:
         attempt.attributes = waiting.attributes if attempt.attributes is None else attempt.attributes

@@ -1,7 +1,7 @@
 """Links that live for days: to an administrator, and back for whoever waits for one. Pure.
 
-Both read ``{tenant id}.{id}.{MAC}``. The MAC is made with a random key of the row that the link is about, so the same link can be
-shown again as long as the row lives, and dies with it.
+Both read ``{tenant id}.{id}.{MAC}``. The MAC is made with a random key of the row that the link is about, so the same link can
+be shown again as long as the row lives, and dies with it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LinkClaim:
     mac: str = field(repr=False)
 
     def holds_for(self, kind: KeptLink, link_key: bytes) -> bool:
-        """Return whether the token was made with the row's key for this kind of link, in constant time."""
+        """Return whether the row's key made the token for this kind of link, in constant time."""
         return hmac.compare_digest(_mac(kind, self.id, link_key), self.mac)
 
 

@@ -1,4 +1,4 @@
-"""The end of an attempt that needs an administrator: find out whose, and keep the person waiting."""
+"""The end of an attempt that needs an administrator: keep the person waiting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class TurningAway(Protocol):
-    """What it takes: a database, the providers, the present in UTC, and where browsers reach the API."""
+    """What it takes: database, providers, clock (UTC), and where browsers reach the API."""
 
     @property
     def database(self) -> Database:

@@ -18,7 +18,7 @@ from meetbot.domain.event import Provider
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
 from meetbot.resources.calendar_user import CalendarUserResource
-from meetbot.resources.waiting_user import waiting_user_document, waiting_user_resource
+from meetbot.resources.waiting_user import WaitingLinks, waiting_user_document, waiting_user_resource
 from meetbot.storage import connect_attempts, outbox
 from meetbot.storage.admin_consents import NewAdminConsent, add_admin_consent, open_link_to, usable_links
 from meetbot.storage.tables import AdminConsent, CalendarUser, ConnectAttempt, WaitingUser
@@ -29,8 +29,8 @@ from meetbot.storage.waiting_users import WaitingKey, add_waiting, delete_waitin
 class TurnedAway:
     """Somebody who was turned away.
 
-    ``waiting`` is None for a reconnection, whose calendar user waits as it is. ``link`` is what to forward; None at Google, whose
-    administrators have no page for it.
+    ``waiting`` is None for a reconnection, whose calendar user waits as it is. ``link`` is what to forward; None at Google,
+    whose administrators have no page for it.
     """
 
     waiting: WaitingUser | None
@@ -62,7 +62,7 @@ def turn_away(
     if was != (False, None, row.admin_consent_id):
         if not is_new:
             touch_waiting(session, row, now=now)
-        told = waiting_user_document(row, **_links(row, link, public_url))
+        told = waiting_user_document(row, links=_links(row, link, public_url))
         outbox.emit(session, row.tenant_id, WebhookEventType.CALENDAR_USER_AWAITING_ADMIN, told)
     session.add(row)
     session.flush()
@@ -74,8 +74,8 @@ def link_for_page(
 ) -> AdminConsent | None:
     """Return a link that a page can show to whoever is to forward it.
 
-    People of one directory get the same one, as long as it is good. Where the directory is not known everybody gets their own: one
-    that an administrator has used is of no use to another directory.
+    People of one directory get the same one, as long as it is good. Where the directory is not known everybody gets their own:
+    one that an administrator has used is of no use to another directory.
     """
     if attempt.provider != Provider.MICROSOFT:
         return None
@@ -104,14 +104,14 @@ def take_over(session: Session, attempt: ConnectAttempt, addresses: Iterable[str
 
 
 def follow_sequence(session: Session, user: CalendarUser, waiting: WaitingUser) -> None:
-    """Have the sequence of the calendar user go on where that of the waiting one ended, under the same id."""
+    """Have the calendar user's sequence go on where that of the waiting one ended."""
     user.sequence = waiting.sequence + 1
     session.add(user)
     session.flush()
 
 
 def tell_gone(session: Session, waiting: WaitingUser) -> None:
-    """Tell the tenant that this id is gone: the account turned out to be connected under another."""
+    """Tell the tenant that this id is gone: the account is connected under another."""
     outbox.emit(session, waiting.tenant_id, WebhookEventType.CALENDAR_USER_DISCONNECTED, farewell(waiting))
 
 
@@ -133,7 +133,7 @@ def resources_of(
     wanted = [row.admin_consent_id for row in rows if row.admin_consent_id is not None]
     links = usable_links(session, tenant_id, wanted, now=now) if wanted else {}
     return [
-        waiting_user_resource(row, **_links(row, links.get(row.admin_consent_id or ""), public_url)) for row in rows
+        waiting_user_resource(row, links=_links(row, links.get(row.admin_consent_id or ""), public_url)) for row in rows
     ]
 
 
@@ -147,11 +147,9 @@ def admin_consent_url(row: AdminConsent, public_url: str) -> str:
     return kept_link(KeptLink.ADMIN_CONSENT, public_url, row.tenant_id, row.id, row.link_key)
 
 
-def _links(row: WaitingUser, link: AdminConsent | None, public_url: str) -> dict[str, str | None]:
-    return {
-        "connect_url": connect_url(row, public_url),
-        "admin_consent_url": admin_consent_url(link, public_url) if link is not None else None,
-    }
+def _links(row: WaitingUser, link: AdminConsent | None, public_url: str) -> WaitingLinks:
+    forward = admin_consent_url(link, public_url) if link is not None else None
+    return WaitingLinks(connect_url(row, public_url), forward)
 
 
 def _kept(session: Session, row: WaitingUser, now: datetime) -> AdminConsent | None:
@@ -162,7 +160,7 @@ def _kept(session: Session, row: WaitingUser, now: datetime) -> AdminConsent | N
 
 
 def _of_attempt(rows: list[WaitingUser], attempt: ConnectAttempt) -> WaitingUser | None:
-    """The row of the same person: the one whose link was opened, or the one with the same address."""
+    """The row of the same person: whose link was opened, or with the same address."""
     hint = (attempt.login_hint or "").casefold()
     for row in rows:
         if row.id == attempt.waiting_user_id:

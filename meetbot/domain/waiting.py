@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class WaitingDetail(StrEnum):
-    """The ``state_detail`` of whoever could not connect, since an administrator must agree first.
+    """The ``state_detail`` of whoever cannot connect before an administrator agrees.
 
     `ADMIN_APPROVED`: a directory that may be the user's has agreed since, so it is time to connect again.
     """

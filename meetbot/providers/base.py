@@ -137,7 +137,7 @@ class CalendarProvider(Protocol):
         ...
 
     def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
-        """Return the id of the directory that an account's address belongs to, if the provider tells.
+        """Return the id of the directory that an address belongs to, if the provider tells.
 
         Raises `RetryLater`.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from meetbot.domain.calendar_user import CalendarUserStatus
@@ -10,9 +11,15 @@ from meetbot.resources.calendar_user import CalendarUserResource, PushResource
 from meetbot.storage.tables import WaitingUser
 
 
-def waiting_user_resource(
-    row: WaitingUser, *, connect_url: str, admin_consent_url: str | None = None
-) -> CalendarUserResource:
+@dataclass(frozen=True, slots=True)
+class WaitingLinks:
+    """The links that are shown: where the user goes on, and what to forward."""
+
+    connect_url: str
+    admin_consent_url: str | None = None
+
+
+def waiting_user_resource(row: WaitingUser, *, links: WaitingLinks) -> CalendarUserResource:
     """Return the resource of a row. Nothing was read and nothing is known of the account yet."""
     approved = row.approved_at is not None
     return CalendarUserResource.model_validate(
@@ -29,8 +36,8 @@ def waiting_user_resource(
             "sync_lag_seconds": None,
             "push": PushResource(),
             "scopes": [],
-            "connect_url": connect_url,
-            "admin_consent_url": None if approved else admin_consent_url,
+            "connect_url": links.connect_url,
+            "admin_consent_url": None if approved else links.admin_consent_url,
             "expires_at": row.expires_at,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
@@ -38,9 +45,7 @@ def waiting_user_resource(
     )
 
 
-def waiting_user_document(
-    row: WaitingUser, *, connect_url: str, admin_consent_url: str | None = None
-) -> dict[str, Any]:
+def waiting_user_document(row: WaitingUser, *, links: WaitingLinks) -> dict[str, Any]:
     """Return the ``data`` of a webhook about this calendar user."""
-    shown = waiting_user_resource(row, connect_url=connect_url, admin_consent_url=admin_consent_url)
+    shown = waiting_user_resource(row, links=links)
     return shown.document() | {"sequence": row.sequence}

@@ -24,7 +24,7 @@ class WaitingKey:
 
 
 def lock_waiting(session: Session, key: WaitingKey) -> list[WaitingUser]:
-    """Return who waits under this key, and keep others from changing it until the transaction ends."""
+    """Return who waits under this key, locked until the transaction ends."""
     session.execute(_LOCK, {"name": f"waiting_user/{key.tenant_id}/{key.provider}/{key.customer_user_id}"})
     rows = session.exec(
         select(WaitingUser)
@@ -88,8 +88,8 @@ def approve_waiting(
 ) -> list[WaitingUser]:
     """Note the approval at those who wait for it, and return them.
 
-    They were turned away with this client, and are of this directory or of one that is not known. Who was told before and has not
-    been turned away since is not told again.
+    They were turned away with this client, and are of this directory or of one that is not known. Who was told before and has
+    not been turned away since is not told again.
     """
     rows = session.exec(
         update(WaitingUser)
@@ -115,7 +115,7 @@ def delete_waiting(session: Session, row: WaitingUser) -> None:
 
 
 def lock_row(session: Session, tenant_id: str, waiting_id: str) -> None:
-    """Hold somebody's row until the transaction ends, so that requests at the same moment count each other."""
+    """Hold a row until the transaction ends, so that requests at once count each other."""
     session.execute(_LOCK_ROW, {"tenant_id": tenant_id, "id": waiting_id})
 
 

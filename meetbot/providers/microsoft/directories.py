@@ -1,4 +1,4 @@
-"""Microsoft's directories: asking their administrators for consent, and finding one by its domain.
+"""Microsoft's directories: their administrators' consent, and finding one by a domain.
 
 Sources: learn.microsoft.com/entra/identity-platform/v2-admin-consent and …/v2-protocols-oidc.
 """
@@ -36,7 +36,7 @@ def read_directory_id(value: str) -> str | None:
 def admin_consent_address(
     login_url: str, directory: str, *, client_id: str, redirect_uri: str, state: str, scopes: tuple[str, ...]
 ) -> str:
-    """Return the address of the page on which an administrator approves a client for a directory."""
+    """Return the address of the page on which an administrator approves a client."""
     query: Mapping[str, str] = {
         "client_id": client_id,
         # Graph's permissions are named in full here, so that they are no other resource's.
@@ -54,7 +54,7 @@ def domain_of(address: str | None) -> str | None:
 
 
 def look_up_directory(http: httpx.Client, login_url: str, domain: str, *, timeout_seconds: float) -> str | None:
-    """Return the id of the directory that has this domain, as its own metadata names it; None if none has.
+    """Return the id of the directory that has this domain, None if none has.
 
     Raises `RetryLater`.
     """
