@@ -44,6 +44,7 @@ _TENANT_READ = Access((Scope.TENANT_READ,))
 ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/calendar/connect/{provider}"): Access((Scope.CALENDARS_WRITE,), "calendar_user.connect_started"),
     ("POST", f"{_USER}/reconnect"): Access((Scope.CALENDARS_WRITE,), "calendar_user.reconnect_started"),
+    ("POST", "/calendar/admin-consent/microsoft"): Access((Scope.CALENDARS_WRITE,), "admin_consent.link_made"),
     ("GET", _USERS): _CALENDARS_READ,
     ("GET", _USER): _CALENDARS_READ,
     ("PATCH", _USER): Access((Scope.CALENDARS_WRITE,), "calendar_user.changed"),

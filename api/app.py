@@ -21,12 +21,14 @@ from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.push_signals import PushSignals
 from api.routers import (
+    admin_consents,
     api_keys,
     audit_log,
     backends,
     bots,
     connect,
     consent,
+    consent_links,
     console,
     erasures,
     events,
@@ -57,7 +59,9 @@ from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (
     connect,
+    admin_consents,
     consent,
+    consent_links,
     users,
     erasures,
     events,

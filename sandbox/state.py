@@ -13,7 +13,15 @@ from pydantic import BaseModel
 from sandbox.backend.records import Delivery, Job, JobPace
 from sandbox.calendar.records import Account, CalendarCopy, Meeting
 from sandbox.clock import ClockState
-from sandbox.login.records import AccessToken, AuthorizationCode, ConsentSettings, Grant, RefreshToken, RegisteredClient
+from sandbox.login.records import (
+    AccessToken,
+    AuthorizationCode,
+    ConsentSettings,
+    Directory,
+    Grant,
+    RefreshToken,
+    RegisteredClient,
+)
 from sandbox.push.records import GoogleChannel, PushSettings, Subscription
 
 
@@ -50,6 +58,7 @@ class State(BaseModel, extra="forbid"):
     meetings: dict[str, Meeting] = {}
     copies: dict[str, CalendarCopy] = {}
     oauth_clients: dict[str, RegisteredClient] = {}
+    directories: dict[str, Directory] = {}
     grants: dict[str, Grant] = {}
     codes: dict[str, AuthorizationCode] = {}
     access_tokens: dict[str, AccessToken] = {}

@@ -14,6 +14,7 @@ from api.dependencies import ApiServices, InjectedServices
 from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
+from api.waiting import refuse_waiting, waiting_view, with_waiting
 from meetbot.calendars.connect_flow import reconnect_url
 from meetbot.domain.calendar_user import CONNECTED
 from meetbot.domain.push import Channel, push_health
@@ -65,9 +66,13 @@ def list_users(
             after=place,
             limit=rows_to_read(query),
         )
+        merged = with_waiting(session, services, caller.tenant_id, rows, wanted, after=place, limit=rows_to_read(query))
         channels = channels_by_user(session, caller.tenant_id, [row.id for row in rows])
-    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
-    return Page(data=[view(services, row, channels.get(row.id, ())) for row in shown], next_cursor=next_cursor)
+    shown, next_cursor = cut_page(merged, query, asked=asked, place_of=place_by_creation)
+    data = [
+        row if isinstance(row, CalendarUserResource) else view(services, row, channels.get(row.id, ())) for row in shown
+    ]
+    return Page(data=data, next_cursor=next_cursor)
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
@@ -75,7 +80,10 @@ def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) 
     """Return one calendar user."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
+        waiting = waiting_view(session, services, caller.tenant_id, calendar_user_id) if row is None else None
         channels = channels_of(session, caller.tenant_id, [calendar_user_id])
+    if waiting is not None:
+        return waiting
     if row is None:
         raise not_found("calendar_user")
     return view(services, row, as_channels(channels))
@@ -89,7 +97,9 @@ class UserChanges(Body):
     )
 
 
-@router.patch("/{calendar_user_id}", responses=COMMON | described(404), summary="Change a calendar user's attributes")
+@router.patch(
+    "/{calendar_user_id}", responses=COMMON | described(404, 409), summary="Change a calendar user's attributes"
+)
 def change_user(
     calendar_user_id: str, body: UserChanges, caller: Writer, services: InjectedServices
 ) -> CalendarUserResource:
@@ -97,6 +107,7 @@ def change_user(
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
         if row is None:
+            refuse_waiting(session, services, caller.tenant_id, calendar_user_id)
             raise not_found("calendar_user")
         merged = {name: value for name, value in (row.attributes | body.attributes).items() if value is not None}
         if len(merged) > _MAX_ATTRIBUTES:
@@ -119,6 +130,7 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         if row is None:
+            refuse_waiting(session, services, caller.tenant_id, calendar_user_id)
             raise not_found("calendar_user")
         if row.state not in CONNECTED:
             raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")

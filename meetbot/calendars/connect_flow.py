@@ -36,6 +36,9 @@ _ISSUERS = {
     Provider.GOOGLE: "https://accounts.google.com",
     Provider.MICROSOFT: "https://login.microsoftonline.com",
 }
+# Google's: the administrator does not allow the client, or has not configured it (Workspace for Education).
+# support.google.com/accounts/answer/16668185
+_ADMINISTRATORS_REFUSALS = frozenset({"admin_policy_enforced", "access_not_configured"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -198,7 +201,7 @@ def error_from_provider(error: str, description: str) -> ConnectError:
 
     Microsoft reports most things as ``access_denied`` and tells them apart by the AADSTS number in the description.
     """
-    if error == "admin_policy_enforced" or wants_administrator(description):
+    if error in _ADMINISTRATORS_REFUSALS or wants_administrator(description):
         return ConnectError.ADMIN_CONSENT_REQUIRED
     if error in ("access_denied", "consent_required"):
         return ConnectError.ACCESS_DENIED

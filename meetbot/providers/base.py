@@ -127,6 +127,22 @@ class CalendarProvider(Protocol):
         """
         ...
 
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return the page on which an administrator approves the client for their directory.
+
+        ``directory`` is an id or a domain; None: that of whoever signs in. None if the provider has no such page.
+        """
+        ...
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return the id of the directory that an address belongs to, if the provider tells.
+
+        Raises `RetryLater`.
+        """
+        ...
+
     def exchange_code(
         self, client: OAuthClient, *, code: str, code_verifier: str, redirect_uri: str, nonce: str
     ) -> TokenGrant:

@@ -38,8 +38,15 @@ class CalendarUserResource(Resource):
     id: str = Field(examples=["cu_mzxw6ytboi4dsmrqgezdgnbvgy"])
     customer_user_id: str
     provider: ProviderName
-    email: str
+    email: str = Field(
+        description="While the account is not known yet, the `login_hint` of the connection, or an empty text."
+    )
     state: CalendarUserState
+    state_detail: str | None = Field(
+        default=None,
+        description="In state `connecting`: `awaiting_admin` if an administrator of the user's organisation must agree first, "
+        "`admin_approved` if one has and the user is to open the `connect_url`. Null otherwise.",
+    )
     error_code: str | None = Field(
         description="Why the last sync failed, what it left out, or why access was lost; null while all is well."
     )
@@ -52,6 +59,22 @@ class CalendarUserResource(Resource):
         default=None,
         exclude_if=lambda value: value is None,
         description="Only in state `needs_reconnect`: a page of ours that the end-user opens to give access again.",
+    )
+    connect_url: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Only while an administrator is waited for: a page of ours that the end-user opens to connect. It works "
+        "as often as it takes, until the calendar is connected.",
+    )
+    admin_consent_url: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Only while an administrator of a Microsoft directory is waited for: the link to forward to them.",
+    )
+    expires_at: datetime | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Only while an administrator is waited for: when that ends, and the calendar user is removed.",
     )
     created_at: datetime
     updated_at: datetime

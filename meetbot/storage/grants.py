@@ -81,6 +81,9 @@ _CHANNEL_LOOKUP = Opening(
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
+    "admin_consent": TableGrants(
+        api=_CHANGE, worker=_ALL, hidden=("link_key", "directory", "redirect_url"), expired="expires_at < now()"
+    ),
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
     "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),
@@ -113,6 +116,7 @@ TABLES: Mapping[str, TableGrants] = {
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
+    "directory_approval": TableGrants(api=_CHANGE, worker=_ALL, hidden=("directory",)),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
         api=_CHANGE,
@@ -147,6 +151,12 @@ TABLES: Mapping[str, TableGrants] = {
         tenant_column="id",
         relay=RelayGrant(select="id"),
         openings=(_DIRECTORY,),
+    ),
+    "waiting_user": TableGrants(
+        api=_ALL,
+        worker=_ALL,
+        hidden=("link_key", "login_hint", "directory", "attributes", "redirect_url"),
+        expired="expires_at < now()",
     ),
     "webhook_delivery": TableGrants(
         api=_ALL,

@@ -79,6 +79,7 @@ def record_consent(
         grant = Grant(id=f"grant_{secrets.token_hex(8)}", account=account.email, client_id=request.client_id, scopes=[])
         state.grants[grant.id] = grant
     grant.scopes = list(dict.fromkeys([*grant.scopes, *granted]))
+    grant.by_directory = False
     code = f"4/0A{secrets.token_urlsafe(48)}"
     state.codes[code] = AuthorizationCode(
         grant=grant.id,
@@ -145,6 +146,13 @@ def redeem_refresh_token(state: State, token: str, client_id: str) -> tuple[Gran
     if grant.client_id != client_id:
         raise TokenRefusedError(Refusal.WRONG_CLIENT)
     return grant, record
+
+
+def rest_on_directory(state: State, account: Account, client_id: str) -> None:
+    """Have an account's grant end with the approval of its directory: the user was not asked."""
+    grant = find_grant(state, account, client_id)
+    if grant is not None:
+        grant.by_directory = True
 
 
 def revoke_grant(state: State, grant_id: str) -> None:

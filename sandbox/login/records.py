@@ -25,12 +25,16 @@ class RegisteredClient(BaseModel, extra="forbid"):
 
 
 class Grant(BaseModel, extra="forbid"):
-    """One user's consent to one client; it is revoked as a whole."""
+    """One user's consent to one client; it is revoked as a whole.
+
+    ``by_directory``: the user was not asked, since an administrator had approved. It ends with that approval.
+    """
 
     id: str
     account: str
     client_id: str
     scopes: list[str]
+    by_directory: bool = False
 
 
 class AuthorizationCode(BaseModel, extra="forbid"):
@@ -64,6 +68,43 @@ class RefreshToken(BaseModel, extra="forbid"):
     grant: str
     scopes: list[str]
     issued_at: datetime
+
+
+class UserConsent(StrEnum):
+    """Who may consent in a directory.
+
+    `ADMIN_REQUEST`: as `ADMIN_ONLY`, and users may ask the administrators on Microsoft's own page.
+    """
+
+    ALLOWED = "allowed"
+    ADMIN_ONLY = "admin_only"
+    ADMIN_REQUEST = "admin_request"
+
+
+class ConsentRequest(BaseModel, extra="forbid"):
+    """What a user has asked the administrators for. ``approved`` None: nobody has answered yet."""
+
+    account: str
+    client_id: str
+    scopes: list[str]
+    why: str = ""
+    approved: bool | None = None
+
+
+class Directory(BaseModel, extra="forbid"):
+    """A Microsoft directory, with the policy of its administrators.
+
+    ``administrators`` are addresses, ``approvals`` the permissions that everybody has, by client. ``names_reason``: whoever
+    goes back from the page that asks for an administrator brings the reason's number, else only `cancel`; both are reported.
+    """
+
+    id: str
+    domain: str
+    user_consent: UserConsent = UserConsent.ALLOWED
+    administrators: list[str] = []
+    names_reason: bool = True
+    approvals: dict[str, list[str]] = {}
+    requests: list[ConsentRequest] = []
 
 
 class ConsentMode(StrEnum):

@@ -120,6 +120,7 @@ class Consent:
     refresh_token: str | None = "refresh-1"
     scopes: frozenset[str] = frozenset({"openid", "email", "calendar"})
     aliases: tuple[str, ...] = ()
+    directory_id: str | None = None
 
 
 @dataclass
@@ -134,9 +135,11 @@ class StandInProvider:
     failure: ProviderError | None = None
     exchanges: int = 0
     revoked: list[str] = field(default_factory=list)
+    directories: dict[str, str] = field(default_factory=dict)
 
     def reset(self) -> None:
         self.codes.clear()
+        self.directories.clear()
         self.revoked.clear()
         self.failure = None
         self.exchanges = 0
@@ -185,7 +188,21 @@ class StandInProvider:
             subject=consent.subject,
             email=consent.email,
             aliases=consent.aliases,
+            directory_id=consent.directory_id,
         )
+
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        if self.name is not Provider.MICROSOFT:
+            return None
+        asked = {"client_id": client.client_id, "redirect_uri": redirect_uri, "state": state}
+        return f"https://login.microsoftonline.com/{directory or 'organizations'}/v2.0/adminconsent?{urlencode(asked)}"
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.directories.get((address or "").rpartition("@")[2])
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         return frozenset({"calendar"}) - granted

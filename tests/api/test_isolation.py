@@ -19,6 +19,8 @@ OPEN = {
     ("get", "/v1/calendar/authorize/{ticket}"),
     ("get", "/v1/calendar/reconnect/{token}"),
     ("get", "/v1/calendar/callback/{provider}"),
+    ("get", "/v1/calendar/admin-consent/{token}"),
+    ("get", "/v1/calendar/continue/{token}"),
     ("post", "/v1/backends/meetbot/events"),
     ("post", "/v1/notifications/google"),
     ("post", "/v1/notifications/microsoft"),

@@ -8,9 +8,10 @@ from sqlmodel import SQLModel
 from meetbot.storage import tables
 from meetbot.storage.sealed_secrets import SEALED_PLACES
 
-# Digests, a task token of Temporal, and JSON without secrets.
+# Digests, keys of links, a task token of Temporal, and JSON without secrets.
 # The answers in `idempotency_record` are sealed with the caller's API key, for a day.
 WITHOUT_SEALED_SECRETS = {
+    "admin_consent.link_key",
     "api_key.scopes",
     "api_key.secret_hash",
     "audit_chain.anchor_hash",
@@ -42,6 +43,9 @@ WITHOUT_SEALED_SECRETS = {
     "rule_set.body",
     "tenant.internal_domains",
     "tenant.redirect_origins",
+    "waiting_user.attributes",
+    "waiting_user.link_key",
+    "waiting_user.rules",
     "webhook_delivery.data",
     "webhook_endpoint.event_types",
 }

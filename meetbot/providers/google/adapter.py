@@ -103,6 +103,16 @@ class GoogleCalendar(OAuthProvider):
             return Revocation.ALREADY_ENDED
         raise token_error(answer, Provider.GOOGLE, self._now())
 
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return None: administrators trust a client by its id, in their console."""
+        return None
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return None: nothing depends on an account's organisation."""
+        return None
+
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         """Return the scopes that must still be granted; broader scopes count.
 

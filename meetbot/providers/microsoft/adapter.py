@@ -37,6 +37,12 @@ from meetbot.providers.microsoft.calendars import (
     own_calendars,
     view_query,
 )
+from meetbot.providers.microsoft.directories import (
+    ANY_ORGANISATION,
+    admin_consent_address,
+    domain_of,
+    look_up_directory,
+)
 from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
 from meetbot.providers.microsoft.series_kinds import EventHead, SeriesKinds
@@ -93,6 +99,26 @@ class MicrosoftCalendar(OAuthProvider):
     def revoke(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float = TOKEN_SECONDS) -> Revocation:
         """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
         return Revocation.UNSUPPORTED
+
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return the address of the admin consent page. See `CalendarProvider.admin_consent_url`."""
+        return admin_consent_address(
+            self._addresses.login_url,
+            directory or client.directory or ANY_ORGANISATION,
+            client_id=client.client_id,
+            redirect_uri=redirect_uri,
+            state=state,
+            scopes=REQUESTED_SCOPES,
+        )
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return the id of the directory that has the address's domain. Raises `RetryLater`."""
+        domain = domain_of(address)
+        if domain is None:
+            return None
+        return look_up_directory(self._http, self._addresses.login_url, domain, timeout_seconds=timeout_seconds)
 
     def _endpoint_for(self, client: OAuthClient) -> OAuthEndpoint:
         """The endpoint of the client's own directory, if it is known in one alone."""

@@ -9,6 +9,7 @@ against it: a transaction that was still running when a watermark was taken has 
 
 from __future__ import annotations
 
+from meetbot.storage.tables.administrators import AdminConsent, DirectoryApproval, WaitingUser
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, LaunchHold, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
@@ -19,6 +20,7 @@ from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
+    "AdminConsent",
     "ApiKey",
     "AuditChain",
     "AuditEntry",
@@ -28,6 +30,7 @@ __all__ = [
     "CalendarEvent",
     "CalendarUser",
     "ConnectAttempt",
+    "DirectoryApproval",
     "Dispatch",
     "Erasure",
     "ErasureLedger",
@@ -43,6 +46,7 @@ __all__ = [
     "RuleSet",
     "SecretUse",
     "Tenant",
+    "WaitingUser",
     "WebhookDelivery",
     "WebhookEndpoint",
 ]

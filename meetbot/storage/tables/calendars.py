@@ -86,6 +86,9 @@ class ConnectAttempt(SQLModel, table=True):
 
     If it goes through a tenant's own client (``oauth_client_id``), the worker exchanges the code: that is then kept sealed with
     its PKCE verifier under ``exchange_id``, until ``outcome`` says how it ended.
+
+    One with an ``admin_consent_id`` connects nobody: an administrator approves a directory by it, first on the provider's page
+    for that, then by signing in to the ``directory`` that the page named. ``waiting_user_id`` is who goes on by it.
     """
 
     __tablename__ = "connect_attempt"
@@ -119,6 +122,9 @@ class ConnectAttempt(SQLModel, table=True):
     code_ciphertext: bytes | None = Field(default=None, sa_column=_CODE_CIPHERTEXT)
     outcome: str | None = None
     connected_user_id: str | None = None
+    admin_consent_id: str | None = None
+    directory: str | None = None
+    waiting_user_id: str | None = None
 
 
 class CalendarEvent(SQLModel, table=True):
