@@ -113,6 +113,9 @@ TABLES: Mapping[str, TableGrants] = {
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
+    "console_session": TableGrants(
+        api="select insert delete", hidden=("secret_hash", "sealed_key"), expired="expires_at < now()"
+    ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
         api=_CHANGE,
