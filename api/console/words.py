@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ USER_STATES: Mapping[str, Sentence] = {
     "disconnecting": Sentence("Being disconnected."),
 }
 
+_LONGEST_PATH = 40
 GOOD, BAD, WAITING, QUIET = "good", "bad", "warn", "plain"
 _TONES = {
     "record": GOOD, "completed": GOOD, "recording": GOOD, "in_call": GOOD, "active": GOOD, "delivered": GOOD,
@@ -124,6 +126,13 @@ def at(text: str | datetime | None, zone: tzinfo, form: str = "full") -> str:
             return f"{day} {moment:%Y %H:%M:%S} {moment.tzname()}"
         case _:
             return f"{day} {moment:%H:%M}"
+
+
+def link_name(url: str) -> str:
+    """Return a meeting link without its parameters, which may hold a passcode."""
+    parts = urlsplit(url)
+    path = parts.path if len(parts.path) <= _LONGEST_PATH else f"{parts.path[:_LONGEST_PATH]}…"
+    return f"{parts.hostname or ''}{path}" or "erased"
 
 
 def ago(text: str | None, now: datetime) -> str:

@@ -14,6 +14,10 @@ function take(fresh) {
     const name = CSS.escape(region.getAttribute("data-live") ?? "");
     const other = fresh.querySelector(`[data-live="${name}"]`);
     if (!other || other.innerHTML === region.innerHTML || isInUse(region)) continue;
+    for (const open of region.querySelectorAll("details[open][data-keep]")) {
+      other.querySelector(`details[data-keep="${CSS.escape(open.getAttribute("data-keep") ?? "")}"]`)?.setAttribute("open", "");
+    }
+    if (other.innerHTML === region.innerHTML) continue;
     region.replaceChildren(...document.adoptNode(other).childNodes);
   }
 }
