@@ -15,6 +15,12 @@ from pydantic import ValidationError
 
 from api import docs, health, problems
 from api.admission import FailureBuckets
+from api.console import shell
+from api.console.pages import bots as bot_pages
+from api.console.pages import calendars, meetings, overview, search, sign_in, webhooks
+from api.console.pages import rules as rule_pages
+from api.console.pages import settings as settings_pages
+from api.console.pages import usage as usage_page
 from api.dependencies import ApiServices
 from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
@@ -29,7 +35,6 @@ from api.routers import (
     connect,
     consent,
     consent_links,
-    console,
     erasures,
     events,
     notifications,
@@ -78,6 +83,19 @@ _ROUTERS = (
     audit_log,
     notifications,
 )
+# Those with fixed addresses come before those with an id in the same place.
+_CONSOLE = (
+    overview,
+    sign_in,
+    meetings,
+    calendars,
+    bot_pages,
+    rule_pages,
+    webhooks,
+    usage_page,
+    settings_pages,
+    search,
+)
 
 
 def create_app(settings: Settings, services: ApiServices | None = None) -> FastAPI:
@@ -107,8 +125,11 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
             )
         # Reads the bytes that were signed, and declares no body for it.
         app.include_router(backends.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
-    for router in (health.router, docs.router, console.router):
+    for router in (health.router, docs.router):
         app.include_router(router)
+    for module in _CONSOLE:
+        app.include_router(module.router)
+    shell.install(app)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
     problems.install(app)

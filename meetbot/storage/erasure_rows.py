@@ -69,7 +69,7 @@ _TENANT_TABLES = (
     "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
     "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot", "meeting", "backend_report",
     "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
-    "push_channel", "calendar_user", "oauth_app", "waiting_user", "admin_consent", "directory_approval",
+    "push_channel", "calendar_user", "oauth_app", "waiting_user", "admin_consent", "directory_approval", "console_session",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 

@@ -117,6 +117,9 @@ TABLES: Mapping[str, TableGrants] = {
         expired="expires_at < now() - interval '1 day'",
     ),
     "directory_approval": TableGrants(api=_CHANGE, worker=_ALL, hidden=("directory",)),
+    "console_session": TableGrants(
+        api="select insert delete", hidden=("secret_hash", "sealed_key"), expired="expires_at < now()"
+    ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
         api=_CHANGE,

@@ -309,7 +309,7 @@ def test_metrics_count_requests_by_route_and_consents_by_result(tenant: Tenant) 
     assert 'route="/calendar/callback/{provider}",status="302"' in metrics
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/console"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/console/sign-in"])
 def test_pages_work_without_another_servers_files_and_without_inline_script(front: Front, path: str) -> None:
     page = front.client.get(path)
     assert page.status_code == 200
@@ -359,4 +359,4 @@ def test_the_console_takes_a_key_from_its_address_in_development_only(
     front: Front, env: Environment, taken: bool
 ) -> None:
     front.with_settings(env=env)
-    assert ("data-takes-key-from-address" in front.client.get("/console").text) is taken
+    assert ("/static/console/sign-in.js" in front.client.get("/console/sign-in").text) is taken

@@ -9,7 +9,8 @@ from meetbot.storage import tables
 from meetbot.storage.sealed_secrets import SEALED_PLACES
 
 # Digests, keys of links, a task token of Temporal, and JSON without secrets.
-# The answers in `idempotency_record` are sealed with the caller's API key, for a day.
+# The answers in `idempotency_record` are sealed with the caller's API key, for a day; the key in `console_session` with a
+# secret of the browser's, for 12 hours.
 WITHOUT_SEALED_SECRETS = {
     "admin_consent.link_key",
     "api_key.scopes",
@@ -33,6 +34,8 @@ WITHOUT_SEALED_SECRETS = {
     "connect_attempt.rules",
     "connect_attempt.state_hash",
     "connect_attempt.ticket_hash",
+    "console_session.sealed_key",
+    "console_session.secret_hash",
     "erasure.counts",
     "erasure.steps",
     "idempotency_record.body",

@@ -16,7 +16,7 @@ from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, Connec
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
-from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
+from meetbot.storage.tables.tenants import ApiKey, ConsoleSession, IdempotencyRecord, RateBucket, RetentionRun, Tenant
 from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "CalendarEvent",
     "CalendarUser",
     "ConnectAttempt",
+    "ConsoleSession",
     "DirectoryApproval",
     "Dispatch",
     "Erasure",

@@ -59,6 +59,24 @@ class ApiKey(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
+class ConsoleSession(SQLModel, table=True):
+    """A browser that is signed in to the console with an API key.
+
+    ``sealed_key`` is the key, sealed with a secret that only the browser has; ``secret_hash`` is that secret's digest.
+    """
+
+    __tablename__ = "console_session"
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    key_id: str
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    is_read_only: bool
+    created_at: datetime = Field(sa_column=columns.instant())
+    expires_at: datetime = Field(sa_column=columns.instant())
+
+
 class IdempotencyRecord(SQLModel, table=True):
     """The answer to a POST with an Idempotency-Key; ``status`` is null while it is in flight."""
 
