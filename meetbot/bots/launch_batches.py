@@ -64,11 +64,12 @@ class Accepted:
 class _Batch:
     """The rows of a batch by bot: meetings locked, bots and dispatches as they are now.
 
-    Among the bots are others that may be in the same rooms.
+    ``in_rooms`` are these and other bots by their room.
     """
 
     meetings: dict[str, Meeting]
     bots: dict[str, Bot]
+    in_rooms: dict[str | None, list[Bot]]
     dispatches: dict[tuple[str, int], Dispatch]
 
     def dispatch_for(self, bot: Bot) -> Dispatch | None:
@@ -93,7 +94,7 @@ def write_intents(
         if bot is None:
             written.append(None)
             continue
-        occupant = occupant_of(session, bot, batch.bots.values())
+        occupant = occupant_of(session, bot, batch.in_rooms[bot.room])
         if occupant is not None:
             changes.share_bot(session, bot, occupant.bot_id, now)
             written.append(None)
@@ -142,9 +143,14 @@ def _load(
             Bot.tenant_id == tenant_id, or_(col(Bot.id).in_({request.bot_id for request in requests}), others)
         )
     )
+    by_id = {bot.id: bot for bot in found}
+    in_rooms: dict[str | None, list[Bot]] = {}
+    for bot in by_id.values():
+        in_rooms.setdefault(bot.room, []).append(bot)
     asked = session.exec(select(Dispatch).where(Dispatch.tenant_id == tenant_id, col(Dispatch.meeting_key).in_(keys)))
     return _Batch(
         meetings=meetings,
-        bots={bot.id: bot for bot in found},
+        bots=by_id,
+        in_rooms=in_rooms,
         dispatches={(dispatch.meeting_key, dispatch.generation): dispatch for dispatch in asked},
     )

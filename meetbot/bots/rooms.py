@@ -39,7 +39,7 @@ def is_in_room(session: Session, bot: Bot) -> bool:
 def occupant_of(session: Session, bot: Bot, found: Iterable[Bot]) -> Occupant | None:
     """Return the bot that a meeting is to share in place of its own, which is about to be sent.
 
-    ``found`` are the rows that `meetbot.storage.rooms.in_rooms` selects, as they are now.
+    ``found`` are the rows with its room that `meetbot.storage.rooms.in_rooms` selects, as they are now.
     """
     if bot.room is None or bot.state is not BotState.SCHEDULED:
         # What was asked for already may be in the room itself.
@@ -47,15 +47,15 @@ def occupant_of(session: Session, bot: Bot, found: Iterable[Bot]) -> Occupant | 
     schedules: dict[str, list[Schedule]] = {}
     for row in found:
         occupant_id = row.shared_bot_id if row.outcome == SHARED else row.id
-        if row.room == bot.room and row.id != bot.id and occupant_id is not None:
+        if row.meeting_key != bot.meeting_key and occupant_id is not None:
             schedules.setdefault(occupant_id, []).append(Schedule(row.join_at, row.end_at))
-    present = [Occupant(id_, times) for id_, times in schedules.items() if _is_present(session, bot.tenant_id, id_)]
+    present = [Occupant(id_, times) for id_, times in schedules.items() if _is_present(session, bot, id_)]
     return occupant_for(Schedule(bot.join_at, bot.end_at), present)
 
 
-def _is_present(session: Session, tenant_id: str, bot_id: str) -> bool:
-    bot = session.get(Bot, (tenant_id, bot_id))
-    return bot is not None and is_in_room(session, bot)
+def _is_present(session: Session, bot: Bot, occupant_id: str) -> bool:
+    occupant = session.get(Bot, (bot.tenant_id, occupant_id))
+    return occupant is not None and occupant.room == bot.room and is_in_room(session, occupant)
 
 
 def shared_bot_of(session: Session, bot: Bot | None) -> tuple[Bot, SharedBot] | None:
