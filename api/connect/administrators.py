@@ -48,7 +48,7 @@ class AdminAnswer:
 
 
 def to_admin_page(session: Session, services: ApiServices, link: AdminConsent) -> ProviderRedirect | None:
-    """Return the way to the provider's admin consent page, bound to the browser that opens the link.
+    """Return the way to the provider's admin consent page, bound to the opening browser.
 
     None if the provider has no such page.
     """

@@ -63,7 +63,7 @@ def consent_client(session: Session, services: ApiServices, tenant_id: str, prov
 
 
 def client_name(services: ApiServices, attempt: ConnectAttempt) -> str:
-    """Return the id of the client that asked for consent in this attempt; empty if it is configured no more."""
+    """Return the id of the client that asked in this attempt; empty if it is gone."""
     if attempt.oauth_client_id is not None:
         return attempt.oauth_client_id
     client = services.clients.get(Provider(attempt.provider))

@@ -1,4 +1,4 @@
-"""Microsoft's directories: their policy, and what their administrators do in the admin centre."""
+"""Microsoft's directories: their policy, and what their administrators do."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _ask_for_scopes(visit: _Visit, account: Account) -> Response:
 
 
 def _answer_withheld(visit: _Visit, account: Account, form: FormData) -> Response:
-    """Answer the page that asks for an administrator: a request, the way back, or the page again."""
+    """Answer the page that asks for an administrator."""
     directory = visit.sandbox.state.directories[account.directory]
     if form.get("decision") == "request" and directory.user_consent is UserConsent.ADMIN_REQUEST:
         why = str(form.get("why", ""))[:500]

@@ -33,7 +33,7 @@ class Standing(StrEnum):
 
 
 def standing(state: State, account: Account, client_id: str, scopes: Iterable[str]) -> Standing:
-    """Return what the account's directory says; at Google, and without a policy, everybody is free."""
+    """Return what the account's directory says; without a policy everybody is free."""
     directory = state.directories.get(account.directory)
     if account.provider is not Provider.MICROSOFT or directory is None:
         return Standing.FREE
@@ -57,7 +57,10 @@ def still_holds(state: State, account: Account, client_id: str, scopes: Iterable
 
 
 def permissions(scopes: Iterable[str]) -> set[str]:
-    """Return the permissions among these scopes by their short names; those of the identity are none."""
+    """Return the permissions among these scopes by their short names.
+
+    Scopes of the identity are none.
+    """
     return {scope.removeprefix(_GRAPH) for scope in scopes} - IDENTITY_SCOPES
 
 

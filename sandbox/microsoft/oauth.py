@@ -174,7 +174,7 @@ def _is_taken_back(sandbox: Sandbox, grant: Grant) -> bool:
 
 
 def _consent_required(sandbox: Sandbox, form: TokenRequest) -> Response:
-    """As it was seen in answers to refreshes after a consent was removed (65001 with its suberror)."""
+    """As it was seen in answers to refreshes after a consent was removed."""
     detail = (
         f"The user or administrator has not consented to use the application with ID '{form.client_id}'. "
         "Send an interactive authorization request for this user and resource."

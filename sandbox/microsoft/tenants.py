@@ -26,7 +26,7 @@ def signing_in_to(sandbox: Sandbox, tenant: str) -> str | None:
 
 
 def is_elsewhere(sandbox: Sandbox, client: RegisteredClient, tenant: str) -> bool:
-    """Return whether an application of one directory is asked for under another name than that directory's."""
+    """Return whether an application of one directory is asked for under another."""
     if client.directory is None or client.directory == tenant:
         return False
     if tenant in SHARED_NAMES:

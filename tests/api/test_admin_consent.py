@@ -1,4 +1,4 @@
-"""The link that is forwarded to an administrator, and what it takes until its approval is believed."""
+"""The link for an administrator, and what it takes until the approval is believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An administrator's approval with the sandbox's directories: from being turned away to the first event."""
+"""An administrator's approval, from being turned away to the first event."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Office:
         return TestClient(self.apps.browser.app, base_url="http://127.0.0.1:8000", follow_redirects=False)
 
     def walk(self, url: str, email: str, browser: TestClient | None = None) -> dict[str, str]:
-        """Open a link of ours as this person, who agrees wherever they may; return what the end told."""
+        """Open a link of ours as this person, who agrees; return what the end told."""
         browser = browser or self.browser()
         self.rig.sandbox.post("/control/consent", {"mode": "auto", "account": email})
         location = self._redirect(browser, url)

@@ -1,4 +1,4 @@
-"""Directories with a policy: who may consent, what an administrator approves, refuses and takes back."""
+"""Directories with a policy: who may consent, and what an administrator does."""
 
 from __future__ import annotations
 
