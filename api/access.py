@@ -66,6 +66,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("DELETE", _LAYER): Access((Scope.RULES_WRITE,), "rules.removed"),
     ("GET", f"{_LAYER}/versions"): _RULES_READ,
     ("POST", f"{_LAYER}/rollback"): Access((Scope.RULES_WRITE,), "rules.rolled_back"),
+    ("GET", "/calendar/never-record"): _RULES_READ,
+    ("PUT", "/calendar/never-record"): Access((Scope.RULES_WRITE,), "never_record.put"),
     ("GET", "/bots"): _BOTS_READ,
     ("GET", "/bots/{bot_id}"): _BOTS_READ,
     ("POST", "/bots/{bot_id}/cancel"): Access((Scope.BOTS_WRITE,), "bot.cancel_asked"),

@@ -35,7 +35,7 @@ class DecisionResource(Resource):
     outcome: OutcomeName
     reason: str = Field(
         description="`rule_matched`, `no_rule_matched`, `no_meeting_url`, `ended`, `owner_declined`, `all_day`, "
-        "`cancelled`, `override_record`, `override_skip` or `access_revoked`."
+        "`cancelled`, `override_record`, `override_skip`, `never_record`, `daily_limit` or `access_revoked`."
     )
     rule: str | None = Field(description="The name of the rule that decided.")
     rule_set_version: int | None

@@ -18,6 +18,7 @@ from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.override_scope import OverrideScope
 from meetbot.domain.push import Channel
+from meetbot.rules.never_record import NeverRecord
 from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
 from meetbot.storage.push_channels import channel_of_json
 from meetbot.vault.sealing import SealedSecret, TokenOwner, kek_name
@@ -80,7 +81,7 @@ _COLUMNS = """
     select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
            u.token_version, u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at,
            u.not_before, u.asked_at, u.attributes,
-           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
+           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains, t.never_record,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
               from rule_set r
@@ -148,6 +149,7 @@ def _policy(row: Mapping[str, Any]) -> Policy:
         owner_email=row["email"],
         internal_domains=tuple(row["internal_domains"]),
         attributes=row["attributes"],
+        never_record=NeverRecord(**{name: tuple(listed) for name, listed in row["never_record"].items()}),
         rule_sets=tuple(
             StoredRuleSet(
                 layer=stored["layer"] if stored["owner"] == TENANT_OWNER else "user",

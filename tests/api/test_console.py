@@ -298,6 +298,17 @@ def test_settings_are_saved_and_faults_told_at_the_field(signed_in: Visitor) -> 
     assert 'class="fault"' in answer.text
 
 
+def test_the_never_record_list_is_kept_a_line_each(signed_in: Visitor) -> None:
+    page = "/console/settings"
+    assert (
+        signed_in.post(page, page, never_domains="lawfirm.com\r\n clinic.org ", never_title_markers="").status_code
+        == 303
+    )
+    listed = signed_in.tenant.get("/calendar/never-record").json()
+    assert listed == {"domains": ["lawfirm.com", "clinic.org"], "emails": [], "title_markers": []}
+    assert "clinic.org" in signed_in.get(page).text
+
+
 def test_a_new_keys_secret_is_shown_once(signed_in: Visitor) -> None:
     page = "/console/settings/keys"
     text = signed_in.post(page, page, name="billing", **{"scope_bots:read": "on"}).text

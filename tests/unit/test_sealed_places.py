@@ -45,6 +45,7 @@ WITHOUT_SEALED_SECRETS = {
     "push_channel.token_digest",
     "rule_set.body",
     "tenant.internal_domains",
+    "tenant.never_record",
     "tenant.redirect_origins",
     "waiting_user.attributes",
     "waiting_user.link_key",

@@ -16,6 +16,7 @@ _NUMBERS = ("join_lead_seconds", "revoked_grace_hours", "max_bots_per_day")
 _RETENTION = ("event_days", "bot_days", "delivery_days", "audit_days")
 _LISTS = ("internal_domains", "redirect_origins")
 _TEXTS = ("name", "bot_display_name")
+_NEVER = {"never_domains": "domains", "never_emails": "emails", "never_title_markers": "title_markers"}
 _PAGE = 50
 
 
@@ -32,7 +33,10 @@ async def change_settings(console: InjectedConsole, form: PostedForm) -> Respons
     changes |= {name: _whole(form[name]) for name in _NUMBERS if name in form}
     changes |= {name: form[name].replace(",", " ").split() for name in _LISTS if name in form}
     days = {name: _whole(form[name]) for name in _RETENTION if name in form}
+    never = {name: _lines(form[field]) for field, name in _NEVER.items() if field in form}
     try:
+        if never:
+            await console.api.change("PUT", "/calendar/never-record", never)
         await console.api.change("PATCH", "/tenant", changes | ({"retention": days} if days else {}))
     except ApiRefused as refused:
         if refused.status not in (400, 422):
@@ -74,6 +78,7 @@ async def audit(console: InjectedConsole) -> Response:
 
 async def _show(console: Console, typed: Any = None, refused: ApiRefused | None = None) -> Response:
     tenant = await console.api.get("/tenant")
+    never = await console.api.get_or_none("/calendar/never-record")
     faults = (
         {str(fault.get("path", "")).split(".")[-1]: fault.get("message", "") for fault in refused.faults}
         if refused
@@ -84,7 +89,8 @@ async def _show(console: Console, typed: Any = None, refused: ApiRefused | None 
         "Settings",
         status=422 if refused else 200,
         tenant=tenant,
-        values=_values(tenant) | dict(typed or {}),
+        values=_values(tenant) | _never_values(never) | dict(typed or {}),
+        shows_never_record=never is not None,
         retention=_RETENTION,
         faults=faults,
         refused=refused,
@@ -102,6 +108,14 @@ def _values(tenant: dict[str, Any]) -> dict[str, str]:
         **{name: "\n".join(tenant[name]) for name in _LISTS},
         **{name: str(tenant["retention"][name]) for name in _RETENTION},
     }
+
+
+def _never_values(never: Any) -> dict[str, str]:
+    return {} if never is None else {field: "\n".join(never[name]) for field, name in _NEVER.items()}
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _whole(text: str) -> int | str:

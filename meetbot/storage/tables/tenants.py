@@ -27,6 +27,7 @@ class Tenant(SQLModel, table=True):
     mode: str = Field(default="live", sa_column=Column(String, nullable=False, server_default=text("'live'")))
     internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    never_record: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
     join_lead_seconds: int | None = None
     revoked_grace_hours: int = 24
     bot_display_name: str = "Notetaker"
