@@ -103,11 +103,14 @@ def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> No
     announce(session, bot, WebhookEventType.BOT_FAILED)
 
 
-def share_bot(session: Session, bot: Bot, shared_bot_id: str, now: datetime) -> None:
-    """End a bot that was not sent: another meeting's is in the room, and serves this one too."""
-    bot.shared_bot_id = shared_bot_id
-    _end(session, bot, BotState.CANCELLED, SHARED, now)
-    announce(session, bot, WebhookEventType.BOT_CANCELLED)
+def mark_shared(bot: Bot, shared_bot_id: str, now: datetime) -> None:
+    """End a bot that was not sent: another meeting's is in the room, and serves this one too.
+
+    The caller announces it.
+    """
+    bots.move_bot(bot, BotState.CANCELLED)
+    bot.outcome, bot.shared_bot_id = SHARED, shared_bot_id
+    bots.touch(bot, now)
 
 
 def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:

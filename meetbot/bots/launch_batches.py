@@ -83,11 +83,14 @@ def write_intents(
     locked = rooms.lock_rooms(session, (launch.room for launch in launches))
     since = min((launch.join_at for launch in launches), default=now)
     batch = _load(session, tenant_id, [launch.request for launch in launches], rooms.in_rooms(locked, since))
-    grace = timedelta(hours=session.get_one(Tenant, tenant_id).revoked_grace_hours)
+    # Held on to, since a session forgets what nobody does and reads it again for each bot.
+    tenant = session.get_one(Tenant, tenant_id)
+    grace = timedelta(hours=tenant.revoked_grace_hours)
     copies: dict[str, list[ClaimCopy]] = {}
     for copy in bots.claim_copies(session, tenant_id, batch.meetings):
         copies.setdefault(copy.meeting_key, []).append(copy)
     written: list[Intended | None] = []
+    sharing: list[Bot] = []
     for launch in launches:
         claims = counting_of(copies.get(launch.request.meeting_key, ()), grace=grace, now=now)
         bot = _as_rechecked(batch, launch, claims, stands)
@@ -96,11 +99,13 @@ def write_intents(
             continue
         occupant = occupant_of(session, bot, batch.in_rooms[bot.room])
         if occupant is not None:
-            changes.share_bot(session, bot, occupant.bot_id, now)
+            changes.mark_shared(bot, occupant.bot_id, now)
+            sharing.append(bot)
             written.append(None)
             continue
         intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
         written.append(Intended(launch.request, intent, backend_request(session, bot)))
+    changes.announce_all(session, tenant_id, sharing, WebhookEventType.BOT_CANCELLED)
     return written
 
 

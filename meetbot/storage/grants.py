@@ -91,7 +91,7 @@ TABLES: Mapping[str, TableGrants] = {
     "bot": TableGrants(
         api="select update",
         worker=_ALL,
-        hidden=("meeting_url",),
+        hidden=("meeting_url", "room"),
         relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),

@@ -1,4 +1,4 @@
-"""Meetings that share a room, sent in the same instant, by processes that die, or while a bot is being recalled."""
+"""Meetings in one room that are sent in one instant, while processes die or bots are recalled."""
 
 from __future__ import annotations
 

@@ -162,6 +162,15 @@ def test_a_meeting_that_outlasts_the_shared_bot_gets_its_own(rig: Rig, status: s
     assert len(rig.sandbox.jobs()) == 2
 
 
+def test_a_meeting_whose_shared_bot_has_left_claims_again_in_case_its_workflow_is_lost(rig: Rig) -> None:
+    first, other = sharing(rig)
+    assert [entry.acknowledged for entry in rig.planned(other.user)] == [True]
+    (job,) = rig.sandbox.jobs()
+    reported(rig, job, "failed", "job.failed")
+    first.reconcile()
+    assert [entry.acknowledged for entry in rig.planned(other.user)] == [False]
+
+
 def test_a_room_booked_twice_for_one_call_is_recorded_once(rig: Rig) -> None:
     first, other = sharing(rig, starts=60)
     (job,) = rig.sandbox.jobs()

@@ -1,4 +1,4 @@
-"""Two bookings of a room through the whole stack: Temporal, a worker that is killed meanwhile, and two providers."""
+"""Two bookings of a room through the whole stack, with a worker that is killed meanwhile."""
 
 from __future__ import annotations
 
