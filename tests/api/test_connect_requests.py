@@ -37,7 +37,9 @@ def test_a_redirect_url_that_is_not_safe_is_refused(tenant: Tenant, url: str) ->
     assert answer.json()["errors"][0]["path"] == "redirect_url"
 
 
-@pytest.mark.parametrize("url", ["http://localhost:3000/x", "http://127.0.0.1/", "https://app.customer.com/?a=1&s=status"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:3000/x", "http://127.0.0.1/", "https://app.customer.com/?a=1&s=status"]
+)
 def test_a_redirect_url_may_be_https_or_an_allowed_address(tenant: Tenant, url: str) -> None:
     assert begin(tenant, redirect_url=url)
 

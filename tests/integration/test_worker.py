@@ -41,6 +41,7 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         admission=SyncAdmission(delay, launcher.is_crowded, most=2),
         recall=rig.recall_activity,
         webhooks=webhooks,
+        revoker=rig.revoker,
         erasing=rig.erasing_activities,
         connecting=rig.connecting_activities,
     )
