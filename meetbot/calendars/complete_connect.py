@@ -42,7 +42,7 @@ from meetbot.storage.database import Database
 from meetbot.storage.earlier_grants import set_earlier_token_aside
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.oauth_apps import find_app, lock_apps
-from meetbot.storage.push_channels import as_channels, channels_of
+from meetbot.storage.push_channels import as_channels, channels_of, end_all_channels
 from meetbot.storage.rule_sets import add_version
 from meetbot.storage.tables import CalendarUser, ConnectAttempt, WaitingUser
 from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_token_binding, seal_refresh_token
@@ -220,6 +220,8 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
     if known is not None:
         if sealed is not None and left != consent.attempt.oauth_client_id:
             set_earlier_token_aside(session, known.tenant_id, known.id)
+            # Opened by the earlier grant, they end with it, and the provider does not say so.
+            end_all_channels(session, known.tenant_id, known.id)
         user = _renew(session, consent, known, sealed, now)
         if waiting is not None:
             tell_gone(session, waiting)

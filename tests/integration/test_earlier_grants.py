@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,6 +13,10 @@ from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Provider
+from meetbot.domain.push import ChannelState
+from meetbot.storage.database import Database
+from meetbot.storage.earlier_grants import set_earlier_token_aside
+from meetbot.storage.push_channels import want_channel
 from meetbot.storage.roles import Role
 from meetbot.storage.secret_uses import SecretPurpose
 from meetbot.storage.tables import AuditEntry, PendingRevocation, SecretUse
@@ -174,3 +178,26 @@ def test_the_opening_of_the_earlier_token_is_put_down(apps: AppRig) -> None:
         uses = session.exec(select(SecretUse).where(SecretUse.purpose == SecretPurpose.REVOCATION)).all()
     assert [use.subject_id for use in uses] == [user]
     assert uses[0].used_by.startswith("earlier-grant/rvk_")
+
+
+@pytest.mark.parametrize(("later", "state"), [("own", ChannelState.ENDING), (None, ChannelState.WANTED)])
+def test_channels_of_the_earlier_client_are_replaced(apps: AppRig, later: str | None, state: ChannelState) -> None:
+    """They end with the grant they were opened by, and nothing would tell."""
+    apps.rig.sandbox.account(ADA)
+    user = apps.connected(ADA, Provider.GOOGLE)
+    with apps.rig.database.transaction(apps.rig.tenant_id) as session:
+        want_channel(
+            session, apps.rig.tenant_id, user, provider="google", calendar_id="primary", failures=0, retry_at=None
+        )
+    if later is not None:
+        apps.use_app(Provider.GOOGLE, later)
+    apps.connected(ADA, Provider.GOOGLE, again=user)
+    assert [row.state for row in apps.rig.channels(user)] == [state]
+
+
+def test_no_other_tenants_token_can_be_set_aside(apps: AppRig, login: Callable[[Role | None], Database]) -> None:
+    apps.rig.sandbox.account(ADA)
+    user = apps.connected(ADA, Provider.GOOGLE)
+    with login(Role.API).transaction("ten_another") as session:
+        set_earlier_token_aside(session, apps.rig.tenant_id, user)
+    assert kept_tokens(apps) == 0
