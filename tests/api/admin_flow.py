@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sqlmodel import select
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from meetbot.domain.event import Provider
@@ -102,5 +102,5 @@ def listen(tenant: Tenant) -> None:
 def deliveries(tenant: Tenant, kind: str = "") -> list[dict[str, Any]]:
     """What webhooks tell, of one type or of all, in no order."""
     with tenant.front.database.transaction(tenant.id) as session:
-        rows = session.exec(select(WebhookDelivery).order_by(WebhookDelivery.created_at)).all()
+        rows = session.exec(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at))).all()
         return [row.data for row in rows if kind in ("", row.event_type)]
