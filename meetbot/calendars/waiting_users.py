@@ -54,6 +54,8 @@ def turn_away(
     if row is None:
         row = _new_row(attempt, now)
         add_waiting(session, row)
+    elif attempt.waiting_user_id is None:
+        _ask_anew(row, attempt)
     was = (is_new, row.approved_at, row.admin_consent_id)
     row.oauth_client_id, row.approved_at, row.expires_at = attempt.oauth_client_id, None, now + LIFETIME
     row.directory = directory or row.directory
@@ -166,6 +168,13 @@ def _of_attempt(rows: list[WaitingUser], attempt: ConnectAttempt) -> WaitingUser
         if row.id == attempt.waiting_user_id:
             return row
     return next((row for row in rows if (row.login_hint or "").casefold() == hint), None)
+
+
+def _ask_anew(row: WaitingUser, attempt: ConnectAttempt) -> None:
+    """Have a new request of the customer say what is to be connected, as far as it says anything."""
+    row.redirect_url = attempt.redirect_url
+    row.attributes = row.attributes if attempt.attributes is None else attempt.attributes
+    row.rules = row.rules if attempt.rules is None else attempt.rules
 
 
 def _new_row(attempt: ConnectAttempt, now: datetime) -> WaitingUser:

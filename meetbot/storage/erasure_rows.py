@@ -76,7 +76,11 @@ _TENANT_TABLES = (
 # Audit entries are final for everybody but the erasure of the tenant that it names.
 _NAME_ERASED = text("select set_config('app.erasing_tenant', :tenant_id, true)")
 _CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id and revoked_at is null"
-_CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
+# With the links of days by which new attempts begin.
+_CLOSE_CONSENTS = tuple(
+    f"delete from {table} where tenant_id = :tenant_id"  # noqa: S608 - our names
+    for table in ("connect_attempt", "waiting_user", "admin_consent")
+)
 _UNFINISHED = text(
     """
     select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running')
@@ -117,7 +121,8 @@ def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:
 def close_tenant(session: Session, tenant_id: str, *, now: datetime) -> None:
     """End the tenant's API keys and void its open consents, so that nothing new begins."""
     session.execute(text(_CLOSE_KEYS), {"tenant_id": tenant_id, "now": now})
-    session.execute(text(_CLOSE_CONSENTS), {"tenant_id": tenant_id})
+    for statement in _CLOSE_CONSENTS:
+        session.execute(text(statement), {"tenant_id": tenant_id})
 
 
 def count_unfinished(session: Session, tenant_id: str) -> tuple[int, int]:

@@ -139,6 +139,14 @@ def test_trying_again_keeps_the_id_and_the_links(tenant: Tenant) -> None:
     assert len(deliveries(tenant, "calendar_user.awaiting_admin")) == 1
 
 
+def test_a_new_connect_says_anew_what_is_to_be_connected(tenant: Tenant) -> None:
+    turn_away(tenant, attributes={"team": "sales"})
+    turn_away(tenant, attributes={"team": "support"}, redirect_url=HOME)
+    (user,) = waiting(tenant)
+    assert user["attributes"] == {"team": "support"}
+    assert told(refused(tenant, user["connect_url"]))["error"] == "admin_consent_required"
+
+
 def test_two_accounts_of_one_person_wait_apart(tenant: Tenant) -> None:
     turn_away(tenant)
     turn_away(tenant, login_hint="ada@other.test")

@@ -14,9 +14,11 @@ from starlette.testclient import TestClient
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Provider
+from meetbot.storage.erasure_rows import close_tenant
 from meetbot.storage.roles import Role
 from meetbot.storage.tables import AdminConsent, CalendarUser, DirectoryApproval, WaitingUser
 from meetbot.tenants.erase import Patience, erase_tenant
+from meetbot.tenants.erasure_ledger import replay_ledger
 from tests.integration.own_apps import AppRig, open_app_rig
 from tests.rig import Rig
 from tests.stack import VaultService, url_as
@@ -232,6 +234,28 @@ def test_an_erased_tenant_leaves_nothing_of_it(apps: AppRig) -> None:
     with office.rig.read() as session:
         for table in (AdminConsent, DirectoryApproval, WaitingUser, CalendarUser):
             assert session.exec(select(table)).all() == []
+
+
+def test_a_closed_tenant_lets_nobody_go_on(apps: AppRig) -> None:
+    office = office_of(apps, own_app=False)
+    office.connect()
+    urls = [office.users()[0]["connect_url"], office.ask()]
+    with office.rig.database.transaction(office.rig.tenant_id) as session:
+        close_tenant(session, office.rig.tenant_id, now=office.rig.clock())
+    assert [office.browser().get(urlsplit(url).path).status_code for url in urls] == [400, 400]
+
+
+def test_an_erased_one_that_a_restore_brings_back_waits_no_more(apps: AppRig) -> None:
+    office = office_of(apps, own_app=False)
+    office.connect()
+    (user,) = office.users()
+    with office.rig.read() as session:
+        backup = session.exec(select(WaitingUser)).one().model_dump()
+    office.apps.call("DELETE", f"/calendar/users/{user['id']}")
+    with office.rig.database.transaction(office.rig.tenant_id) as session:
+        session.add(WaitingUser(**backup))
+    replay_ledger(office.rig.database, office.rig.vault)
+    assert office.users() == []
 
 
 def _path(location: str) -> str:
