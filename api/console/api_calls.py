@@ -68,7 +68,10 @@ class ApiCalls:
         return (await self._send("GET", _with_query(path, params), accept=accept)).text
 
     async def change(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send what changes something, and return the JSON answer, None if it is empty. Raises `ApiRefused`."""
+        """Send what changes something; return the JSON answer, None if it is empty.
+
+        Raises `ApiRefused`.
+        """
         answer = await self._send(method, path, body)
         return answer.json() if answer.content else None
 
@@ -89,7 +92,7 @@ class ApiCalls:
 
 
 def api_client(request: Request) -> httpx.AsyncClient:
-    """Return a client of the application that serves this request, as from the browser's address."""
+    """Return a client of the application that serves this request, at the browser's address."""
     app: FastAPI = request.app
     address = (request.client.host, request.client.port) if request.client is not None else ("127.0.0.1", 0)
     transport = httpx.ASGITransport(app=app, client=address, raise_app_exceptions=False)

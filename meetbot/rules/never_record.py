@@ -1,4 +1,4 @@
-"""The tenant's never-record list: who and what is not recorded, whatever the rules say. Pure.
+"""The tenant's never-record list: what is not recorded, whatever the rules say. Pure.
 
 It is asked before any rule, and only an override to record beats it. Everybody whom the event names counts: the organiser, and
 all attendees, those who declined too.

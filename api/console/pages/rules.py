@@ -1,4 +1,4 @@
-"""The rules of a calendar or of the tenant: as sentences, as JSON, what a change would flip, and earlier versions."""
+"""The rules of a calendar or of the tenant: sentences, JSON, what would flip, versions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _EXAMPLE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Whose rules: a layer of the tenant's, or a calendar user's. ``api`` is their path in the public API."""
+    """Whose rules: a layer of the tenant's, or a calendar user's.
+
+    ``api`` is their path in the public API.
+    """
 
     name: str
     api: str
