@@ -81,6 +81,12 @@ _CHANNEL_LOOKUP = Opening(
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
+    "account_calendar": TableGrants(
+        api=_CHANGE,
+        worker=_ALL,
+        hidden=("calendar_id", "name"),
+        expired="gone_at < now() - interval '30 days'",
+    ),
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
     "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from meetbot.domain.account_calendar import OWN_CALENDARS, CalendarChoice
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
@@ -200,7 +201,13 @@ class StandInProvider:
         return Revocation.REVOKED
 
     def list_events(
-        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+        self,
+        access_token: str,
+        *,
+        window_start: datetime,
+        window_end: datetime,
+        granted: frozenset[str],
+        choice: CalendarChoice = OWN_CALENDARS,
     ) -> Listing:
         raise AssertionError("the front never reads a calendar")
 
