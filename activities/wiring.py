@@ -12,6 +12,7 @@ import httpx
 from activities.admission import QueueDelay, SyncAdmission
 from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
+from activities.checking import CheckingActivity
 from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
@@ -67,6 +68,7 @@ class WorkerParts:
     webhooks: WebhookActivities
     erasing: ErasingActivities
     connecting: ConnectingActivities
+    checking: CheckingActivity
 
     def close(self) -> None:
         """Close all connections."""
@@ -103,6 +105,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
         erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
         connecting=build_connecting(settings, services, vault),
+        checking=CheckingActivity(services),
     )
 
 

@@ -56,6 +56,11 @@ class AccountCalendar:
     access_role: AccessRole
     hidden: bool = False
 
+    @property
+    def is_primary(self) -> bool:
+        """Return whether this is the account's own calendar."""
+        return self.id == PRIMARY
+
 
 @dataclass(frozen=True, slots=True)
 class CalendarChoice:

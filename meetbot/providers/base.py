@@ -179,6 +179,10 @@ class CalendarProvider(Protocol):
         """
         ...
 
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Make the smallest request that needs the access token. Raises `ProviderError`s."""
+        ...
+
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:

@@ -150,6 +150,11 @@ class GoogleCalendar(OAuthProvider):
         source = Source(Provider.GOOGLE, fetch, is_gone, PAGE_SIZE)
         return read_calendars(source, to_read, deadline)
 
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Ask for no more than the kind of a list of one event."""
+        query = [("maxResults", "1"), ("fields", "kind")]
+        self._get(access_token, f"/calendars/{PRIMARY}/events", query, Deadline(timeout_seconds))
+
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:

@@ -149,6 +149,11 @@ class MicrosoftCalendar(OAuthProvider):
         source = Source(Provider.MICROSOFT, fetch, is_gone, PAGE_SIZE)
         return read_calendars(source, to_read, deadline)
 
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Ask for the id of one calendar."""
+        query = [("$select", "id"), ("$top", "1")]
+        self._get(access_token, "/me/calendars", query, Deadline(timeout_seconds))
+
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:

@@ -27,7 +27,8 @@ class CalendarUser(SQLModel, table=True):
     was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
     ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
     made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default holds.
+    person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default holds. At
+    ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
     """
 
     __tablename__ = "calendar_user"
@@ -79,6 +80,9 @@ class CalendarUser(SQLModel, table=True):
     asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     calendars_mode: CalendarsMode | None = Field(default=None, sa_column=columns.state_of(CalendarsMode, nullable=True))
+    checked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    provider_check: str | None = None
+    backend_check: str | None = None
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -1,4 +1,4 @@
-"""Which calendars an account has, and which of them are read."""
+"""Which calendars an account has, which of them are read, and what a check of it found."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "calendar_user_id", "calendar_id", name=op.f("pk_account_calendar")),
     )
     op.add_column("calendar_user", sa.Column("calendars_mode", sa.String(), nullable=True))
+    op.add_column("calendar_user", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("calendar_user", sa.Column("provider_check", sa.String(), nullable=True))
+    op.add_column("calendar_user", sa.Column("backend_check", sa.String(), nullable=True))
     op.create_check_constraint(op.f("ck_calendar_user_calendars_mode"), "calendar_user", _MODES)
     op.add_column("tenant", sa.Column("calendars_mode", sa.String(), server_default=sa.text("'owned'"), nullable=False))
     op.create_check_constraint(op.f("ck_tenant_calendars_mode"), "tenant", _DEFAULTS)
@@ -46,5 +49,6 @@ def downgrade() -> None:
     op.drop_constraint(op.f("ck_tenant_calendars_mode"), "tenant", type_="check")
     op.drop_column("tenant", "calendars_mode")
     op.drop_constraint(op.f("ck_calendar_user_calendars_mode"), "calendar_user", type_="check")
-    op.drop_column("calendar_user", "calendars_mode")
+    for column in ("backend_check", "provider_check", "checked_at", "calendars_mode"):
+        op.drop_column("calendar_user", column)
     op.drop_table("account_calendar")
