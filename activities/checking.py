@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from datetime import datetime, timedelta
 
@@ -18,8 +18,8 @@ from meetbot.storage.user_checks import note_check
 from meetbot.temporal.calendar_messages import ANSWERED, CheckRequest, CheckResult
 from meetbot.temporal.messages import ActivityName
 
-_PROVIDER_SECONDS = 4.0
-_BACKEND_SECONDS = 4.0
+_PROVIDER_SECONDS = 3.5
+_BACKEND_SECONDS = 3.5
 # Of whomever it is asked about, the backend is the same.
 _BACKEND_KNOWN_FOR = timedelta(seconds=30)
 _NO_BOT = "meetbot-check"
@@ -43,8 +43,9 @@ class CheckingActivity:
             user = load_context(session, request.tenant_id, request.calendar_user_id)
         if user is None:
             return CheckResult()
+        asked = self._begin_backend()
         provider = self._ask_provider(user) if request.asks_provider and user.is_connected else ""
-        result = CheckResult(provider=provider, backend=self._ask_backend())
+        result = CheckResult(provider=provider, backend=self._backend_answer(asked))
         with self._services.database.transaction(request.tenant_id) as session:
             note_check(session, user.tenant_id, user.id, result.provider, result.backend, at=self._services.clock())
         return result
@@ -66,19 +67,25 @@ class CheckingActivity:
             return "internal_error"
         return ANSWERED
 
-    def _ask_backend(self) -> str:
+    def _begin_backend(self) -> Future[str] | None:
+        """Begin to ask the backend, unless it was asked a moment ago. The provider is asked meanwhile."""
         now = self._services.clock()
         with self._lock:
             if self._backend is not None and now < self._backend[0] + _BACKEND_KNOWN_FOR:
-                return self._backend[1]
-        asked = self._threads.submit(self._backend_code)
+                return None
+        return self._threads.submit(self._backend_code)
+
+    def _backend_answer(self, asked: Future[str] | None) -> str:
+        if asked is None:
+            with self._lock:
+                return self._backend[1] if self._backend is not None else ""
         try:
             code = asked.result(timeout=_BACKEND_SECONDS)
         except TooSlow:
             asked.cancel()
             code = "backend_slow"
         with self._lock:
-            self._backend = (now, code)
+            self._backend = (self._services.clock(), code)
         return code
 
     def _backend_code(self) -> str:

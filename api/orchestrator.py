@@ -47,7 +47,7 @@ _MAX_PAGES = 10
 _WAITING_SECONDS = 15.0
 _WAITING_AT_ONCE = 8
 _CHECK_START_SECONDS = 2.5
-_CHECK_WAIT_SECONDS = 5.0
+_CHECK_WAIT_SECONDS = 4.5
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
@@ -200,7 +200,7 @@ class TemporalOrchestrator:
         return ended.result.code if ended is not None else None
 
     def check_calendar_user(self, request: CheckRequest) -> CheckAnswer:
-        """Have the worker ask provider and backend; wait for less than eight seconds in all.
+        """Have the worker ask provider and backend; wait for less than ten seconds in all.
 
         A request that finds too many others waiting does not wait.
         """
@@ -210,7 +210,7 @@ class TemporalOrchestrator:
             seconds = timedelta(seconds=_CHECK_START_SECONDS)
             handles.append(await start_calendar_check(client, request, rpc_timeout=seconds))
 
-        if not self._run("check_calendar_user", started, seconds=_CHECK_START_SECONDS):
+        if not self._run("check_calendar_user", started):
             return CheckAnswer(is_reached=False)
         ended = self._result_of("check_calendar_user", handles[0], seconds=_CHECK_WAIT_SECONDS)
         return CheckAnswer(is_reached=True, result=ended.result if ended is not None else None)
@@ -270,12 +270,12 @@ class TemporalOrchestrator:
         finally:
             self._places.release()
 
-    def _run(self, what: str, call: Any, *, seconds: float = _CALL_SECONDS) -> bool:
+    def _run(self, what: str, call: Any) -> bool:
         client = self._client
         if client is None:
             _log.warning("temporal.call_failed", call=what, code="not_connected")
             return False
-        return self._wait(what, call(client), seconds=seconds)
+        return self._wait(what, call(client))
 
     def _wait(self, what: str, work: Coroutine[Any, Any, None], *, seconds: float = _CALL_SECONDS) -> bool:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

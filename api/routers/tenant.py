@@ -16,7 +16,7 @@ from api.orchestrator import signal_rules_changed
 from api.problems import COMMON, Problem, not_found
 from api.schemas import Body, ShortText
 from meetbot.calendars.connect_flow import check_origin
-from meetbot.domain.account_calendar import TENANT_MODES
+from meetbot.domain.account_calendar import TENANT_MODES, CalendarsMode
 from meetbot.domain.addresses import rule_domain
 from meetbot.resources.base import OneOf
 from meetbot.storage.claims import claim_again
@@ -148,6 +148,8 @@ def _changes(body: TenantChanges) -> dict[str, Any]:
     empty = [name for name, value in changes.items() if value is None and name != "join_lead_seconds"]
     if empty:
         raise Problem(422, "invalid_input", f"{empty[0]}: must not be null")
+    if "calendars_mode" in changes:
+        changes["calendars_mode"] = CalendarsMode(changes["calendars_mode"])
     return changes
 
 
