@@ -1,4 +1,7 @@
-"""What only the worker can find out about a calendar user: whether its token is good, and whether the backend answers."""
+"""What only the worker can find out about a calendar user.
+
+That is whether its token is good, and whether the backend answers.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ class CheckingActivity:
         return result
 
     def _ask_provider(self, user: CalendarUserContext) -> str:
-        """Make the smallest request that needs the token. What its refusal means is for the next sync to act on."""
+        """Make the smallest request that needs the token.
+
+        What its refusal means is for the next sync to act on.
+        """
         deadline = Deadline(_PROVIDER_SECONDS)
         provider = self._services.providers[user.provider]
         try:
@@ -68,7 +74,10 @@ class CheckingActivity:
         return ANSWERED
 
     def _begin_backend(self) -> Future[str] | None:
-        """Begin to ask the backend, unless it was asked a moment ago. The provider is asked meanwhile."""
+        """Begin to ask the backend, unless it was asked a moment ago.
+
+        The provider is asked meanwhile.
+        """
         now = self._services.clock()
         with self._lock:
             if self._backend is not None and now < self._backend[0] + _BACKEND_KNOWN_FOR:

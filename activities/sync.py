@@ -96,7 +96,10 @@ class SyncActivities:
     def _without_deselected(
         self, request: SyncRequest, user: CalendarUserContext, began_at: datetime
     ) -> CalendarUserContext:
-        """Have the meetings of deselected calendars leave before the provider is asked, which may not answer."""
+        """Have the meetings of deselected calendars leave.
+
+        That comes before the provider is asked, which may not answer.
+        """
         stored = CalendarListing(user, None, window_at(began_at, self._services.window_days), began_at)
         if request.scope is not SyncScope.CALENDAR or not stored.changes:
             return user

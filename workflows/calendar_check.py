@@ -1,4 +1,4 @@
-"""The workflow that asks, while a person waits, what only the worker can find out about a calendar user."""
+"""The workflow that asks what only the worker can find out, while a person waits."""
 
 from __future__ import annotations
 

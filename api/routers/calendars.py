@@ -74,7 +74,9 @@ def list_calendars(calendar_user_id: str, caller: Reader, services: InjectedServ
 def choose_calendars(
     calendar_user_id: str, body: CalendarSelection, caller: Writer, services: InjectedServices
 ) -> CalendarsAnswer:
-    """Choose which of the account's calendars are read. It holds at once, and repeating it changes nothing.
+    """Choose which of the account's calendars are read.
+
+    It holds at once, and repeating it changes nothing.
 
     Events of calendars that are read no more leave as tombstones, and their bots with them, unless another calendar that is
     read has the same meeting.
@@ -104,7 +106,10 @@ def _answer(session: Session, row: CalendarUser) -> CalendarsAnswer:
 
 
 def _known_ids(known: list[KnownCalendar], asked: list[str]) -> set[str]:
-    """Raises the problem ``invalid_input`` with the place of each id that is none of the account's calendars."""
+    """Return the ids, all of them of the account's calendars.
+
+    Raises the problem ``invalid_input`` with the place of each that is not.
+    """
     ids = {PRIMARY, *(one.id for one in known)}
     faults = [
         Fault(

@@ -113,7 +113,10 @@ def _load(services: ApiServices, caller: Caller, calendar_user_id: str) -> _Stor
 
 
 def _found(services: ApiServices, row: CalendarUser, now: datetime) -> WorkerFound:
-    """Return what the worker found, not a minute ago, or finds now; no transaction is open meanwhile."""
+    """Return what the worker found, not a minute ago, or finds now.
+
+    No transaction is open meanwhile.
+    """
     known = WorkerFound(None, row.provider_check, row.backend_check, row.checked_at)
     if known.at is not None and now < known.at + _KNOWN_FOR:
         return known

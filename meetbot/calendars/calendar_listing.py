@@ -1,4 +1,4 @@
-"""What a sync found of an account's calendars, and what that means for the stored ones. Pure."""
+"""What a sync found of an account's calendars, and what that means. Pure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ class CalendarListing:
         return given_up_ids(self.known, self.user.calendars_mode, grace=self.user.revoked_grace, now=now)
 
     def reported_on(self, now: datetime) -> frozenset[str]:
-        """Return the calendars that the provider is to report changes of: those that it lets us read."""
+        """Return the calendars that the provider is to report changes of.
+
+        Those are the ones that it lets us read.
+        """
         if self.listing is None:
             return frozenset()
         faults = self.listing.faults

@@ -78,7 +78,10 @@ class DisconnectedMeanwhile(Exception):
 
 
 def store(session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, seen: Seen) -> None:
-    """Write all that a sync comes to; what is empty costs no statement. Raises `DisconnectedMeanwhile`."""
+    """Write all that a sync comes to; what is empty costs no statement.
+
+    Raises `DisconnectedMeanwhile`.
+    """
     writes = (
         outcome.events.count
         or outcome.successors != NO_SUCCESSORS

@@ -1,4 +1,4 @@
-"""What a person asks when no bot came, answered from what is stored and what the worker found. Pure."""
+"""What a person asks when no bot came, answered from what is known. Pure."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ class WorkerFound:
 
 @dataclass(frozen=True, slots=True)
 class UserFacts:
-    """What is known of a calendar user. ``slowest_poll`` is the longest time between two syncs that are as they should be."""
+    """What is known of a calendar user.
+
+    ``slowest_poll`` is the longest time between two syncs that are as they should be.
+    """
 
     now: datetime
     state: CalendarUserStatus
@@ -78,7 +81,10 @@ class UserFacts:
 
     @property
     def is_fresh(self) -> bool:
-        """Return whether the last sync is as recent as it should be, and so shows that the token is good."""
+        """Return whether the last sync is as recent as it should be.
+
+        Then it shows that the token is good.
+        """
         return self.last_synced_at is not None and is_fresh(self.last_synced_at, self.slowest_poll, self.now)
 
 

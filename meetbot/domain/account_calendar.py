@@ -35,7 +35,10 @@ TENANT_MODES: Final = (CalendarsMode.PRIMARY, CalendarsMode.OWNED)
 
 
 class AccessRole(StrEnum):
-    """What the account may do with a calendar. `FREE_BUSY_READER` sees that there is an event, and no more."""
+    """What the account may do with a calendar.
+
+    `FREE_BUSY_READER` sees that there is an event, and no more.
+    """
 
     OWNER = "owner"
     WRITER = "writer"
@@ -64,7 +67,9 @@ class AccountCalendar:
 
 @dataclass(frozen=True, slots=True)
 class CalendarChoice:
-    """Which calendars are to be read: a mode, and what was ``named`` for `CalendarsMode.SELECTED`.
+    """Which calendars are to be read, by a mode.
+
+    ``named`` are those for `CalendarsMode.SELECTED`.
 
     ``held`` are those that were read until now: if one is no longer in the account's list, the provider is asked about it.
     """
@@ -78,7 +83,9 @@ OWN_CALENDARS: Final = CalendarChoice()
 
 
 def chosen_ids(calendars: Iterable[AccountCalendar], mode: CalendarsMode, named: Collection[str]) -> list[str]:
-    """Return the ids of the calendars to read, the same ones at every sync; the account's own comes first.
+    """Return the ids of the calendars to read, the account's own first.
+
+    They are the same ones at every sync.
 
     At most `MAX_CALENDARS`. With `CalendarsMode.OWNED`, those are left out that another person shares, even with the role
     of an owner (an assistant has it on a manager's calendar), and hidden ones.

@@ -1,4 +1,4 @@
-"""What is known of an account's calendars from sync to sync, and which of them are given up. Pure."""
+"""What is known of an account's calendars from sync to sync. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class KnownCalendar:
         return self.refused_since is not None and now >= self.refused_since + max(grace, LEAST_GRACE)
 
     def synced_at(self, whole: datetime | None) -> datetime | None:
-        """Return when it was last read to its end. ``whole`` is when the calendar user's last sync began."""
+        """Return when it was last read to its end.
+
+        ``whole`` is when the calendar user's last sync began.
+        """
         known = [at for at in (self.last_synced_at, whole if self.is_read else None) if at is not None]
         return max(known, default=None)
 
@@ -157,7 +160,10 @@ def _stopped(old: KnownCalendar, synced_before: datetime | None) -> KnownCalenda
 def _forgotten(
     known: Sequence[KnownCalendar], found: Mapping[str, AccountCalendar], reading: Reading
 ) -> tuple[str, ...]:
-    """Return those that have left the account's list and were not read: nothing needs to be said of them."""
+    """Return those that have left the account's list and were not read.
+
+    Nothing needs to be said of them.
+    """
     if reading.listed is None:
         return ()
     return tuple(one.id for one in known if one.id not in found and one.gone_at is None)

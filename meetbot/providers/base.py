@@ -102,7 +102,9 @@ class Listing:
 
     @property
     def shortfall(self) -> str | None:
-        """Return why the account's own calendar was not read to its end; None if it was, or was not to be.
+        """Return why the account's own calendar was not read to its end.
+
+        None if it was, or was not to be.
 
         Without that calendar, the reason why none was read.
         """

@@ -18,7 +18,7 @@ class ListedCalendar(NamedTuple):
 
 
 def calendars_to_read(listed: Sequence[ListedCalendar] | None, choice: CalendarChoice, *, own_path: str) -> ToRead:
-    """Return which calendars are to be read, and which of those read until now have left the list.
+    """Return which calendars are to be read, and which of them have left the list.
 
     ``listed`` is None if the account's list may not be read; then there is only its own calendar, at ``own_path``.
     """

@@ -155,7 +155,10 @@ def _listing(
 
 
 def _raise_if_none_answers(found: Mapping[str, _CalendarPages]) -> None:
-    """An outage is not the calendars' own fault: it is the listing's, as that of the primary calendar is."""
+    """Raise the outage that kept all calendars from answering.
+
+    It is the listing's, as that of the primary calendar is.
+    """
     if PRIMARY in found or any(one.complete or one.is_refused or one.is_gone for one in found.values()):
         return
     for pages in found.values():
@@ -164,7 +167,7 @@ def _raise_if_none_answers(found: Mapping[str, _CalendarPages]) -> None:
 
 
 def _of_absent(source: Source, calendar_id: str, *, is_list_known: bool) -> _CalendarPages:
-    """Return what is known of a calendar that was read until now and stands in the account's list no more."""
+    """Return what is known of a calendar that has left the account's list."""
     if not is_list_known:
         return _CalendarPages(fault=LIST_DENIED, is_refused=True)
     if _is_gone(source, CalendarRef(calendar_id, calendar_id)):

@@ -26,7 +26,7 @@ _NEXT_STEPS: Final[Mapping[str, str]] = {
 
 
 class CalendarError(Resource):
-    """Why a calendar was not read. Its events stay as they were, for as long as the tenant's grace."""
+    """Why a calendar was not read, and what to do about it."""
 
     code: str = Field(examples=[FREE_BUSY_ONLY])
     next_step: str
@@ -48,7 +48,10 @@ class CalendarResource(Resource):
 def calendar_resources(
     known: Sequence[KnownCalendar], mode: CalendarsMode, *, synced_at: datetime | None
 ) -> list[CalendarResource]:
-    """Return the resources of an account's calendars. ``synced_at`` is the calendar user's last sync."""
+    """Return the resources of an account's calendars.
+
+    ``synced_at`` is when the calendar user's last sync began.
+    """
     selected = set(selected_ids(known, mode))
     return [_resource(one, one.id in selected, synced_at) for one in known]
 

@@ -39,7 +39,10 @@ class _EnumText(TypeDecorator[StrEnum]):
 
 
 def state_of(kind: type[StrEnum], *, nullable: bool = False, default: StrEnum | None = None) -> Any:
-    """Return a column for a state, kept as the enum's value; ``default`` is for rows that are there already too."""
+    """Return a column for a state, kept as the enum's value.
+
+    ``default`` is for rows that are there already too.
+    """
     server_default = None if default is None else text(f"'{default}'")
     return Column(_EnumText(kind), nullable=nullable, server_default=server_default)
 

@@ -34,7 +34,10 @@ _COUNTS = text(
 def count_events(
     session: Session, tenant_id: str, calendar_user_id: str, *, now: datetime, until: datetime
 ) -> Sequence[EventCount]:
-    """Return how many events there are until an instant, by their decision; the most frequent first."""
+    """Return how many events there are until an instant, by their decision.
+
+    The most frequent comes first.
+    """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "now": now, "until": until}
     return [EventCount(*row) for row in session.execute(_COUNTS, values)]
 

@@ -19,7 +19,7 @@ class SeenCalendar:
 
 
 def seen_calendars(state: State, account: Account) -> list[SeenCalendar]:
-    """Return the calendars in a person's list: their own, then those that others share with them."""
+    """Return the calendars in a person's list, their own first."""
     own = [SeenCalendar(account, calendar) for calendar in account.calendars]
     return [*own, *_shared(state, account)]
 

@@ -49,7 +49,10 @@ class CalendarChange(BaseModel, extra="forbid"):
 
 
 class Share(BaseModel, extra="forbid"):
-    """With whom a calendar is shared, and as what. Shared once more, it is shared as the new role alone."""
+    """With whom a calendar is shared, and as what.
+
+    Shared once more, it is shared as the new role alone.
+    """
 
     email: Email
     access_role: str = Field(default="reader", pattern=_ROLES)

@@ -257,7 +257,10 @@ def _calendar_entry(account: Account, seen: SeenCalendar) -> dict[str, Any]:
 
 
 def find_calendar(sandbox: Sandbox, account: Account, calendar_id: str | None) -> SeenCalendar:
-    """Return the calendar in the account's list, None for the default one. Raises `GraphError` (404)."""
+    """Return the calendar in the account's list. Raises `GraphError` (404).
+
+    None means the default one.
+    """
     for seen in seen_calendars(sandbox.state, account):
         if seen.calendar.primary if calendar_id is None else graph_id_for(account, seen) == calendar_id:
             return seen

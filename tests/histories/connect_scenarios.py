@@ -20,7 +20,7 @@ from tests.workflows.fake_activities import Answer, Call, Harness
 
 
 def connects() -> dict[str, Scenario]:
-    """A new calendar user, a running one, a consent that came to nothing; checks of an app and a calendar."""
+    """A new calendar user, a running one, a consent that came to nothing, and two checks."""
     return {
         "connect_new": Scenario(
             exchanging(VaultUnavailable("vault_unreachable", SAID), ExchangeResult("cu_1")), connect

@@ -1,4 +1,4 @@
-"""Which of an account's calendars are read, and what becomes of the meetings of those that are not."""
+"""Which of an account's calendars are read, and what becomes of the others' meetings."""
 
 from __future__ import annotations
 

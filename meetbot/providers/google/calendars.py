@@ -1,4 +1,4 @@
-"""The queries sent to the Google Calendar API, and what its list says of the calendars. Pure.
+"""The queries sent to the Google Calendar API, and what its list of calendars says. Pure.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference.
 """

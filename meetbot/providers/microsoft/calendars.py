@@ -1,4 +1,4 @@
-"""The queries sent to Microsoft Graph, what its list says of the calendars, and links to follow. Pure.
+"""The queries sent to Microsoft Graph, what its list says, and links to follow. Pure.
 
 Source: learn.microsoft.com/graph/api/calendar-list-calendarview, /graph/api/resources/calendar, /graph/paging.
 """
