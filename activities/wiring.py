@@ -12,6 +12,7 @@ import httpx
 from activities.admission import QueueDelay, SyncAdmission
 from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
+from activities.checking import CheckingActivity
 from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
@@ -68,6 +69,7 @@ class WorkerParts:
     revoker: Revoker
     erasing: ErasingActivities
     connecting: ConnectingActivities
+    checking: CheckingActivity
 
     def close(self) -> None:
         """Close all connections."""
@@ -106,6 +108,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         revoker=revoker,
         erasing=ErasingActivities(services, revoker),
         connecting=build_connecting(settings, services, vault),
+        checking=CheckingActivity(services),
     )
 
 

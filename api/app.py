@@ -17,7 +17,8 @@ from api import docs, health, problems
 from api.admission import FailureBuckets
 from api.console import shell
 from api.console.pages import bots as bot_pages
-from api.console.pages import calendars, meetings, overview, search, sign_in, webhooks
+from api.console.pages import calendars as calendar_pages
+from api.console.pages import meetings, overview, search, sign_in, webhooks
 from api.console.pages import rules as rule_pages
 from api.console.pages import settings as settings_pages
 from api.console.pages import usage as usage_page
@@ -32,6 +33,7 @@ from api.routers import (
     audit_log,
     backends,
     bots,
+    calendars,
     connect,
     consent,
     consent_links,
@@ -45,6 +47,7 @@ from api.routers import (
     rules,
     tenant,
     usage,
+    user_check,
     users,
     webhook_deliveries,
     webhook_endpoints,
@@ -75,6 +78,8 @@ _ROUTERS = (
     rules,
     never_record,
     bots,
+    calendars,
+    user_check,
     webhook_endpoints,
     webhook_deliveries,
     tenant,
@@ -90,7 +95,7 @@ _CONSOLE = (
     overview,
     sign_in,
     meetings,
-    calendars,
+    calendar_pages,
     bot_pages,
     rule_pages,
     webhooks,

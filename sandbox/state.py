@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from sandbox.backend.records import Delivery, Job, JobPace
-from sandbox.calendar.records import Account, CalendarCopy, Meeting
+from sandbox.calendar.records import Account, CalendarCopy, CalendarShare, Meeting
 from sandbox.clock import ClockState
 from sandbox.login.records import (
     AccessToken,
@@ -57,6 +57,7 @@ class State(BaseModel, extra="forbid"):
     accounts: dict[str, Account] = {}
     meetings: dict[str, Meeting] = {}
     copies: dict[str, CalendarCopy] = {}
+    shares: dict[str, CalendarShare] = {}
     oauth_clients: dict[str, RegisteredClient] = {}
     directories: dict[str, Directory] = {}
     grants: dict[str, Grant] = {}

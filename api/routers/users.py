@@ -16,6 +16,7 @@ from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
 from api.waiting import refuse_waiting, waiting_view, with_waiting
 from meetbot.calendars.connect_flow import reconnect_url
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED
 from meetbot.domain.push import Channel, push_health
 from meetbot.resources.calendar_user import (
@@ -24,6 +25,7 @@ from meetbot.resources.calendar_user import (
     ProviderName,
     calendar_user_resource,
 )
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.calendar_user_state import note_asked
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
@@ -68,9 +70,11 @@ def list_users(
         )
         merged = with_waiting(session, services, caller.tenant_id, rows, wanted, after=place, limit=rows_to_read(query))
         channels = channels_by_user(session, caller.tenant_id, [row.id for row in rows])
+        mode = default_mode(session, caller.tenant_id)
     shown, next_cursor = cut_page(merged, query, asked=asked, place_of=place_by_creation)
     data = [
-        row if isinstance(row, CalendarUserResource) else view(services, row, channels.get(row.id, ())) for row in shown
+        row if isinstance(row, CalendarUserResource) else view(services, row, channels.get(row.id, ()), mode)
+        for row in shown
     ]
     return Page(data=data, next_cursor=next_cursor)
 
@@ -82,11 +86,12 @@ def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) 
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         waiting = waiting_view(session, services, caller.tenant_id, calendar_user_id) if row is None else None
         channels = channels_of(session, caller.tenant_id, [calendar_user_id])
+        mode = default_mode(session, caller.tenant_id)
     if waiting is not None:
         return waiting
     if row is None:
         raise not_found("calendar_user")
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 class UserChanges(Body):
@@ -115,8 +120,9 @@ def change_user(
         set_attributes(session, row, merged, now=services.clock())
         record(session, caller, row.id, {"changed": ["attributes"]})
         channels = channels_of(session, caller.tenant_id, [row.id])
+        mode = default_mode(session, caller.tenant_id)
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.RULES_CHANGED)
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 _MAX_ATTRIBUTES = 50
@@ -137,8 +143,9 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
         note_asked(session, row.tenant_id, row.id, now=services.clock())
         record(session, caller, row.id)
         channels = channels_of(session, caller.tenant_id, [row.id])
+        mode = default_mode(session, caller.tenant_id)
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 def reference(row: CalendarUser) -> CalendarUserRef:
@@ -146,12 +153,14 @@ def reference(row: CalendarUser) -> CalendarUserRef:
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
-def view(services: ApiServices, row: CalendarUser, channels: Iterable[Channel]) -> CalendarUserResource:
+def view(
+    services: ApiServices, row: CalendarUser, channels: Iterable[Channel], default_mode: CalendarsMode
+) -> CalendarUserResource:
     """Return the resource of a row, with the address on which the end-user connects again.
 
-    ``channels`` are the user's push channels.
+    ``channels`` are the user's push channels, ``default_mode`` is the tenant's.
     """
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.token_digest)
     now = services.clock()
     push = push_health(channels, now=now, is_on=services.settings.push_is_on)
-    return calendar_user_resource(row, now=now, push=push, reconnect_url=url)
+    return calendar_user_resource(row, now=now, default_mode=default_mode, push=push, reconnect_url=url)

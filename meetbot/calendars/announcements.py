@@ -10,6 +10,7 @@ from meetbot.calendars.connect_flow import reconnect_url
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import outbox
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.daily_limits import begin_notice
 from meetbot.storage.tables import CalendarUser
@@ -45,5 +46,5 @@ def announce_lost_access(session: Session, user: CalendarUserContext, *, public_
     """Tell the tenant that the user has to reconnect, with the link to do so."""
     row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
     url = reconnect_url(public_url, row.tenant_id, row.id, row.token_digest)
-    data = calendar_user_document(row, now=now, reconnect_url=url)
+    data = calendar_user_document(row, now=now, default_mode=default_mode(session, user.tenant_id), reconnect_url=url)
     outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_NEEDS_RECONNECT, data)

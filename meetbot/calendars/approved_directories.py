@@ -21,6 +21,7 @@ from meetbot.domain.event_types import WebhookEventType
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.resources.waiting_user import WaitingLinks, waiting_user_document
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.admin_consents import find_admin_consent, find_approval, note_approval
 from meetbot.storage.audit_log import append
 from meetbot.storage.outbox import Message
@@ -81,10 +82,14 @@ def _released(
     session: Session, tenant_id: str, proven: ProvenDirectory, *, public_url: str, now: datetime
 ) -> list[Message]:
     waiting = approve_waiting(session, tenant_id, proven.oauth_client_id, proven.directory, now=now)
-    documents = [waiting_user_document(row, links=WaitingLinks(connect_url(row, public_url))) for row in waiting]
+    mode = default_mode(session, tenant_id)
+    documents = [
+        waiting_user_document(row, links=WaitingLinks(connect_url(row, public_url)), default_mode=mode)
+        for row in waiting
+    ]
     for user in _disconnected(session, tenant_id, proven, now=now):
         url = reconnect_url(public_url, user.tenant_id, user.id, user.token_digest)
-        documents.append(calendar_user_document(user, now=now, reconnect_url=url))
+        documents.append(calendar_user_document(user, now=now, default_mode=mode, reconnect_url=url))
     return [Message(WebhookEventType.CALENDAR_USER_ADMIN_APPROVED, document) for document in documents]
 
 

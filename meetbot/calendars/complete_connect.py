@@ -28,6 +28,7 @@ from meetbot.errors import ProviderError
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.audit_log import append
 from meetbot.storage.calendar_users import (
     AccountKey,
@@ -231,7 +232,8 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
             follow_sequence(session, user, waiting)
     channels = as_channels(channels_of(session, user.tenant_id, [user.id]))
     push = push_health(channels, now=now, is_on=context.push_is_on)
-    told = calendar_user_document(user, now=now, push=push)
+    mode = default_mode(session, user.tenant_id)
+    told = calendar_user_document(user, now=now, default_mode=mode, push=push)
     outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, told)
     detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
     append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))

@@ -20,6 +20,7 @@ from meetbot.domain.ids import new_id
 from meetbot.resources.calendar_user import CalendarUserResource
 from meetbot.resources.waiting_user import WaitingLinks, waiting_user_document, waiting_user_resource
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.admin_consents import NewAdminConsent, add_admin_consent, open_link_to, usable_links
 from meetbot.storage.tables import AdminConsent, CalendarUser, ConnectAttempt, WaitingUser
 from meetbot.storage.waiting_users import WaitingKey, add_waiting, delete_waiting, lock_waiting, touch_waiting
@@ -64,7 +65,8 @@ def turn_away(
     if was != (False, None, row.admin_consent_id):
         if not is_new:
             touch_waiting(session, row, now=now)
-        told = waiting_user_document(row, links=_links(row, link, public_url))
+        links = _links(row, link, public_url)
+        told = waiting_user_document(row, links=links, default_mode=default_mode(session, row.tenant_id))
         outbox.emit(session, row.tenant_id, WebhookEventType.CALENDAR_USER_AWAITING_ADMIN, told)
     session.add(row)
     session.flush()
@@ -134,8 +136,12 @@ def resources_of(
     """Return these rows as customers see them, with their links."""
     wanted = [row.admin_consent_id for row in rows if row.admin_consent_id is not None]
     links = usable_links(session, tenant_id, wanted, now=now) if wanted else {}
+    mode = default_mode(session, tenant_id)
     return [
-        waiting_user_resource(row, links=_links(row, links.get(row.admin_consent_id or ""), public_url)) for row in rows
+        waiting_user_resource(
+            row, links=_links(row, links.get(row.admin_consent_id or ""), public_url), default_mode=mode
+        )
+        for row in rows
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.push import NO_PUSH, PushHealth, PushState
@@ -51,6 +52,9 @@ class CalendarUserResource(Resource):
         description="Why the last sync failed, what it left out, or why access was lost; null while all is well."
     )
     attributes: dict[str, Any] = Field(description="What rules may name with a leading `$`.")
+    calendars_mode: Annotated[str, OneOf(CalendarsMode)] = Field(
+        description="Which of the account's calendars are read; the tenant's default if nothing else was said."
+    )
     last_synced_at: datetime | None
     sync_lag_seconds: int | None = Field(description="Seconds since the last complete sync; null before the first.")
     push: PushResource
@@ -81,9 +85,14 @@ class CalendarUserResource(Resource):
 
 
 def calendar_user_resource(
-    row: CalendarUser, *, now: datetime, push: PushHealth = NO_PUSH, reconnect_url: str | None = None
+    row: CalendarUser,
+    *,
+    now: datetime,
+    default_mode: CalendarsMode,
+    push: PushHealth = NO_PUSH,
+    reconnect_url: str | None = None,
 ) -> CalendarUserResource:
-    """Return the resource of a row.
+    """Return the resource of a row. ``default_mode`` is the tenant's.
 
     The `reconnect_url` is shown only while access is lost, and `push` only while there is access.
     """
@@ -98,6 +107,7 @@ def calendar_user_resource(
             "state": row.state,
             "error_code": row.error_code,
             "attributes": row.attributes,
+            "calendars_mode": row.calendars_mode or default_mode,
             "last_synced_at": row.last_synced_at,
             "sync_lag_seconds": lag,
             "push": PushResource(state=shown.state, expires_at=shown.expires_at),
@@ -110,9 +120,13 @@ def calendar_user_resource(
 
 
 def calendar_user_document(
-    row: CalendarUser, *, now: datetime, push: PushHealth = NO_PUSH, reconnect_url: str | None = None
+    row: CalendarUser,
+    *,
+    now: datetime,
+    default_mode: CalendarsMode,
+    push: PushHealth = NO_PUSH,
+    reconnect_url: str | None = None,
 ) -> dict[str, Any]:
     """Return the ``data`` of a webhook about this calendar user."""
-    return calendar_user_resource(row, now=now, push=push, reconnect_url=reconnect_url).document() | {
-        "sequence": row.sequence
-    }
+    shown = calendar_user_resource(row, now=now, default_mode=default_mode, push=push, reconnect_url=reconnect_url)
+    return shown.document() | {"sequence": row.sequence}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.waiting import WaitingDetail
 from meetbot.resources.calendar_user import CalendarUserResource, PushResource
@@ -19,8 +20,13 @@ class WaitingLinks:
     admin_consent_url: str | None = None
 
 
-def waiting_user_resource(row: WaitingUser, *, links: WaitingLinks) -> CalendarUserResource:
-    """Return the resource of a row. Nothing was read and nothing is known of the account yet."""
+def waiting_user_resource(
+    row: WaitingUser, *, links: WaitingLinks, default_mode: CalendarsMode
+) -> CalendarUserResource:
+    """Return the resource of a row. Nothing was read and nothing is known of the account yet.
+
+    ``default_mode`` is the tenant's.
+    """
     approved = row.approved_at is not None
     return CalendarUserResource.model_validate(
         {
@@ -32,6 +38,7 @@ def waiting_user_resource(row: WaitingUser, *, links: WaitingLinks) -> CalendarU
             "state_detail": str(WaitingDetail.ADMIN_APPROVED if approved else WaitingDetail.AWAITING_ADMIN),
             "error_code": None,
             "attributes": row.attributes or {},
+            "calendars_mode": default_mode,
             "last_synced_at": None,
             "sync_lag_seconds": None,
             "push": PushResource(),
@@ -45,7 +52,7 @@ def waiting_user_resource(row: WaitingUser, *, links: WaitingLinks) -> CalendarU
     )
 
 
-def waiting_user_document(row: WaitingUser, *, links: WaitingLinks) -> dict[str, Any]:
+def waiting_user_document(row: WaitingUser, *, links: WaitingLinks, default_mode: CalendarsMode) -> dict[str, Any]:
     """Return the ``data`` of a webhook about this calendar user."""
-    shown = waiting_user_resource(row, links=links)
+    shown = waiting_user_resource(row, links=links, default_mode=default_mode)
     return shown.document() | {"sequence": row.sequence}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text, tuple_
 from sqlmodel import Session, col, select
 
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.storage.tables import CalendarUser
 from meetbot.vault.sealing import SealedSecret
@@ -198,6 +199,14 @@ def set_attributes(
 ) -> CalendarUser:
     """Replace the attributes that rules can refer to."""
     user.attributes = dict(attributes)
+    return _touched(session, user, now)
+
+
+def set_calendars_mode(session: Session, user: CalendarUser, mode: CalendarsMode, *, now: datetime) -> CalendarUser:
+    """Set which of the account's calendars are read."""
+    if user.calendars_mode == mode:
+        return user
+    user.calendars_mode = mode
     return _touched(session, user, now)
 
 

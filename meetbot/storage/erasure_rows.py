@@ -55,6 +55,7 @@ _OF_USER = "delete from {table} where tenant_id = :tenant_id and {column} = :id"
 _USER_STATEMENTS: Mapping[str, str] = {
     "bot.meeting_url": _BLANK_BOT_LINKS,
     "bot_claim": _OF_USER.format(table="bot_claim", column="calendar_user_id"),
+    "account_calendar": _OF_USER.format(table="account_calendar", column="calendar_user_id"),
     "calendar_event": _OF_USER.format(table="calendar_event", column="calendar_user_id"),
     "push_channel": _OF_USER.format(table="push_channel", column="calendar_user_id"),
     "recording_override": _OF_USER.format(table="recording_override", column="calendar_user_id"),
@@ -70,6 +71,7 @@ _TENANT_TABLES = (
     "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot", "meeting", "backend_report",
     "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
     "push_channel", "calendar_user", "oauth_app", "waiting_user", "admin_consent", "directory_approval", "console_session",
+    "account_calendar",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 

@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from meetbot.domain.decision import ReasonCode
 from meetbot.domain.stored_event import StoredEvent
 from meetbot.storage.tables import CalendarEvent
 
@@ -138,7 +139,7 @@ _TOMBSTONE = text(
     update calendar_event
        set deleted = true, status = 'cancelled', fingerprint = '',
            outcome = case when end_at <= :now then outcome else 'skip' end,
-           reason = case when end_at <= :now then reason else 'cancelled' end,
+           reason = case when end_at <= :now then reason else :reason end,
            rule = case when end_at <= :now then rule end,
            rule_set_version = case when end_at <= :now then rule_set_version end,
            rule_layer = case when end_at <= :now then rule_layer end,
@@ -149,11 +150,21 @@ _TOMBSTONE = text(
 )
 
 
-def tombstone_events(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
-    """Turn events that have left the calendar into tombstones, in one statement."""
+def tombstone_events(
+    session: Session,
+    tenant_id: str,
+    event_ids: Iterable[str],
+    *,
+    now: datetime,
+    reason: ReasonCode = ReasonCode.CANCELLED,
+) -> None:
+    """Turn events that have left the calendar into tombstones, in one statement.
+
+    ``reason`` is why those that are not over are no longer recorded.
+    """
     ids = sorted(event_ids)
     if ids:
-        session.execute(_TOMBSTONE, {"tenant_id": tenant_id, "ids": ids, "now": now})
+        session.execute(_TOMBSTONE, {"tenant_id": tenant_id, "ids": ids, "now": now, "reason": reason.value})
 
 
 _SKIP_WITHOUT_ACCESS = text(

@@ -81,6 +81,12 @@ _CHANNEL_LOOKUP = Opening(
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
+    "account_calendar": TableGrants(
+        api=_CHANGE,
+        worker=_ALL,
+        hidden=("calendar_id", "name"),
+        expired="gone_at < now() - interval '30 days'",
+    ),
     "admin_consent": TableGrants(
         api=_CHANGE, worker=_ALL, hidden=("link_key", "directory", "redirect_url"), expired="expires_at < now()"
     ),

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from meetbot.storage.database import Database
 
 TABLES = (
+    "account_calendar",
     "calendar_event",
     "connect_attempt",
     "idempotency_record",

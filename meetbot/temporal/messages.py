@@ -40,6 +40,7 @@ class WorkflowName(StrEnum):
     ERASURE = "ErasureWorkflow"
     CONNECT = "ConnectWorkflow"
     OAUTH_APP_CHECK = "OAuthAppCheckWorkflow"
+    CALENDAR_CHECK = "CalendarCheckWorkflow"
 
 
 class ActivityName(StrEnum):
@@ -60,6 +61,7 @@ class ActivityName(StrEnum):
     ERASURE_FINISH = "erasure.finish"
     CONNECT_EXCHANGE = "connect.exchange_code"
     OAUTH_APP_PROBE = "oauth_app.probe"
+    CALENDAR_CHECK = "calendar.check"
 
 
 class CalendarUserSignal(StrEnum):

@@ -12,7 +12,14 @@ from __future__ import annotations
 from meetbot.storage.tables.administrators import AdminConsent, DirectoryApproval, WaitingUser
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, LaunchHold, Meeting
-from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
+from meetbot.storage.tables.calendars import (
+    CalendarEvent,
+    CalendarUser,
+    ConnectAttempt,
+    RecordingOverride,
+    RuleSet,
+    StoredCalendar,
+)
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
@@ -46,6 +53,7 @@ __all__ = [
     "RetentionRun",
     "RuleSet",
     "SecretUse",
+    "StoredCalendar",
     "Tenant",
     "WaitingUser",
     "WebhookDelivery",

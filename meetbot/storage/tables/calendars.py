@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.account_calendar import AccessRole, CalendarsMode
 from meetbot.storage import columns
 
 _WRAPPED_KEY = Column("wrapped_key", Text, nullable=False)
@@ -26,7 +27,8 @@ class CalendarUser(SQLModel, table=True):
     was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
     ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
     made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``).
+    person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default holds. At
+    ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
     """
 
     __tablename__ = "calendar_user"
@@ -41,6 +43,7 @@ class CalendarUser(SQLModel, table=True):
             postgresql_where=text("oauth_client_id is not null"),
         ),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
+        CheckConstraint(columns.one_of("calendars_mode", CalendarsMode), name="calendars_mode"),
     )
     __mapper_args__ = {
         # An update makes a new digest, and answers with it.
@@ -76,9 +79,39 @@ class CalendarUser(SQLModel, table=True):
     not_before: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    calendars_mode: CalendarsMode | None = Field(default=None, sa_column=columns.state_of(CalendarsMode, nullable=True))
+    checked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    provider_check: str | None = None
+    backend_check: str | None = None
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class StoredCalendar(SQLModel, table=True):
+    """One calendar of an account, as its list showed it last.
+
+    ``named``: somebody chose it for the mode ``selected``. ``is_read``: the last sync read all of it, and ``last_synced_at`` is
+    when that began or ended to be so; while it is so, the calendar user's own is later. ``refused_since`` is when the provider
+    first refused its events, ``gone_at`` when the provider said to have it no more.
+    """
+
+    __tablename__ = "account_calendar"
+    __table_args__ = (CheckConstraint(columns.one_of("access_role", AccessRole), name="access_role"),)
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    calendar_id: str = Field(primary_key=True)
+    name: str | None = None
+    owned: bool
+    access_role: AccessRole = Field(sa_column=columns.state_of(AccessRole))
+    hidden: bool = False
+    named: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    is_read: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    error_code: str | None = None
+    refused_since: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    gone_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class ConnectAttempt(SQLModel, table=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import Column, LargeBinary, String, Text, text
+from sqlalchemy import CheckConstraint, Column, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.account_calendar import TENANT_MODES, CalendarsMode
 from meetbot.storage import columns
 
 
@@ -19,6 +20,7 @@ class Tenant(SQLModel, table=True):
     """
 
     __tablename__ = "tenant"
+    __table_args__ = (CheckConstraint(columns.one_of("calendars_mode", TENANT_MODES), name="calendars_mode"),)
 
     id: str = Field(primary_key=True)
     name: str
@@ -36,6 +38,9 @@ class Tenant(SQLModel, table=True):
     bot_days: int = columns.counted(365)
     delivery_days: int = columns.counted(30)
     audit_days: int = columns.counted(365)
+    calendars_mode: CalendarsMode = Field(
+        default=CalendarsMode.OWNED, sa_column=columns.state_of(CalendarsMode, default=CalendarsMode.OWNED)
+    )
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
