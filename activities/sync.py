@@ -139,7 +139,9 @@ class SyncActivities:
             try:
                 listing = self._list(user, window)
             except ReconnectRequired as error:
-                user = self._lose_access(user, error.code, began_at)
+                # A refresh just before may have brought another refresh token: it is lost with the one that was used.
+                lost_with = user if error.token_version is None else replace(user, token_version=error.token_version)
+                user = self._lose_access(lost_with, error.code, began_at)
             except AccessTokenRejected as error:
                 if began_at < _last_good(user) + _REJECTED_FOR:
                     self._note_error(user, error.code)

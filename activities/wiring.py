@@ -28,6 +28,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.provider_waits import ProviderWaits
+from meetbot.calendars.refresh_lease import RefreshLeases
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
@@ -147,7 +148,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         providers=providers,
         clients=clients,
         tokens=AccessTokens(
-            database=database,
+            leases=RefreshLeases(database),
             vault=vault,
             providers=providers,
             clients=clients,

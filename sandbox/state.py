@@ -25,6 +25,17 @@ class GraphUid(StrEnum):
     NULL = "null"
 
 
+class RefreshRotation(StrEnum):
+    """What a refresh does to the refresh token.
+
+    `USUAL`: Google keeps it, Microsoft gives another and the old one lives on. `REPLACE`: another one comes, and the old one is
+    dead at once, as OAuth 2.1 wants it of public clients; neither provider does so today.
+    """
+
+    USUAL = "usual"
+    REPLACE = "replace"
+
+
 class ProviderBehaviour(BaseModel, extra="forbid"):
     """Choices where real providers have been seen to behave in different ways.
 
@@ -35,6 +46,7 @@ class ProviderBehaviour(BaseModel, extra="forbid"):
     graph_ical_uid: GraphUid = GraphUid.PER_OCCURRENCE
     graph_scope_urls: bool = False
     attendee_notice: bool = True
+    refresh_rotation: RefreshRotation = RefreshRotation.USUAL
 
 
 class State(BaseModel, extra="forbid"):

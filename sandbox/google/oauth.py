@@ -20,6 +20,7 @@ from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
 from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
+from sandbox.state import RefreshRotation
 
 router = APIRouter(prefix="/google", tags=["Google login"])
 
@@ -142,8 +143,13 @@ def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
 
 def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
     """Google keeps the refresh token as it is, and does not send it again."""
-    grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
-    return JSONResponse(_tokens(sandbox, grant, record.scopes, None), headers={"Cache-Control": "no-store"})
+    state, now = sandbox.state, sandbox.now()
+    grant, record = grants.redeem_refresh_token(state, form.refresh_token, form.client_id)
+    answer = _tokens(sandbox, grant, record.scopes, None)
+    if state.behaviour.refresh_rotation is RefreshRotation.REPLACE:
+        del state.refresh_tokens[form.refresh_token]
+        answer["refresh_token"] = grants.issue_refresh_token(state, now, grant, record.scopes, "1//0")
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None) -> dict[str, Any]:

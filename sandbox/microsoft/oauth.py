@@ -21,6 +21,7 @@ from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issue
 from sandbox.login.records import Grant, RegisteredClient
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
+from sandbox.state import RefreshRotation
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
@@ -150,6 +151,8 @@ def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
     Source: v2-oauth2-auth-code-flow#refresh-the-access-token.
     """
     grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
+    if sandbox.state.behaviour.refresh_rotation is RefreshRotation.REPLACE:
+        del sandbox.state.refresh_tokens[form.refresh_token]
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
     return _tokens(sandbox, grant, scopes, None)

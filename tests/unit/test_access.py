@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -13,14 +15,16 @@ from meetbot.calendars import access_tokens as access_tokens_module
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.provider_waits import ProviderWaits
+from meetbot.calendars.refresh_lease import RefreshLease, RefreshLeases
 from meetbot.domain.event import Provider
 from meetbot.errors import AccessTokenRejected, OperatorRequired, RetryLater, SecretUnreadable, VaultUnavailable
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.providers.http import Deadline
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.database import Database
+from meetbot.storage.refresh_tokens import StoredToken
 from meetbot.vault.client import Vault
-from meetbot.vault.sealing import DataKey, TokenOwner
+from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -45,6 +49,24 @@ class Login:
 class OpenVault:
     def open(self, *_: Any) -> bytes:
         return b"refresh"
+
+    def new_data_key(self, tenant_id: str) -> DataKey:
+        return DataKey(b"0" * 32, "wrapped", "tenant-ten_1", 1)
+
+
+class FreeLeases:
+    """Leases that no other process holds, and a store that takes nothing."""
+
+    @contextmanager
+    def hold(self, tenant_id: str, calendar_user_id: str, deadline: Deadline) -> Iterator[RefreshLease]:
+        token = StoredToken(VERSIONS.get(calendar_user_id, 1), 1, None, cast(SealedSecret, None))
+        yield RefreshLease(tenant_id, calendar_user_id, "holder", token, Deadline(25))
+
+    def is_newer(self, lease: RefreshLease) -> bool:
+        return False
+
+
+VERSIONS: dict[str, int] = {}
 
 
 OWNER = TokenOwner("ten_1", "cu_1", Provider.GOOGLE, "subject-1", 1)
@@ -73,7 +95,7 @@ def clients(provider: Provider) -> OAuthClients:
 
 def access_tokens(login: Login) -> AccessTokens:
     return AccessTokens(
-        database=cast(Database, None),
+        leases=cast(RefreshLeases, FreeLeases()),
         vault=cast(Vault, OpenVault()),
         providers={Provider.GOOGLE: cast(CalendarProvider, login)},
         clients=clients(Provider.GOOGLE),
@@ -127,7 +149,8 @@ def test_a_token_that_is_rejected_is_refreshed_once_and_no_more() -> None:
     assert seen == ["access-1", "access-2"]
 
 
-def test_a_token_that_rotates_is_not_used_while_no_key_can_be_had_for_the_next_one() -> None:
+@pytest.mark.parametrize("provider", list(Provider))
+def test_a_token_is_not_used_while_no_key_can_be_had_for_the_next_one(provider: Provider) -> None:
     class SealedVault(OpenVault):
         def new_data_key(self, tenant_id: str) -> DataKey:
             raise VaultUnavailable("vault_unreachable", "stands still")
@@ -135,11 +158,11 @@ def test_a_token_that_rotates_is_not_used_while_no_key_can_be_had_for_the_next_o
     login = Login()
     login.open.set()
     tokens = access_tokens(login)
-    tokens._providers = {Provider.MICROSOFT: cast(CalendarProvider, login)}
-    tokens._clients = clients(Provider.MICROSOFT)
+    tokens._providers = {provider: cast(CalendarProvider, login)}
+    tokens._clients = clients(provider)
     tokens._vault = cast(Vault, SealedVault())
     with pytest.raises(VaultUnavailable):
-        tokens.call(cast(CalendarUserContext, User(provider=Provider.MICROSOFT)), lambda token: token)
+        tokens.call(cast(CalendarUserContext, User(provider=provider)), lambda token: token)
     assert login.given == []
 
 
@@ -149,7 +172,7 @@ def test_no_refresh_token_stays_in_memory() -> None:
     tokens = access_tokens(login)
     tokens.call(USER, lambda token: token)
     (kept,) = tokens._tokens.values()
-    assert astuple(kept) == (1, "access-1", NOW + timedelta(hours=1))
+    assert astuple(kept) == (1, "access-1", NOW + timedelta(hours=1), NOW)
 
 
 def test_a_full_cache_evicts_the_token_unused_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,18 +185,19 @@ def test_a_full_cache_evicts_the_token_unused_for_longest(monkeypatch: pytest.Mo
     assert [user_id for _, user_id in tokens._tokens] == ["cu_1", "cu_3"]
 
 
-def test_a_token_of_before_a_reconnect_is_dropped() -> None:
+def test_a_token_of_before_a_reconnect_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     login = Login()
     login.open.set()
     tokens = access_tokens(login)
     tokens.call(USER, lambda token: token)
+    monkeypatch.setitem(VERSIONS, "cu_1", 2)
     assert tokens.call(cast(CalendarUserContext, User(token_version=2)), lambda token: token) == "access-2"
     tokens.forget("ten_1", "cu_1")
     assert not list(tokens._tokens.values())
 
 
 def test_a_refresh_token_that_does_not_open_is_for_the_operator() -> None:
-    class SealedVault:
+    class SealedVault(OpenVault):
         def open(self, *_: Any) -> bytes:
             raise SecretUnreadable("secret_unreadable", "no")
 

@@ -26,7 +26,8 @@ class CalendarUser(SQLModel, table=True):
     was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
     ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
     made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``).
+    person asked for it since (``asked_at``). ``refresh_holder`` alone refreshes the token until ``refresh_held_until``, by the
+    database's clock. ``reconnect_notices`` counts how often the tenant was told of the present loss of access.
     """
 
     __tablename__ = "calendar_user"
@@ -76,6 +77,9 @@ class CalendarUser(SQLModel, table=True):
     not_before: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    refresh_holder: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    refresh_held_until: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    reconnect_notices: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
