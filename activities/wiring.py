@@ -16,6 +16,7 @@ from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
 from activities.launcher import Launcher
+from activities.prove_grant import GrantCheck
 from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
@@ -95,7 +96,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         services=services,
         sync=sync,
         push=PushActivity(services),
-        watch=WatchActivity(sync.sync, utc_now),
+        watch=WatchActivity(sync.sync, utc_now, GrantCheck(services).needs_poll),
         bots=BotActivities(services),
         launcher=launcher,
         delay=delay,

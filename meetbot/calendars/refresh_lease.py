@@ -138,8 +138,6 @@ class RefreshLeases:
 
 def store_and_end(session: Session, lease: RefreshLease, sealed: SealedSecret) -> int:
     """Store a new refresh token and end its lease, in one transaction."""
-    version = store_rotated(
-        session, lease.tenant_id, lease.calendar_user_id, sealed, replaces=lease.token.version
-    )
+    version = store_rotated(session, lease.tenant_id, lease.calendar_user_id, sealed, replaces=lease.token.version)
     end_hold(session, lease.tenant_id, lease.calendar_user_id, holder=lease.holder)
     return version

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
+from meetbot.domain.connection_health import health_of
 from meetbot.domain.event import Provider
 from meetbot.domain.push import NO_PUSH, PushHealth, PushState
 from meetbot.resources.base import OneOf, Resource
@@ -43,6 +44,13 @@ class CalendarUserResource(Resource):
     error_code: str | None = Field(
         description="Why the last sync failed, what it left out, or why access was lost; null while all is well."
     )
+    state_detail: str | None = Field(
+        description="Whose matter an error is, and its code; null while all is well. `reconnect:…`: the end-user's, who has "
+        "to connect again. `operator:…`: of an OAuth client, an administrator or the service; nobody is disconnected, and "
+        "syncs go on by themselves once it is mended. `retry:…`: it passes by itself.",
+        examples=["reconnect:invalid_grant", "operator:oauth_app_refused", "retry:rate_limited"],
+    )
+    next_step: str | None = Field(description="What a person does about it; null while all is well.")
     attributes: dict[str, Any] = Field(description="What rules may name with a leading `$`.")
     last_synced_at: datetime | None
     sync_lag_seconds: int | None = Field(description="Seconds since the last complete sync; null before the first.")
@@ -65,6 +73,7 @@ def calendar_user_resource(
     The `reconnect_url` is shown only while access is lost, and `push` only while there is access.
     """
     shown = push if row.state in CONNECTED else NO_PUSH
+    health = health_of(CalendarUserStatus(row.state), row.error_code)
     lag = None if row.last_synced_at is None else max(0, int((now - row.last_synced_at).total_seconds()))
     return CalendarUserResource.model_validate(
         {
@@ -74,6 +83,8 @@ def calendar_user_resource(
             "email": row.email,
             "state": row.state,
             "error_code": row.error_code,
+            "state_detail": health.detail if health is not None else None,
+            "next_step": health.next_step if health is not None else None,
             "attributes": row.attributes,
             "last_synced_at": row.last_synced_at,
             "sync_lag_seconds": lag,

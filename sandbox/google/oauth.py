@@ -59,7 +59,11 @@ _DESCRIPTIONS = {
     Refusal.VERIFIER_MISSING: "Missing code verifier.",
     Refusal.VERIFIER_WRONG: "Invalid code verifier.",
     Refusal.GRANT_GONE: "Token has been expired or revoked.",
+    Refusal.CONSENT_TAKEN_BACK: "Token has been expired or revoked.",
+    Refusal.KEPT_OUT: "Access to your account data is restricted by policies within your organization.",
+    Refusal.SESSIONS_REVOKED: "Token has been expired or revoked.",
 }
+_CODES = {Refusal.WRONG_REDIRECT: "redirect_uri_mismatch", Refusal.KEPT_OUT: "admin_policy_enforced"}
 
 
 @router.get("/o/oauth2/v2/auth")
@@ -90,10 +94,12 @@ async def token(http: Request, sandbox: CurrentSandbox) -> Response:
             case "authorization_code":
                 return _exchange(sandbox, form)
             case "refresh_token":
+                if client.in_testing:
+                    grants.end_testing_grants(sandbox.state, sandbox.now(), client)
                 return _refresh(sandbox, form)
     except TokenRefusedError as refused:
-        mismatch = refused.refusal is Refusal.WRONG_REDIRECT
-        return _oauth_error("redirect_uri_mismatch" if mismatch else "invalid_grant", _DESCRIPTIONS[refused.refusal])
+        code = _CODES.get(refused.refusal, "invalid_grant")
+        return _oauth_error(code, _DESCRIPTIONS[refused.refusal])
     return _oauth_error("unsupported_grant_type", f"Invalid grant_type: {form.grant_type[:40]}")
 
 

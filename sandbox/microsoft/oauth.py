@@ -26,6 +26,7 @@ from sandbox.state import RefreshRotation
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
+_REVOKED = "The provided grant has expired due to it being revoked, a fresh auth token is needed."
 _ONE_DIRECTORY = "Application is not configured as a multi-tenant application. Use a tenant-specific endpoint."
 
 
@@ -70,7 +71,10 @@ _REFUSALS = {
     Refusal.WRONG_REDIRECT: (500112, "The reply address does not match the one provided when requesting the code."),
     Refusal.VERIFIER_MISSING: (50148, "The code_verifier does not match the code_challenge."),
     Refusal.VERIFIER_WRONG: (501481, "The Code_Verifier does not match the code_challenge of the authorization."),
-    Refusal.GRANT_GONE: (50173, "The provided grant has expired due to it being revoked, a fresh token is needed."),
+    Refusal.GRANT_GONE: (50173, _REVOKED),
+    Refusal.CONSENT_TAKEN_BACK: (65001, "The user or administrator has not consented to use the application."),
+    Refusal.KEPT_OUT: (50173, _REVOKED),
+    Refusal.SESSIONS_REVOKED: (50173, _REVOKED),
 }
 
 

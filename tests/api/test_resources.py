@@ -31,8 +31,8 @@ def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
     user = tenant.add_user(last_synced_at=datetime.now(UTC) - timedelta(seconds=100))
     shown = tenant.get(f"/calendar/users/{user.id}").json()
     assert set(shown) == {
-        "id", "customer_user_id", "provider", "email", "state", "error_code", "attributes", "last_synced_at",
-        "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
+        "id", "customer_user_id", "provider", "email", "state", "error_code", "state_detail", "next_step", "attributes",
+        "last_synced_at", "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
     }  # fmt: skip
     assert 100 <= shown["sync_lag_seconds"] < 200
     assert shown["push"] == {"state": "pending", "expires_at": None}

@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from activities.services import Services
 from activities.wiring import build_services
 from meetbot.calendars import refresh_lease
-from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.domain.event import Provider
 from meetbot.errors import ReconnectRequired, RetryLater, VaultUnavailable
 from meetbot.providers.http import Deadline
