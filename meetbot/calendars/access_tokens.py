@@ -40,6 +40,7 @@ Response = TypeVar("Response")
 _EXPIRY_MARGIN = timedelta(seconds=60)
 _CACHED_TOKENS = 50_000
 _LOCK_STRIPES = 256
+_PROOF_SECONDS = 5.0
 # Two refreshes, each after having waited for another one.
 _TOKENS_SECONDS = 80.0
 _MEND_KEY = (
@@ -53,7 +54,8 @@ _log = structlog.get_logger(__name__)
 class _AccessToken:
     """What is kept of a grant; never its refresh token.
 
-    ``checked_at`` is when the provider last gave it, or was asked for another one in vain.
+    ``checked_at`` is when the provider last gave it. If it was asked for another one in vain, it is from when it may be asked
+    again.
     """
 
     version: int
@@ -141,6 +143,9 @@ class AccessTokens:
         rejected: str | None = None,
         given_within: timedelta | None = None,
     ) -> _AccessToken:
+        cached = self._cached(user)
+        if cached is not None and cached.text != rejected and self._is_recent(cached, given_within):
+            return cached
         lock = self._locks[hash((user.tenant_id, user.id)) % _LOCK_STRIPES]
         if not lock.acquire(timeout=deadline.remaining()):
             raise RetryLater("token_refresh_slow", "another refresh of this calendar user takes too long")
@@ -148,26 +153,27 @@ class AccessTokens:
             cached = self._cached(user)
             if cached is None or cached.text == rejected:
                 return self._refreshed(user, deadline)
-            if given_within is None or self._clock() < cached.checked_at + given_within:
-                return cached
-            return self._proved(user, deadline, cached)
+            return cached if self._is_recent(cached, given_within) else self._proved(user, cached)
         finally:
             lock.release()
 
-    def _proved(self, user: CalendarUserContext, deadline: Deadline, cached: _AccessToken) -> _AccessToken:
+    def _is_recent(self, token: _AccessToken, given_within: timedelta | None) -> bool:
+        return given_within is None or self._clock() < token.checked_at + given_within
+
+    def _proved(self, user: CalendarUserContext, cached: _AccessToken) -> _AccessToken:
         """Refresh a token that is still good, only to learn whether the grant still stands.
 
-        An outage of the login, or of our own, is no reason to go without the token.
+        An outage of the login, or of our own, is no reason to go without the token, or to wait long for another. If the login
+        asks for a wait, the calendar is read on meanwhile.
         """
         try:
-            return self._refreshed(user, deadline)
+            return self._refreshed(user, Deadline(_PROOF_SECONDS))
         except ReconnectRequired:
             raise
         except MeetbotError as error:
             _log.warning("grant.not_proved", tenant_id=user.tenant_id, calendar_user_id=user.id, code=error.code)
-            if isinstance(error, RetryLater):
-                self._waits.note(user, error)
-            return self._keep(user, replace(cached, checked_at=self._clock()))
+            wait = error.retry_after if isinstance(error, RetryLater) else None
+            return self._keep(user, replace(cached, checked_at=self._clock() + (wait or timedelta())))
 
     def forget(self, tenant_id: str, calendar_user_id: str) -> None:
         """Drop the cached token, so that the next call refreshes."""

@@ -333,6 +333,19 @@ def test_the_api_document_declares_keys_errors_and_closed_bodies(front: Front) -
     assert not [path for path in document["paths"] if path.startswith("/api/")]
 
 
+def test_the_api_document_says_what_webhooks_about_calendars_hold(front: Front) -> None:
+    document = front.client.get("/openapi.json").json()
+    assert set(document["webhooks"]) == {
+        "calendar_events.changed",
+        "calendar_user.connected",
+        "calendar_user.needs_reconnect",
+    }
+    schemas = document["components"]["schemas"]
+    for name in ("ChangedEvents", "ToldCalendarUser", "LostCalendarUser"):
+        assert "sequence" in schemas[name]["required"]
+    assert "at_risk" in schemas["LostCalendarUser"]["required"]
+
+
 def test_a_key_is_proved_by_all_of_it() -> None:
     key = new_api_key(KeyMode.LIVE)
     assert public_id_in(key.text) == key.public_id

@@ -135,6 +135,46 @@ def test_a_call_without_time_left_does_not_wait_for_another_refresh() -> None:
     assert refused.value.code == "token_refresh_slow"
 
 
+def test_a_token_that_is_good_is_had_at_once_while_its_grant_is_being_proved() -> None:
+    """A bot that is due does not wait for a login that hangs."""
+    login = Login()
+    login.open.set()
+    tokens = access_tokens(login)
+    tokens.call(USER, lambda token: token)
+    login.open.clear()
+    login.asked.clear()
+    proof = threading.Thread(
+        target=tokens.call, args=(USER, lambda token: token), kwargs={"given_within": timedelta(0)}
+    )
+    proof.start()
+    assert login.asked.wait(timeout=30)
+    assert tokens.call(USER, lambda token: token, deadline=Deadline(0.01)) == "access-1"
+    login.open.set()
+    proof.join(timeout=30)
+    assert tokens.call(USER, lambda token: token) == "access-2"
+
+
+def test_a_login_that_asks_for_a_wait_while_a_grant_is_proved_is_left_alone() -> None:
+    now = [NOW]
+
+    class LoopingLogin(Login):
+        def refresh(self, client: OAuthClient, refresh_token: str, *, timeout_seconds: float) -> TokenGrant:
+            if self.given:
+                self.given.append(timeout_seconds)
+                raise RetryLater("login_loop", "too often", retry_after=timedelta(minutes=30))
+            return super().refresh(client, refresh_token, timeout_seconds=timeout_seconds)
+
+    login = LoopingLogin()
+    login.open.set()
+    tokens = access_tokens(login)
+    tokens._clock = lambda: now[0]
+    for minutes in (0, 5, 10, 30):
+        now[0] = NOW + timedelta(minutes=minutes)
+        assert tokens.call(USER, lambda token: token, given_within=timedelta(minutes=2)) == "access-1"
+    # The first one, and one proof that was refused.
+    assert len(login.given) == 2
+
+
 def test_a_token_that_is_rejected_is_refreshed_once_and_no_more() -> None:
     login = Login()
     login.open.set()
