@@ -38,6 +38,25 @@ def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
     assert shown["push"] == {"state": "pending", "expires_at": None}
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "detail"),
+    [
+        ("active", None, None),
+        ("active", "rate_limited", "retry:rate_limited"),
+        ("active", "oauth_app_refused", "operator:oauth_app_refused"),
+        ("needs_reconnect", "invalid_grant", "reconnect:invalid_grant"),
+        ("needs_reconnect", "oauth_client_in_testing", "reconnect:oauth_client_in_testing"),
+    ],
+)
+def test_a_calendar_user_says_whose_matter_an_error_is(
+    tenant: Tenant, state: str, code: str | None, detail: str | None
+) -> None:
+    user = tenant.add_user(state=state, error_code=code)
+    shown = tenant.get(f"/calendar/users/{user.id}").json()
+    assert shown["state_detail"] == detail
+    assert (shown["next_step"] is None) is (detail is None)
+
+
 def test_calendar_users_are_listed_in_pages_and_by_filters(tenant: Tenant) -> None:
     users = [tenant.add_user(customer_user_id=name) for name in ("a", "b", "b")]
     lost = tenant.add_user(customer_user_id="d", state="needs_reconnect", provider="microsoft")
