@@ -34,18 +34,18 @@ _RETRIES = 3
 _REMEMBERED = 50_000
 
 Sync = Callable[[SyncRequest], SyncResult]
-NeedsPoll = Callable[[WatchRequest], bool]
+NeedsPoll = Callable[[WatchRequest, datetime | None], bool]
 
 
 class WatchActivity:
     """The activity that waits for a calendar to change.
 
     ``sync`` syncs once, blocking. ``needs_poll`` proves the grant and tells whether to sync as well; it is asked only where
-    polls are slow.
+    polls are slow, and told since when a poll is wanted, if somebody asked for one.
     """
 
     def __init__(
-        self, sync: Sync, clock: Callable[[], datetime], needs_poll: NeedsPoll = lambda _request: True
+        self, sync: Sync, clock: Callable[[], datetime], needs_poll: NeedsPoll = lambda _request, _wanted_at: True
     ) -> None:
         self._sync, self._clock, self._needs_poll = sync, clock, needs_poll
         self._failures: LRUCache[tuple[str, str], int] = LRUCache(_REMEMBERED)
@@ -57,7 +57,7 @@ class WatchActivity:
         attempt = activity.info().attempt
         if attempt == 1 and not request.at_once:
             self._wait("not polled yet", request)
-        if attempt > 1 and _interval(request) > NOTICED_WITHIN and not self._needs_poll(request):
+        if attempt > 1 and _interval(request) > NOTICED_WITHIN and not self._needs_poll(request, _wanted_at(request)):
             self._wait(f"grant checked at {self._clock():%Y-%m-%d %H:%M:%S} UTC", request)
         try:
             result = self._sync(SyncRequest(request.tenant_id, request.calendar_user_id, request.plan_digest))
@@ -105,6 +105,11 @@ class WatchActivity:
 
 def _interval(request: WatchRequest) -> timedelta:
     return timedelta(seconds=request.wait_seconds or request.interval_seconds)
+
+
+def _wanted_at(request: WatchRequest) -> datetime | None:
+    """Return since when a poll is wanted at once: one that failed is not put off until the next slot."""
+    return activity.info().scheduled_time if request.at_once else None
 
 
 def _look_of(request: WatchRequest) -> str:

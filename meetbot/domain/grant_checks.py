@@ -34,7 +34,17 @@ def next_look(now: datetime, calendar_user_id: str, interval: timedelta) -> date
     return min(poll, next_slot(now, NOTICED_WITHIN, sync_phase(calendar_user_id, NOTICED_WITHIN)))
 
 
-def is_poll_due(now: datetime, calendar_user_id: str, interval: timedelta, polled_at: datetime | None) -> bool:
-    """Return whether a slot has passed since the calendar was last read to its end."""
+def is_poll_due(
+    now: datetime,
+    calendar_user_id: str,
+    interval: timedelta,
+    polled_at: datetime | None,
+    *,
+    wanted_at: datetime | None = None,
+) -> bool:
+    """Return whether a slot, or an instant at which a poll was wanted, has passed since the last one.
+
+    ``polled_at`` is when the calendar was last read to its end.
+    """
     passed = next_slot(now, interval, sync_phase(calendar_user_id, interval)) - interval
-    return polled_at is None or polled_at < passed
+    return polled_at is None or polled_at < (passed if wanted_at is None else max(passed, wanted_at))

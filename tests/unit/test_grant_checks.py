@@ -39,6 +39,13 @@ def test_a_poll_is_due_once_its_slot_has_passed(now: datetime, user: str, interv
     assert is_poll_due(now, user, interval, None)
 
 
+@given(INSTANTS, IDS)
+def test_a_poll_that_was_wanted_and_failed_is_due_although_its_slot_is_far(now: datetime, user: str) -> None:
+    hour, before, after = timedelta(hours=1), now - timedelta(seconds=2), now - timedelta(seconds=1)
+    assert is_poll_due(now, user, hour, before, wanted_at=after)
+    assert not is_poll_due(now, user, hour, now, wanted_at=after)
+
+
 def test_a_poll_at_microsoft_proves_nothing_and_one_at_google_all() -> None:
     assert proof_for_poll(Provider.GOOGLE) is None
     assert proof_for_poll(Provider.MICROSOFT) == PROOF_LASTS < NOTICED_WITHIN
@@ -62,7 +69,7 @@ def test_seven_days_are_meant_with_the_hours_around_them(hours: float, expected:
 
 
 def watched(
-    needs_poll: Callable[[WatchRequest], bool], *, attempt: int, wait_seconds: int
+    needs_poll: Callable[[WatchRequest, datetime | None], bool], *, attempt: int, wait_seconds: int
 ) -> tuple[int, ApplicationError]:
     """Run one attempt of a watch; return how often it synced, and how it failed."""
     syncs: list[SyncRequest] = []
@@ -81,15 +88,15 @@ def watched(
 
 
 def test_an_attempt_between_slow_polls_only_proves_the_grant() -> None:
-    syncs, failure = watched(lambda _: False, attempt=2, wait_seconds=3600)
+    syncs, failure = watched(lambda *_: False, attempt=2, wait_seconds=3600)
     assert (syncs, failure.type) == (0, UNCHANGED)
     assert failure.next_retry_delay is not None
     assert failure.next_retry_delay <= NOTICED_WITHIN
 
 
 def test_a_slow_poll_that_is_due_is_done() -> None:
-    assert watched(lambda _: True, attempt=2, wait_seconds=3600)[0] == 1
+    assert watched(lambda *_: True, attempt=2, wait_seconds=3600)[0] == 1
 
 
 def test_usual_polls_are_no_grant_checks() -> None:
-    assert watched(lambda _: False, attempt=2, wait_seconds=0)[0] == 1
+    assert watched(lambda *_: False, attempt=2, wait_seconds=0)[0] == 1
