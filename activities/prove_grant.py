@@ -18,10 +18,10 @@ class GrantCheck:
         self._services = services
 
     def needs_poll(self, request: WatchRequest, wanted_at: datetime | None = None) -> bool:
-        """Return whether the calendar is to be polled now: its slot has come, or its grant does not hold.
+        """Return whether the calendar is to be polled now.
 
-        ``wanted_at``: it is to have been polled since then. What the login refuses is found, noted and told by the poll. An
-        outage waits for the next check.
+        Its slot has come, or its grant does not hold. ``wanted_at``: it is to have been polled since then. What the login
+        refuses is found, noted and told by the poll. An outage waits for the next check.
         """
         with self._services.database.transaction(request.tenant_id) as session:
             user = load_context(session, request.tenant_id, request.calendar_user_id)

@@ -108,7 +108,10 @@ def _interval(request: WatchRequest) -> timedelta:
 
 
 def _wanted_at(request: WatchRequest) -> datetime | None:
-    """Return since when a poll is wanted at once: one that failed is not put off until the next slot."""
+    """Return since when a poll is wanted at once.
+
+    One that failed is not put off until the next slot.
+    """
     return activity.info().scheduled_time if request.at_once else None
 
 

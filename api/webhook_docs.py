@@ -1,4 +1,7 @@
-"""What webhooks about calendars hold, for the OpenAPI document: none of these routes is served."""
+"""What webhooks about calendars hold, for the OpenAPI document.
+
+None of these routes is served.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +123,9 @@ def calendar_user_connected(body: ConnectedMessage, signature: _Signature) -> Re
     summary="Access to a calendar is lost",
 )
 def calendar_user_needs_reconnect(body: NeedsReconnectMessage, signature: _Signature) -> Response:
-    """Told when the provider says that the grant has ended, and again after 1, 3 and 7 days while nobody has connected again.
+    """Told when the provider says that the grant has ended.
+
+    And again after 1, 3 and 7 days while nobody has connected again.
 
     Have the person open the `reconnect_url`, which works until then. `state_detail` and `next_step` say what else is to be
     done: an administrator's consent, or an OAuth client that is in testing mode (`reconnect:oauth_client_in_testing`).

@@ -49,7 +49,7 @@ def announce_limit(session: Session, user: CalendarUserContext, skipped: int, *,
 
 
 def announce_lost_access(session: Session, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:
-    """Tell the tenant that the user has to reconnect: by which link, and what is not recorded else."""
+    """Tell the tenant that the user has to reconnect, by which link, and what is at risk."""
     row = session.get_one(CalendarUser, (user.tenant_id, user.id), populate_existing=True)
     url = reconnect_url(public_url, row.tenant_id, row.id, row.token_digest)
     at_risk = events_at_risk(session, row.tenant_id, row.id, now=now, most=_MOST_AT_RISK)

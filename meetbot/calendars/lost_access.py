@@ -50,7 +50,10 @@ def lose_access(
 
 
 def tell_again(database: Database, user: CalendarUserContext, *, public_url: str, now: datetime) -> None:
-    """Tell the tenant once more that access is lost, if that is due. Costs no statement while it is not."""
+    """Tell the tenant once more that access is lost, if that is due.
+
+    Costs no statement while it is not.
+    """
     if user.state is not CalendarUserStatus.NEEDS_RECONNECT:
         return
     notice = notices_due(now - user.state_changed_at)

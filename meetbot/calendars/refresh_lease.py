@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 def pause(seconds: float) -> None:
-    """Wait between two looks at a lease that another process holds, and between attempts to store."""
+    """Wait between two looks at a lease of another process, and between attempts to store."""
     time.sleep(seconds)
 
 

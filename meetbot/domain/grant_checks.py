@@ -27,7 +27,7 @@ def proof_for_poll(provider: Provider) -> timedelta | None:
 
 
 def next_look(now: datetime, calendar_user_id: str, interval: timedelta) -> datetime:
-    """Return when a calendar is next polled, or only its grant proved if polls are slower than that."""
+    """Return when a calendar is next polled, or its grant proved between slow polls."""
     poll = next_slot(now, interval, sync_phase(calendar_user_id, interval))
     if interval <= NOTICED_WITHIN:
         return poll
@@ -42,9 +42,10 @@ def is_poll_due(
     *,
     wanted_at: datetime | None = None,
 ) -> bool:
-    """Return whether a slot, or an instant at which a poll was wanted, has passed since the last one.
+    """Return whether a slot has passed since the last poll, or one is wanted.
 
-    ``polled_at`` is when the calendar was last read to its end.
+    ``wanted_at`` is since when a poll is wanted, if somebody asked for one. ``polled_at`` is when the calendar was last read
+    to its end.
     """
     passed = next_slot(now, interval, sync_phase(calendar_user_id, interval)) - interval
     return polled_at is None or polled_at < (passed if wanted_at is None else max(passed, wanted_at))

@@ -21,7 +21,7 @@ LONGEST_LIFE: Final = _LIFE + _NOTICED_WITHIN
 
 
 def ended_as_in_testing(provider: Provider, *, consented_at: datetime | None, ended_at: datetime) -> bool:
-    """Return whether a grant that was found ended has lived as long as one to a client in testing."""
+    """Return whether a grant that has ended lived as long as one to a client in testing."""
     if provider is not Provider.GOOGLE or consented_at is None:
         return False
     return _LIFE - _EARLY <= ended_at - consented_at <= LONGEST_LIFE

@@ -23,9 +23,9 @@ _LOSE_ACCESS = text(
 def mark_needs_reconnect(
     session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
 ) -> bool:
-    """Note that access was lost with this version of the refresh token, of which the tenant is told now.
+    """Note that access was lost with this version of the refresh token.
 
-    False if the user has reconnected meanwhile.
+    The tenant is told of it now. False if the user has reconnected meanwhile.
     """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
     return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
@@ -92,6 +92,6 @@ _OUTLIVED = text(
 def has_grant_older_than(
     session: Session, tenant_id: str, provider: str, oauth_client_id: str | None, *, before: datetime
 ) -> bool:
-    """Return whether a grant of the tenant's to this client stands that is older than ``before``."""
+    """Return whether a grant of the tenant to this client stands that is older than ``before``."""
     bounds = {"tenant_id": tenant_id, "provider": provider, "client_id": oauth_client_id, "before": before}
     return bool(session.execute(_OUTLIVED, bounds).scalar_one())

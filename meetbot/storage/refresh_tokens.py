@@ -49,7 +49,7 @@ class StoredToken:
 def take_token(
     session: Session, tenant_id: str, calendar_user_id: str, *, holder: str, seconds: float
 ) -> StoredToken | None:
-    """Keep the refresh token to ``holder`` for some seconds, and return it as it is stored by now.
+    """Keep the refresh token to ``holder`` for some seconds, and return what is stored.
 
     None if another holder has it, or if there is no such calendar user.
     """

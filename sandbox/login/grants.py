@@ -185,7 +185,10 @@ def _is_over(consented_at: datetime | None, now: datetime) -> bool:
 
 
 def end_grant(state: State, grant: Grant, by: GrantEnd, *, with_access_tokens: bool) -> None:
-    """End a grant: its refresh tokens are refused from now on, its access tokens perhaps only when they expire."""
+    """End a grant: its refresh tokens are refused from now on.
+
+    Its access tokens are too, or only when they expire.
+    """
     grant.ended_by = by
     if with_access_tokens:
         for key in [key for key, record in state.access_tokens.items() if record.grant == grant.id]:

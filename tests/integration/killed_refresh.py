@@ -1,4 +1,4 @@
-"""A worker that is killed as soon as a provider has answered a refresh, before anything is stored.
+"""A worker that is killed when a provider has answered a refresh and nothing is stored.
 
     python -m tests.integration.killed_refresh TENANT CALENDAR_USER
 

@@ -1,4 +1,4 @@
-"""A connection that fails: whose matter it is, how soon it is noticed, and what the tenant is told."""
+"""A connection that fails: whose matter it is, how soon that is noticed, who is told."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def wrap_refresh(
 
 
 def test_a_refusal_right_after_a_refresh_is_of_the_token_that_it_brought(rig: Rig) -> None:
-    """A poll an hour refreshes each time: a refusal that only counts with an unchanged token never counts."""
+    """Hourly polls refresh each time: one that needs an unchanged token would never count."""
     user = connected(rig, Provider.MICROSOFT)
     body = {"error": {"code": "Authorization_RequestDenied", "message": "no"}}
     rig.sandbox.fault(path="/microsoft/v1.0", status=403, body=body)
@@ -231,7 +231,7 @@ def test_a_process_killed_between_the_answer_and_our_commit_costs_no_connection(
 
 
 def consent_again(rig: Rig, user: str, other: str) -> None:
-    """Store a refresh token as a new consent of the user does; here that of another one's consent."""
+    """Store a refresh token as a new consent of the user does; here that of another user."""
     stored = context(rig, other).sealed_refresh_token
     token = rig.vault.open(rig.tenant_id, stored, binding_of(rig, other, version=1)).decode()
     with rig.database.transaction(rig.tenant_id) as session:

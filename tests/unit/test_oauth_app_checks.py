@@ -42,7 +42,7 @@ def test_a_grant_that_died_at_seven_days_tells_of_testing(days: int, minutes: in
 
 
 def test_grants_that_were_put_down_to_testing_are_counted() -> None:
-    """Whatever their age: the code was given when they ended, before a reconnect or after an outage."""
+    """Whatever their age: the code was given when they ended."""
     dead = replace(consent(timedelta(days=30), state="needs_reconnect"), error_code="oauth_client_in_testing")
     (check,) = (one for one in check_app(replace(SEEN, consents=[dead, dead])) if one.check is CheckName.TESTING_MODE)
     assert check.ok is False
