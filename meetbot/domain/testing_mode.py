@@ -12,7 +12,8 @@ from typing import Final
 from meetbot.domain.event import Provider
 
 _LIFE: Final = timedelta(days=7)
-_EARLY: Final = timedelta(hours=1)
+# Clocks differ; it does not end before.
+_EARLY: Final = timedelta(minutes=10)
 # The last access token lives an hour longer, and a calendar may not be asked at once.
 _NOTICED_WITHIN: Final = timedelta(hours=3)
 

@@ -59,7 +59,7 @@ def test_a_loss_is_told_at_once_and_after_one_three_and_seven_days(hours: int, n
 
 
 @pytest.mark.parametrize(
-    ("hours", "expected"), [(166.9, False), (167, True), (168, True), (169.2, True), (171, True), (171.1, False)]
+    ("hours", "expected"), [(167.8, False), (167.9, True), (168, True), (169.2, True), (171, True), (171.1, False)]
 )
 def test_seven_days_are_meant_with_the_hours_around_them(hours: float, expected: bool) -> None:
     ended_at = NOW + timedelta(hours=hours)
