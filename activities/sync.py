@@ -12,7 +12,6 @@ from temporalio import activity
 from activities.ask_leaders import LeaderInquiry
 from activities.load_claimants import load_claimants
 from activities.services import Services
-from meetbot.calendars.announcements import announce_lost_access
 from meetbot.calendars.calendar_listing import CalendarListing
 from meetbot.calendars.decide_stored import load_events
 from meetbot.calendars.decide_sync import (
@@ -24,12 +23,14 @@ from meetbot.calendars.decide_sync import (
     what_is_needed,
 )
 from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, window_at
+from meetbot.calendars.lost_access import lose_access, tell_again
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
 from meetbot.calendars.provider_waits import HELD
 from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import DisconnectedMeanwhile, Seen, load_background, load_snapshot, store
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
+from meetbot.domain.grant_checks import proof_for_poll
 from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
@@ -40,7 +41,6 @@ from meetbot.storage import calendar_user_state
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
-from meetbot.storage.push_channels import end_all_channels
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
@@ -128,11 +128,14 @@ class SyncActivities:
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
         """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
+        tell_again(self._services.database, user, public_url=self._services.public_url, now=began_at)
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:
                 listing = self._list(user, window)
             except ReconnectRequired as error:
-                user = self._lose_access(user, error.code, began_at)
+                # A refresh just before may have brought another refresh token: it is lost with the one that was used.
+                lost_with = user if error.token_version is None else replace(user, token_version=error.token_version)
+                user = self._lose_access(lost_with, error.code, began_at)
             except AccessTokenRejected as error:
                 if began_at < _last_good(user) + _REJECTED_FOR:
                     self._note_error(user, error.code)
@@ -160,26 +163,16 @@ class SyncActivities:
                 granted=user.scopes,
                 choice=user.choice,
             ),
+            given_within=proof_for_poll(user.provider),
         )
         if listing.refusal is not None:
             self._services.waits.note(user, listing.refusal)
         return listing
 
     def _lose_access(self, user: CalendarUserContext, code: str, now: datetime) -> CalendarUserContext:
-        """Note that the provider itself says that the grant is gone; an outage never leads here.
-
-        Returns the user as it is from now on: unchanged if they have reconnected meanwhile.
-        """
         self._services.tokens.forget(user.tenant_id, user.id)
-        with self._services.database.transaction(user.tenant_id) as session:
-            lost = calendar_user_state.mark_needs_reconnect(
-                session, user.tenant_id, user.id, token_version=user.token_version, code=code, now=now
-            )
-            if lost:
-                # They may be dead with the grant: after a reconnect new ones are opened.
-                end_all_channels(session, user.tenant_id, user.id)
-                announce_lost_access(session, user, public_url=self._services.public_url, now=now)
-        return user.without_access(code, since=now) if lost else user
+        services = self._services
+        return lose_access(services.database, user, code, public_url=services.public_url, now=now)
 
     def _note_error(self, user: CalendarUserContext, code: str) -> None:
         with self._services.database.transaction(user.tenant_id) as session:

@@ -17,6 +17,7 @@ from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
 from activities.launcher import Launcher
+from activities.prove_grant import GrantCheck
 from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
@@ -29,6 +30,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.provider_waits import ProviderWaits
+from meetbot.calendars.refresh_lease import RefreshLeases
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
@@ -98,7 +100,7 @@ def open_parts(settings: Settings) -> WorkerParts:
         services=services,
         sync=sync,
         push=PushActivity(services),
-        watch=WatchActivity(sync.sync, utc_now),
+        watch=WatchActivity(sync.sync, utc_now, GrantCheck(services).needs_poll),
         bots=BotActivities(services),
         launcher=launcher,
         delay=delay,
@@ -153,7 +155,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         providers=providers,
         clients=clients,
         tokens=AccessTokens(
-            database=database,
+            leases=RefreshLeases(database),
             vault=vault,
             providers=providers,
             clients=clients,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
+from meetbot.domain.connection_health import health_of
 from meetbot.domain.event import Provider
 from meetbot.domain.push import NO_PUSH, PushHealth, PushState
 from meetbot.resources.base import OneOf, Resource
@@ -43,14 +44,18 @@ class CalendarUserResource(Resource):
         description="While the account is not known yet, the `login_hint` of the connection, or an empty text."
     )
     state: CalendarUserState
-    state_detail: str | None = Field(
-        default=None,
-        description="In state `connecting`: `awaiting_admin` if an administrator of the user's organisation must agree first, "
-        "`admin_approved` if one has and the user is to open the `connect_url`. Null otherwise.",
-    )
     error_code: str | None = Field(
         description="Why the last sync failed, what it left out, or why access was lost; null while all is well."
     )
+    state_detail: str | None = Field(
+        description="Whose matter an error is, and its code; null while all is well. `reconnect:…`: the end-user's, who has "
+        "to connect again. `operator:…`: of an OAuth client, an administrator or the service; nobody is disconnected, and "
+        "syncs go on by themselves once it is mended. `retry:…`: it passes by itself. In state `connecting`: `awaiting_admin` if "
+        "an administrator of the user's organisation must agree first, `admin_approved` if one has and the user is to open the "
+        "`connect_url`.",
+        examples=["reconnect:invalid_grant", "operator:oauth_app_refused", "retry:rate_limited", "awaiting_admin"],
+    )
+    next_step: str | None = Field(description="What a person does about it; null while all is well.")
     attributes: dict[str, Any] = Field(description="What rules may name with a leading `$`.")
     calendars_mode: Annotated[str, OneOf(CalendarsMode)] = Field(
         description="Which of the account's calendars are read; the tenant's default if nothing else was said."
@@ -97,6 +102,7 @@ def calendar_user_resource(
     The `reconnect_url` is shown only while access is lost, and `push` only while there is access.
     """
     shown = push if row.state in CONNECTED else NO_PUSH
+    health = health_of(CalendarUserStatus(row.state), row.error_code)
     lag = None if row.last_synced_at is None else max(0, int((now - row.last_synced_at).total_seconds()))
     return CalendarUserResource.model_validate(
         {
@@ -106,6 +112,8 @@ def calendar_user_resource(
             "email": row.email,
             "state": row.state,
             "error_code": row.error_code,
+            "state_detail": health.detail if health is not None else None,
+            "next_step": health.next_step if health is not None else None,
             "attributes": row.attributes,
             "calendars_mode": row.calendars_mode or default_mode,
             "last_synced_at": row.last_synced_at,

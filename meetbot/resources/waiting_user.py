@@ -20,6 +20,12 @@ class WaitingLinks:
     admin_consent_url: str | None = None
 
 
+_NEXT_STEP_OF_ADMIN = (
+    "Have an administrator of the user's organisation agree: forward the admin_consent_url, if there is one."
+)
+_NEXT_STEP_OF_USER = "Have the user open the connect_url."
+
+
 def waiting_user_resource(
     row: WaitingUser, *, links: WaitingLinks, default_mode: CalendarsMode
 ) -> CalendarUserResource:
@@ -36,6 +42,7 @@ def waiting_user_resource(
             "email": row.login_hint or "",
             "state": CalendarUserStatus.CONNECTING.value,
             "state_detail": str(WaitingDetail.ADMIN_APPROVED if approved else WaitingDetail.AWAITING_ADMIN),
+            "next_step": _NEXT_STEP_OF_USER if approved else _NEXT_STEP_OF_ADMIN,
             "error_code": None,
             "attributes": row.attributes or {},
             "calendars_mode": default_mode,

@@ -54,6 +54,8 @@ class CalendarUserContext:
     last_synced_at: datetime | None
     not_before: datetime | None
     asked_at: datetime | None
+    consented_at: datetime | None
+    reconnect_notices: int
     revoked_grace: timedelta
     policy: Policy
     max_bots_per_day: int
@@ -90,7 +92,13 @@ class CalendarUserContext:
 
     def without_access(self, code: str, *, since: datetime) -> CalendarUserContext:
         """Return the user as it is once access was lost, with the reason's code."""
-        return replace(self, state=CalendarUserStatus.NEEDS_RECONNECT, state_changed_at=since, error_code=code)
+        return replace(
+            self,
+            state=CalendarUserStatus.NEEDS_RECONNECT,
+            state_changed_at=since,
+            error_code=code,
+            reconnect_notices=1,
+        )
 
     def grace_is_over(self, now: datetime) -> bool:
         """Return whether access was lost so long ago that its bots are no longer to go."""
@@ -100,7 +108,7 @@ class CalendarUserContext:
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
            u.token_version, u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at,
-           u.not_before, u.asked_at, u.attributes,
+           u.not_before, u.asked_at, u.consented_at, u.reconnect_notices, u.attributes,
            coalesce(u.calendars_mode, t.calendars_mode) as calendars_mode,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains, t.never_record,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
@@ -159,6 +167,8 @@ def load_context(
         last_synced_at=row["last_synced_at"],
         not_before=row["not_before"],
         asked_at=row["asked_at"],
+        consented_at=row["consented_at"],
+        reconnect_notices=row["reconnect_notices"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],

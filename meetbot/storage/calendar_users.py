@@ -175,7 +175,7 @@ def renew_calendar_user(
     """
     user.email = consent.email
     user.email_aliases = list(consent.email_aliases)
-    user.not_before, user.asked_at = None, now
+    user.not_before, user.asked_at, user.reconnect_notices = None, now, 0
     user.scopes = consent.scopes
     user.token_version += 1
     if attributes is not None:

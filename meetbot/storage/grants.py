@@ -112,7 +112,9 @@ TABLES: Mapping[str, TableGrants] = {
         worker=_ALL,
         sealed=("wrapped_key", "refresh_ciphertext"),
         hidden=("token_digest",),
-        relay=RelayGrant(select="tenant_id id provider state last_synced_at created_at"),
+        relay=RelayGrant(
+            select="tenant_id id provider state state_changed_at reconnect_notices last_synced_at created_at"
+        ),
         openings=(_SUBJECT_LOOKUP,),
     ),
     "connect_attempt": TableGrants(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -15,6 +16,7 @@ from sandbox.calendar.sharing import SeenCalendar, graph_id_for, share_calendar,
 from sandbox.control.field_types import Email, Line, ZoneName
 from sandbox.control.responses import account_document
 from sandbox.login import grants
+from sandbox.login.records import GrantEnd
 from sandbox.running import CurrentSandbox
 
 router = APIRouter(prefix="/control/accounts", tags=["Control: accounts"])
@@ -134,12 +136,42 @@ async def delete_calendar(email: str, calendar_id: str, sandbox: CurrentSandbox)
     account.calendars.remove(calendar)
 
 
+class RevocationCause(StrEnum):
+    """What a person or an administrator does at the provider.
+
+    `EVERYTHING` is none of the providers' ways: all tokens are dead at once. `PASSWORD_CHANGE` ends no grant for calendars:
+    Google's end if they are for Gmail, Microsoft's if no client secret goes with them.
+    """
+
+    EVERYTHING = "everything"
+    USER = "user"
+    ADMINISTRATOR = "administrator"
+    PASSWORD_CHANGE = "password_change"  # noqa: S105 - no password
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - no password
+
+
+class RevocationRequest(BaseModel, extra="forbid"):
+    """Why grants end."""
+
+    by: RevocationCause = RevocationCause.EVERYTHING
+
+
 @router.post("/{email}/revoke", status_code=204)
-async def revoke(email: str, sandbox: CurrentSandbox) -> None:
-    """Take back all consents of a person; their tokens stop working."""
+async def revoke(email: str, sandbox: CurrentSandbox, body: RevocationRequest | None = None) -> None:
+    """End all grants of a person, as the provider ends them for this cause.
+
+    Google's access tokens die with the grant. Microsoft's live on until they expire: only a refresh is refused.
+    """
     account = find_account(sandbox.state, email)
+    cause = body.by if body is not None else RevocationCause.EVERYTHING
+    at_google = account.provider is Provider.GOOGLE
+    if cause is RevocationCause.PASSWORD_CHANGE or (cause is RevocationCause.PASSWORD_RESET and at_google):
+        return
     for grant in [grant for grant in sandbox.state.grants.values() if grant.account == account.email]:
-        grants.revoke_grant(sandbox.state, grant.id)
+        if cause is RevocationCause.EVERYTHING:
+            grants.revoke_grant(sandbox.state, grant.id)
+        else:
+            grants.end_grant(sandbox.state, grant, GrantEnd(cause.value), with_access_tokens=at_google)
 
 
 @router.post("/{email}/expire-access-tokens", status_code=204)

@@ -23,10 +23,12 @@ from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.microsoft.tenants import ONE_DIRECTORY, is_elsewhere, refuse_other_directory, signing_in_to
 from sandbox.running import CurrentSandbox, Sandbox, base_url
+from sandbox.state import RefreshRotation
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
+_REVOKED = "The provided grant has expired due to it being revoked, a fresh auth token is needed."
 
 
 def _problem(request: AuthorizationRequest, query: Mapping[str, str]) -> str | None:
@@ -70,7 +72,10 @@ _REFUSALS = {
     Refusal.WRONG_REDIRECT: (500112, "The reply address does not match the one provided when requesting the code."),
     Refusal.VERIFIER_MISSING: (50148, "The code_verifier does not match the code_challenge."),
     Refusal.VERIFIER_WRONG: (501481, "The Code_Verifier does not match the code_challenge of the authorization."),
-    Refusal.GRANT_GONE: (50173, "The provided grant has expired due to it being revoked, a fresh token is needed."),
+    Refusal.GRANT_GONE: (50173, _REVOKED),
+    Refusal.CONSENT_TAKEN_BACK: (65001, "The user or administrator has not consented to use the application."),
+    Refusal.KEPT_OUT: (50173, _REVOKED),
+    Refusal.SESSIONS_REVOKED: (50173, _REVOKED),
 }
 
 
@@ -161,6 +166,8 @@ def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
     grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
     if _is_taken_back(sandbox, grant):
         return _consent_required(sandbox, form)
+    if sandbox.state.behaviour.refresh_rotation is RefreshRotation.REPLACE:
+        del sandbox.state.refresh_tokens[form.refresh_token]
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
     return _tokens(sandbox, grant, scopes, None)

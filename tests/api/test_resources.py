@@ -31,11 +31,31 @@ def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
     user = tenant.add_user(last_synced_at=datetime.now(UTC) - timedelta(seconds=100))
     shown = tenant.get(f"/calendar/users/{user.id}").json()
     assert set(shown) == {
-        "id", "customer_user_id", "provider", "email", "state", "error_code", "attributes", "calendars_mode",
+        "id", "customer_user_id", "provider", "email", "state", "error_code", "state_detail", "next_step", "attributes",
+        "calendars_mode",
         "last_synced_at", "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
     }  # fmt: skip
     assert 100 <= shown["sync_lag_seconds"] < 200
     assert shown["push"] == {"state": "pending", "expires_at": None}
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "detail"),
+    [
+        ("active", None, None),
+        ("active", "rate_limited", "retry:rate_limited"),
+        ("active", "oauth_app_refused", "operator:oauth_app_refused"),
+        ("needs_reconnect", "invalid_grant", "reconnect:invalid_grant"),
+        ("needs_reconnect", "oauth_client_in_testing", "reconnect:oauth_client_in_testing"),
+    ],
+)
+def test_a_calendar_user_says_whose_matter_an_error_is(
+    tenant: Tenant, state: str, code: str | None, detail: str | None
+) -> None:
+    user = tenant.add_user(state=state, error_code=code)
+    shown = tenant.get(f"/calendar/users/{user.id}").json()
+    assert shown["state_detail"] == detail
+    assert (shown["next_step"] is None) is (detail is None)
 
 
 def test_calendar_users_are_listed_in_pages_and_by_filters(tenant: Tenant) -> None:
@@ -331,6 +351,19 @@ def test_the_api_document_declares_keys_errors_and_closed_bodies(front: Front) -
     example = document["components"]["schemas"]["RuleSetBody"]["examples"][0]
     assert len(example["rules"]) == 3
     assert not [path for path in document["paths"] if path.startswith("/api/")]
+
+
+def test_the_api_document_says_what_webhooks_about_calendars_hold(front: Front) -> None:
+    document = front.client.get("/openapi.json").json()
+    assert set(document["webhooks"]) == {
+        "calendar_events.changed",
+        "calendar_user.connected",
+        "calendar_user.needs_reconnect",
+    }
+    schemas = document["components"]["schemas"]
+    for name in ("ChangedEvents", "ToldCalendarUser", "LostCalendarUser"):
+        assert "sequence" in schemas[name]["required"]
+    assert "at_risk" in schemas["LostCalendarUser"]["required"]
 
 
 def test_a_key_is_proved_by_all_of_it() -> None:

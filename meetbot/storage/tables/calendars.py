@@ -28,7 +28,8 @@ class CalendarUser(SQLModel, table=True):
     ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
     made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
     person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default holds. At
-    ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
+    ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers. ``refresh_holder`` alone
+    refreshes the token until ``refresh_held_until``, by the database's clock. ``reconnect_notices`` counts how often the tenant was told of the present loss of access.
     """
 
     __tablename__ = "calendar_user"
@@ -83,6 +84,9 @@ class CalendarUser(SQLModel, table=True):
     checked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     provider_check: str | None = None
     backend_check: str | None = None
+    refresh_holder: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    refresh_held_until: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    reconnect_notices: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
