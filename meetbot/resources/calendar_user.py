@@ -50,9 +50,9 @@ class CalendarUserResource(Resource):
     state_detail: str | None = Field(
         description="Whose matter an error is, and its code; null while all is well. `reconnect:…`: the end-user's, who has "
         "to connect again. `operator:…`: of an OAuth client, an administrator or the service; nobody is disconnected, and "
-        "syncs go on by themselves once it is mended. `retry:…`: it passes by itself. In state `connecting`: `awaiting_admin` if "
-        "an administrator of the user's organisation must agree first, `admin_approved` if one has and the user is to open the "
-        "`connect_url`.",
+        "syncs go on by themselves once it is mended. `retry:…`: it passes by itself. In state `connecting`: `awaiting_admin` "
+        "if an administrator of the user's organisation must agree first, `admin_approved` if one has and the user is to open "
+        "the `connect_url`.",
         examples=["reconnect:invalid_grant", "operator:oauth_app_refused", "retry:rate_limited", "awaiting_admin"],
     )
     next_step: str | None = Field(description="What a person does about it; null while all is well.")

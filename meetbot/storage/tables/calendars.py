@@ -23,13 +23,14 @@ class CalendarUser(SQLModel, table=True):
 
     The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
     Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
-    ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
-    was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
-    ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
-    made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default holds. At
-    ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers. ``refresh_holder`` alone
-    refreshes the token until ``refresh_held_until``, by the database's clock. ``reconnect_notices`` counts how often the tenant was told of the present loss of access.
+    ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored
+    token was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to,
+    null for ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that
+    they must be made again. ``email_aliases`` are the account's other addresses. The provider is not asked before
+    ``not_before``, unless a person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default
+    holds. At ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
+    ``refresh_holder`` alone refreshes the token until ``refresh_held_until``, by the database's clock.
+    ``reconnect_notices`` counts how often the tenant was told of the present loss of access.
     """
 
     __tablename__ = "calendar_user"
