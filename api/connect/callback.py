@@ -32,7 +32,7 @@ from meetbot.calendars.connect_flow import (
 )
 from meetbot.calendars.sealed_codes import code_binding, seal_code
 from meetbot.calendars.turned_away import directory_of_attempt, keep_turned_away
-from meetbot.calendars.waiting_users import admin_consent_url, link_for_page
+from meetbot.calendars.waiting_users import admin_consent_url, known_link, link_for_page
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
 from meetbot.errors import ProviderError
@@ -118,7 +118,10 @@ def _with_link(services: ApiServices, result: ConsentResult | None) -> ConsentRe
     """Keep whoever needs an administrator waiting, and add the link for that administrator."""
     if result is None or result.error is None or result.attempt.admin_consent_id is not None:
         return result
-    if result.error is ConnectError.ADMIN_CONSENT_REQUIRED:
+    if result.error is ConnectError.ADMIN_CONSENT_REQUIRED and result.attempt.exchange_id is not None:
+        # The worker has done it, and a page that is loaded again must not do it anew.
+        link = _known_link(services, result.attempt)
+    elif result.error is ConnectError.ADMIN_CONSENT_REQUIRED:
         turned = keep_turned_away(_context(services), result.attempt)
         link = turned.link if turned is not None else None
     elif result.error is ConnectError.ACCESS_DENIED and result.attempt.redirect_url is None:
@@ -127,6 +130,13 @@ def _with_link(services: ApiServices, result: ConsentResult | None) -> ConsentRe
     else:
         link = None
     return result if link is None else replace(result, forward=admin_consent_url(link, services.settings.public_url))
+
+
+def _known_link(services: ApiServices, attempt: ConnectAttempt) -> AdminConsent | None:
+    if attempt.reconnect_calendar_user_id is not None:
+        return _link_for_page(services, attempt)
+    with services.database.transaction(attempt.tenant_id) as session:
+        return known_link(session, attempt, now=services.clock())
 
 
 def _link_for_page(services: ApiServices, attempt: ConnectAttempt) -> AdminConsent | None:

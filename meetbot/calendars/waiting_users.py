@@ -73,6 +73,13 @@ def turn_away(
     return TurnedAway(row, link)
 
 
+def known_link(session: Session, attempt: ConnectAttempt, *, now: datetime) -> AdminConsent | None:
+    """Return the link that was made when the person of this attempt was turned away, if it is still good."""
+    key = WaitingKey(attempt.tenant_id, attempt.provider, attempt.customer_user_id)
+    row = _of_attempt(lock_waiting(session, key), attempt)
+    return _kept(session, row, now) if row is not None else None
+
+
 def link_for_page(
     session: Session, attempt: ConnectAttempt, *, directory: str | None, now: datetime
 ) -> AdminConsent | None:

@@ -220,6 +220,26 @@ def test_an_approval_taken_back_is_noticed_and_can_be_given_again(apps: AppRig, 
     assert office.walk(made["authorization_url"], ADA)["meetbot_calendar_user_id"] == user
 
 
+def test_loading_the_page_of_a_refusal_again_changes_nothing(apps: AppRig) -> None:
+    office = office_of(apps, own_app=True)
+    browser = office.browser()
+    body = {"customer_user_id": "ada", "login_hint": ADA, "redirect_url": HOME}
+    made = office.apps.call("POST", "/calendar/connect/microsoft", json=body).json()
+    office.rig.sandbox.http.put("/control/directories/acme.test", json={"user_consent": "allowed"})
+    office.rig.sandbox.post("/control/consent", {"mode": "auto", "account": ADA})
+    location = office.rig.sandbox.http.get(office._redirect(browser, made["authorization_url"])).headers["location"]
+    refusal = {"error": "invalid_grant", "error_codes": [90094]}
+    path = "/microsoft/common/oauth2/v2.0/token"
+    office.rig.sandbox.fault(path=path, times=1, status=400, body=refusal)
+    reloading = TestClient(browser.app, base_url="http://127.0.0.1:8000", cookies=dict(browser.cookies))
+    assert "admin_consent_required" in office._redirect(browser, location)
+    (user,) = office.users()
+    assert office.walk(user["connect_url"], ADA)["status"] == "connected"
+    again = reloading.get(_path(location), follow_redirects=False)
+    assert "admin_consent_required" in again.headers["location"]
+    assert [(row["id"], row["state_detail"]) for row in office.users()] == [(user["id"], None)]
+
+
 def test_an_erased_tenant_leaves_nothing_of_it(apps: AppRig) -> None:
     office = office_of(apps, own_app=False)
     office.walk(office.ask(), ROOT)
