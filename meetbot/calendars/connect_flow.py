@@ -172,7 +172,7 @@ def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins
 
 
 def _names_in(query: str) -> set[str]:
-    """Return the names of a query's parameters, as lenient servers read them: ``a;b[]=c`` has two."""
+    """Return the names of a query's parameters, as lenient servers read them: two of ``a;b[]=c``."""
     return {unquote_plus(part.partition("=")[0]).partition("[")[0].strip() for part in re.split("[&;]", query)}
 
 

@@ -81,7 +81,7 @@ def test_google_lists_hidden_calendars_and_lesser_roles_only_if_asked(sandbox: D
 
 
 def with_chief(sandbox: Driver, role: str) -> tuple[str, str]:
-    """The token of grace, with whom the chief shares a calendar, and that calendar's id in her mailbox."""
+    """Grace's token, with whom the chief shares a calendar, and its id in her mailbox."""
     sandbox.account(CHIEF, "microsoft")
     sandbox.event(CHIEF, title="Board", start="2026-01-06T09:00:00Z", platform="microsoft_teams")
     shared = share(sandbox, CHIEF, GRACE, role)["graph_id"]
