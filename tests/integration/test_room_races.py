@@ -1,4 +1,4 @@
-"""Meetings in one room that are sent in one instant, while processes die or bots are recalled."""
+"""Meetings of one room sent in one instant, while processes die or bots are recalled."""
 
 from __future__ import annotations
 
