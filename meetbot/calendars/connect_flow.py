@@ -172,7 +172,7 @@ def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins
 
 
 def _names_in(query: str) -> set[str]:
-    """Return the names of a query's parameters, as lenient servers read them: two of ``a;b[]=c``."""
+    """Return the names in a query, as lenient servers read them: ``a;b[]=c`` has two."""
     return {unquote_plus(part.partition("=")[0]).partition("[")[0].strip() for part in re.split("[&;]", query)}
 
 
@@ -238,8 +238,8 @@ def _fault_of_url(url: str, allowed_networks: Sequence[Network]) -> str | None:
         return "must be a URL"
     if parts.username is not None or parts.password is not None or parts.fragment or url.endswith("#"):
         return "must have neither a user name nor a fragment"
-    if not parts.hostname or port == 0:
-        return "must name a host"
+    if not parts.hostname or port == 0 or "*" in parts.hostname:
+        return "must name one host"
     return _fault_of_scheme(parts, allowed_networks)
 
 

@@ -142,6 +142,7 @@ def test_a_tenant_changes_its_settings_one_by_one(tenant: Tenant) -> None:
         {"join_lead_seconds": -1},
         {"join_lead_seconds": 901},
         {"redirect_origins": ["https://a.example/path"]},
+        {"redirect_origins": ["https://*.a.example"]},
         {"redirect_origins": ["http://a.example"]},
         {"region": "us"},
         {"name": None},

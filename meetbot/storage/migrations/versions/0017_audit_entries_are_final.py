@@ -49,7 +49,7 @@ end $$
 
 
 def upgrade() -> None:
-    """Let only the owner erase a tenant's entries, and retention only what is past its days."""
+    """Let the owner alone erase a tenant's entries, and retention only what is past its days."""
     op.execute(_FINAL)
 
 
