@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -116,7 +117,7 @@ def _company(stack: Stack, domain: str, user: str, administrator: str) -> str:
     return str(answer.json()["id"])
 
 
-def _users(stack: Stack, customer_user_id: str) -> list[dict[str, str]]:
+def _users(stack: Stack, customer_user_id: str) -> list[dict[str, Any]]:
     answer = stack.api.get("/v1/calendar/users", params={"customer_user_id": customer_user_id}).raise_for_status()
     return list(answer.json()["data"])
 
