@@ -72,7 +72,7 @@ def turn_away(
 
 
 def known_link(session: Session, attempt: ConnectAttempt, *, now: datetime) -> AdminConsent | None:
-    """Return the link that was made when the person of this attempt was turned away, if it is still good."""
+    """Return the link that was made when this person was turned away, if it is good."""
     key = WaitingKey(attempt.tenant_id, attempt.provider, attempt.customer_user_id)
     row = _of_attempt(lock_waiting(session, key), attempt)
     return _kept(session, row, now) if row is not None else None
