@@ -178,7 +178,7 @@ def _of_attempt(rows: list[WaitingUser], attempt: ConnectAttempt) -> WaitingUser
 
 
 def _ask_anew(row: WaitingUser, attempt: ConnectAttempt) -> None:
-    """Have a new request of the customer say what is to be connected, as far as it says anything."""
+    """Take over what a new request of the customer says about the connection."""
     row.redirect_url = attempt.redirect_url
     row.attributes = row.attributes if attempt.attributes is None else attempt.attributes
     row.rules = row.rules if attempt.rules is None else attempt.rules
