@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""An administrator's approval on a running stack, with browsers that press the buttons."""
-=======
 """An administrator's approval on a running stack, by pressing the pages' buttons."""
->>>>>>> admins
 
 from __future__ import annotations
 
