@@ -229,3 +229,20 @@ def override_effect(event: Mapping[str, Any], now: datetime) -> str:
     if event["decision"]["outcome"] == "record":
         return "“No” calls the planned bot back, unless somebody else wants the meeting recorded."
     return "“Yes” plans a bot; if the meeting has begun, it goes at once."
+
+
+_CHANGES = {
+    "first_seen": "seen for the first time", "moved": "moved", "relinked": "got another link", "renamed": "got another title",
+    "attendees": "people or their answers changed", "answered": "its owner answered", "cancelled": "was cancelled",
+    "restored": "came back", "left": "left the calendar", "regrouped": "became a copy of another meeting",
+    "decided": "was decided anew", "bot_linked": "got a bot", "override_set": "was switched by hand",
+    "override_removed": "follows the rules again",
+}  # fmt: skip
+
+
+def change(entry: Mapping[str, Any]) -> str:
+    """Return what an entry of an event's history says."""
+    said = ", ".join(_CHANGES.get(name, plain(name)) for name in entry["changes"])
+    outcome, why = entry["after"].get("outcome"), entry["after"].get("reason")
+    decided = f": {outcome}, {plain(why)}" if outcome and why else f": {outcome}" if outcome else ""
+    return f"{said}{decided} (by {plain(entry['source'])})"

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from api.console.session import COOKIE
 from meetbot.storage.tables import ConsoleSession
 from tests.api.conftest import Tenant
+from tests.api.test_calendars import SHARED, of_three
 
 PAGES = [
     "/console",
@@ -359,3 +360,29 @@ def test_a_change_made_in_the_console_is_in_the_audit_log_as_the_keys(signed_in:
     signed_in.post("/console/settings", "/console/settings", name="Renamed")
     entry = signed_in.tenant.get("/audit-log?action=tenant.changed").json()["data"][0]
     assert entry["actor"] == signed_in.tenant.key.split("_")[2]
+
+
+def test_the_calendars_of_an_account_are_shown_and_chosen(signed_in: Visitor) -> None:
+    tenant = signed_in.tenant
+    user = of_three(tenant)
+    page = f"/console/calendars/{user.id}/choice"
+    assert f"Name of {SHARED}" in signed_in.get(page).text
+    assert signed_in.post(page, page, mode="selected", **{f"calendar {SHARED}": "on"}).status_code == 303
+    listed = tenant.get(f"/calendar/users/{user.id}/calendars").json()["data"]
+    assert [one["id"] for one in listed if one["selected"]] == [SHARED]
+
+
+def test_a_check_says_each_line_with_its_next_step(signed_in: Visitor) -> None:
+    user = signed_in.tenant.add_user(state="needs_reconnect", error_code="invalid_grant")
+    text = signed_in.get(f"/console/calendars/{user.id}/check").text
+    assert text.count(">wrong<") >= 1
+    assert "<b>token</b>" in text
+
+
+def test_a_cancelled_bot_that_shares_another_leads_to_that_one(signed_in: Visitor) -> None:
+    tenant = signed_in.tenant
+    user = tenant.add_user()
+    event = tenant.add_event(user)
+    other = tenant.add_bot(tenant.add_event(user, title="Other").meeting_key)
+    bot = tenant.add_bot(event.meeting_key, state="cancelled", outcome="shared", shared_bot_id=other.id)
+    assert f"/console/bots/{other.id}" in signed_in.get(f"/console/bots/{bot.id}").text

@@ -25,7 +25,8 @@ async def bots(console: InjectedConsole) -> Response:
 async def bot(console: InjectedConsole, bot_id: str) -> Response:
     """Show one bot."""
     found = await console.api.get(f"/bots/{bot_id}")
-    return console.page("bot.html", "Bot", bot=found)
+    timeline = await console.api.get_or_none(f"/bots/{bot_id}/timeline", {"limit": 200})
+    return console.page("bot.html", "Bot", bot=found, timeline=timeline)
 
 
 @router.post("/{bot_id}/cancel")

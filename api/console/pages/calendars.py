@@ -15,6 +15,7 @@ from api.console.shell import Console, InjectedConsole, PostedForm, see_other
 
 router = APIRouter(prefix="/console/calendars", include_in_schema=False)
 _PAGE = 50
+_CHOSEN = "calendar "
 _FILTERS = ("state", "provider", "customer_user_id")
 
 
@@ -63,9 +64,11 @@ async def calendar(console: InjectedConsole, user_id: str) -> Response:
     user = await console.api.get(f"/calendar/users/{user_id}")
     since = (console.now - timedelta(hours=12)).strftime("%Y-%m-%dT%H:%M:%SZ")
     filters = {"decision": asked.get("decision"), "cursor": asked.get("cursor")}
-    events = await console.api.get(
-        f"/calendar/users/{user_id}/events", {**filters, "from": asked.get("from") or since, "limit": _PAGE}
-    )
+    path = f"/calendar/users/{user_id}"
+    # Somebody who waits for an administrator has no events.
+    events = await console.api.get_or_none(
+        f"{path}/events", {**filters, "from": asked.get("from") or since, "limit": _PAGE}
+    ) or {"data": [], "next_cursor": None}
     bots = await _bots_of(console, user_id)
     return console.page(
         "calendar.html",
@@ -75,8 +78,36 @@ async def calendar(console: InjectedConsole, user_id: str) -> Response:
         bots=bots,
         next_cursor=events["next_cursor"],
         filters=filters,
-        rules=await console.api.get_or_none(f"/calendar/users/{user_id}/rules"),
+        rules=await console.api.get_or_none(f"{path}/rules"),
+        syncs=await console.api.get_or_none(f"{path}/syncs", {"limit": 10}),
+        changes=await console.api.get_or_none(f"{path}/history", {"limit": 20}),
     )
+
+
+@router.get("/{user_id}/check")
+async def check(console: InjectedConsole, user_id: str) -> Response:
+    """Answer what a person asks when no bot came; it may take some seconds."""
+    user = await console.api.get(f"/calendar/users/{user_id}")
+    checks = await console.api.get(f"/calendar/users/{user_id}/check")
+    return console.page("check.html", f"Check of {user['email']}", user=user, checks=checks["data"])
+
+
+@router.get("/{user_id}/choice")
+async def choice(console: InjectedConsole, user_id: str) -> Response:
+    """Show the account's calendars, and which of them are read."""
+    user = await console.api.get(f"/calendar/users/{user_id}")
+    listed = await console.api.get(f"/calendar/users/{user_id}/calendars")
+    return console.page("choice.html", f"Calendars of {user['email']}", user=user, listed=listed["data"])
+
+
+@router.post("/{user_id}/choice")
+async def choose(console: InjectedConsole, form: PostedForm, user_id: str) -> Response:
+    """Say which of the account's calendars are read."""
+    mode = form.get("mode", "")
+    chosen = [name.removeprefix(_CHOSEN) for name in form if name.startswith(_CHOSEN)]
+    body = {"mode": mode} | ({"calendar_ids": chosen} if mode == "selected" else {})
+    await console.api.change("PUT", f"/calendar/users/{user_id}/calendars", body)
+    return see_other(f"/console/calendars/{user_id}/choice", told="saved")
 
 
 @router.post("/{user_id}/sync")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
+from api.console import words
 from api.console.shell import Console, InjectedConsole
 
 router = APIRouter(prefix="/console/search", include_in_schema=False)
@@ -18,6 +21,7 @@ _PLACES = {
 _LONGEST = 200
 _MOST_CALENDARS = 1000
 _PAGE = 250
+_MOST_MEETINGS = 20
 Found = tuple[str, str]
 
 
@@ -29,6 +33,7 @@ async def search(console: InjectedConsole, q: str = "") -> Response:
         if query.startswith(prefix) and query.isascii() and query.replace("_", "").isalnum():
             return RedirectResponse(place.format(query), status_code=303)
     found = await _calendars(console, query) if query else []
+    found += await _meetings(console, query) if len(query) > 1 else []
     if len(found) == 1:
         return RedirectResponse(found[0][1], status_code=303)
     return console.page("search.html", "Search", query=query, found=found)
@@ -48,6 +53,24 @@ async def _calendars(console: Console, query: str) -> list[Found]:
         if cursor is None:
             break
     return found
+
+
+async def _meetings(console: Console, query: str) -> list[Found]:
+    """Find meetings by any id of theirs, by a link, or by a piece of a title or a person."""
+    by_id = await console.api.get_or_none("/calendar/events", {"id": query, "limit": _MOST_MEETINGS})
+    listed = by_id if by_id and by_id["data"] else await _by_words(console, query)
+    return [
+        (
+            f"{event['title'] or '(no title)'}, {words.at(event['start'], console.zone)} ({event['customer_user_id']})",
+            f"/console/calendars/{event['calendar_user_id']}/meetings/{event['id']}",
+        )
+        for event in (listed["data"] if listed else [])
+    ]
+
+
+async def _by_words(console: Console, query: str) -> Any:
+    name = "meeting_url" if query.startswith("https://") else "q"
+    return await console.api.get_or_none("/calendar/events", {name: query, "limit": _MOST_MEETINGS})
 
 
 def _found(user: dict[str, str]) -> Found:

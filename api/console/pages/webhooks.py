@@ -64,7 +64,8 @@ async def change_endpoint(console: InjectedConsole, form: PostedForm, endpoint_i
 async def delivery(console: InjectedConsole, delivery_id: str) -> Response:
     """Show one delivery with what it told."""
     found = await console.api.get(f"/webhook-deliveries/{delivery_id}")
-    return console.page("delivery.html", "Delivery", delivery=found)
+    attempts = await console.api.get_or_none(f"/webhook-deliveries/{delivery_id}/attempts", {"limit": 100})
+    return console.page("delivery.html", "Delivery", delivery=found, attempts=attempts)
 
 
 @router.post("/deliveries/{delivery_id}")
