@@ -67,6 +67,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", f"{_LAYER}/rollback"): Access((Scope.RULES_WRITE,), "rules.rolled_back"),
     ("GET", "/bots"): _BOTS_READ,
     ("GET", "/bots/{bot_id}"): _BOTS_READ,
+    ("GET", "/bots/{bot_id}/timeline"): _BOTS_READ,
     ("POST", "/bots/{bot_id}/cancel"): Access((Scope.BOTS_WRITE,), "bot.cancel_asked"),
     ("GET", _ENDPOINTS): _WEBHOOKS_READ,
     ("POST", _ENDPOINTS): Access((Scope.WEBHOOKS_WRITE,), "webhook_endpoint.created"),

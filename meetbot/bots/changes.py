@@ -11,17 +11,21 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from meetbot.bots.claims import target_of
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
 from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 
-def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str) -> Bot:
+def create_bot(
+    session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str, now: datetime
+) -> Bot:
     """Store a new bot for the leading claim, scheduled ``lead`` before the meeting's start."""
     meeting.generation += 1
     bot = Bot(
@@ -39,6 +43,7 @@ def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: t
         backend=backend,
     )
     session.add(bot)
+    note_change(bot, None, Cause(BotChange.CREATED, now))
     session.flush()
     announce(session, bot, WebhookEventType.BOT_SCHEDULED)
     return bot
@@ -51,6 +56,7 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
     bot.meeting_url, bot.target_digest = leader.meeting_url, target_of(leader).digest
     bot.event_id = leader.event_id
     bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.RESCHEDULED, now))
     announce(session, bot, WebhookEventType.BOT_RESCHEDULED)
 
 
@@ -67,7 +73,7 @@ def mark_accepted(bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: date
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
     # Whatever kept it before, it is on its way now.
     bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
-    bots.move_bot(bot, BotState.DISPATCHED)
+    bots.move_bot(bot, BotState.DISPATCHED, Cause(BotChange.ACCEPTED, at, ChangeSource.BACKEND))
     bots.touch(bot, at)
 
 
@@ -76,7 +82,7 @@ def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
     meeting = bots.lock_meeting(session, bot.tenant_id, bot.meeting_key)
     meeting.generation += 1
     bot.generation = meeting.generation
-    bots.move_bot(bot, BotState.SCHEDULED)
+    bots.move_bot(bot, BotState.SCHEDULED, Cause(BotChange.RENEWED, now))
     bot.backend_bot_id, bot.dispatched_at, bot.recorded_seconds = None, None, None
     bots.touch(bot, now)
 
@@ -84,27 +90,29 @@ def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
 def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
     """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
     by_hand = meeting.suppressed_at is not None
-    _end(session, bot, BotState.CANCELLED, "cancelled_by_hand" if by_hand else "cancelled", now)
+    outcome, source = ("cancelled_by_hand", ChangeSource.PERSON) if by_hand else ("cancelled", ChangeSource.SERVICE)
+    _end(bot, BotState.CANCELLED, outcome, Cause(BotChange.ENDED, now, source, outcome))
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
 def miss_bot(session: Session, bot: Bot, now: datetime) -> None:
     """End a bot whose meeting is over without it."""
-    _end(session, bot, BotState.MISSED, "missed", now)
+    # What the backend last said, if it was asked and did not take the bot, is why.
+    _end(bot, BotState.MISSED, "missed", Cause(BotChange.ENDED, now, code=bot.failure_code or "missed"))
     announce(session, bot, WebhookEventType.RECORDING_MISSED)
 
 
 def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> None:
     """End a bot that its backend refused or lost."""
     bot.failure_code = failure_code
-    _end(session, bot, BotState.FAILED, "failed", now)
+    _end(bot, BotState.FAILED, "failed", Cause(BotChange.ENDED, now, ChangeSource.BACKEND, failure_code))
     announce(session, bot, WebhookEventType.BOT_FAILED)
 
 
-def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetime) -> None:
-    bots.move_bot(bot, state)
+def _end(bot: Bot, state: BotState, outcome: str, cause: Cause) -> None:
+    bots.move_bot(bot, state, cause)
     bot.outcome = outcome
-    bots.touch(bot, now)
+    bots.touch(bot, cause.at)
 
 
 def announce(session: Session, bot: Bot, event_type: str) -> None:

@@ -148,7 +148,9 @@ def _desired_target(seen: _Observation) -> Target | None:
 def _act(session: Session, action: Action, seen: _Observation, context: ReconcileContext) -> None:
     bot, leader, now = seen.bot, seen.leader, context.now
     if action is Action.CREATE and leader is not None:
-        seen.bot = changes.create_bot(session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name)
+        seen.bot = changes.create_bot(
+            session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name, now=now
+        )
     elif bot is None:
         return
     elif action is Action.RESCHEDULE and leader is not None:

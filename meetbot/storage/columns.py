@@ -38,9 +38,9 @@ class _EnumText(TypeDecorator[StrEnum]):
         return None if value is None else self.kind(value)
 
 
-def state_of(kind: type[StrEnum]) -> Any:
+def state_of(kind: type[StrEnum], *, nullable: bool = False) -> Any:
     """Return a column for a state, kept as the enum's value."""
-    return Column(_EnumText(kind), nullable=False)
+    return Column(_EnumText(kind), nullable=nullable)
 
 
 def one_of(column: str, values: type[StrEnum] | tuple[StrEnum, ...]) -> str:

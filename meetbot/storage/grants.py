@@ -92,6 +92,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
+    "bot_transition": TableGrants(api="select insert", worker="select insert delete"),
     "calendar_event": TableGrants(
         api="select update",
         worker=_ALL,

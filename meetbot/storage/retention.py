@@ -29,6 +29,12 @@ _BOTS = """
            select id from bot where tenant_id = :tenant_id and end_at < :before and updated_at < :before
               and state in ('completed','failed','cancelled','missed') limit :batch)
 """
+_TRANSITIONS = """
+    delete from bot_transition where ctid = any(array(
+           select t.ctid from bot_transition t where t.tenant_id = :tenant_id and t.at < :before
+              and not exists (select 1 from bot b where b.tenant_id = t.tenant_id and b.id = t.bot_id)
+            limit :batch)) and tenant_id = :tenant_id
+"""
 _DISPATCHES = """
     delete from dispatch where tenant_id = :tenant_id and external_id in (
            select d.external_id from dispatch d
@@ -92,6 +98,7 @@ class _Kind:
 _KINDS = (
     _Kind("events", _EVENTS, "event_days"),
     _Kind("bots", _BOTS, "bot_days"),
+    _Kind("bot_transitions", _TRANSITIONS, "bot_days"),
     _Kind("dispatches", _DISPATCHES, "bot_days"),
     _Kind("claims", _CLAIMS, "bot_days"),
     _Kind("meetings", _MEETINGS, "bot_days"),

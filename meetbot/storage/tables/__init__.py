@@ -10,7 +10,7 @@ against it: a transaction that was still running when a watermark was taken has 
 from __future__ import annotations
 
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
-from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, LaunchHold, Meeting
+from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, BotTransition, Dispatch, LaunchHold, Meeting
 from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
@@ -25,6 +25,7 @@ __all__ = [
     "BackendReport",
     "Bot",
     "BotClaim",
+    "BotTransition",
     "CalendarEvent",
     "CalendarUser",
     "ConnectAttempt",
