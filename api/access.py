@@ -52,6 +52,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", f"{_USER}/sync"): Access((Scope.CALENDARS_WRITE,), "calendar_user.sync_asked"),
     ("GET", f"{_USER}/events"): _CALENDARS_READ,
     ("GET", f"{_USER}/events/{{event_id}}"): _CALENDARS_READ,
+    ("GET", f"{_USER}/events/{{event_id}}/history"): _CALENDARS_READ,
+    ("GET", f"{_USER}/events/{{event_id}}/explain"): Access((Scope.CALENDARS_READ, Scope.RULES_READ)),
     ("PUT", _OVERRIDE): Access((Scope.RULES_WRITE, Scope.CALENDARS_READ), "override.set"),
     ("DELETE", _OVERRIDE): Access((Scope.RULES_WRITE, Scope.CALENDARS_READ), "override.removed"),
     ("GET", f"{_USER}/rules"): _RULES_READ,

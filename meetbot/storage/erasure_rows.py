@@ -56,6 +56,7 @@ _USER_STATEMENTS: Mapping[str, str] = {
     "bot.meeting_url": _BLANK_BOT_LINKS,
     "bot_claim": _OF_USER.format(table="bot_claim", column="calendar_user_id"),
     "calendar_event": _OF_USER.format(table="calendar_event", column="calendar_user_id"),
+    "event_history": _OF_USER.format(table="event_history", column="calendar_user_id"),
     "push_channel": _OF_USER.format(table="push_channel", column="calendar_user_id"),
     "recording_override": _OF_USER.format(table="recording_override", column="calendar_user_id"),
     "rule_set": _OF_USER.format(table="rule_set", column="owner"),
@@ -66,8 +67,9 @@ _USER_STATEMENTS: Mapping[str, str] = {
 }
 
 _TENANT_TABLES = (
-    "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
-    "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot_transition", "bot", "meeting", "backend_report",
+    "pending_revocation", "erasure", "bot_claim", "calendar_event", "event_history", "recording_override", "rule_set",
+    "connect_attempt", "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot_transition", "bot", "meeting",
+    "backend_report",
     "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
     "push_channel", "calendar_user", "oauth_app",
 )  # fmt: skip

@@ -121,6 +121,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="tenant_id id calendar_user_id state requested_at", rows="state = 'running'"),
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
+    "event_history": TableGrants(api="select insert", worker="select insert delete"),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "launch_hold": TableGrants(
         worker=_ALL,

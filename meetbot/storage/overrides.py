@@ -10,6 +10,7 @@ from sqlalchemy import delete, text
 from sqlmodel import Session, col, select
 
 from meetbot.domain.override_scope import OverrideScope
+from meetbot.storage.event_history import OverrideChange, note_override
 from meetbot.storage.tables import CalendarEvent, RecordingOverride
 
 
@@ -69,9 +70,10 @@ def set_override(
             "now": now,
         },
     )
+    note_override(session, event, OverrideChange(scope, recording, by=set_by, at=now))
 
 
-def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bool:
+def remove_override(session: Session, event: CalendarEvent, *, scope: str, removed_by: str, now: datetime) -> bool:
     """Delete the override of the event's occurrence or series. False if there was none."""
     removed = session.execute(
         delete(RecordingOverride)
@@ -83,7 +85,10 @@ def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bo
         )
         .returning(col(RecordingOverride.key))
     )
-    return bool(removed.all())
+    if not removed.all():
+        return False
+    note_override(session, event, OverrideChange(scope, None, by=removed_by, at=now))
+    return True
 
 
 def _key(event: CalendarEvent, scope: str) -> str:

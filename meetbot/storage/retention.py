@@ -24,6 +24,12 @@ _EVENTS = """
            select id from calendar_event where tenant_id = :tenant_id
               and coalesce(end_at, updated_at) < :before and updated_at < :before limit :batch)
 """
+_EVENT_HISTORY = """
+    delete from event_history where ctid = any(array(
+           select h.ctid from event_history h where h.tenant_id = :tenant_id and h.at < :before
+              and not exists (select 1 from calendar_event e where e.tenant_id = h.tenant_id and e.id = h.event_id)
+            limit :batch)) and tenant_id = :tenant_id
+"""
 _BOTS = """
     delete from bot where tenant_id = :tenant_id and id in (
            select id from bot where tenant_id = :tenant_id and end_at < :before and updated_at < :before
@@ -97,6 +103,7 @@ class _Kind:
 
 _KINDS = (
     _Kind("events", _EVENTS, "event_days"),
+    _Kind("event_history", _EVENT_HISTORY, "event_days"),
     _Kind("bots", _BOTS, "bot_days"),
     _Kind("bot_transitions", _TRANSITIONS, "bot_days"),
     _Kind("dispatches", _DISPATCHES, "bot_days"),

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, BotTransition, Dispatch, LaunchHold, Meeting
-from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
+from meetbot.storage.tables.calendars import (
+    CalendarEvent,
+    CalendarUser,
+    ConnectAttempt,
+    EventHistory,
+    RecordingOverride,
+    RuleSet,
+)
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
@@ -32,6 +39,7 @@ __all__ = [
     "Dispatch",
     "Erasure",
     "ErasureLedger",
+    "EventHistory",
     "IdempotencyRecord",
     "LaunchHold",
     "Meeting",

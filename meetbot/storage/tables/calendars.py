@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Computed,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
@@ -180,8 +191,32 @@ class CalendarEvent(SQLModel, table=True):
     change_xid: int | None = Field(default=None, sa_column=columns.change_xid())
 
 
+class EventHistory(SQLModel, table=True):
+    """One change of an event, never changed again: what kinds of ``changes`` it was, and what differed.
+
+    ``before`` and ``after`` hold codes, instants, counts and rules, no title, address or link. ``step`` orders the changes of
+    one instant.
+    """
+
+    __tablename__ = "event_history"
+    __table_args__ = (Index("ix_event_history_user", "tenant_id", "calendar_user_id", "at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    step: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    calendar_user_id: str
+    source: str
+    changes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    before: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    after: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+
+
 class RuleSet(SQLModel, table=True):
-    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``."""
+    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``.
+
+    It was in force from ``created_at`` until ``withdrawn_at``.
+    """
 
     __tablename__ = "rule_set"
 
@@ -190,6 +225,7 @@ class RuleSet(SQLModel, table=True):
     layer: str = Field(primary_key=True)
     version: int = Field(primary_key=True)
     active: bool
+    withdrawn_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     body: columns.JsonObject = Field(sa_column=Column(JSONB, nullable=False))
     created_by: str
     created_at: datetime | None = Field(default=None, sa_column=columns.now())

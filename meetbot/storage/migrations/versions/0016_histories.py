@@ -1,9 +1,10 @@
-"""What answers "why was this meeting not recorded": the histories of bots."""
+"""What answers "why was this meeting not recorded": the histories of bots and events."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0016"
 down_revision = "0011"
@@ -11,10 +12,17 @@ branch_labels = None
 depends_on = None
 
 _INSTANT = sa.DateTime(timezone=True)
+_NOTHING = sa.text("'{}'::jsonb")
 
 
 def upgrade() -> None:
     """Add the tables."""
+    _add_bot_transition()
+    _add_event_history()
+    op.add_column("rule_set", sa.Column("withdrawn_at", _INSTANT, nullable=True))
+
+
+def _add_bot_transition() -> None:
     op.add_column("bot", sa.Column("transitions", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.create_table(
         "bot_transition",
@@ -34,7 +42,26 @@ def upgrade() -> None:
     )
 
 
+def _add_event_history() -> None:
+    op.create_table(
+        "event_history",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("step", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("calendar_user_id", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("changes", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("before", postgresql.JSONB(), server_default=_NOTHING, nullable=False),
+        sa.Column("after", postgresql.JSONB(), server_default=_NOTHING, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "event_id", "at", "step", name=op.f("pk_event_history")),
+    )
+    op.create_index("ix_event_history_user", "event_history", ["tenant_id", "calendar_user_id", "at"])
+
+
 def downgrade() -> None:
     """Drop them."""
+    op.drop_column("rule_set", "withdrawn_at")
+    op.drop_table("event_history")
     op.drop_table("bot_transition")
     op.drop_column("bot", "transitions")
