@@ -1,4 +1,4 @@
-"""Explaining a stored decision: each rule and each condition with what it saw, as it was decided."""
+"""Explaining a stored decision: each rule and each condition, with what it saw then."""
 
 from __future__ import annotations
 
@@ -125,14 +125,17 @@ def explain(session: Session, row: CalendarEvent) -> Explanation | None:
 
 
 def _attributes_then(facts: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes as the decision saw them, as far as it kept them; the others as they are now."""
+    """The attributes as the decision saw them, as far as it kept them, else as they are now."""
     missing = frozenset(facts.get("missing_attributes", ()))
     kept = {name: value for name, value in present.items() if name not in missing}
     return kept | facts.get("attributes", {})
 
 
 def _layers_then(session: Session, row: CalendarEvent) -> list[RuleLayer]:
-    """The rule sets that decided: those in force then, and of the deciding layer the version that is stored."""
+    """The rule sets in force when it was decided.
+
+    Of the deciding layer it is the version that the decision names.
+    """
     owners = (row.calendar_user_id, TENANT_OWNER)
     by_layer = {one.layer: one for one in versions_in_force(session, row.tenant_id, owners, at=row.decided_at)}
     if row.rule_layer is not None and row.rule_set_version is not None:

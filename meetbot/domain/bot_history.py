@@ -1,4 +1,4 @@
-"""What is kept of each change of a bot: what happened, who did it, and the codes it came with."""
+"""What is kept of each change of a bot: what happened, who did it, and why."""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ class EventChange(StrEnum):
 
 
 class EventSource(StrEnum):
-    """What made the change: the calendar, other rules, lost access, the daily limit, a person, or a bot's making."""
+    """What made the change.
+
+    `CALENDAR`: it was read. `RULES`: stored events were decided again. `ACCESS`: it was lost. `BOT`: one was made.
+    """
 
     CALENDAR = "calendar"
     RULES = "rules"

@@ -15,7 +15,7 @@ EventChangeName = Annotated[str, OneOf(EventChange)]
 
 
 class EventDetails(Resource):
-    """What of an event differed, before or after a change; null is what did not, or had no value.
+    """What of an event differed, before or after a change; null if it did not, or was not there.
 
     Never a title, address or link.
     """

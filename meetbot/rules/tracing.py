@@ -1,4 +1,4 @@
-"""Tracing a decision: the fixed policy, each rule and each condition, with what it saw. Pure.
+"""Tracing a decision: the fixed policy, each rule, and what each condition saw. Pure.
 
 `decide` stops at the first rule that matches. A trace asks all of them, and says which were reached.
 """
@@ -26,10 +26,11 @@ from meetbot.rules.text_search import Searches
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One predicate of a rule. ``kind`` is a fact, ``always``, or ``all``, ``any`` or ``not`` over ``conditions``.
+    """One predicate of a rule.
 
-    ``test`` is what the rule says of a fact and ``seen`` what the event has. ``attributes`` are those that the test names;
-    ``missing`` are those that the calendar user does not have.
+    ``kind`` is a fact, ``always``, or ``all``, ``any`` or ``not`` over ``conditions``. ``test`` is what the rule says of a
+    fact and ``seen`` what the event has. ``attributes`` are those that the test names; ``missing`` are those that the
+    calendar user does not have.
     """
 
     path: str
@@ -44,7 +45,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule. ``number`` counts from 1 within its layer; ``reached``: no earlier one had decided."""
+    """One rule.
+
+    ``number`` counts from 1 within its layer. ``reached``: nothing earlier had decided.
+    """
 
     layer: str
     version: str
@@ -141,7 +145,7 @@ def _records(rule: Rule) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A predicate before it is asked: a fact with its compiled test, or a connective over ``parts``."""
+    """A predicate before it is asked: a fact with its test, or a connective over ``parts``."""
 
     path: str
     kind: str

@@ -69,9 +69,10 @@ _DIFFERENT = "(select jsonb_object_agg(key, value) from jsonb_each({one}) where 
 
 
 def keeping_history(change: str, source: EventSource, *, step: int = 1) -> TextClause:
-    """Return the statement with the history of what it changes; it takes the instant ``at`` besides.
+    """Return the statement with the history of what it changes.
 
-    ``change`` is an insert or update of calendar events without ``returning``. ``step`` orders the changes of one instant.
+    It takes the instant ``at`` besides. ``change`` is an insert or update of calendar events without ``returning``.
+    ``step`` orders the changes of one instant.
     """
     return text(
         f"""

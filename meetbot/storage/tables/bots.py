@@ -93,9 +93,10 @@ class Bot(SQLModel, table=True):
 
 
 class BotTransition(SQLModel, table=True):
-    """One change of a bot, never changed again. ``number`` counts the bot's changes (`Bot.transitions`).
+    """One change of a bot, never changed again.
 
-    ``dispatch_at`` is when the backend was to be asked, as planned then. ``from_state`` is null at the bot's creation.
+    ``number`` counts the bot's changes (`Bot.transitions`). ``dispatch_at`` is when the backend was to be asked, as planned
+    then. ``from_state`` is null at the bot's creation.
     """
 
     __tablename__ = "bot_transition"

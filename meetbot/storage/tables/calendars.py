@@ -192,10 +192,10 @@ class CalendarEvent(SQLModel, table=True):
 
 
 class EventHistory(SQLModel, table=True):
-    """One change of an event, never changed again: what kinds of ``changes`` it was, and what differed.
+    """One change of an event, never changed again.
 
-    ``before`` and ``after`` hold codes, instants, counts and rules, no title, address or link. ``step`` orders the changes of
-    one instant.
+    ``changes`` are the kinds that it is of. ``before`` and ``after`` hold codes, instants, counts and rules, no title,
+    address or link. ``step`` orders the changes of one instant.
     """
 
     __tablename__ = "event_history"
