@@ -32,6 +32,7 @@ from meetbot.domain.event import Event
 from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
+from meetbot.domain.sync_run import SyncStart, ended, trigger_of
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.push.keeper import ChannelOwner
@@ -40,6 +41,7 @@ from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
 from meetbot.storage.push_channels import end_all_channels
+from meetbot.storage.sync_runs import add_run
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
@@ -142,17 +144,17 @@ class SyncActivities:
                 user = self._lose_access(user, error.code, began_at)
             except AccessTokenRejected as error:
                 if began_at < _last_good(user) + _REJECTED_FOR:
-                    self._note_error(user, error.code)
+                    self._note_error(user, error.code, began_at)
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
             except (ProviderError, VaultError) as error:
                 if error.code == HELD:
                     return CalendarListing(user, None, window, began_at, is_held=True)
-                self._note_error(user, error.code)
+                self._note_error(user, error.code, began_at)
                 raise
             except Exception:
-                self._note_error(user, "internal_error")
+                self._note_error(user, "internal_error", began_at)
                 raise
         return CalendarListing(user, listing, window, began_at)
 
@@ -182,11 +184,15 @@ class SyncActivities:
                 # They may be dead with the grant: after a reconnect new ones are opened.
                 end_all_channels(session, user.tenant_id, user.id)
                 announce_lost_access(session, user, public_url=self._services.public_url, now=now)
+                run = ended(_start(user, now), self._services.clock(), code=code)
+                add_run(session, user.tenant_id, user.id, run)
         return user.without_access(code, since=now) if lost else user
 
-    def _note_error(self, user: CalendarUserContext, code: str) -> None:
+    def _note_error(self, user: CalendarUserContext, code: str, began_at: datetime) -> None:
+        run = ended(_start(user, began_at), self._services.clock(), code=code)
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
+            add_run(session, user.tenant_id, user.id, run)
 
     def _take_in(self, listed: CalendarListing) -> tuple[SyncOutcome, tuple[str, ...]]:
         """Decide and store in the transaction that reads what is stored.
@@ -276,6 +282,7 @@ class SyncActivities:
             outcome,
             now=now,
             read_at=listed.began_at if listed.is_whole else None,
+            start=_start(user, listed.began_at, listed.listing, calendar_is_read=listed.listing is not None),
             note=_left_out(listed.listing, changes),
         )
         return outcome
@@ -285,6 +292,20 @@ def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Differen
     if listed.listing is None:
         return Difference(changed=(), missing=())
     return compare(snapshot.stored, listed.listing, listed.window)
+
+
+def _start(
+    user: CalendarUserContext, began_at: datetime, listing: Listing | None = None, *, calendar_is_read: bool = True
+) -> SyncStart:
+    """Return what the user's runs tell of the beginning of a sync."""
+    notified = [channel.last_notified_at for channel in user.channels if channel.last_notified_at is not None]
+    trigger = trigger_of(
+        calendar_is_read=calendar_is_read,
+        last=user.last_synced_at,
+        asked_at=user.asked_at,
+        notified_at=max(notified, default=None),
+    )
+    return SyncStart(trigger, began_at, None if listing is None else len(listing.events))
 
 
 def _left_out(listing: Listing | None, changes: CalendarChanges) -> str | None:

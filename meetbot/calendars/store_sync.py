@@ -13,6 +13,7 @@ from meetbot.calendars.decide_stored import decision_record, load_earlier_decisi
 from meetbot.calendars.decide_sync import NO_BACKGROUND, Background, CalendarSnapshot, Needs, SyncOutcome
 from meetbot.calendars.stored_after import EventChanges
 from meetbot.calendars.successors import NO_SUCCESSORS
+from meetbot.domain.sync_run import SyncStart, ended
 from meetbot.storage import calendar_user_state
 from meetbot.storage.calendar_user_context import CalendarUserContext
 from meetbot.storage.claims import find_claims, withdraw_claims, write_claims
@@ -26,6 +27,7 @@ from meetbot.storage.events import (
     write_events,
 )
 from meetbot.storage.successors import hand_on_to_successors
+from meetbot.storage.sync_runs import add_run
 
 
 def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetime, now: datetime) -> CalendarSnapshot:
@@ -67,6 +69,7 @@ def store(
     *,
     now: datetime,
     read_at: datetime | None,
+    start: SyncStart,
     note: str | None = None,
 ) -> None:
     """Write all that a sync comes to; what is empty costs no statement.
@@ -89,11 +92,14 @@ def store(
     if outcome.changed:
         announce_changes(session, user)
     _store_claims(session, user, outcome.claims)
+    removed = len(outcome.events.gone)
+    run = ended(start, now, code=note, changed=outcome.changed - removed, removed=removed)
     if read_at is not None:
         calendar_user_state.mark_synced(
-            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at, note=note
+            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at, run=run, note=note
         )
         return
+    add_run(session, user.tenant_id, user.id, run)
     if note is not None:
         calendar_user_state.note_error(session, user.tenant_id, user.id, code=note)
     if outcome.decided_policy != user.decided_policy:

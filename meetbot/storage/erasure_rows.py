@@ -59,6 +59,7 @@ _USER_STATEMENTS: Mapping[str, str] = {
     "event_history": _OF_USER.format(table="event_history", column="calendar_user_id"),
     "push_channel": _OF_USER.format(table="push_channel", column="calendar_user_id"),
     "recording_override": _OF_USER.format(table="recording_override", column="calendar_user_id"),
+    "sync_run": _OF_USER.format(table="sync_run", column="calendar_user_id"),
     "rule_set": _OF_USER.format(table="rule_set", column="owner"),
     "connect_attempt": _ATTEMPTS,
     "webhook_delivery": _DELIVERIES,
@@ -71,7 +72,7 @@ _TENANT_TABLES = (
     "connect_attempt", "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot_transition", "bot", "meeting",
     "backend_report",
     "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
-    "push_channel", "calendar_user", "oauth_app",
+    "push_channel", "sync_run", "calendar_user", "oauth_app",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 

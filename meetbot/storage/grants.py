@@ -139,6 +139,7 @@ TABLES: Mapping[str, TableGrants] = {
     "retention_run": TableGrants(api=_READ, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker="select delete"),
     "secret_use": TableGrants(api=_READ, worker=_ALL),
+    "sync_run": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(
         api="select update",
         worker=_READ,

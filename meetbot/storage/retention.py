@@ -17,6 +17,8 @@ _BATCH = 1000
 _MAX_BATCHES = 200
 _RUNS_KEPT = timedelta(days=400)
 _STALE_AFTER = timedelta(hours=1)
+RUNS_KEPT_DAYS = 7
+"""How long syncs and requests are kept, whatever the tenant's settings."""
 
 # Each statement deletes one batch of one tenant's rows that are older than the given instant.
 _EVENTS = """
@@ -71,6 +73,11 @@ _DELIVERIES = """
            select id from webhook_delivery
             where tenant_id = :tenant_id and state <> 'pending' and created_at < :before limit :batch)
 """
+_SYNC_RUNS = """
+    delete from sync_run where ctid = any(array(
+           select ctid from sync_run where tenant_id = :tenant_id and last_at < :before limit :batch))
+       and tenant_id = :tenant_id
+"""
 _USES = """
     delete from secret_use where ctid = any(array(
            select ctid from secret_use where tenant_id = :tenant_id and last_at < :before limit :batch))
@@ -96,9 +103,11 @@ _DELETE_ANCHORED = text("delete from audit_entry where tenant_id = :tenant_id an
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
+    """``days`` names the tenant's setting, or says for how long everybody's are kept."""
+
     name: str
     statement: str
-    days: str
+    days: str | int
 
 
 _KINDS = (
@@ -110,6 +119,7 @@ _KINDS = (
     _Kind("claims", _CLAIMS, "bot_days"),
     _Kind("meetings", _MEETINGS, "bot_days"),
     _Kind("deliveries", _DELIVERIES, "delivery_days"),
+    _Kind("sync_runs", _SYNC_RUNS, RUNS_KEPT_DAYS),
     _Kind("secret_uses", _USES, "audit_days"),
 )
 
@@ -118,7 +128,8 @@ def delete_old(database: Database, tenant: Tenant, *, now: datetime) -> dict[str
     """Delete what is past the tenant's days in short transactions; return how many, by kind."""
     deleted = {}
     for kind in _KINDS:
-        before = now - timedelta(days=getattr(tenant, kind.days))
+        days = kind.days if isinstance(kind.days, int) else getattr(tenant, kind.days)
+        before = now - timedelta(days=days)
         deleted[kind.name] = _delete(database, tenant.id, kind.statement, before)
     deleted["audit_entries"] = _delete_audit(database, tenant.id, now - timedelta(days=tenant.audit_days), now)
     return deleted

@@ -18,6 +18,7 @@ from meetbot.storage.tables.calendars import (
     EventHistory,
     RecordingOverride,
     RuleSet,
+    SyncRun,
 )
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
@@ -51,6 +52,7 @@ __all__ = [
     "RetentionRun",
     "RuleSet",
     "SecretUse",
+    "SyncRun",
     "Tenant",
     "WebhookDelivery",
     "WebhookEndpoint",

@@ -36,8 +36,9 @@ class CalendarUser(SQLModel, table=True):
     ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
     was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
     ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
-    made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``).
+    made again. ``email_aliases`` are the account's other addresses. ``quiet_runs`` are the syncs of the present hour that
+    found nothing new, from ``quiet_from`` to ``quiet_to``, of which the slowest took ``quiet_milliseconds``. The provider
+    is not asked before ``not_before``, unless a person asked for it since (``asked_at``).
     """
 
     __tablename__ = "calendar_user"
@@ -87,9 +88,35 @@ class CalendarUser(SQLModel, table=True):
     not_before: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_from: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_to: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_runs: int = columns.counted(0)
+    quiet_milliseconds: int = columns.counted(0)
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class SyncRun(SQLModel, table=True):
+    """A sync that found something or failed, or the syncs of an hour that came to the same.
+
+    ``at`` is when the first began, of failures the hour. ``result`` is ``unchanged``, ``changed`` or a code. ``milliseconds``
+    is what the slowest took.
+    """
+
+    __tablename__ = "sync_run"
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    result: str = Field(primary_key=True)
+    trigger: str
+    last_at: datetime = Field(sa_column=columns.instant())
+    runs: int
+    milliseconds: int
+    seen: int | None = None
+    changed: int
+    removed: int
 
 
 class ConnectAttempt(SQLModel, table=True):

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _add_bot_transition()
     _add_event_history()
     op.add_column("rule_set", sa.Column("withdrawn_at", _INSTANT, nullable=True))
+    _add_sync_run()
 
 
 def _add_bot_transition() -> None:
@@ -59,8 +60,33 @@ def _add_event_history() -> None:
     op.create_index("ix_event_history_user", "event_history", ["tenant_id", "calendar_user_id", "at"])
 
 
+def _add_sync_run() -> None:
+    for name in ("quiet_from", "quiet_to"):
+        op.add_column("calendar_user", sa.Column(name, _INSTANT, nullable=True))
+    for name in ("quiet_runs", "quiet_milliseconds"):
+        op.add_column("calendar_user", sa.Column(name, sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.create_table(
+        "sync_run",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("calendar_user_id", sa.String(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("result", sa.String(), nullable=False),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("last_at", _INSTANT, nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=True),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("removed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "calendar_user_id", "at", "result", name=op.f("pk_sync_run")),
+    )
+
+
 def downgrade() -> None:
     """Drop them."""
+    op.drop_table("sync_run")
+    for name in ("quiet_milliseconds", "quiet_runs", "quiet_to", "quiet_from"):
+        op.drop_column("calendar_user", name)
     op.drop_column("rule_set", "withdrawn_at")
     op.drop_table("event_history")
     op.drop_table("bot_transition")
