@@ -82,6 +82,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", f"{_ENDPOINT}/deliveries"): _WEBHOOKS_READ,
     ("POST", f"{_ENDPOINT}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_deliveries.replayed"),
     ("GET", _DELIVERY): _WEBHOOKS_READ,
+    ("GET", f"{_DELIVERY}/attempts"): _WEBHOOKS_READ,
     ("POST", f"{_DELIVERY}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_delivery.replayed"),
     ("GET", "/tenant"): _TENANT_READ,
     ("PATCH", "/tenant"): Access((Scope.TENANT_WRITE,), "tenant.changed"),

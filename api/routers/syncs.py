@@ -44,5 +44,7 @@ def list_syncs(
             before=place,
             limit=rows_to_read(query),
         )
-    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=lambda entry: (micros_of(entry.at), entry.result))
+    shown, next_cursor = cut_page(
+        rows, query, asked=asked, place_of=lambda entry: (micros_of(entry.last_at), entry.result)
+    )
     return Page(data=[sync_run_resource(entry) for entry in shown], next_cursor=next_cursor)

@@ -16,7 +16,7 @@ from meetbot.storage.sync_runs import RunEntry
 class SyncRunResource(Resource):
     """One sync of a calendar, or several within an hour that came to the same."""
 
-    at: datetime = Field(description="When it began; of several the first one, of several failures the hour.")
+    at: datetime = Field(description="When it began; of several the first one.")
     last_at: datetime = Field(description="When the last of them began.")
     runs: int = Field(description="How many syncs this stands for.")
     result: str = Field(

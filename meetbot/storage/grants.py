@@ -147,6 +147,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="id"),
         openings=(_DIRECTORY,),
     ),
+    "webhook_attempt": TableGrants(api=_READ, worker=_ALL, hidden=("answer",)),
     "webhook_delivery": TableGrants(
         api=_ALL,
         worker=_ALL,

@@ -73,6 +73,13 @@ _DELIVERIES = """
            select id from webhook_delivery
             where tenant_id = :tenant_id and state <> 'pending' and created_at < :before limit :batch)
 """
+_WEBHOOK_ATTEMPTS = """
+    delete from webhook_attempt where ctid = any(array(
+           select a.ctid from webhook_attempt a where a.tenant_id = :tenant_id and a.at < :before
+              and not exists (
+                  select 1 from webhook_delivery d where d.tenant_id = a.tenant_id and d.id = a.delivery_id)
+            limit :batch)) and tenant_id = :tenant_id
+"""
 _SYNC_RUNS = """
     delete from sync_run where ctid = any(array(
            select ctid from sync_run where tenant_id = :tenant_id and last_at < :before limit :batch))
@@ -119,6 +126,7 @@ _KINDS = (
     _Kind("claims", _CLAIMS, "bot_days"),
     _Kind("meetings", _MEETINGS, "bot_days"),
     _Kind("deliveries", _DELIVERIES, "delivery_days"),
+    _Kind("webhook_attempts", _WEBHOOK_ATTEMPTS, "delivery_days"),
     _Kind("sync_runs", _SYNC_RUNS, RUNS_KEPT_DAYS),
     _Kind("secret_uses", _USES, "audit_days"),
 )

@@ -30,15 +30,16 @@ COUNTING = f"""
 """The assignments by which the update of a calendar user counts a quiet run."""
 
 _INSERT = """
-    insert into sync_run (tenant_id, calendar_user_id, at, result, trigger, last_at, runs, milliseconds, seen, changed, removed)
+    insert into sync_run (tenant_id, calendar_user_id, slot, result, trigger, at, last_at, runs, milliseconds, seen, changed,
+                          removed)
 """
 _THIS = """
     select tenant_id, id, cast(:slot as timestamptz), cast(:result as text), cast(:trigger as text),
-           cast(:began_at as timestamptz), 1, cast(:milliseconds as int), cast(:seen as int), cast(:changed as int),
+           cast(:began_at as timestamptz), cast(:began_at as timestamptz), 1, cast(:milliseconds as int), cast(:seen as int), cast(:changed as int),
            cast(:removed as int)
 """
 _FOLD = """
-    on conflict (tenant_id, calendar_user_id, at, result) do update
+    on conflict (tenant_id, calendar_user_id, slot, result) do update
        set runs = sync_run.runs + 1, last_at = excluded.last_at, seen = excluded.seen,
            milliseconds = greatest(sync_run.milliseconds, excluded.milliseconds)
 """
@@ -54,7 +55,7 @@ def keeping_runs(update: str) -> TextClause:
                       prior.quiet_runs, prior.quiet_milliseconds,
                       prior.quiet_from is not null and prior.quiet_from is distinct from present.quiet_from as is_over)
         {_INSERT}
-        select tenant_id, id, quiet_from, '{UNCHANGED}', 'poll', quiet_to, quiet_runs, quiet_milliseconds, null, 0, 0
+        select tenant_id, id, quiet_from, '{UNCHANGED}', 'poll', quiet_from, quiet_to, quiet_runs, quiet_milliseconds, null, 0, 0
           from synced where is_over
         union all
         {_THIS} from synced where not :is_quiet
@@ -121,8 +122,8 @@ _LIST = text(
         select quiet_from, '{UNCHANGED}', 'poll', quiet_to, quiet_runs, quiet_milliseconds, null, 0, 0 from calendar_user
          where tenant_id = :tenant_id and id = :id and quiet_from is not null) runs
      where (cast(:quiet as bool) is null or :quiet = (result = '{UNCHANGED}'))
-       and (cast(:at as timestamptz) is null or (at, result) < (:at, :result))
-     order by at desc, result desc limit :limit
+       and (cast(:last_at as timestamptz) is null or (last_at, result) < (:last_at, :result))
+     order by last_at desc, result desc limit :limit
     """  # noqa: S608 - nothing but our own text
 )
 
@@ -136,13 +137,13 @@ def list_runs(
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> list[RunEntry]:
-    """Return a page of the calendar user's runs, the newest first, after the one at (at, result)."""
-    at, result = before if before is not None else (None, None)
+    """Return a page of the calendar user's runs, the newest first, after the one at (last_at, result)."""
+    last_at, result = before if before is not None else (None, None)
     values = {
         "tenant_id": tenant_id,
         "id": calendar_user_id,
         "quiet": quiet,
-        "at": at,
+        "last_at": last_at,
         "result": result,
         "limit": limit,
     }

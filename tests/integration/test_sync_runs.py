@@ -85,7 +85,7 @@ def test_a_change_between_quiet_syncs_leaves_their_count(rig: Rig) -> None:
 def test_failures_that_are_alike_are_counted_by_the_hour(rig: Rig) -> None:
     at_the_hours_beginning(rig)
     user, _ = connected_with_meeting(rig)
-    rig.sandbox.fault(path="/calendar/v3/", status=503)
+    rig.sandbox.fault(path="/google/calendar/v3", status=503)
     for _ in range(3):
         with pytest.raises(ProviderError) as failed:
             rig.sync(user)

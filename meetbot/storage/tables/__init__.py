@@ -24,7 +24,7 @@ from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevoc
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
 from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
-from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
+from meetbot.storage.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
@@ -54,6 +54,7 @@ __all__ = [
     "SecretUse",
     "SyncRun",
     "Tenant",
+    "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
 ]

@@ -100,7 +100,7 @@ class CalendarUser(SQLModel, table=True):
 class SyncRun(SQLModel, table=True):
     """A sync that found something or failed, or the syncs of an hour that came to the same.
 
-    ``at`` is when the first began, of failures the hour. ``result`` is ``unchanged``, ``changed`` or a code. ``milliseconds``
+    ``at`` is when the first began, ``slot`` that or the hour that they share. ``result`` is ``unchanged``, ``changed`` or a code. ``milliseconds``
     is what the slowest took.
     """
 
@@ -108,9 +108,10 @@ class SyncRun(SQLModel, table=True):
 
     tenant_id: str = Field(primary_key=True)
     calendar_user_id: str = Field(primary_key=True)
-    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    slot: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
     result: str = Field(primary_key=True)
     trigger: str
+    at: datetime = Field(sa_column=columns.instant())
     last_at: datetime = Field(sa_column=columns.instant())
     runs: int
     milliseconds: int

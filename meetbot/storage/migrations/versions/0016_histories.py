@@ -21,6 +21,7 @@ def upgrade() -> None:
     _add_event_history()
     op.add_column("rule_set", sa.Column("withdrawn_at", _INSTANT, nullable=True))
     _add_sync_run()
+    _add_webhook_attempt()
 
 
 def _add_bot_transition() -> None:
@@ -69,21 +70,40 @@ def _add_sync_run() -> None:
         "sync_run",
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("calendar_user_id", sa.String(), nullable=False),
-        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("slot", _INSTANT, nullable=False),
         sa.Column("result", sa.String(), nullable=False),
         sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
         sa.Column("last_at", _INSTANT, nullable=False),
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.Column("milliseconds", sa.Integer(), nullable=False),
         sa.Column("seen", sa.Integer(), nullable=True),
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("removed", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "calendar_user_id", "at", "result", name=op.f("pk_sync_run")),
+        sa.PrimaryKeyConstraint("tenant_id", "calendar_user_id", "slot", "result", name=op.f("pk_sync_run")),
+    )
+
+
+def _add_webhook_attempt() -> None:
+    op.create_table(
+        "webhook_attempt",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("delivery_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("replay", sa.Integer(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("next_at", _INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "delivery_id", "number", name=op.f("pk_webhook_attempt")),
     )
 
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_table("webhook_attempt")
     op.drop_table("sync_run")
     for name in ("quiet_milliseconds", "quiet_runs", "quiet_to", "quiet_from"):
         op.drop_column("calendar_user", name)
