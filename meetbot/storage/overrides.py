@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,31 @@ def overrides_of(
         occurrences={row.key: row for row in rows if row.scope == OverrideScope.OCCURRENCE},
         series={row.key: row for row in rows if row.scope == OverrideScope.SERIES},
     )
+
+
+def overrides_of_users(
+    session: Session, tenant_id: str, events: Sequence[CalendarEvent]
+) -> Mapping[str, OverridesByKey]:
+    """Return the overrides that concern events of several calendar users, by user, in one statement."""
+    keys = {event.shared_key for event in events} | {event.series_key for event in events}
+    users = {event.calendar_user_id for event in events}
+    rows = session.exec(
+        select(RecordingOverride).where(
+            RecordingOverride.tenant_id == tenant_id,
+            col(RecordingOverride.calendar_user_id).in_(sorted(users)),
+            col(RecordingOverride.key).in_(sorted(keys)),
+        )
+    ).all()
+    return {
+        user: OverridesByKey(
+            occurrences=_by_key(rows, user, OverrideScope.OCCURRENCE), series=_by_key(rows, user, OverrideScope.SERIES)
+        )
+        for user in users
+    }
+
+
+def _by_key(rows: Sequence[RecordingOverride], user: str, scope: OverrideScope) -> dict[str, RecordingOverride]:
+    return {row.key: row for row in rows if row.calendar_user_id == user and row.scope == scope}
 
 
 _SET = text(

@@ -35,7 +35,8 @@ _INSERT = """
 """
 _THIS = """
     select tenant_id, id, cast(:slot as timestamptz), cast(:result as text), cast(:trigger as text),
-           cast(:began_at as timestamptz), cast(:began_at as timestamptz), 1, cast(:milliseconds as int), cast(:seen as int), cast(:changed as int),
+           cast(:began_at as timestamptz), cast(:began_at as timestamptz), 1,
+           cast(:milliseconds as int), cast(:seen as int), cast(:changed as int),
            cast(:removed as int)
 """
 _FOLD = """
@@ -55,7 +56,8 @@ def keeping_runs(update: str) -> TextClause:
                       prior.quiet_runs, prior.quiet_milliseconds,
                       prior.quiet_from is not null and prior.quiet_from is distinct from present.quiet_from as is_over)
         {_INSERT}
-        select tenant_id, id, quiet_from, '{UNCHANGED}', 'poll', quiet_from, quiet_to, quiet_runs, quiet_milliseconds, null, 0, 0
+        select tenant_id, id, quiet_from, '{UNCHANGED}', 'poll', quiet_from, quiet_to, quiet_runs, quiet_milliseconds, null,
+               0, 0
           from synced where is_over
         union all
         {_THIS} from synced where not :is_quiet

@@ -100,8 +100,8 @@ class CalendarUser(SQLModel, table=True):
 class SyncRun(SQLModel, table=True):
     """A sync that found something or failed, or the syncs of an hour that came to the same.
 
-    ``at`` is when the first began, ``slot`` that or the hour that they share. ``result`` is ``unchanged``, ``changed`` or a code. ``milliseconds``
-    is what the slowest took.
+    ``at`` is when the first began, ``slot`` that or the hour that they share. ``result`` is ``unchanged``, ``changed`` or a
+    code. ``milliseconds`` is what the slowest took.
     """
 
     __tablename__ = "sync_run"
@@ -170,6 +170,7 @@ class CalendarEvent(SQLModel, table=True):
     __tablename__ = "calendar_event"
     __table_args__ = (
         Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_start", "tenant_id", "start_at", "id"),
         Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),

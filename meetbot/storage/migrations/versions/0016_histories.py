@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("rule_set", sa.Column("withdrawn_at", _INSTANT, nullable=True))
     _add_sync_run()
     _add_webhook_attempt()
+    op.create_index("ix_calendar_event_start", "calendar_event", ["tenant_id", "start_at", "id"])
 
 
 def _add_bot_transition() -> None:
@@ -103,6 +104,7 @@ def _add_webhook_attempt() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_index("ix_calendar_event_start", table_name="calendar_event")
     op.drop_table("webhook_attempt")
     op.drop_table("sync_run")
     for name in ("quiet_milliseconds", "quiet_runs", "quiet_to", "quiet_from"):
