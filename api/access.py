@@ -97,6 +97,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/audit-log"): Access((Scope.AUDIT_READ,)),
     ("GET", "/audit-log/verify"): Access((Scope.AUDIT_READ,)),
     ("GET", "/audit-log/decryptions"): Access((Scope.AUDIT_READ,)),
+    ("GET", "/api-requests"): Access((Scope.AUDIT_READ,)),
     ("GET", _KEYS): Access((Scope.KEYS_WRITE,)),
     ("POST", _KEYS): Access((Scope.KEYS_WRITE,), "api_key.created"),
     ("POST", f"{_KEYS}/{{key_id}}/rotate"): Access((Scope.KEYS_WRITE,), "api_key.rotated"),

@@ -20,8 +20,10 @@ from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.push_signals import PushSignals
+from api.request_log import RequestLog
 from api.routers import (
     api_keys,
+    api_requests,
     audit_log,
     backends,
     bots,
@@ -78,6 +80,7 @@ _ROUTERS = (
     usage,
     api_keys,
     audit_log,
+    api_requests,
     notifications,
 )
 
@@ -140,9 +143,11 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 def _signals(app: FastAPI, services: ApiServices) -> Iterator[None]:
     """Have the application use these services, and signal workflows through them."""
     app.state.services, app.state.push_signals = services, PushSignals(services.orchestrator)
+    app.state.request_log = RequestLog(services.database)
     try:
         yield
     finally:
+        app.state.request_log.stop()
         app.state.push_signals.stop()
 
 

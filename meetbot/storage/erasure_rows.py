@@ -90,7 +90,7 @@ _TENANT_TABLES = (
     "pending_revocation", "erasure", "bot_claim", "calendar_event", "event_history", "recording_override", "rule_set",
     "connect_attempt", "webhook_attempt", "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch",
     "bot_transition", "bot", "meeting", "backend_report",
-    "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
+    "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_request", "api_key",
     "push_channel", "sync_run", "calendar_user", "oauth_app",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""

@@ -82,6 +82,7 @@ _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_i
 
 TABLES: Mapping[str, TableGrants] = {
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "api_request": TableGrants(api="select insert", worker="select delete"),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
     "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),
     "backend_report": TableGrants(api=_ALL, worker=_ALL, expired="received_at < now() - interval '30 days'"),

@@ -85,6 +85,11 @@ _SYNC_RUNS = """
            select ctid from sync_run where tenant_id = :tenant_id and last_at < :before limit :batch))
        and tenant_id = :tenant_id
 """
+_API_REQUESTS = """
+    delete from api_request where ctid = any(array(
+           select ctid from api_request where tenant_id = :tenant_id and at < :before limit :batch))
+       and tenant_id = :tenant_id
+"""
 _USES = """
     delete from secret_use where ctid = any(array(
            select ctid from secret_use where tenant_id = :tenant_id and last_at < :before limit :batch))
@@ -128,6 +133,7 @@ _KINDS = (
     _Kind("deliveries", _DELIVERIES, "delivery_days"),
     _Kind("webhook_attempts", _WEBHOOK_ATTEMPTS, "delivery_days"),
     _Kind("sync_runs", _SYNC_RUNS, RUNS_KEPT_DAYS),
+    _Kind("api_requests", _API_REQUESTS, RUNS_KEPT_DAYS),
     _Kind("secret_uses", _USES, "audit_days"),
 )
 

@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("rule_set", sa.Column("withdrawn_at", _INSTANT, nullable=True))
     _add_sync_run()
     _add_webhook_attempt()
+    _add_api_request()
     op.create_index("ix_calendar_event_start", "calendar_event", ["tenant_id", "start_at", "id"])
 
 
@@ -102,8 +103,25 @@ def _add_webhook_attempt() -> None:
     )
 
 
+def _add_api_request() -> None:
+    op.create_table(
+        "api_request",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("request_id", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("route", sa.String(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(), nullable=True),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "at", "request_id", name=op.f("pk_api_request")),
+    )
+
+
 def downgrade() -> None:
     """Drop them."""
+    op.drop_table("api_request")
     op.drop_index("ix_calendar_event_start", table_name="calendar_event")
     op.drop_table("webhook_attempt")
     op.drop_table("sync_run")
