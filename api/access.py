@@ -50,6 +50,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("DELETE", _USER): Access((Scope.CALENDARS_WRITE,), "calendar_user.erasure_asked"),
     ("GET", "/erasures/{erasure_id}"): _CALENDARS_READ,
     ("POST", f"{_USER}/sync"): Access((Scope.CALENDARS_WRITE,), "calendar_user.sync_asked"),
+    ("GET", f"{_USER}/history"): _CALENDARS_READ,
     ("GET", f"{_USER}/syncs"): _CALENDARS_READ,
     ("GET", f"{_USER}/events"): _CALENDARS_READ,
     ("GET", f"{_USER}/events/{{event_id}}"): _CALENDARS_READ,

@@ -1,4 +1,4 @@
-"""The log of answered requests that tenants can read, written in batches beside the requests.
+"""The log of answered requests that tenants can read, written in batches.
 
 A request only notes what it was. One thread writes the notes every second, a statement for each tenant. They are kept for
 people to look at, so what does not fit or cannot be written is dropped and counted.
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RequestLog:
-    """The requests that wait to be written, and the thread that does. Safe to use from many threads."""
+    """The requests that wait to be written, and a thread for it. Safe to use from many threads."""
 
     def __init__(self, database: Database, *, period: float = PERIOD_SECONDS) -> None:
         self._database, self._period = database, period
@@ -93,7 +93,8 @@ def note_answered(scope: Scope, route: str, status: int, seconds: float) -> None
             request_id=state["request_id"],
             key_id=state["key_id"],
             method=scope["method"],
-            route=route,
+            # The same under both prefixes.
+            route=route.removeprefix("/api").removeprefix("/v1"),
             status=status,
             code=state.get("problem_code"),
             milliseconds=round(seconds * 1000),

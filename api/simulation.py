@@ -97,7 +97,7 @@ def simulate(
 def simulate_layer(
     session: Session, tenant_id: str, layer: Layer, proposed: RuleSetBody, *, now: datetime
 ) -> LayerSimulation:
-    """Decide coming events of the tenant's users as if this were a layer of its rules. Writes nothing."""
+    """Decide coming events of the tenant's users as if this were a layer. Writes nothing."""
     # Ids are random, so the first ones are a fair sample.
     users, sample = count_calendar_users(session, tenant_id), first_user_ids(session, tenant_id, limit=MAX_USERS)
     events: list[SimulatedEvent] = []

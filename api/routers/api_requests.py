@@ -29,7 +29,7 @@ class ApiRequestResource(BaseModel):
     request_id: str = Field(description="The `X-Request-Id` of the answer.")
     key_id: str = Field(description="The public id of the API key.")
     method: str
-    route: str = Field(description="The route's template, such as `/v1/bots/{bot_id}`.")
+    route: str = Field(description="The route's template, such as `/bots/{bot_id}`, without `/v1`.")
     status: int
     code: str | None = Field(description="The `code` of the problem, if it was answered with one.")
     milliseconds: int

@@ -136,7 +136,7 @@ def get_webhook_delivery(delivery_id: str, caller: Reader, services: InjectedSer
 def list_webhook_attempts(
     delivery_id: str, query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[AttemptResource]:
-    """Return a page of the attempts of a delivery, the first one first, each with what the endpoint answered."""
+    """Return a page of a delivery's attempts, the first one first, with the endpoint's answers."""
     asked = f"attempts {caller.tenant_id} {delivery_id} {query.question()}"
     place = decode_cursor(query.cursor, asked=asked, shape=_BY_NUMBER)
     with services.database.transaction(caller.tenant_id) as session:

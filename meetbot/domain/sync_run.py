@@ -1,4 +1,4 @@
-"""What is kept of each reading of a calendar: what set it off, how long it took, what came of it. Pure."""
+"""What is kept of each sync: what set it off, how long it took, what came of it. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class SyncStart:
 
 @dataclass(frozen=True, slots=True)
 class SyncRun:
-    """A sync as it ended. ``result`` is `UNCHANGED`, `CHANGED`, or the code of what was left out or failed."""
+    """A sync as it ended.
+
+    ``result`` is `UNCHANGED`, `CHANGED`, or the code of what was left out or failed.
+    """
 
     start: SyncStart
     milliseconds: int
@@ -52,7 +55,7 @@ class SyncRun:
 
 
 def ended(start: SyncStart, now: datetime, *, code: str | None = None, changed: int = 0, removed: int = 0) -> SyncRun:
-    """Return the run of a sync that has ended. ``code`` is of what was left out, or of the failure."""
+    """Return the run of a sync that has ended; ``code`` is of a failure or of what was left out."""
     took = max(now - start.began_at, timedelta()) // timedelta(milliseconds=1)
     result = code or (CHANGED if changed or removed else UNCHANGED)
     return SyncRun(start, min(took, 2**31 - 1), result, changed, removed)

@@ -53,6 +53,18 @@ class EventChangeResource(Resource):
     after: EventDetails
 
 
+class UserEventChangeResource(EventChangeResource):
+    """One entry of the history of a calendar user's events."""
+
+    event_id: str
+
+
+def user_event_change_resource(entry: EventEntry) -> UserEventChangeResource:
+    """Return the resource of an entry, with the event that it is of."""
+    values = {name: getattr(event_change_resource(entry), name) for name in EventChangeResource.model_fields}
+    return UserEventChangeResource.model_validate(values | {"event_id": entry.event_id})
+
+
 def event_change_resource(entry: EventEntry) -> EventChangeResource:
     """Return the resource of an entry."""
     return EventChangeResource.model_validate(

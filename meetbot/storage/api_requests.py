@@ -49,7 +49,10 @@ def add_requests(session: Session, tenant_id: str, requests: Sequence[AnsweredRe
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Which requests to list: all that is given must hold. ``failed``: answered with an error, or without."""
+    """Which requests to list: all that is given must hold.
+
+    ``failed``: those answered with an error, or the others.
+    """
 
     since: datetime | None = None
     until: datetime | None = None

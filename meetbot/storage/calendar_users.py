@@ -51,7 +51,7 @@ def count_calendar_users(session: Session, tenant_id: str) -> int:
 
 
 def first_user_ids(session: Session, tenant_id: str, *, limit: int) -> list[str]:
-    """Return the ids of some of the tenant's calendar users, the first in the order of their ids."""
+    """Return the ids of the first calendar users of the tenant, in the order of their ids."""
     found = select(CalendarUser.id).where(*_present(tenant_id)).order_by(col(CalendarUser.id)).limit(limit)
     return list(session.exec(found))
 

@@ -194,3 +194,45 @@ def history_of(
         "limit": limit,
     }
     return [EventEntry(*row) for row in session.execute(_HISTORY, values)]
+
+
+# The same three columns tell entries apart as in the history of one event; newest first, as people look for what happened.
+_OF_USER = text(
+    """
+    select event_id, at, step, event_id as key, source, changes, before, after from event_history
+     where tenant_id = :tenant_id and calendar_user_id = :calendar_user_id
+       and (cast(:change as text) is null or :change = any(changes))
+       and (cast(:since as timestamptz) is null or at >= :since)
+       and (cast(:until as timestamptz) is null or at < :until)
+       and (cast(:at as timestamptz) is null or (at, step, event_id) < (:at, :step, :key))
+     order by at desc, step desc, event_id desc limit :limit
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which entries of a calendar user's events to list: all that is given must hold."""
+
+    change: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def history_of_user(
+    session: Session, tenant_id: str, calendar_user_id: str, wanted: HistoryFilter, *, before: Place | None, limit: int
+) -> list[EventEntry]:
+    """Return a page of what changed of a calendar user's events, the newest first."""
+    at, step, key = before if before is not None else (None, 0, "")
+    values = {
+        "tenant_id": tenant_id,
+        "calendar_user_id": calendar_user_id,
+        "change": wanted.change,
+        "since": wanted.since,
+        "until": wanted.until,
+        "at": at,
+        "step": step,
+        "key": key,
+        "limit": limit,
+    }
+    return [EventEntry(*row) for row in session.execute(_OF_USER, values)]

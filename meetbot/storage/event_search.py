@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
-    """What a page found. ``looked_up_to`` is where it stopped looking, None if it looked to the end."""
+    """What a page found; ``looked_up_to`` is where it stopped looking, None at the end."""
 
     found: Sequence[Found]
     looked_up_to: Place | None

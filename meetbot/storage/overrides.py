@@ -47,7 +47,7 @@ def overrides_of(
 def overrides_of_users(
     session: Session, tenant_id: str, events: Sequence[CalendarEvent]
 ) -> Mapping[str, OverridesByKey]:
-    """Return the overrides that concern events of several calendar users, by user, in one statement."""
+    """Return by calendar user the overrides that concern these events, in one statement."""
     keys = {event.shared_key for event in events} | {event.series_key for event in events}
     users = {event.calendar_user_id for event in events}
     rows = session.exec(

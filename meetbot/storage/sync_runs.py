@@ -47,7 +47,7 @@ _FOLD = """
 
 
 def keeping_runs(update: str) -> TextClause:
-    """Return the update of a calendar user, which has `COUNTING` in it, with what it adds to the runs."""
+    """Return an update of a calendar user, with `COUNTING` in it, that adds to the runs too."""
     return text(
         f"""
         with synced as (
@@ -94,7 +94,7 @@ _ADD = text(
 
 
 def add_run(session: Session, tenant_id: str, calendar_user_id: str, run: SyncRun) -> None:
-    """Add a run that did not read the calendar to its end, unless there is nothing to tell of it."""
+    """Add a run that did not read the calendar to its end, unless it is quiet."""
     if not run.is_quiet:
         session.execute(_ADD, values_of(run) | {"tenant_id": tenant_id, "id": calendar_user_id})
 
@@ -139,7 +139,7 @@ def list_runs(
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> list[RunEntry]:
-    """Return a page of the calendar user's runs, the newest first, after the one at (last_at, result)."""
+    """Return a page of the user's runs, the newest first, after the one at (last_at, result)."""
     last_at, result = before if before is not None else (None, None)
     values = {
         "tenant_id": tenant_id,

@@ -96,7 +96,7 @@ def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt
 def attempts_of(
     session: Session, tenant_id: str, delivery_id: str, *, after: int, limit: int
 ) -> Sequence[WebhookAttempt]:
-    """Return a page of the delivery's attempts, the first one first, after the one of that number."""
+    """Return a page of the delivery's attempts, oldest first, after the one of that number."""
     statement = (
         select(WebhookAttempt)
         .where(col(WebhookAttempt.tenant_id) == tenant_id, col(WebhookAttempt.delivery_id) == delivery_id)

@@ -34,7 +34,7 @@ _PHASES = PhaseSeconds(connect=5.0, read=DEADLINE_SECONDS, write=DEADLINE_SECOND
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """What came back. The body is read, so that the peer can finish; the beginning of a text is kept."""
+    """What came back. Of the body, the beginning is kept if it is text."""
 
     status: int
     retry_after: str | None = None
@@ -108,7 +108,7 @@ def _host_header(destination: Destination) -> str:
 
 
 def _drain(response: httpcore.Response) -> bytes:
-    """Read a little, so that the peer is not cut off in the middle of its answer; return its beginning.
+    """Read a little, so that the peer is not cut off in its answer; return the beginning.
 
     The rest of the answer does not matter: the status is known.
     """

@@ -24,7 +24,7 @@ def logged(tenant: Tenant, **query: Any) -> list[dict[str, Any]]:
 
 
 def request_at(at: datetime, number: int = 0) -> AnsweredRequest:
-    return AnsweredRequest(at, f"r{number}", "key_1", "GET", "/v1/bots", 200, None, 5)
+    return AnsweredRequest(at, f"r{number}", "key_1", "GET", "/bots", 200, None, 5)
 
 
 def add(tenant: Tenant, *requests: AnsweredRequest) -> None:
@@ -35,10 +35,10 @@ def add(tenant: Tenant, *requests: AnsweredRequest) -> None:
 def test_a_request_is_logged_by_its_route_with_the_problems_code(tenant: Tenant) -> None:
     good, bad = tenant.get("/bots"), tenant.get("/bots/bot_secret", params={"x": "hidden"})
     second, first = logged(tenant)
-    assert (first["method"], first["route"], first["status"], first["code"]) == ("GET", "/v1/bots", 200, None)
+    assert (first["method"], first["route"], first["status"], first["code"]) == ("GET", "/bots", 200, None)
     assert first["request_id"] == good.headers["x-request-id"]
     assert first["key_id"] in tenant.key
-    assert (second["route"], second["status"], second["code"]) == ("/v1/bots/{bot_id}", 422, "invalid_input")
+    assert (second["route"], second["status"], second["code"]) == ("/bots/{bot_id}", 422, "invalid_input")
     assert second["request_id"] == bad.headers["x-request-id"]
 
 
@@ -72,7 +72,7 @@ def test_filters_narrow_the_log(tenant: Tenant) -> None:
     assert [row["status"] for row in logged(tenant, failed=True)] == [404]
     assert [row["status"] for row in logged(tenant, code="bot_not_found")] == [404]
     assert [row["status"] for row in logged(tenant, request_id=wrong.headers["x-request-id"])] == [404]
-    assert [row["route"] for row in logged(tenant, failed=False, route="/v1/bots")] == ["/v1/bots"]
+    assert [row["route"] for row in logged(tenant, failed=False, route="/bots")] == ["/bots"]
     assert logged(tenant, status=503) == logged(tenant, key_id="nobody") == []
     assert logged(tenant, to="2026-01-01T00:00:00Z") == []
 
@@ -80,7 +80,7 @@ def test_filters_narrow_the_log(tenant: Tenant) -> None:
 def test_the_log_is_read_in_pages(tenant: Tenant) -> None:
     now = datetime.now(UTC)
     add(tenant, *(request_at(now - timedelta(seconds=number), number) for number in range(3)))
-    query = {"limit": 2, "route": "/v1/bots"}
+    query = {"limit": 2, "route": "/bots"}
     first = tenant.get("/api-requests", params=query).json()
     rest = tenant.get("/api-requests", params=query | {"cursor": first["next_cursor"]}).json()
     assert [row["request_id"] for row in first["data"] + rest["data"]] == ["r0", "r1", "r2"]

@@ -140,3 +140,18 @@ def test_a_history_stays_for_the_days_of_events_and_no_longer(tenant: Tenant) ->
     with run(tenant.id) as session:
         session.execute(text("delete from calendar_event"))
     assert delete(tenant) == {"event_history": 1}
+
+
+def test_a_calendar_users_history_holds_all_its_events_the_newest_first(tenant: Tenant) -> None:
+    user, other = tenant.add_user(), tenant.add_user()
+    events = [recorded(tenant, user), recorded(tenant, user)]
+    for event in (*events, recorded(tenant, other)):
+        tenant.put(path_of(event, "override"), json={"recording": "skip"})
+    path = f"/calendar/users/{user.id}/history"
+    first = tenant.get(path, params={"limit": 1}).json()
+    rest = tenant.get(path, params={"limit": 1, "cursor": first["next_cursor"]}).json()
+    assert [row["event_id"] for row in first["data"] + rest["data"]] == [events[1].id, events[0].id]
+    assert rest["next_cursor"] is None
+    assert tenant.get(path, params={"change": "moved"}).json()["data"] == []
+    assert tenant.get(path, params={"to": "2026-01-01T00:00:00Z"}).json()["data"] == []
+    assert len(tenant.get(path, params={"from": "2026-01-01T00:00:00Z"}).json()["data"]) == 2

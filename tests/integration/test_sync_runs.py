@@ -1,4 +1,4 @@
-"""The runs of syncs: what changed or failed one by one, what found nothing new counted by the hour."""
+"""Syncs are kept: what changed one by one, what found nothing new counted by the hour."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class RetentionRun(SQLModel, table=True):
 
 
 class ApiRequest(SQLModel, table=True):
-    """An answered request of the API: no path, query, body or address. ``route`` is the template."""
+    """An answered request: no path, query, body or address. ``route`` is the template."""
 
     __tablename__ = "api_request"
 
