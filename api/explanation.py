@@ -128,7 +128,7 @@ def _attributes_then(facts: Mapping[str, Any], present: Mapping[str, Any]) -> di
     """The attributes as the decision saw them, as far as it kept them, else as they are now."""
     missing = frozenset(facts.get("missing_attributes", ()))
     kept = {name: value for name, value in present.items() if name not in missing}
-    return kept | facts.get("attributes", {})
+    return kept | dict(facts.get("attributes", {}))
 
 
 def _layers_then(session: Session, row: CalendarEvent) -> list[RuleLayer]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select, text, tuple_
+from sqlalchemy import or_, select, text, tuple_
 from sqlmodel import Session, col
 
 from meetbot.domain.calendar_user import CalendarUserStatus
@@ -88,7 +88,7 @@ _IS_ITS_USER = (
 )
 
 
-def _latest_first(statement: Select[Any]) -> Select[Any]:
+def _latest_first(statement: Any) -> Any:
     return statement.order_by(col(CalendarEvent.start_at).desc(), col(CalendarEvent.id).desc())
 
 
