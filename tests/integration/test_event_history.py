@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from meetbot.domain.event import Provider
 from meetbot.storage.event_history import history_of
 from meetbot.storage.overrides import set_override
 from meetbot.storage.tables import CalendarEvent, EventHistory
 from meetbot.temporal.messages import SyncScope
 from tests.integration.erasing import erase
-from tests.integration.meetings import BOTH, Provider, connected_with_meeting, scheduled, shared_meeting
+from tests.integration.meetings import BOTH, connected_with_meeting, scheduled, shared_meeting
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -29,7 +30,7 @@ def changes(rig: Rig) -> list[tuple[str, list[str]]]:
     return [(row.source, row.changes) for row in rows(rig)]
 
 
-def synced(rig: Rig, **fields: object) -> tuple[str, dict[str, object]]:
+def synced(rig: Rig, **fields: Any) -> tuple[str, dict[str, object]]:
     user, event = connected_with_meeting(rig, **fields)
     rig.sync(user)
     return user, event

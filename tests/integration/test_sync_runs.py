@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
+from meetbot.domain.push import ChannelState
 from meetbot.errors import ProviderError
 from meetbot.storage.calendar_user_state import note_asked
 from meetbot.storage.sync_runs import RunEntry, list_runs
@@ -97,10 +98,10 @@ def test_failures_that_are_alike_are_counted_by_the_hour(rig: Rig) -> None:
 def test_a_sync_says_what_set_it_off(rig: Rig) -> None:
     user, event = connected_with_meeting(rig, starts_in_minutes=600)
     rig.sync(user)
-    for number, prepare in enumerate((lambda: asked(rig, user), lambda: notified(rig, user), lambda: None)):
+    for number, prepare in enumerate((asked, notified, nothing)):
         rig.clock.offset += timedelta(minutes=5)
         rig.sandbox.change(event, title=f"Title {number}")
-        prepare()
+        prepare(rig, user)
         rig.sync(user)
     rig.put_rules(user, {"rules": []})
     rig.sync(user, SyncScope.DECISIONS)
@@ -113,9 +114,21 @@ def asked(rig: Rig, user: str) -> None:
 
 
 def notified(rig: Rig, user: str) -> None:
+    channel = PushChannel(
+        tenant_id=rig.tenant_id,
+        id="chn_1",
+        calendar_user_id=user,
+        provider="google",
+        calendar_id="primary",
+        state=ChannelState.ACTIVE,
+        last_notified_at=rig.clock(),
+    )
     with rig.database.transaction(rig.tenant_id) as session:
-        values = {"provider": "google", "calendar_id": "primary", "state": "active", "last_notified_at": rig.clock()}
-        session.add(PushChannel(tenant_id=rig.tenant_id, id="chn_1", calendar_user_id=user, **values))
+        session.add(channel)
+
+
+def nothing(rig: Rig, user: str) -> None:
+    """The calendar's slot has come."""
 
 
 def test_lost_access_is_a_run_with_its_code(rig: Rig) -> None:
