@@ -23,7 +23,23 @@ Reader = Annotated[Caller, Depends(requires(Scope.AUDIT_READ))]
 class ApiRequestResource(BaseModel):
     """One answered request. Neither its body nor its parameters are kept."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "at": "2026-11-28T09:00:00Z",
+                    "request_id": "5f1d8c93ab07e2d4",
+                    "key_id": "k3f7a9c2b1d8e6f4",
+                    "method": "GET",
+                    "route": "/bots/{bot_id}",
+                    "status": 404,
+                    "code": "bot_not_found",
+                    "milliseconds": 7,
+                }
+            ]
+        },
+    )
 
     at: datetime
     request_id: str = Field(description="The `X-Request-Id` of the answer.")

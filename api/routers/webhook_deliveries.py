@@ -132,7 +132,11 @@ def get_webhook_delivery(delivery_id: str, caller: Reader, services: InjectedSer
         return DeliveryWithData.model_validate(_delivery_or_404(session, caller, delivery_id))
 
 
-@router.get("/webhook-deliveries/{delivery_id}/attempts", responses={**COMMON, **_MISSING})
+@router.get(
+    "/webhook-deliveries/{delivery_id}/attempts",
+    responses={**COMMON, **_MISSING},
+    summary="List the attempts of a delivery",
+)
 def list_webhook_attempts(
     delivery_id: str, query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
 ) -> Page[AttemptResource]:

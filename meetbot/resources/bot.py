@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from meetbot.domain.bot_history import BotChange, ChangeSource
 from meetbot.domain.bot_state import BotState
@@ -70,6 +70,26 @@ def dispatch_resource(row: Dispatch) -> DispatchResource:
 
 class BotTransitionResource(Resource):
     """One change of a bot."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "number": 3,
+                    "at": "2026-11-28T08:58:30.200000Z",
+                    "change": "accepted",
+                    "from_state": "dispatching",
+                    "to_state": "dispatched",
+                    "source": "backend",
+                    "code": None,
+                    "backend_code": None,
+                    "generation": 1,
+                    "dispatch_at": "2026-11-28T08:58:30Z",
+                    "late_seconds": 0.2,
+                }
+            ]
+        }
+    )
 
     number: int = Field(description="Counts the bot's changes; they happened in this order.")
     at: datetime

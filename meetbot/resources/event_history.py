@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from meetbot.domain.event_history import EventChange, EventSource
 from meetbot.resources.base import OneOf, Resource
@@ -39,6 +39,20 @@ class EventDetails(Resource):
 
 class EventChangeResource(Resource):
     """One entry of an event's history."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "at": "2026-11-28T09:47:12Z",
+                    "source": "calendar",
+                    "changes": ["moved"],
+                    "before": {"start": "2026-11-30T13:00:00Z", "end": "2026-11-30T14:00:00Z"},
+                    "after": {"start": "2026-11-30T14:00:00Z", "end": "2026-11-30T15:00:00Z"},
+                }
+            ]
+        }
+    )
 
     at: datetime
     source: Annotated[str, OneOf(EventSource)] = Field(

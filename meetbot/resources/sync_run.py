@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from meetbot.domain.sync_run import SyncTrigger
 from meetbot.resources.base import OneOf, Resource
@@ -15,6 +15,24 @@ from meetbot.storage.sync_runs import RunEntry
 
 class SyncRunResource(Resource):
     """One sync of a calendar, or several within an hour that came to the same."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "at": "2026-11-28T09:02:11Z",
+                    "last_at": "2026-11-28T09:57:11Z",
+                    "runs": 12,
+                    "result": "unchanged",
+                    "trigger": "poll",
+                    "milliseconds": 310,
+                    "seen": None,
+                    "changed": 0,
+                    "removed": 0,
+                }
+            ]
+        }
+    )
 
     at: datetime = Field(description="When it began; of several the first one.")
     last_at: datetime = Field(description="When the last of them began.")

@@ -78,7 +78,23 @@ def delivery_resource(row: WebhookDelivery) -> DeliveryResource:
 class AttemptResource(BaseModel):
     """One attempt of a delivery."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "number": 1,
+                    "replay": 0,
+                    "at": "2026-11-28T11:07:01.300000Z",
+                    "milliseconds": 84,
+                    "status": 500,
+                    "error": "http_status",
+                    "answer": '{"error": "relation does not exist"}',
+                    "next_at": "2026-11-28T11:07:06.300000Z",
+                }
+            ]
+        },
+    )
 
     number: int = Field(description="Counts on over replays, as the envelope's `attempt`.")
     replay: int = Field(description="0 for the first sending, then the number of the replay.")
