@@ -96,7 +96,14 @@ def store(
     run = ended(start, now, code=note, changed=outcome.changed - removed, removed=removed)
     if read_at is not None:
         calendar_user_state.mark_synced(
-            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=read_at, run=run, note=note
+            session,
+            user.tenant_id,
+            user.id,
+            policy_digest=outcome.policy_digest,
+            at=read_at,
+            run=run,
+            quiet_from=user.quiet_from,
+            note=note,
         )
         return
     add_run(session, user.tenant_id, user.id, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 UNCHANGED = "unchanged"
@@ -46,12 +46,20 @@ class SyncRun:
         """Return whether there is nothing to tell of it."""
         return self.result == UNCHANGED
 
+    def joins(self, quiet_from: datetime | None) -> bool:
+        """Return whether it is counted with the quiet runs that began then: all of one hour are."""
+        return self.is_quiet and quiet_from is not None and _hour_of(quiet_from) == _hour_of(self.start.began_at)
+
     @property
     def slot(self) -> datetime:
         """Return the instant that it is kept under: those of an hour that fail alike share one."""
         if self.result == CHANGED:
             return self.start.began_at
-        return self.start.began_at.replace(minute=0, second=0, microsecond=0)
+        return _hour_of(self.start.began_at)
+
+
+def _hour_of(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def ended(start: SyncStart, now: datetime, *, code: str | None = None, changed: int = 0, removed: int = 0) -> SyncRun:

@@ -29,6 +29,12 @@ COUNTING = f"""
 """
 """The assignments by which the update of a calendar user counts a quiet run."""
 
+COUNTING_ONE_MORE = """
+       quiet_runs = quiet_runs + 1, quiet_to = :began_at,
+       quiet_milliseconds = greatest(quiet_milliseconds, :milliseconds)
+"""
+"""The same for one more quiet run of an hour that has some already."""
+
 _INSERT = """
     insert into sync_run (tenant_id, calendar_user_id, slot, result, trigger, at, last_at, runs, milliseconds, seen, changed,
                           removed)

@@ -38,7 +38,7 @@ def test_a_request_is_logged_by_its_route_with_the_problems_code(tenant: Tenant)
     assert (first["method"], first["route"], first["status"], first["code"]) == ("GET", "/bots", 200, None)
     assert first["request_id"] == good.headers["x-request-id"]
     assert first["key_id"] in tenant.key
-    assert (second["route"], second["status"], second["code"]) == ("/bots/{bot_id}", 422, "invalid_input")
+    assert (second["route"], second["status"], second["code"]) == ("/bots/{bot_id}", 404, "bot_not_found")
     assert second["request_id"] == bad.headers["x-request-id"]
 
 
