@@ -46,6 +46,11 @@ class EventSearch:
     calendar_user_id: str | None = None
     with_deleted: bool = False
 
+    @property
+    def narrows(self) -> bool:
+        """Return whether anything is asked for that no index answers."""
+        return self != EventSearch(self.starts_from, self.starts_before, with_deleted=self.with_deleted)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -68,8 +73,9 @@ def search_events(
 ) -> FoundPage:
     """Return a page of the events, the latest start first, after the one at ``after``."""
     between = list(_between(tenant_id, wanted, after))
-    last = _last_to_look_at(session, between)
     conditions = [*between, *_conditions(wanted)]
+    # Where only times are asked for, the first events that are looked at fill the page.
+    last = _last_to_look_at(session, between) if wanted.narrows else None
     if last is not None:
         conditions.append(last <= _PLACE)
     if wanted.any_id is not None:
