@@ -85,7 +85,7 @@ class Explanation(BaseModel):
     traced: TracedDecision = Field(description="As the rules below decide.")
     agrees: bool = Field(
         description="Whether both are the same. Not, if something other than the rules decided (`access_revoked`, "
-        "`daily_limit`, `cancelled`), or if internal domains or unnamed attributes have changed since."
+        "`daily_limit`, `cancelled`), or if the never-record list, internal domains or unnamed attributes have changed since."
     )
     fixed_policy: list[PolicyCheckView] = Field(
         description="In this order: each comes before the rules, but for what an `override_record` beats."
@@ -106,6 +106,7 @@ def explain(session: Session, row: CalendarEvent) -> Explanation | None:
         attributes=_attributes_then(row.facts, user.policy.attributes),
         now=row.decided_at,
         override=override,
+        never_record=user.policy.never_record,
     )
     layers = _layers_then(session, row)
     found = trace(event_from_row(row, user.provider), context, layers)

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         StepKind,
         TaskQueue,
         WorkflowName,
+        bot_workflow_id,
         calendar_user_workflow_id,
         fairness_key,
     )
@@ -116,6 +117,7 @@ class BotWorkflow:
         self._show(step)
         if step.to_sync:
             await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in step.to_sync))
+        await self._wake(step.to_wake)
         match step.kind:
             case StepKind.WAIT:
                 if await self._is_time_to_dispatch(step):
@@ -124,13 +126,27 @@ class BotWorkflow:
                 if not await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
                     await self._follow()
             case StepKind.RECALL:
-                await self._activity(ActivityName.BOT_RECALL, "recall the bot")
+                recalled = await self._activity(ActivityName.BOT_RECALL, "recall the bot")
+                await self._wake(recalled.to_wake)
 
     async def _have_synced(self, calendar_user_id: str) -> None:
         """A calendar user whose workflow is gone has no copy that is to be settled."""
         user = workflow.get_external_workflow_handle(calendar_user_workflow_id(self._ref.tenant_id, calendar_user_id))
         with contextlib.suppress(ApplicationError):
             await user.signal(CalendarUserSignal.SYNC_NOW)
+
+    async def _wake(self, meeting_keys: tuple[str, ...]) -> None:
+        """Wake the bots of meetings that shared this one's.
+
+        A workflow that is gone comes back with the next sync.
+        """
+        if meeting_keys:
+            await asyncio.gather(*(self._wake_bot_of(meeting_key) for meeting_key in meeting_keys))
+
+    async def _wake_bot_of(self, meeting_key: str) -> None:
+        bot = workflow.get_external_workflow_handle(bot_workflow_id(self._ref.tenant_id, meeting_key))
+        with contextlib.suppress(ApplicationError):
+            await bot.signal(BotSignal.BACKEND_REPORTED)
 
     async def _is_time_to_dispatch(self, step: NextStep) -> bool:
         """Wait for the re-check to begin; False if a signal came before."""

@@ -30,8 +30,9 @@ from meetbot.resources.bot import (
     bot_resource,
     bot_transition_resource,
 )
-from meetbot.storage.bot_reads import BotFilter, claims_by_meeting, find_bot, is_live, list_bots, suppress_meeting
+from meetbot.storage.bot_reads import BotFilter, find_bot, list_bots, meetings_to_cancel, suppress_meeting
 from meetbot.storage.bot_transitions import timeline
+from meetbot.storage.rooms import claimants_by_bot
 from meetbot.storage.tables import Bot
 
 router = APIRouter(prefix="/bots", tags=["bots"])
@@ -111,24 +112,24 @@ def list_bot_timeline(
 def cancel_bot(bot_id: str, caller: Writer, services: InjectedServices) -> Response:
     """End the bot for the whole meeting, whichever calendar users wanted it.
 
-    No other bot goes to the meeting until someone overrides with `record`. Repeating it changes nothing.
+    No other bot goes to the meeting until someone overrides with `record`. Repeating it changes nothing. A bot that overlapping
+    meetings in one room share is ended for all of them: nobody who cancels a bot sees another come in its place. To end the
+    recording of one of them only, cancel that meeting's own bot, whose outcome is `shared`.
     """
     with services.database.transaction(caller.tenant_id) as session:
         row = find_bot(session, caller.tenant_id, bot_id)
         if row is None:
             raise not_found("bot")
-        live = is_live(row)
-        if live:
-            suppress_meeting(
-                session, caller.tenant_id, row.meeting_key, suppressed_by=caller.key_id, now=services.clock()
-            )
+        meeting_keys = meetings_to_cancel(session, row)
+        for meeting_key in meeting_keys:
+            suppress_meeting(session, caller.tenant_id, meeting_key, suppressed_by=caller.key_id, now=services.clock())
         view = _views(session, caller.tenant_id, [row])[0]
-        record(session, caller, bot_id, {"had_ended": not live})
-    if live:
-        services.orchestrator.cancel_bot(caller.tenant_id, row.meeting_key)
-    return JSONResponse(view.document(), status_code=202 if live else 200)
+        record(session, caller, bot_id, {"had_ended": not meeting_keys})
+    for meeting_key in meeting_keys:
+        services.orchestrator.cancel_bot(caller.tenant_id, meeting_key)
+    return JSONResponse(view.document(), status_code=202 if meeting_keys else 200)
 
 
 def _views(session: Session, tenant_id: str, rows: list[Bot]) -> list[BotResource]:
-    claims = claims_by_meeting(session, tenant_id, {row.meeting_key for row in rows}) if rows else {}
-    return [bot_resource(row, claims.get(row.meeting_key, [])) for row in rows]
+    claims = claimants_by_bot(session, tenant_id, rows)
+    return [bot_resource(row, claims[row.id]) for row in rows]

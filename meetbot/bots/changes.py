@@ -16,8 +16,9 @@ from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
+from meetbot.domain.rooms import SHARED, room_id
 from meetbot.resources.bot import bot_document
-from meetbot.storage import bots, outbox
+from meetbot.storage import bots, outbox, rooms
 from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting
@@ -39,6 +40,7 @@ def create_bot(
         dispatch_at=leader.start_at - lead,
         meeting_url=leader.meeting_url,
         target_digest=target_of(leader).digest,
+        room=room_id(meeting.tenant_id, leader.meeting_platform, leader.meeting_id),
         event_id=leader.event_id,
         backend=backend,
     )
@@ -54,6 +56,7 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
     bot.join_at, bot.end_at = leader.start_at, leader.end_at
     bot.dispatch_at = leader.start_at - lead
     bot.meeting_url, bot.target_digest = leader.meeting_url, target_of(leader).digest
+    bot.room = room_id(bot.tenant_id, leader.meeting_platform, leader.meeting_id)
     bot.event_id = leader.event_id
     bots.touch(bot, now)
     note_change(bot, bot.state, Cause(BotChange.RESCHEDULED, now))
@@ -89,9 +92,8 @@ def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
 
 def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
     """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
-    by_hand = meeting.suppressed_at is not None
-    outcome, source = ("cancelled_by_hand", ChangeSource.PERSON) if by_hand else ("cancelled", ChangeSource.SERVICE)
-    _end(bot, BotState.CANCELLED, outcome, Cause(BotChange.ENDED, now, source, outcome))
+    outcome = _cancelled_by(meeting)
+    _end(bot, BotState.CANCELLED, outcome, Cause(BotChange.ENDED, now, _canceller_of(meeting), outcome))
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
@@ -107,6 +109,45 @@ def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> No
     bot.failure_code = failure_code
     _end(bot, BotState.FAILED, "failed", Cause(BotChange.ENDED, now, ChangeSource.BACKEND, failure_code))
     announce(session, bot, WebhookEventType.BOT_FAILED)
+
+
+def mark_shared(bot: Bot, shared_bot_id: str, now: datetime) -> None:
+    """End a bot that was not sent: another meeting's is in the room, and serves this one too.
+
+    The caller announces it.
+    """
+    bot.shared_bot_id = shared_bot_id
+    _end(bot, BotState.CANCELLED, SHARED, Cause(BotChange.ENDED, now, code=SHARED))
+
+
+def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
+    """Note that another's bot serves the meeting no longer, as if its own had been recalled."""
+    bot.shared_bot_id = None
+    bot.outcome = _cancelled_by(meeting)
+    bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.SHARING_ENDED, now, _canceller_of(meeting), bot.outcome))
+    announce(session, bot, WebhookEventType.BOT_CANCELLED)
+
+
+def hand_over(
+    session: Session, bot: Bot, dispatch: Dispatch, heir: Meeting, leader: ClaimCopy, *, lead: timedelta, now: datetime
+) -> None:
+    """Give a bot that was sent to another meeting in the same room, which shared it until now."""
+    heir.generation += 1
+    # The dispatch keeps its external id, by which the backend knows it.
+    dispatch.meeting_key = bot.meeting_key = heir.meeting_key
+    dispatch.generation = bot.generation = heir.generation
+    heir.leader_calendar_user_id = leader.calendar_user_id
+    note_change(bot, bot.state, Cause(BotChange.HANDED_OVER, now))
+    reschedule_bot(session, bot, leader, lead=lead, now=now)
+
+
+def _cancelled_by(meeting: Meeting) -> str:
+    return "cancelled" if meeting.suppressed_at is None else "cancelled_by_hand"
+
+
+def _canceller_of(meeting: Meeting) -> ChangeSource:
+    return ChangeSource.SERVICE if meeting.suppressed_at is None else ChangeSource.PERSON
 
 
 def _end(bot: Bot, state: BotState, outcome: str, cause: Cause) -> None:
@@ -125,10 +166,10 @@ def announce_all(session: Session, tenant_id: str, of: Sequence[Bot], event_type
     if not of:
         return
     session.flush()
-    claims = bots.claimants_of(session, tenant_id, {bot.meeting_key for bot in of})
+    claims = rooms.claimants_by_bot(session, tenant_id, of)
     audiences = bots.audiences(session, tenant_id, of)
     outbox.emit_many(
         session,
         tenant_id,
-        [outbox.Message(event_type, bot_document(bot, claims[bot.meeting_key]) | audiences[bot.id]) for bot in of],
+        [outbox.Message(event_type, bot_document(bot, claims[bot.id]) | audiences[bot.id]) for bot in of],
     )

@@ -44,6 +44,12 @@ def _is_readable(copy: ClaimCopy, now: datetime, grace: timedelta) -> bool:
     return copy.user_state in CONNECTED or in_grace
 
 
+def lead_time(session: Session, tenant_id: str, default: timedelta) -> timedelta:
+    """Return how long before a meeting's start the tenant's bots are asked for."""
+    seconds = session.get_one(Tenant, tenant_id).join_lead_seconds
+    return default if seconds is None else timedelta(seconds=seconds)
+
+
 def leading_claim(copies: Sequence[ClaimCopy], lead: Lead = NOBODY_LED) -> ClaimCopy | None:
     """Return the claim that decides the bot's time and link, or None if there is none."""
     leader = leader_of([copy_of(copy) for copy in copies], lead)

@@ -66,8 +66,9 @@ def apply_report(database: Database, document: Mapping[str, Any], now: datetime)
         return None
     wakes = False
     with database.transaction(dispatch.tenant_id) as session:
+        dispatch = _locked(session, dispatch)
         if _is_news(session, dispatch.tenant_id, delivery_id):
-            wakes = _apply(session, external_id, dispatch, event_type, data, now)
+            wakes = _apply(session, dispatch, event_type, data, now)
         else:
             # The first delivery may have been stored without the signal getting through.
             wakes = _has_ended(session, dispatch)
@@ -91,19 +92,21 @@ def _is_news(session: Session, tenant_id: str, delivery_id: str) -> bool:
     return remembered is not None
 
 
-def _apply(
-    session: Session,
-    external_id: str,
-    seen: Dispatch,
-    event_type: str,
-    data: Mapping[str, Any],
-    now: datetime,
-) -> bool:
-    """Apply the report; return whether the bot's workflow has something to do now."""
+def _locked(session: Session, seen: Dispatch) -> Dispatch:
+    """Return the dispatch as it is now, its meeting locked.
+
+    The bot may be given to another meeting that shares it while we wait for the lock.
+    """
     bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
-    dispatch = session.exec(
-        select(Dispatch).where(Dispatch.tenant_id == seen.tenant_id, Dispatch.external_id == external_id)
-    ).one()
+    asked = select(Dispatch).where(Dispatch.tenant_id == seen.tenant_id, Dispatch.external_id == seen.external_id)
+    dispatch = session.exec(asked).one()
+    if dispatch.meeting_key != seen.meeting_key:
+        bots.lock_meeting(session, dispatch.tenant_id, dispatch.meeting_key)
+    return dispatch
+
+
+def _apply(session: Session, dispatch: Dispatch, event_type: str, data: Mapping[str, Any], now: datetime) -> bool:
+    """Apply the report; return whether the bot's workflow has something to do now."""
     bot = session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id))
     before = bot.state
     try:

@@ -11,7 +11,9 @@ class BotChange(StrEnum):
     """What happened to a bot. Customers see these values.
 
     `NOT_ACCEPTED`: the backend was asked and did not take the bot yet. `RECALL_BEGUN`: the backend is told to take it back.
-    `RENEWED`: it was taken back and is to be sent again. `REPORTED`: the backend says how far it is.
+    `RENEWED`: it was taken back and is to be sent again. `REPORTED`: the backend says how far it is. `HANDED_OVER`: it is the
+    bot of another meeting in the same room from now on. `SHARING_ENDED`: another meeting's bot, which was shared in its place,
+    serves its meeting no longer.
     """
 
     CREATED = "created"
@@ -22,6 +24,8 @@ class BotChange(StrEnum):
     REPORTED = "reported"
     RECALL_BEGUN = "recall_begun"
     RENEWED = "renewed"
+    HANDED_OVER = "handed_over"
+    SHARING_ENDED = "sharing_ended"
     ENDED = "ended"
 
 

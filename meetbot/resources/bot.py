@@ -26,10 +26,17 @@ class BotResource(Resource):
     dispatch_at: datetime
     dispatched_at: datetime | None
     meeting_url: str
-    claims: list[str] = Field(description="The calendar users who want the meeting recorded now.")
+    claims: list[str] = Field(
+        description="The calendar users who want the meeting recorded now, and those of overlapping meetings in the same room, "
+        "which share this bot."
+    )
     backend: str
     backend_bot_id: str | None
     outcome: str | None
+    shared_bot_id: str | None = Field(
+        description="The bot of another meeting in the same room that serves this one's meeting too. This one was not sent: "
+        "its state is `cancelled`, its outcome `shared`."
+    )
     failure_code: str | None
     recorded_seconds: int | None
     sequence: int

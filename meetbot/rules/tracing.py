@@ -101,6 +101,7 @@ def _fixed(event: Event, context: DecisionContext, rules: CompiledRules, decisio
         ReasonCode.NO_MEETING_URL: fixed_policy.has_no_meeting_url(event, override),
         ReasonCode.ENDED: fixed_policy.has_ended(event, context.now),
         ReasonCode.OVERRIDE_RECORD: override is Override.RECORD,
+        ReasonCode.NEVER_RECORD: context.never_record.names(event),
         ReasonCode.OWNER_DECLINED: fixed_policy.is_declined_by_owner(event),
         # Whether the rule that matches includes all-day events is known only once the rules were asked.
         ReasonCode.ALL_DAY: decision.reason is ReasonCode.ALL_DAY

@@ -205,10 +205,14 @@ _AUDIENCES = text(
       from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:events as text[])) asked (bot_id, meeting_key, event_id)
      cross join lateral (
            select distinct e.calendar_user_id, u.customer_user_id, e.id as event_id
-             from calendar_event e
+             from (select asked.meeting_key, asked.event_id
+                    union all
+                   select own.meeting_key, own.event_id from bot own
+                    where own.tenant_id = :tenant_id and own.shared_bot_id = asked.bot_id and own.outcome = 'shared'
+                  ) served
+             join calendar_event e on e.tenant_id = :tenant_id and e.meeting_key = served.meeting_key
+              and (e.outcome = 'record' or e.id = served.event_id)
              join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
-            where e.tenant_id = :tenant_id and e.meeting_key = asked.meeting_key
-              and (e.outcome = 'record' or e.id = asked.event_id)
             order by 1, 3
             limit 500) found
     """
@@ -239,24 +243,3 @@ def audiences(session: Session, tenant_id: str, of: Sequence[Bot]) -> dict[str, 
         }
         for bot_id, rows in found.items()
     }
-
-
-_CLAIMANTS = text(
-    """
-    select meeting_key, calendar_user_id from bot_claim
-     where tenant_id = :tenant_id and meeting_key = any(:meeting_keys) order by 2
-    """
-)
-
-
-def claimants_of(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> dict[str, list[str]]:
-    """Return by meeting the ids of the calendar users who claim it, sorted."""
-    found: dict[str, list[str]] = {key: [] for key in meeting_keys}
-    for row in session.execute(_CLAIMANTS, {"tenant_id": tenant_id, "meeting_keys": sorted(found)}):
-        found[row.meeting_key].append(row.calendar_user_id)
-    return found
-
-
-def claimants(session: Session, tenant_id: str, meeting_key: str) -> list[str]:
-    """Return the ids of the calendar users who claim the meeting, sorted."""
-    return claimants_of(session, tenant_id, [meeting_key])[meeting_key]

@@ -95,27 +95,21 @@ def note_asked(session: Session, tenant_id: str, calendar_user_id: str, *, now: 
     session.execute(_NOTE_ASKED, {"tenant_id": tenant_id, "id": calendar_user_id, "now": now})
 
 
-_LOSE_ACCESS = text(
+_NEXT_SEQUENCE = text(
     """
-    update calendar_user
-       set state = 'needs_reconnect', state_changed_at = :now, error_code = :code, updated_at = :now,
-           sequence = sequence + 1
-     where tenant_id = :tenant_id and id = :id and token_version = :token_version
-       and state in ('connecting', 'active')
+    update calendar_user set sequence = sequence + 1
+     where tenant_id = :tenant_id and id = :id
     returning sequence
     """
 )
 
 
-def mark_needs_reconnect(
-    session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
-) -> bool:
-    """Note that access was lost with this version of the refresh token.
+def next_sequence(session: Session, tenant_id: str, calendar_user_id: str) -> int:
+    """Return the number of the next thing that is told of a calendar user.
 
-    False if the user has reconnected meanwhile.
+    The row stays locked until the transaction ends, so that numbers grow in the order of commits.
     """
-    values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
-    return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
+    return int(session.execute(_NEXT_SEQUENCE, {"tenant_id": tenant_id, "id": calendar_user_id}).scalar_one())
 
 
 _LOCK_UNLESS_ENDED = text(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, text, tuple_
 from sqlmodel import Session, col, select
 
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.storage.tables import CalendarUser
 from meetbot.vault.sealing import SealedSecret
@@ -193,7 +194,7 @@ def renew_calendar_user(
     """
     user.email = consent.email
     user.email_aliases = list(consent.email_aliases)
-    user.not_before, user.asked_at = None, now
+    user.not_before, user.asked_at, user.reconnect_notices = None, now, 0
     user.scopes = consent.scopes
     user.token_version += 1
     if attributes is not None:
@@ -217,6 +218,14 @@ def set_attributes(
 ) -> CalendarUser:
     """Replace the attributes that rules can refer to."""
     user.attributes = dict(attributes)
+    return _touched(session, user, now)
+
+
+def set_calendars_mode(session: Session, user: CalendarUser, mode: CalendarsMode, *, now: datetime) -> CalendarUser:
+    """Set which of the account's calendars are read."""
+    if user.calendars_mode == mode:
+        return user
+    user.calendars_mode = mode
     return _touched(session, user, now)
 
 

@@ -24,7 +24,7 @@ _IS_UNANSWERED = """
 """
 # The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
 # calendar any more: then nothing tells whose it was, and it goes too.
-_BLANK_BOT_LINKS = f"update bot set meeting_url = '' where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
+_BLANK_BOT_LINKS = f"update bot set meeting_url = '', room = null where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
 _UNANSWERED_BOTS = f"select count(*) from bot where {_NOBODY_ELSES_LINK} and {_IS_UNANSWERED}"  # noqa: S608 - our own text
 # Ids hold 128 random bits: no text names this one by chance. What is pending about bots the tenant still gets.
 _DELIVERIES = """
@@ -72,6 +72,7 @@ _OF_USER = "delete from {table} where tenant_id = :tenant_id and {column} = :id"
 _USER_STATEMENTS: Mapping[str, str] = {
     "bot.meeting_url": _BLANK_BOT_LINKS,
     "bot_claim": _OF_USER.format(table="bot_claim", column="calendar_user_id"),
+    "account_calendar": _OF_USER.format(table="account_calendar", column="calendar_user_id"),
     "calendar_event": _OF_USER.format(table="calendar_event", column="calendar_user_id"),
     "event_history": _OF_USER.format(table="event_history", column="calendar_user_id"),
     "push_channel": _OF_USER.format(table="push_channel", column="calendar_user_id"),
@@ -91,17 +92,23 @@ _TENANT_TABLES = (
     "connect_attempt", "webhook_attempt", "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch",
     "bot_transition", "bot", "meeting", "backend_report",
     "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_request", "api_key",
-    "push_channel", "sync_run", "calendar_user", "oauth_app",
+    "push_channel", "sync_run", "calendar_user", "oauth_app", "waiting_user", "admin_consent", "directory_approval",
+    "console_session", "account_calendar",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 
 # Audit entries are final for everybody but the erasure of the tenant that it names.
 _NAME_ERASED = text("select set_config('app.erasing_tenant', :tenant_id, true)")
 _CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id and revoked_at is null"
-_CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
+# With the links of days by which new attempts begin.
+_CLOSE_CONSENTS = tuple(
+    f"delete from {table} where tenant_id = :tenant_id"  # noqa: S608 - our names
+    for table in ("connect_attempt", "waiting_user", "admin_consent")
+)
 _UNFINISHED = text(
     """
-    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running'),
+    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running')
+           + (select count(*) from pending_revocation where tenant_id = :tenant_id and starts_with(erasure_id, 'rvk_')),
            (select count(*) from bot where tenant_id = :tenant_id and state = any(:live))
     """
 )
@@ -138,7 +145,8 @@ def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:
 def close_tenant(session: Session, tenant_id: str, *, now: datetime) -> None:
     """End the tenant's API keys and void its open consents, so that nothing new begins."""
     session.execute(text(_CLOSE_KEYS), {"tenant_id": tenant_id, "now": now})
-    session.execute(text(_CLOSE_CONSENTS), {"tenant_id": tenant_id})
+    for statement in _CLOSE_CONSENTS:
+        session.execute(text(statement), {"tenant_id": tenant_id})
 
 
 def count_unfinished(session: Session, tenant_id: str) -> tuple[int, int]:

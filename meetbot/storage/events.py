@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from meetbot.domain.decision import ReasonCode
 from meetbot.domain.event_history import EventSource
 from meetbot.domain.stored_event import StoredEvent
 from meetbot.storage.event_history import keeping_history
@@ -142,28 +143,40 @@ def write_decisions(session: Session, records: Sequence[Mapping[str, Any]]) -> N
         session.execute(_REDECIDE, _in_bulk(records))
 
 
-_TOMBSTONE = keeping_history(
-    """
+_TOMBSTONE = """
     update calendar_event
        set deleted = true, status = 'cancelled', fingerprint = '',
            outcome = case when end_at <= :now then outcome else 'skip' end,
-           reason = case when end_at <= :now then reason else 'cancelled' end,
+           reason = case when end_at <= :now then reason else :reason end,
            rule = case when end_at <= :now then rule end,
            rule_set_version = case when end_at <= :now then rule_set_version end,
            rule_layer = case when end_at <= :now then rule_layer end,
            decided_at = case when end_at <= :now then decided_at else :now end,
            updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and id = any(:ids) and not deleted
-    """,
-    EventSource.CALENDAR,
-)
+"""
+_TOMBSTONES = {
+    ReasonCode.CANCELLED: keeping_history(_TOMBSTONE, EventSource.CALENDAR),
+    ReasonCode.ACCESS_REVOKED: keeping_history(_TOMBSTONE, EventSource.ACCESS),
+}
 
 
-def tombstone_events(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
-    """Turn events that have left the calendar into tombstones, in one statement."""
+def tombstone_events(
+    session: Session,
+    tenant_id: str,
+    event_ids: Iterable[str],
+    *,
+    now: datetime,
+    reason: ReasonCode = ReasonCode.CANCELLED,
+) -> None:
+    """Turn events that have left the calendar into tombstones, in one statement.
+
+    ``reason`` is why those that are not over are no longer recorded.
+    """
     ids = sorted(event_ids)
     if ids:
-        session.execute(_TOMBSTONE, {"tenant_id": tenant_id, "ids": ids, "now": now, "at": now})
+        values = {"tenant_id": tenant_id, "ids": ids, "now": now, "at": now, "reason": reason.value}
+        session.execute(_TOMBSTONES[reason], values)
 
 
 _SKIP_WITHOUT_ACCESS = keeping_history(

@@ -81,6 +81,15 @@ _CHANNEL_LOOKUP = Opening(
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
+    "account_calendar": TableGrants(
+        api=_CHANGE,
+        worker=_ALL,
+        hidden=("calendar_id", "name"),
+        expired="gone_at < now() - interval '30 days'",
+    ),
+    "admin_consent": TableGrants(
+        api=_CHANGE, worker=_ALL, hidden=("link_key", "directory", "redirect_url"), expired="expires_at < now()"
+    ),
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
     "api_request": TableGrants(api="select insert", worker="select delete"),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
@@ -89,7 +98,7 @@ TABLES: Mapping[str, TableGrants] = {
     "bot": TableGrants(
         api="select update",
         worker=_ALL,
-        hidden=("meeting_url",),
+        hidden=("meeting_url", "room"),
         relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
@@ -105,7 +114,9 @@ TABLES: Mapping[str, TableGrants] = {
         worker=_ALL,
         sealed=("wrapped_key", "refresh_ciphertext"),
         hidden=("token_digest",),
-        relay=RelayGrant(select="tenant_id id provider state last_synced_at created_at"),
+        relay=RelayGrant(
+            select="tenant_id id provider state state_changed_at reconnect_notices last_synced_at created_at"
+        ),
         openings=(_SUBJECT_LOOKUP,),
     ),
     "connect_attempt": TableGrants(
@@ -114,6 +125,10 @@ TABLES: Mapping[str, TableGrants] = {
         sealed=("wrapped_key", "code_ciphertext"),
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
+    ),
+    "directory_approval": TableGrants(api=_CHANGE, worker=_ALL, hidden=("directory",)),
+    "console_session": TableGrants(
+        api="select insert delete", hidden=("secret_hash", "sealed_key"), expired="expires_at < now()"
     ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
@@ -131,7 +146,11 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
     "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
-    "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
+    "pending_revocation": TableGrants(
+        worker=_ALL,
+        sealed=("wrapped_key", "refresh_ciphertext"),
+        relay=RelayGrant(select="tenant_id erasure_id", rows="starts_with(erasure_id, 'rvk_')"),
+    ),
     "push_channel": TableGrants(
         api="select insert update", worker=_ALL, hidden=("token_digest", "calendar_id"), openings=(_CHANNEL_LOOKUP,)
     ),
@@ -147,6 +166,12 @@ TABLES: Mapping[str, TableGrants] = {
         tenant_column="id",
         relay=RelayGrant(select="id"),
         openings=(_DIRECTORY,),
+    ),
+    "waiting_user": TableGrants(
+        api=_ALL,
+        worker=_ALL,
+        hidden=("link_key", "login_hint", "directory", "attributes", "redirect_url"),
+        expired="expires_at < now()",
     ),
     "webhook_attempt": TableGrants(api=_READ, worker=_ALL, hidden=("answer",)),
     "webhook_delivery": TableGrants(

@@ -48,6 +48,7 @@ _THIS = """
 _FOLD = """
     on conflict (tenant_id, calendar_user_id, slot, result) do update
        set runs = sync_run.runs + 1, last_at = excluded.last_at, seen = excluded.seen,
+           changed = sync_run.changed + excluded.changed, removed = sync_run.removed + excluded.removed,
            milliseconds = greatest(sync_run.milliseconds, excluded.milliseconds)
 """
 

@@ -9,11 +9,11 @@ from fastapi.routing import APIRoute
 
 from api import app as application
 from api.access import ROUTES
-from api.routers import backends, consent, notifications
+from api.routers import backends, consent, consent_links, notifications
 
 OPEN = {
     route.path
-    for module in (consent, backends, notifications)
+    for module in (consent, consent_links, backends, notifications)
     for route in module.router.routes
     if isinstance(route, APIRoute)
 }

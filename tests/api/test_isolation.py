@@ -19,6 +19,8 @@ OPEN = {
     ("get", "/v1/calendar/authorize/{ticket}"),
     ("get", "/v1/calendar/reconnect/{token}"),
     ("get", "/v1/calendar/callback/{provider}"),
+    ("get", "/v1/calendar/admin-consent/{token}"),
+    ("get", "/v1/calendar/continue/{token}"),
     ("post", "/v1/backends/meetbot/events"),
     ("post", "/v1/notifications/google"),
     ("post", "/v1/notifications/microsoft"),
@@ -28,6 +30,7 @@ OPEN = {
 BODIES: dict[str, Any] = {
     "/v1/calendar/connect/{provider}": {"customer_user_id": "c"},
     "/v1/calendar/users/{calendar_user_id}": {"attributes": {"a": "b"}},
+    "/v1/calendar/users/{calendar_user_id}/calendars": {"mode": "primary"},
     "/v1/calendar/users/{calendar_user_id}/events/{event_id}/override": {"recording": "record"},
     "/v1/calendar/users/{calendar_user_id}/rules": {"rules": []},
     "/v1/calendar/users/{calendar_user_id}/rules/simulate": {"rules": []},

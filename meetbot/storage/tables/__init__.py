@@ -9,6 +9,7 @@ against it: a transaction that was still running when a watermark was taken has 
 
 from __future__ import annotations
 
+from meetbot.storage.tables.administrators import AdminConsent, DirectoryApproval, WaitingUser
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
 from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, BotTransition, Dispatch, LaunchHold, Meeting
 from meetbot.storage.tables.calendars import (
@@ -18,15 +19,25 @@ from meetbot.storage.tables.calendars import (
     EventHistory,
     RecordingOverride,
     RuleSet,
+    StoredCalendar,
     SyncRun,
 )
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
-from meetbot.storage.tables.tenants import ApiKey, ApiRequest, IdempotencyRecord, RateBucket, RetentionRun, Tenant
+from meetbot.storage.tables.tenants import (
+    ApiKey,
+    ApiRequest,
+    ConsoleSession,
+    IdempotencyRecord,
+    RateBucket,
+    RetentionRun,
+    Tenant,
+)
 from meetbot.storage.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
+    "AdminConsent",
     "ApiKey",
     "ApiRequest",
     "AuditChain",
@@ -38,6 +49,8 @@ __all__ = [
     "CalendarEvent",
     "CalendarUser",
     "ConnectAttempt",
+    "ConsoleSession",
+    "DirectoryApproval",
     "Dispatch",
     "Erasure",
     "ErasureLedger",
@@ -53,8 +66,10 @@ __all__ = [
     "RetentionRun",
     "RuleSet",
     "SecretUse",
+    "StoredCalendar",
     "SyncRun",
     "Tenant",
+    "WaitingUser",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",

@@ -54,7 +54,11 @@ class BotClaim(SQLModel, table=True):
 
 
 class Bot(SQLModel, table=True):
-    """One recording bot; the partial unique index makes two live ones of a meeting impossible."""
+    """One recording bot; the partial unique index makes two live ones of a meeting impossible.
+
+    ``room`` stands for platform and meeting id, null if there is none. ``shared_bot_id`` is the bot of another meeting in the
+    same room that served this one's meeting instead; its ``outcome`` is ``shared`` then.
+    """
 
     __tablename__ = "bot"
     __table_args__ = (
@@ -67,6 +71,8 @@ class Bot(SQLModel, table=True):
         ),
         Index("ix_bot_live_dispatch_at", "dispatch_at", postgresql_where=text(_IS_LIVE_BOT)),
         Index("ix_bot_meeting", "tenant_id", "meeting_key", "created_at"),
+        Index("ix_bot_room", "tenant_id", "room", "end_at", postgresql_where=text("room is not null")),
+        Index("ix_bot_shared", "tenant_id", "shared_bot_id", postgresql_where=text("shared_bot_id is not null")),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -84,6 +90,8 @@ class Bot(SQLModel, table=True):
     backend: str
     backend_bot_id: str | None = None
     outcome: str | None = None
+    room: str | None = None
+    shared_bot_id: str | None = None
     failure_code: str | None = None
     recorded_seconds: int | None = None
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
