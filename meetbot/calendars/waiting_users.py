@@ -74,7 +74,7 @@ def turn_away(
 
 
 def known_link(session: Session, attempt: ConnectAttempt, *, now: datetime) -> AdminConsent | None:
-    """Return the link made when the person of this attempt was turned away, if still good."""
+    """Return the link that was made when this person was turned away, if it is good."""
     key = WaitingKey(attempt.tenant_id, attempt.provider, attempt.customer_user_id)
     row = _of_attempt(lock_waiting(session, key), attempt)
     return _kept(session, row, now) if row is not None else None
@@ -184,7 +184,7 @@ def _of_attempt(rows: list[WaitingUser], attempt: ConnectAttempt) -> WaitingUser
 
 
 def _ask_anew(row: WaitingUser, attempt: ConnectAttempt) -> None:
-    """Have a new request of the customer say what is to be connected, if it says anything."""
+    """Take over what a new request of the customer says about the connection."""
     row.redirect_url = attempt.redirect_url
     row.attributes = row.attributes if attempt.attributes is None else attempt.attributes
     row.rules = row.rules if attempt.rules is None else attempt.rules

@@ -1,4 +1,4 @@
-"""An administrator's approval on a running stack, with browsers that press the buttons."""
+"""An administrator's approval on a running stack, by pressing the pages' buttons."""
 
 from __future__ import annotations
 

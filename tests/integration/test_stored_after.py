@@ -88,14 +88,14 @@ def test_writing_changes_the_stored_events_as_foretold(rig: Rig) -> None:
                 for number, (_, after) in pairs
                 if (new := decided(rig, user, number, after)).identity.event_id in known
             ],
-            gone=[one.identity.event_id for one in untouched[0::4] if one.event.status is not EventStatus.CANCELLED],
+            gone=[one.identity.event_id for one in untouched[0::6] if one.event.status is not EventStatus.CANCELLED],
             unreadable=[
-                one.identity.event_id for one in untouched[3::4] if one.event.status is not EventStatus.CANCELLED
+                one.identity.event_id for one in untouched[3::6] if one.event.status is not EventStatus.CANCELLED
             ],
-            redecided=[replace(one, decision=opposite(one)) for one in untouched[1::4]],
+            redecided=[replace(one, decision=opposite(one)) for one in untouched[1::3]],
             given_up=[
                 one.identity.event_id
-                for one in untouched[2::4]
+                for one in untouched[2::3]
                 if one.event.status is not EventStatus.CANCELLED and one.decision.outcome is Outcome.RECORD
             ],
         )
