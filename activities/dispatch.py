@@ -210,7 +210,7 @@ class DispatchSteps:
     def _record_outage(self, asked: Asked, error: BackendUnavailable) -> None:
         request, intent = asked.intended.request, asked.intended.intent
         with self._services.database.transaction(request.tenant_id) as session:
-            dispatches.record_outage(session, request, error, intent)
+            dispatches.record_outage(session, request, error, intent, self._services.clock())
 
     def _recall_unwanted(self, request: DispatchRequest) -> None:
         """Recall a bot that the backend accepted, now or earlier, after we gave it up."""

@@ -15,10 +15,12 @@ from meetbot.bots import changes, reports, rooms
 from meetbot.bots.claims import counting_claims, lead_of, leading_claim
 from meetbot.bots.dispatches import backend_request
 from meetbot.bots.reconcile import reconcile
+from meetbot.domain.bot_history import BotChange, Cause
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled, may_be_out
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.rooms import Sharer
 from meetbot.storage.tables import Bot, Dispatch
 from meetbot.temporal.messages import ActivityName, MeetingRef, NextStep, StepKind
@@ -77,6 +79,8 @@ class RecallActivity:
             if dispatch is None or not may_be_out(dispatch.state):
                 return _Recall(bot, None, backend_request(session, bot))
             # From now on an end that the backend reports is the answer to this, and no end of the bot's own.
+            if dispatch.recalled_at is None:
+                note_change(bot, bot.state, Cause(BotChange.RECALL_BEGUN, self._services.clock()))
             dispatch.recalled_at = self._services.clock()
             # The backend knows it by the id that it was asked for with, by whichever meeting.
             request = replace(backend_request(session, bot), external_id=dispatch.external_id)

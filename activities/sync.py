@@ -28,12 +28,14 @@ from meetbot.calendars.missing_events import LookedUp, look_up_missing
 from meetbot.calendars.provider_waits import HELD
 from meetbot.calendars.settle_keys import settle
 from meetbot.calendars.store_sync import DisconnectedMeanwhile, Seen, load_background, load_snapshot, store
+from meetbot.calendars.sync_start import begin
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
 from meetbot.domain.grant_checks import proof_for_poll
 from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
+from meetbot.domain.sync_run import ended
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.push.keeper import ChannelOwner
@@ -41,6 +43,7 @@ from meetbot.storage import calendar_user_state
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
+from meetbot.storage.sync_runs import add_run
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
@@ -128,7 +131,13 @@ class SyncActivities:
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
         """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
-        tell_again(self._services.database, user, public_url=self._services.public_url, now=began_at)
+        tell_again(
+            self._services.database,
+            user,
+            public_url=self._services.public_url,
+            start=begin(user, began_at),
+            now=self._services.clock(),
+        )
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:
                 listing = self._list(user, window)
@@ -138,17 +147,17 @@ class SyncActivities:
                 user = self._lose_access(lost_with, error.code, began_at)
             except AccessTokenRejected as error:
                 if began_at < _last_good(user) + _REJECTED_FOR:
-                    self._note_error(user, error.code)
+                    self._note_error(user, error.code, began_at)
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
             except (ProviderError, VaultError) as error:
                 if error.code == HELD:
                     return CalendarListing(user, None, window, began_at, is_held=True)
-                self._note_error(user, error.code)
+                self._note_error(user, error.code, began_at)
                 raise
             except Exception:
-                self._note_error(user, "internal_error")
+                self._note_error(user, "internal_error", began_at)
                 raise
         return CalendarListing(user, listing, window, began_at)
 
@@ -169,14 +178,19 @@ class SyncActivities:
             self._services.waits.note(user, listing.refusal)
         return listing
 
-    def _lose_access(self, user: CalendarUserContext, code: str, now: datetime) -> CalendarUserContext:
+    def _lose_access(self, user: CalendarUserContext, code: str, began_at: datetime) -> CalendarUserContext:
         self._services.tokens.forget(user.tenant_id, user.id)
         services = self._services
-        return lose_access(services.database, user, code, public_url=services.public_url, now=now)
+        start = begin(user, began_at)
+        return lose_access(
+            services.database, user, code, public_url=services.public_url, start=start, now=services.clock()
+        )
 
-    def _note_error(self, user: CalendarUserContext, code: str) -> None:
+    def _note_error(self, user: CalendarUserContext, code: str, began_at: datetime) -> None:
+        run = ended(begin(user, began_at), self._services.clock(), code=code)
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
+            add_run(session, user.tenant_id, user.id, run)
 
     def _take_in(self, listed: CalendarListing) -> tuple[SyncOutcome, tuple[str, ...]]:
         """Decide and store in the transaction that reads what is stored.
@@ -263,7 +277,7 @@ class SyncActivities:
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
         seen = Seen(listed.began_at if listed.is_whole else None, listed.left_out(changes), listed.changes)
-        store(session, user, outcome, now=now, seen=seen)
+        store(session, user, outcome, now=now, seen=seen, start=listed.start)
         return outcome
 
 

@@ -27,9 +27,11 @@ from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.push_signals import PushSignals
+from api.request_log import RequestLog
 from api.routers import (
     admin_consents,
     api_keys,
+    api_requests,
     audit_log,
     backends,
     bots,
@@ -38,6 +40,8 @@ from api.routers import (
     consent,
     consent_links,
     erasures,
+    event_history,
+    event_search,
     events,
     never_record,
     notifications,
@@ -45,6 +49,7 @@ from api.routers import (
     overrides,
     retention,
     rules,
+    syncs,
     tenant,
     usage,
     user_check,
@@ -72,8 +77,11 @@ _ROUTERS = (
     consent,
     consent_links,
     users,
+    syncs,
     erasures,
     events,
+    event_history,
+    event_search,
     overrides,
     rules,
     never_record,
@@ -88,6 +96,7 @@ _ROUTERS = (
     usage,
     api_keys,
     audit_log,
+    api_requests,
     notifications,
 )
 # Those with fixed addresses come before those with an id in the same place.
@@ -166,9 +175,11 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 def _signals(app: FastAPI, services: ApiServices) -> Iterator[None]:
     """Have the application use these services, and signal workflows through them."""
     app.state.services, app.state.push_signals = services, PushSignals(services.orchestrator)
+    app.state.request_log = RequestLog(services.database)
     try:
         yield
     finally:
+        app.state.request_log.stop()
         app.state.push_signals.stop()
 
 

@@ -6,16 +6,32 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from sqlmodel import Session
 
 from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
-from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
+from api.paging import (
+    BY_CREATION,
+    Page,
+    PageQuery,
+    PlaceNumber,
+    cut_page,
+    decode_cursor,
+    place_by_creation,
+    rows_to_read,
+)
 from api.problems import COMMON, described, not_found
-from meetbot.resources.bot import BotResource, BotStateName, bot_resource
+from meetbot.resources.bot import (
+    BotResource,
+    BotStateName,
+    BotTransitionResource,
+    bot_resource,
+    bot_transition_resource,
+)
 from meetbot.storage.bot_reads import BotFilter, find_bot, list_bots, meetings_to_cancel, suppress_meeting
+from meetbot.storage.bot_transitions import timeline
 from meetbot.storage.rooms import claimants_by_bot
 from meetbot.storage.tables import Bot
 
@@ -23,6 +39,8 @@ router = APIRouter(prefix="/bots", tags=["bots"])
 
 Reader = Annotated[Caller, Depends(requires(Scope.BOTS_READ))]
 Writer = Annotated[Caller, Depends(requires(Scope.BOTS_WRITE))]
+
+_BY_NUMBER: TypeAdapter[tuple[int]] = TypeAdapter(tuple[PlaceNumber])
 
 
 class BotsQuery(PageQuery):
@@ -62,6 +80,26 @@ def get_bot(bot_id: str, caller: Reader, services: InjectedServices) -> BotResou
         if row is None:
             raise not_found("bot")
         return _views(session, caller.tenant_id, [row])[0]
+
+
+@router.get("/{bot_id}/timeline", responses=COMMON | described(404), summary="List what happened to a bot")
+def list_bot_timeline(
+    bot_id: str, query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
+) -> Page[BotTransitionResource]:
+    """Return a page of the bot's changes, the oldest first.
+
+    They are kept as long as the bot (`bot_days`). Of a bot that its backend is asked for again and again, the first 200
+    changes are kept, and of the later ones only those of its state.
+    """
+    asked = f"timeline {caller.tenant_id} {bot_id} {query.question()}"
+    place = decode_cursor(query.cursor, asked=asked, shape=_BY_NUMBER)
+    with services.database.transaction(caller.tenant_id) as session:
+        if find_bot(session, caller.tenant_id, bot_id) is None:
+            raise not_found("bot")
+        after = place[0] if place is not None else 0
+        rows = timeline(session, caller.tenant_id, bot_id, after=after, limit=rows_to_read(query))
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=lambda row: (row.number,))
+    return Page(data=[bot_transition_resource(row) for row in shown], next_cursor=next_cursor)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from meetbot.bots.claims import target_of
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
@@ -18,11 +19,14 @@ from meetbot.domain.ids import new_id
 from meetbot.domain.rooms import SHARED, room_id
 from meetbot.resources.bot import bot_document
 from meetbot.storage import bots, outbox, rooms
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 
-def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str) -> Bot:
+def create_bot(
+    session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str, now: datetime
+) -> Bot:
     """Store a new bot for the leading claim, scheduled ``lead`` before the meeting's start."""
     meeting.generation += 1
     bot = Bot(
@@ -41,6 +45,7 @@ def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: t
         backend=backend,
     )
     session.add(bot)
+    note_change(bot, None, Cause(BotChange.CREATED, now))
     session.flush()
     announce(session, bot, WebhookEventType.BOT_SCHEDULED)
     return bot
@@ -54,6 +59,7 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
     bot.room = room_id(bot.tenant_id, leader.meeting_platform, leader.meeting_id)
     bot.event_id = leader.event_id
     bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.RESCHEDULED, now))
     announce(session, bot, WebhookEventType.BOT_RESCHEDULED)
 
 
@@ -70,7 +76,7 @@ def mark_accepted(bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: date
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
     # Whatever kept it before, it is on its way now.
     bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
-    bots.move_bot(bot, BotState.DISPATCHED)
+    bots.move_bot(bot, BotState.DISPATCHED, Cause(BotChange.ACCEPTED, at, ChangeSource.BACKEND))
     bots.touch(bot, at)
 
 
@@ -79,27 +85,29 @@ def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
     meeting = bots.lock_meeting(session, bot.tenant_id, bot.meeting_key)
     meeting.generation += 1
     bot.generation = meeting.generation
-    bots.move_bot(bot, BotState.SCHEDULED)
+    bots.move_bot(bot, BotState.SCHEDULED, Cause(BotChange.RENEWED, now))
     bot.backend_bot_id, bot.dispatched_at, bot.recorded_seconds = None, None, None
     bots.touch(bot, now)
 
 
 def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
     """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
-    _end(session, bot, BotState.CANCELLED, _cancelled_by(meeting), now)
+    outcome = _cancelled_by(meeting)
+    _end(bot, BotState.CANCELLED, outcome, Cause(BotChange.ENDED, now, _canceller_of(meeting), outcome))
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
 def miss_bot(session: Session, bot: Bot, now: datetime) -> None:
     """End a bot whose meeting is over without it."""
-    _end(session, bot, BotState.MISSED, "missed", now)
+    # What the backend last said, if it was asked and did not take the bot, is why.
+    _end(bot, BotState.MISSED, "missed", Cause(BotChange.ENDED, now, code=bot.failure_code or "missed"))
     announce(session, bot, WebhookEventType.RECORDING_MISSED)
 
 
 def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> None:
     """End a bot that its backend refused or lost."""
     bot.failure_code = failure_code
-    _end(session, bot, BotState.FAILED, "failed", now)
+    _end(bot, BotState.FAILED, "failed", Cause(BotChange.ENDED, now, ChangeSource.BACKEND, failure_code))
     announce(session, bot, WebhookEventType.BOT_FAILED)
 
 
@@ -108,9 +116,8 @@ def mark_shared(bot: Bot, shared_bot_id: str, now: datetime) -> None:
 
     The caller announces it.
     """
-    bots.move_bot(bot, BotState.CANCELLED)
-    bot.outcome, bot.shared_bot_id = SHARED, shared_bot_id
-    bots.touch(bot, now)
+    bot.shared_bot_id = shared_bot_id
+    _end(bot, BotState.CANCELLED, SHARED, Cause(BotChange.ENDED, now, code=SHARED))
 
 
 def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
@@ -118,6 +125,7 @@ def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime
     bot.shared_bot_id = None
     bot.outcome = _cancelled_by(meeting)
     bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.SHARING_ENDED, now, _canceller_of(meeting), bot.outcome))
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
@@ -130,6 +138,7 @@ def hand_over(
     dispatch.meeting_key = bot.meeting_key = heir.meeting_key
     dispatch.generation = bot.generation = heir.generation
     heir.leader_calendar_user_id = leader.calendar_user_id
+    note_change(bot, bot.state, Cause(BotChange.HANDED_OVER, now))
     reschedule_bot(session, bot, leader, lead=lead, now=now)
 
 
@@ -137,10 +146,14 @@ def _cancelled_by(meeting: Meeting) -> str:
     return "cancelled" if meeting.suppressed_at is None else "cancelled_by_hand"
 
 
-def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetime) -> None:
-    bots.move_bot(bot, state)
+def _canceller_of(meeting: Meeting) -> ChangeSource:
+    return ChangeSource.SERVICE if meeting.suppressed_at is None else ChangeSource.PERSON
+
+
+def _end(bot: Bot, state: BotState, outcome: str, cause: Cause) -> None:
+    bots.move_bot(bot, state, cause)
     bot.outcome = outcome
-    bots.touch(bot, now)
+    bots.touch(bot, cause.at)
 
 
 def announce(session: Session, bot: Bot, event_type: str) -> None:

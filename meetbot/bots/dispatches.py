@@ -13,10 +13,12 @@ from sqlmodel import Session
 
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.errors import BackendUnavailable
 from meetbot.storage import bots
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 from meetbot.temporal.messages import DispatchRequest
 
@@ -58,7 +60,7 @@ def write_intent(session: Session, bot: Bot, earlier: Dispatch | None, now: date
 
     ``earlier`` is what the bot's present generation was asked for with, if it was.
     """
-    bots.move_bot(bot, BotState.DISPATCHING)
+    bots.move_bot(bot, BotState.DISPATCHING, Cause(BotChange.ASKED, now))
     if earlier is not None:
         intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
         bots.move_dispatch(earlier, DispatchState.INTENDED)
@@ -116,13 +118,16 @@ def record_refusal(session: Session, request: DispatchRequest, code: str, intent
     return True
 
 
-def record_outage(session: Session, request: DispatchRequest, error: BackendUnavailable, intent: Intent) -> None:
+def record_outage(
+    session: Session, request: DispatchRequest, error: BackendUnavailable, intent: Intent, now: datetime
+) -> None:
     """Store why the backend did not accept the bot yet, and whether it surely did not."""
     bot, dispatch = _as_requested(session, request)
     if not is_awaited(bot, request):
         return
     # If the bot never gets there, this is why.
     bot.failure_code = error.code
+    note_change(bot, bot.state, Cause(BotChange.NOT_ACCEPTED, now, ChangeSource.BACKEND, error.code))
     # An earlier request may have reached the backend though its answer was lost, whatever became of this one.
     if error.nothing_done and intent.surely_not_accepted and _is_the_last(dispatch, intent):
         bots.move_dispatch(dispatch, DispatchState.NOT_ACCEPTED)

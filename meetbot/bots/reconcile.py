@@ -185,7 +185,9 @@ def _act(session: Session, action: Action, seen: _Observation, context: Reconcil
         _leave(session, bot, seen.shared[1], seen.meeting, now)
     if action is Action.CREATE and leader is not None:
         seen.shared = None
-        seen.bot = changes.create_bot(session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name)
+        seen.bot = changes.create_bot(
+            session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name, now=now
+        )
     elif bot is None:
         return
     elif action is Action.RESCHEDULE and leader is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from meetbot.backends.base import BackendBot
 from meetbot.backends.meetbot import job_from, without_link
 from meetbot.bots import changes
 from meetbot.bots.changes import announce
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
 from meetbot.domain.event_types import WebhookEventType
@@ -169,17 +170,19 @@ def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Ba
 
 def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) -> None:
     ends = reported.state in TERMINAL_STATES
+    cause = Cause(BotChange.REPORTED, now, ChangeSource.BACKEND, backend_code=reported.failure_code)
     if _joined_between(bot.state, reported.state):
-        bots.move_bot(bot, BotState.IN_CALL if ends else reported.state)
+        bots.move_bot(bot, BotState.IN_CALL if ends else reported.state, cause)
         bots.touch(bot, now)
         announce(session, bot, WebhookEventType.BOT_JOINED)
     if ends:
-        bots.move_bot(bot, BotState.FAILED if reported.state is BotState.CANCELLED else reported.state)
+        end = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
+        bots.move_bot(bot, end, replace(cause, change=BotChange.ENDED, code=reported.failure_code))
         bot.outcome, bot.failure_code = str(bot.state), reported.failure_code
         bots.touch(bot, now)
         announce(session, bot, _ENDS[bot.state])
     elif bot.state is not reported.state:
-        bots.move_bot(bot, reported.state)
+        bots.move_bot(bot, reported.state, cause)
         bots.touch(bot, now)
 
 

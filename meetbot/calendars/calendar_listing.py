@@ -8,6 +8,7 @@ from functools import cached_property
 
 from meetbot.calendars.decide_sync import CalendarChanges, CalendarSnapshot
 from meetbot.calendars.listing_diff import Difference, Window, compare, left_with
+from meetbot.calendars.sync_start import begin
 from meetbot.domain.account_calendar import PRIMARY
 from meetbot.domain.calendar_health import (
     KnownCalendar,
@@ -19,6 +20,7 @@ from meetbot.domain.calendar_health import (
     given_up_ids,
     selected_ids,
 )
+from meetbot.domain.sync_run import SyncStart
 from meetbot.providers.base import Listing
 from meetbot.providers.listing import FREE_BUSY_ONLY
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -42,6 +44,11 @@ class CalendarListing:
     def is_whole(self) -> bool:
         """Return whether the account's own calendar was read to its end."""
         return self.listing is not None and self.listing.shortfall is None
+
+    @property
+    def start(self) -> SyncStart:
+        """Return the sync as it began."""
+        return begin(self.user, self.began_at, self.listing, calendar_is_read=self.listing is not None)
 
     @cached_property
     def changes(self) -> ListChanges:

@@ -16,6 +16,7 @@ from meetbot.calendars.stored_after import EventChanges
 from meetbot.calendars.successors import NO_SUCCESSORS
 from meetbot.domain.calendar_health import NO_LIST_CHANGES, ListChanges
 from meetbot.domain.decision import ReasonCode
+from meetbot.domain.sync_run import SyncRun, SyncStart, ended
 from meetbot.storage import calendar_user_state
 from meetbot.storage.account_calendars import write_calendars
 from meetbot.storage.calendar_user_context import CalendarUserContext
@@ -30,6 +31,7 @@ from meetbot.storage.events import (
     write_events,
 )
 from meetbot.storage.successors import hand_on_to_successors
+from meetbot.storage.sync_runs import add_run
 
 
 def load_snapshot(session: Session, user: CalendarUserContext, *, since: datetime, now: datetime) -> CalendarSnapshot:
@@ -77,7 +79,9 @@ class DisconnectedMeanwhile(Exception):
     """The calendar user is being erased, or is gone: nothing of it may be written."""
 
 
-def store(session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, seen: Seen) -> None:
+def store(
+    session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, now: datetime, seen: Seen, start: SyncStart
+) -> None:
     """Write all that a sync comes to; what is empty costs no statement.
 
     Raises `DisconnectedMeanwhile`.
@@ -99,15 +103,25 @@ def store(session: Session, user: CalendarUserContext, outcome: SyncOutcome, *, 
     if outcome.changed:
         announce_changes(session, user)
     _store_claims(session, user, outcome.claims)
-    _note(session, user, outcome, seen)
+    removed = len(outcome.events.gone) + len(outcome.events.unreadable)
+    run = ended(start, now, code=seen.note, changed=outcome.changed - removed, removed=removed)
+    _note(session, user, outcome, seen, run)
 
 
-def _note(session: Session, user: CalendarUserContext, outcome: SyncOutcome, seen: Seen) -> None:
+def _note(session: Session, user: CalendarUserContext, outcome: SyncOutcome, seen: Seen, run: SyncRun) -> None:
     if seen.read_at is not None:
         calendar_user_state.mark_synced(
-            session, user.tenant_id, user.id, policy_digest=outcome.policy_digest, at=seen.read_at, note=seen.note
+            session,
+            user.tenant_id,
+            user.id,
+            policy_digest=outcome.policy_digest,
+            at=seen.read_at,
+            run=run,
+            quiet_from=user.quiet_from,
+            note=seen.note,
         )
         return
+    add_run(session, user.tenant_id, user.id, run)
     if seen.note is not None:
         calendar_user_state.note_error(session, user.tenant_id, user.id, code=seen.note)
     if outcome.decided_policy != user.decided_policy:

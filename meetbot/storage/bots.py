@@ -15,9 +15,11 @@ from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
 from meetbot.domain.bot_event import EventOfBot
+from meetbot.domain.bot_history import Cause
 from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage import columns
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 _LOCK_MEETING = text(
@@ -173,12 +175,14 @@ def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:
     return session.get(Dispatch, (bot.tenant_id, bot.meeting_key, bot.generation))
 
 
-def move_bot(bot: Bot, state: BotState) -> None:
-    """Change a bot's state, as nothing else does.
+def move_bot(bot: Bot, state: BotState, cause: Cause) -> None:
+    """Change a bot's state, as nothing else does, and add the change to its history.
 
     Raises `IllegalTransition` for a change that `BOT_TRANSITIONS` does not allow.
     """
-    bot.state = bot_state.followed_by(bot.state, state)
+    before = bot.state
+    bot.state = bot_state.followed_by(before, state)
+    note_change(bot, before, cause)
 
 
 def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:

@@ -33,7 +33,8 @@ class CalendarUserContext:
 
     The grace period starts at a loss of access.
 
-    ``decided_policy`` is the digest of the policy that the stored decisions were made by.
+    ``decided_policy`` is the digest of the policy that the stored decisions were made by. ``quiet_from`` is when the quiet
+    syncs that are counted together began.
     """
 
     tenant_id: str
@@ -60,6 +61,7 @@ class CalendarUserContext:
     policy: Policy
     max_bots_per_day: int
     channels: tuple[Channel, ...] = ()
+    quiet_from: datetime | None = None
     calendars_mode: CalendarsMode = CalendarsMode.OWNED
     calendars: tuple[KnownCalendar, ...] = ()
 
@@ -108,7 +110,7 @@ class CalendarUserContext:
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
            u.token_version, u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at,
-           u.not_before, u.asked_at, u.consented_at, u.reconnect_notices, u.attributes,
+           u.not_before, u.asked_at, u.consented_at, u.reconnect_notices, u.quiet_from, u.attributes,
            coalesce(u.calendars_mode, t.calendars_mode) as calendars_mode,
            t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains, t.never_record,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
@@ -173,6 +175,7 @@ def load_context(
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],
         channels=tuple(channel_of_json(stored) for stored in row["channels"]),
+        quiet_from=row["quiet_from"],
         calendars_mode=CalendarsMode(row["calendars_mode"]),
         calendars=tuple(calendar_of_json(stored) for stored in row["calendars"]),
     )

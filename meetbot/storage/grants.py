@@ -91,6 +91,7 @@ TABLES: Mapping[str, TableGrants] = {
         api=_CHANGE, worker=_ALL, hidden=("link_key", "directory", "redirect_url"), expired="expires_at < now()"
     ),
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "api_request": TableGrants(api="select insert", worker="select delete"),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
     "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),
     "backend_report": TableGrants(api=_ALL, worker=_ALL, expired="received_at < now() - interval '30 days'"),
@@ -101,6 +102,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
+    "bot_transition": TableGrants(api="select insert", worker="select insert delete"),
     "calendar_event": TableGrants(
         api="select update",
         worker=_ALL,
@@ -135,6 +137,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="tenant_id id calendar_user_id state requested_at", rows="state = 'running'"),
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
+    "event_history": TableGrants(api="select insert", worker="select insert delete"),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "launch_hold": TableGrants(
         worker=_ALL,
@@ -156,6 +159,7 @@ TABLES: Mapping[str, TableGrants] = {
     "retention_run": TableGrants(api=_READ, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker="select delete"),
     "secret_use": TableGrants(api=_READ, worker=_ALL),
+    "sync_run": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(
         api="select update",
         worker=_READ,
@@ -169,6 +173,7 @@ TABLES: Mapping[str, TableGrants] = {
         hidden=("link_key", "login_hint", "directory", "attributes", "redirect_url"),
         expired="expires_at < now()",
     ),
+    "webhook_attempt": TableGrants(api=_READ, worker=_ALL, hidden=("answer",)),
     "webhook_delivery": TableGrants(
         api=_ALL,
         worker=_ALL,

@@ -37,6 +37,7 @@ BODIES: dict[str, Any] = {
     "/v1/calendar/users/{calendar_user_id}/rules/rollback": {"version": 1},
     "/v1/calendar/rules/{layer}": {"rules": []},
     "/v1/calendar/rules/{layer}/rollback": {"version": 1},
+    "/v1/calendar/rules/{layer}/simulate": {"rules": []},
     "/v1/webhook-endpoints": {"url": "https://example.com/h"},
     "/v1/webhook-endpoints/{endpoint_id}": {"url": "https://example.com/h"},
     "/v1/webhook-endpoints/{endpoint_id}/replay": {},

@@ -38,6 +38,8 @@ WITHOUT_SEALED_SECRETS = {
     "console_session.secret_hash",
     "erasure.counts",
     "erasure.steps",
+    "event_history.after",
+    "event_history.before",
     "idempotency_record.body",
     "idempotency_record.fingerprint",
     "retention_run.deleted",

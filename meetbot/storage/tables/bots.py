@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.bot_history import BotChange, ChangeSource
 from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage import columns
@@ -94,8 +95,32 @@ class Bot(SQLModel, table=True):
     failure_code: str | None = None
     recorded_seconds: int | None = None
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    transitions: int = columns.counted(0)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class BotTransition(SQLModel, table=True):
+    """One change of a bot, never changed again.
+
+    ``number`` counts the bot's changes (`Bot.transitions`). ``dispatch_at`` is when the backend was to be asked, as planned
+    then. ``from_state`` is null at the bot's creation.
+    """
+
+    __tablename__ = "bot_transition"
+
+    tenant_id: str = Field(primary_key=True)
+    bot_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    at: datetime = Field(sa_column=columns.instant())
+    change: BotChange = Field(sa_column=columns.state_of(BotChange))
+    generation: int
+    from_state: BotState | None = Field(default=None, sa_column=columns.state_of(BotState, nullable=True))
+    to_state: BotState = Field(sa_column=columns.state_of(BotState))
+    source: ChangeSource = Field(sa_column=columns.state_of(ChangeSource))
+    code: str | None = None
+    backend_code: str | None = None
+    dispatch_at: datetime = Field(sa_column=columns.instant())
 
 
 class Dispatch(SQLModel, table=True):

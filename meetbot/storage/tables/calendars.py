@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
@@ -30,7 +42,9 @@ class CalendarUser(SQLModel, table=True):
     ``not_before``, unless a person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default
     holds. At ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
     ``refresh_holder`` alone refreshes the token until ``refresh_held_until``, by the database's clock.
-    ``reconnect_notices`` counts how often the tenant was told of the present loss of access.
+    ``reconnect_notices`` counts how often the tenant was told of the present loss of access. ``quiet_runs`` are the syncs
+    of the present hour that found nothing new, from ``quiet_from`` to ``quiet_to``, of which the slowest took
+    ``quiet_milliseconds``.
     """
 
     __tablename__ = "calendar_user"
@@ -88,9 +102,36 @@ class CalendarUser(SQLModel, table=True):
     refresh_holder: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     refresh_held_until: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     reconnect_notices: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    quiet_from: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_to: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_runs: int = columns.counted(0)
+    quiet_milliseconds: int = columns.counted(0)
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class SyncRun(SQLModel, table=True):
+    """A sync that found something or failed, or the syncs of an hour that came to the same.
+
+    ``at`` is when the first began, ``slot`` that or the hour that they share. ``result`` is ``unchanged``, ``changed`` or a
+    code. ``milliseconds`` is what the slowest took.
+    """
+
+    __tablename__ = "sync_run"
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    slot: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    result: str = Field(primary_key=True)
+    trigger: str
+    at: datetime = Field(sa_column=columns.instant())
+    last_at: datetime = Field(sa_column=columns.instant())
+    runs: int
+    milliseconds: int
+    seen: int | None = None
+    changed: int
+    removed: int
 
 
 class StoredCalendar(SQLModel, table=True):
@@ -175,6 +216,7 @@ class CalendarEvent(SQLModel, table=True):
     __tablename__ = "calendar_event"
     __table_args__ = (
         Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_start", "tenant_id", "start_at", "id"),
         Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
@@ -224,8 +266,32 @@ class CalendarEvent(SQLModel, table=True):
     change_xid: int | None = Field(default=None, sa_column=columns.change_xid())
 
 
+class EventHistory(SQLModel, table=True):
+    """One change of an event, never changed again.
+
+    ``changes`` are the kinds that it is of. ``before`` and ``after`` hold codes, instants, counts and rules, no title,
+    address or link. ``step`` orders the changes of one instant.
+    """
+
+    __tablename__ = "event_history"
+    __table_args__ = (Index("ix_event_history_user", "tenant_id", "calendar_user_id", "at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    step: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    calendar_user_id: str
+    source: str
+    changes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    before: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    after: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+
+
 class RuleSet(SQLModel, table=True):
-    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``."""
+    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``.
+
+    It was in force from ``created_at`` until ``withdrawn_at``.
+    """
 
     __tablename__ = "rule_set"
 
@@ -234,6 +300,7 @@ class RuleSet(SQLModel, table=True):
     layer: str = Field(primary_key=True)
     version: int = Field(primary_key=True)
     active: bool
+    withdrawn_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     body: columns.JsonObject = Field(sa_column=Column(JSONB, nullable=False))
     created_by: str
     created_at: datetime | None = Field(default=None, sa_column=columns.now())

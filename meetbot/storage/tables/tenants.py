@@ -118,3 +118,19 @@ class RetentionRun(SQLModel, table=True):
     started_at: datetime = Field(sa_column=columns.instant())
     finished_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     deleted: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+
+
+class ApiRequest(SQLModel, table=True):
+    """An answered request: no path, query, body or address. ``route`` is the template."""
+
+    __tablename__ = "api_request"
+
+    tenant_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    request_id: str = Field(primary_key=True)
+    key_id: str
+    method: str
+    route: str
+    status: int
+    code: str | None = None
+    milliseconds: int
