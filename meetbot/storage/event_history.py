@@ -148,7 +148,8 @@ class EventEntry:
     after: dict[str, Any]
 
 
-# A bot is linked to the events whose meeting it is made for: which those were, the history of their keys tells.
+# A bot is linked to the events whose meeting it is made for: which those were, the history of their keys tells. One that was
+# handed over is linked to those of the meeting that took it on, since then.
 _HISTORY = text(
     """
     with mine as (
@@ -162,10 +163,14 @@ _HISTORY = text(
             union all
            select :event_id, cast(:created_at as timestamptz), -1, '', 'calendar', array['first_seen'], '{}'::jsonb, '{}'::jsonb
             union all
-           select :event_id, bot.created_at, 3, bot.id, 'bot', array['bot_linked'], '{}'::jsonb,
+           select :event_id, linked.at, 3, bot.id, 'bot', array['bot_linked'], '{}'::jsonb,
                   jsonb_build_object('bot_id', bot.id, 'meeting_key', bot.meeting_key)
              from bot join keys using (meeting_key)
-            where bot.tenant_id = :tenant_id and bot.created_at >= :created_at)
+            cross join lateral (
+                  select coalesce(max(moved.at), bot.created_at) as at from bot_transition moved
+                   where moved.tenant_id = bot.tenant_id and moved.bot_id = bot.id
+                     and moved.change = 'handed_over') linked
+            where bot.tenant_id = :tenant_id and linked.at >= :created_at)
     select * from entries
      where (cast(:at as timestamptz) is null or (at, step, key) > (:at, :step, :key))
        and (cast(:change as text) is null or :change = any(changes))

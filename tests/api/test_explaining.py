@@ -51,6 +51,14 @@ def test_an_explanation_shows_what_each_condition_saw(tenant: Tenant) -> None:
     assert not any(check["holds"] for check in found["fixed_policy"])
 
 
+def test_an_explanation_asks_the_never_record_list(tenant: Tenant) -> None:
+    assert tenant.put("/calendar/never-record", json={"domains": ["customer.com"]}).status_code == 200
+    skipped = {"outcome": "skip", "reason": "never_record", "rule": None, "rule_layer": None, "rule_set_version": None}
+    found = explained(tenant, recorded(tenant, tenant.add_user(), **skipped))
+    assert (found["agrees"], found["traced"]["reason"]) == (True, "never_record")
+    assert [check["reason"] for check in found["fixed_policy"] if check["holds"]] == ["never_record"]
+
+
 def test_an_explanation_is_by_the_version_that_decided(tenant: Tenant) -> None:
     user = tenant.add_user()
     event = recorded(tenant, user)

@@ -13,6 +13,7 @@ from meetbot.errors import BackendUnavailable
 from meetbot.storage.bot_reads import suppress_meeting
 from meetbot.storage.tables import BotTransition
 from tests.integration.meetings import connected_with_meeting, dispatch, dispatched, report, scheduled
+from tests.integration.rooms import Booking, book
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -100,3 +101,46 @@ def test_a_bot_asked_for_without_end_keeps_a_bounded_history(rig: Rig) -> None:
     assert step.recheck_at == rig.bots()[0].dispatch_at - RECHECK_AHEAD
     dispatch(rig, key, step)
     assert [row.change for row in history(rig)] == ["created", "asked", "accepted"]
+
+
+def sharing(rig: Rig) -> tuple[Booking, Booking]:
+    """Two bookings of one room: the first's bot was sent, and the second shares it."""
+    first, other = book(rig, "ada"), book(rig, "grace", starts=75)
+    first.dispatch()
+    other.dispatch()
+    return first, other
+
+
+def last_of(rig: Rig, bot_id: str, count: int) -> list[tuple[str, str, str, str | None]]:
+    own = [row for row in history(rig) if row.bot_id == bot_id]
+    return [(row.change, row.to_state, row.source, row.code) for row in own[-count:]]
+
+
+def test_a_bot_that_shares_anothers_ends_as_shared(rig: Rig) -> None:
+    _, other = sharing(rig)
+    (own,) = other.bots()
+    assert last_of(rig, own.id, 9) == [
+        ("created", "scheduled", "service", None),
+        ("ended", "cancelled", "service", "shared"),
+    ]
+
+
+def test_a_bot_given_to_the_meeting_that_shares_it_says_so(rig: Rig) -> None:
+    first, _ = sharing(rig)
+    (sent,) = first.bots()
+    rig.sandbox.cancel(first.event)
+    first.sync()
+    first.recall()
+    assert last_of(rig, sent.id, 2) == [
+        ("handed_over", "dispatched", "service", None),
+        ("rescheduled", "dispatched", "service", None),
+    ]
+
+
+def test_a_meeting_that_shares_a_bot_no_longer_says_so(rig: Rig) -> None:
+    _, other = sharing(rig)
+    (own,) = other.bots()
+    rig.sandbox.cancel(other.event)
+    other.sync()
+    other.reconcile()
+    assert last_of(rig, own.id, 1) == [("sharing_ended", "cancelled", "service", "cancelled")]

@@ -9,13 +9,16 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from meetbot.domain.account_calendar import PRIMARY, CalendarsMode
 from meetbot.domain.event import Provider
 from meetbot.storage.event_history import history_of
 from meetbot.storage.overrides import set_override
 from meetbot.storage.tables import CalendarEvent, EventHistory
 from meetbot.temporal.messages import SyncScope
+from tests.integration.calendars import choose, of_two, reading_the_boss, view_path
 from tests.integration.erasing import erase
 from tests.integration.meetings import BOTH, connected_with_meeting, scheduled, shared_meeting
+from tests.integration.rooms import book
 from tests.rig import Rig
 
 pytestmark = pytest.mark.stack
@@ -142,6 +145,22 @@ def test_a_history_begins_with_the_first_sight_and_names_the_bots(rig: Rig) -> N
     assert decided == entries[3:]
 
 
+def test_a_bot_taken_over_in_a_shared_room_is_linked_since_then(rig: Rig) -> None:
+    first = book(rig, "ada")
+    first.dispatch()
+    other = book(rig, "grace", starts=75)
+    other.dispatch()
+    rig.sandbox.cancel(first.event)
+    first.sync()
+    first.recall()
+    with rig.read() as session:
+        event = session.exec(select(CalendarEvent).where(CalendarEvent.calendar_user_id == other.user)).one()
+        linked = history_of(session, event, change="bot_linked", after=None, limit=10)
+    taken_over, own = other.bots()
+    assert own.outcome == "shared"
+    assert [entry.after["bot_id"] for entry in linked] == [own.id, taken_over.id]
+
+
 def test_a_copy_that_becomes_a_meeting_of_its_own_says_so(rig: Rig) -> None:
     organizer, guest, event, key, _ = shared_meeting(rig)
     (copy,) = rig.events(guest)
@@ -171,3 +190,23 @@ def test_changes_of_one_instant_are_kept_in_order(rig: Rig) -> None:
     changed(rig, user, event, title="Other")
     steps = [(row.at, row.step) for row in rows(rig)]
     assert steps == sorted(steps)
+
+
+def test_an_event_whose_calendar_is_read_no_longer_says_that_it_left(rig: Rig) -> None:
+    user, _ = of_two(rig, Provider.GOOGLE)
+    choose(rig, user, CalendarsMode.SELECTED, PRIMARY)
+    rig.sync(user)
+    (row,) = rows(rig)
+    assert (row.source, row.changes) == ("calendar", ["decided", "left_calendar"])
+    assert row.after["reason"] == "cancelled"
+
+
+def test_an_event_of_a_calendar_that_refuses_for_too_long_says_that_access_is_lost(rig: Rig) -> None:
+    user, shared = reading_the_boss(rig, Provider.GOOGLE)
+    rig.set_tenant(revoked_grace_hours=0)
+    rig.sandbox.fault(path=view_path(Provider.GOOGLE, shared), status=403, reason="forbidden")
+    rig.sync(user)
+    rig.clock.offset += timedelta(minutes=11)
+    rig.sync(user)
+    row = rows(rig)[-1]
+    assert (row.source, row.changes, row.after["reason"]) == ("access", ["decided", "left_calendar"], "access_revoked")

@@ -7,12 +7,15 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
+from meetbot.domain.account_calendar import PRIMARY, CalendarsMode
+from meetbot.domain.event import Provider
 from meetbot.domain.push import ChannelState
 from meetbot.errors import ProviderError
 from meetbot.storage.calendar_user_state import note_asked
 from meetbot.storage.sync_runs import RunEntry, list_runs
 from meetbot.storage.tables import PushChannel, SyncRun
 from meetbot.temporal.messages import SyncScope
+from tests.integration.calendars import ADA, choose, of_two
 from tests.integration.erasing import erase
 from tests.integration.meetings import connected_with_meeting
 from tests.rig import Rig
@@ -138,6 +141,28 @@ def test_lost_access_is_a_run_with_its_code(rig: Rig) -> None:
     rig.services.tokens.forget(rig.tenant_id, user)
     rig.sync(user)
     assert rows(rig)[-1].result == rig.calendar_user(user).error_code
+
+
+def test_a_repeated_notice_of_lost_access_is_a_run_too(rig: Rig) -> None:
+    user, _ = connected_with_meeting(rig)
+    rig.sync(user)
+    rig.sandbox.post("/control/accounts/ada@acme.test/revoke", {})
+    rig.services.tokens.forget(rig.tenant_id, user)
+    rig.sync(user)
+    rig.clock.offset += timedelta(hours=25)
+    for _ in range(2):
+        rig.sync(user)
+    code = rig.calendar_user(user).error_code
+    assert [(row.result, row.runs) for row in rows(rig) if row.result == code] == [(code, 1), (code, 1)]
+
+
+def test_meetings_of_a_deselected_calendar_count_with_the_sync_that_let_them_go(rig: Rig) -> None:
+    user, _ = of_two(rig, Provider.GOOGLE)
+    rig.sandbox.event(ADA, title="another", starts_in_minutes=600)
+    choose(rig, user, CalendarsMode.SELECTED, PRIMARY)
+    rig.sync(user)
+    latest = rows(rig)[-1]
+    assert (latest.result, latest.changed, latest.removed, latest.seen) == ("changed", 1, 1, 2)
 
 
 def test_an_erasure_takes_the_runs_and_a_late_sync_adds_none(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meetbot.rules import Layer, RuleLayer, compile_rules, decide, parse_rule_set
+from meetbot.rules.never_record import NeverRecord
 from meetbot.rules.tracing import Condition, Trace, trace
 from tests.unit.rules.shared import OWNER, case, rule
 
@@ -55,6 +57,14 @@ def test_no_rule_is_reached_if_the_fixed_policy_decides() -> None:
     found = traced(rule({"always": True}), event={"meeting_url": None})
     assert [check.reason for check in found.fixed if check.decides] == ["no_meeting_url"]
     assert [(one.reached, one.decides) for one in found.rules] == [(False, False)]
+
+
+def test_the_never_record_list_is_a_point_of_the_fixed_policy() -> None:
+    event, context = case()
+    listed = replace(context, never_record=NeverRecord(title_markers=(event.title,)))
+    found = trace(event, listed, [RuleLayer(parse_rule_set({"rules": [rule({"always": True})]}), "3", Layer.USER)])
+    assert [check.reason for check in found.fixed if check.decides] == ["never_record"]
+    assert not found.rules[0].reached
 
 
 @pytest.mark.parametrize("action", ["record", "skip"])
