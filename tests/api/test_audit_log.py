@@ -43,6 +43,7 @@ def things_of(tenant: Tenant) -> dict[str, str]:
     tenant.put(f"/calendar/users/{user.id}/rules", json={"rules": []})
     tenant.put("/calendar/rules/default", json={"rules": []})
     tenant.put("/oauth-apps/google", json=BODIES["/v1/oauth-apps/{provider}"])
+    tenant.put("/oauth-apps/microsoft", json=BODIES["/v1/oauth-apps/{provider}"])
     # With a user of its own it is retired and not destroyed, which has an entry too.
     tenant.add_user(oauth_client_id="own-client")
     return {

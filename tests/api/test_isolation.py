@@ -28,7 +28,9 @@ OPEN = {
     ("get", "/healthz"),
 }
 BODIES: dict[str, Any] = {
+    "/v1/calendar/admin-consent/microsoft": {},
     "/v1/calendar/connect/{provider}": {"customer_user_id": "c"},
+    "/v1/calendar/never-record": {},
     "/v1/calendar/users/{calendar_user_id}": {"attributes": {"a": "b"}},
     "/v1/calendar/users/{calendar_user_id}/calendars": {"mode": "primary"},
     "/v1/calendar/users/{calendar_user_id}/events/{event_id}/override": {"recording": "record"},
