@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -288,6 +289,33 @@ def test_a_simulation_says_what_would_flip_and_stores_nothing(signed_in: Visitor
     text = signed_in.post(page, page, do="simulate", base_version="0", rules=RULES).text
     assert "<b>1 would change</b>" in text
     assert tenant.get(f"/calendar/users/{user.id}/rules").json()["version"] is None
+
+
+def test_a_simulation_of_the_tenants_rules_is_over_all_its_calendars(signed_in: Visitor) -> None:
+    tenant = signed_in.tenant
+    for name in ("alice", "bob"):
+        tenant.add_event(tenant.add_user(customer_user_id=name), outcome="skip", reason="no_rule_matched", rule=None)
+    text = signed_in.post("/console/rules", "/console/rules", do="simulate", base_version="0", rules=RULES).text
+    assert "<b>2 would change</b>" in text
+
+
+def test_a_meetings_page_explains_rule_by_rule_and_tells_what_happened(signed_in: Visitor) -> None:
+    tenant = signed_in.tenant
+    user = tenant.add_user()
+    tenant.put("/calendar/rules/default", json=json.loads(RULES))
+    event = tenant.add_event(user, rule="all", rule_layer="default", rule_set_version=1)
+    text = signed_in.get(f"/console/calendars/{user.id}/meetings/{event.id}").text
+    assert "Rule by rule" in text
+    assert "<b>all</b>" in text
+    assert "seen for the first time" in text
+
+
+def test_a_piece_of_a_title_finds_the_meeting(signed_in: Visitor) -> None:
+    tenant = signed_in.tenant
+    user = tenant.add_user()
+    event = tenant.add_event(user, title="Quarterly figures")
+    location = signed_in.get("/console/search?q=quarterly").headers["location"]
+    assert location == f"/console/calendars/{user.id}/meetings/{event.id}"
 
 
 def test_settings_are_saved_and_faults_told_at_the_field(signed_in: Visitor) -> None:
