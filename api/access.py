@@ -90,6 +90,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", f"{_ENDPOINT}/test"): Access((Scope.WEBHOOKS_WRITE,), "webhook_endpoint.tested"),
     ("GET", f"{_ENDPOINT}/deliveries"): _WEBHOOKS_READ,
     ("POST", f"{_ENDPOINT}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_deliveries.replayed"),
+    ("GET", "/webhook-deliveries"): _WEBHOOKS_READ,
     ("GET", _DELIVERY): _WEBHOOKS_READ,
     ("GET", f"{_DELIVERY}/attempts"): _WEBHOOKS_READ,
     ("POST", f"{_DELIVERY}/replay"): Access((Scope.WEBHOOKS_WRITE,), "webhook_delivery.replayed"),

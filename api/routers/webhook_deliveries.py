@@ -103,6 +103,26 @@ def list_webhook_deliveries(
     return Page[DeliveryResource](data=[delivery_resource(row) for row in shown], next_cursor=next_cursor)
 
 
+class TenantDeliveryQuery(DeliveryQuery):
+    """The filters of the log of all endpoints."""
+
+    endpoint_id: Annotated[str | None, Field(max_length=100)] = None
+
+
+@router.get("/webhook-deliveries", responses=COMMON, summary="List the deliveries to all endpoints")
+def list_tenant_deliveries(
+    query: Annotated[TenantDeliveryQuery, Query()], caller: Reader, services: InjectedServices
+) -> Page[DeliveryResource]:
+    """Return a page of what was or will be sent to any endpoint, the newest first."""
+    asked = f"{caller.tenant_id} webhook-deliveries {query.question()}"
+    before = decode_cursor(query.cursor, asked=asked, shape=BY_CREATION)
+    wanted = LogFilter(query.state, query.event_type, query.since, query.until, before)
+    with services.database.transaction(caller.tenant_id) as session:
+        rows = webhook_deliveries.log_page(session, caller.tenant_id, query.endpoint_id, wanted, rows_to_read(query))
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
+    return Page[DeliveryResource](data=[delivery_resource(row) for row in shown], next_cursor=next_cursor)
+
+
 @router.post(
     "/webhook-endpoints/{endpoint_id}/replay",
     status_code=202,

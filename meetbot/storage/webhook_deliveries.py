@@ -113,9 +113,9 @@ def give_up(session: Session, tenant_id: str, delivery_id: str, reason: str) -> 
 
 
 def log_page(
-    session: Session, tenant_id: str, endpoint_id: str, wanted: LogFilter, limit: int
+    session: Session, tenant_id: str, endpoint_id: str | None, wanted: LogFilter, limit: int
 ) -> Sequence[WebhookDelivery]:
-    """Return deliveries of the endpoint, the newest first."""
+    """Return deliveries of one endpoint, or of all of the tenant, the newest first."""
     statement = (
         select(WebhookDelivery)
         .where(*_conditions(tenant_id, endpoint_id, wanted))
@@ -186,12 +186,11 @@ def _replayed() -> Any:
     )
 
 
-def _conditions(tenant_id: str, endpoint_id: str, wanted: LogFilter) -> list[Any]:
+def _conditions(tenant_id: str, endpoint_id: str | None, wanted: LogFilter) -> list[Any]:
     created_at, identity = col(WebhookDelivery.created_at), col(WebhookDelivery.id)
-    conditions: list[Any] = [
-        col(WebhookDelivery.tenant_id) == tenant_id,
-        col(WebhookDelivery.endpoint_id) == endpoint_id,
-    ]
+    conditions: list[Any] = [col(WebhookDelivery.tenant_id) == tenant_id]
+    if endpoint_id is not None:
+        conditions.append(col(WebhookDelivery.endpoint_id) == endpoint_id)
     if wanted.state is not None:
         conditions.append(col(WebhookDelivery.state) == wanted.state)
     if wanted.event_type is not None:

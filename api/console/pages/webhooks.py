@@ -27,6 +27,15 @@ async def add_endpoint(console: InjectedConsole, form: PostedForm) -> Response:
     return console.page("webhooks.html", "Webhooks", listed=listed, secret=made["secret"])
 
 
+@router.get("/deliveries")
+async def deliveries(console: InjectedConsole) -> Response:
+    """Show the deliveries to all endpoints, the newest first."""
+    asked = console.request.query_params
+    filters = {"state": asked.get("state"), "event_type": asked.get("event_type")}
+    listed = await console.api.get("/webhook-deliveries", {**filters, "cursor": asked.get("cursor"), "limit": _PAGE})
+    return console.page("deliveries.html", "Deliveries", listed=listed, filters=filters)
+
+
 @router.get("/{endpoint_id}")
 async def endpoint(console: InjectedConsole, endpoint_id: str) -> Response:
     """Show one endpoint with its deliveries, the newest first."""

@@ -48,6 +48,7 @@ class WebhookDelivery(SQLModel, table=True):
     __table_args__ = (
         Index("ix_webhook_delivery_unrelayed", "created_at", postgresql_where=text("relayed_at is null")),
         Index("ix_webhook_delivery_endpoint", "tenant_id", "endpoint_id", "created_at"),
+        Index("ix_webhook_delivery_tenant", "tenant_id", "created_at"),
         CheckConstraint("state in ('pending','delivered','dead')", name="state"),
     )
 
