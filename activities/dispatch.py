@@ -96,14 +96,22 @@ class DispatchSteps:
 
             return launch_batches.write_intents(session, tenant_id, launches, now, stands=stands)
 
-    def ask(self, intended: Intended) -> Asked:
+    async def warm(self, bots: int) -> None:
+        """Prepare to ask the backend for so many bots within some seconds."""
+        await self._services.backend.warm(bots)
+
+    async def ask(self, intended: Intended) -> Asked:
         """Ask the backend for a bot."""
         asked_at = self._services.clock()
         try:
-            answer = self._services.backend.create(replace(intended.wanted, join_at=asked_at))
+            answer = await self._services.backend.create_async(replace(intended.wanted, join_at=asked_at))
         except (BackendRefused, BackendUnavailable) as error:
             return Asked(intended, error, asked_at)
         return Asked(intended, answer, asked_at)
+
+    async def close(self) -> None:
+        """Close the connections that were opened on this event loop."""
+        await self._services.close_lanes()
 
     def record_all(self, tenant_id: str, asked: Sequence[Asked]) -> list[DispatchResult | BackendUnavailable]:
         """Record answers about a tenant's bots; acceptances in one transaction."""

@@ -26,6 +26,7 @@ from activities.batches import Batches
 from activities.dispatch import CHANGED, TRIES, Armed, Asked, DispatchSteps
 from activities.interceptors import application_error
 from activities.pulse import Pulse
+from activities.warming import Warming
 from meetbot.bots.launch import claim_ahead, look_ahead
 from meetbot.bots.launch_batches import Intended
 from meetbot.storage import launch_holds
@@ -35,7 +36,6 @@ from meetbot.temporal.messages import ActivityName, DispatchOutcome, DispatchReq
 
 _ARMING_THREADS = 12
 _LOOKING_THREADS = 24
-_SENDING_THREADS = 64
 _STORING_THREADS = 6
 _TICK_SECONDS = 0.5
 # The workflow's own activity is given until then to hand the bot over; from then on the row alone is enough.
@@ -90,7 +90,8 @@ class Launcher:
         self._ticks = 0
         self._busy, self._busy_checked_at = False, 0.0
         self._arming, self._looking = _pool(_ARMING_THREADS, "arming"), _pool(_LOOKING_THREADS, "looking")
-        self._sending, self._storing = _pool(_SENDING_THREADS, "sending"), _pool(_STORING_THREADS, "storing")
+        self._storing = _pool(_STORING_THREADS, "storing")
+        self._warming = Warming(clock, self._due_with, steps.warm)
         self._holds = Batches[tuple[DispatchRequest, bytes | None], int](self._hold_all, self._storing)
         self._claims = Batches[Armed, Intended | None](steps.write_intents, self._storing)
         self._notes = Batches[Asked, DispatchResult](steps.record_all, self._storing)
@@ -233,6 +234,7 @@ class Launcher:
     async def _to_the_instant(self, held: _Held, armed: Armed) -> DispatchResult:
         self._arm(held, armed)
         request, at = held.request, armed.due.dispatch_at
+        self._warming.expect(at)
         look_at = at - look_ahead(request.bot_id, self._due_with(at))
         if self._clock() < look_at:
             if await self._is_overtaken_before(held, look_at):
@@ -246,7 +248,7 @@ class Launcher:
         if intended is None:
             return CHANGED
         await self._until(at)
-        asked = await self._in(self._sending, partial(self._steps.ask, intended))
+        asked = await self._steps.ask(intended)
         return await self._notes.submit(request.tenant_id, asked)
 
     async def _is_overtaken_before(self, held: _Held, instant: datetime) -> bool:
@@ -319,10 +321,12 @@ class Launcher:
         for held in self._held.values():
             if not held.is_sending and held.task is not None:
                 held.task.cancel()
+        await self._warming.stop()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_STOP_SECONDS)
         await self._in(self._storing, self._pulse.stop)
-        for pool in (self._arming, self._looking, self._sending, self._storing):
+        await self._steps.close()
+        for pool in (self._arming, self._looking, self._storing):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

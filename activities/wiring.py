@@ -32,6 +32,7 @@ from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
+from meetbot.outbound.lane import Lane
 from meetbot.outbound.transport import build_http_client as build_outbound_client
 from meetbot.providers.base import OAuthClient
 from meetbot.providers.http import build_http_client
@@ -44,6 +45,8 @@ from meetbot.vault.guarded import Breaker
 from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
+# At a quarter of a second for each answer, so many send a thousand bots within a second.
+_BACKEND_LANE_CONNECTIONS = 300
 _VAULT_CALLS_AT_ONCE = 32
 # One for each thread of the worker of syncs.
 _MOST_SYNCS = 24
@@ -133,6 +136,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     """Build what the activities work with from opened connections and the settings."""
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
+    backend_lane = Lane(connections=_BACKEND_LANE_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
     clients = OAuthClients(
         database=database,
@@ -158,9 +162,10 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         ),
         push=build_push_keeper(settings, database, to_providers, clock=clock),
         waits=waits,
-        backend=build_backend(settings, to_backend),
+        backend=build_backend(settings, to_backend, backend_lane),
         clock=clock,
         connections=(to_providers, to_backend),
+        lanes=(backend_lane,),
         public_url=settings.public_url,
         window_days=settings.sync_window_days,
         horizon=timedelta(hours=settings.schedule_horizon_hours),
@@ -183,7 +188,7 @@ def build_push_keeper(
     )
 
 
-def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
+def build_backend(settings: Settings, client: httpx.Client, lane: Lane) -> BotBackend:
     """Build the configured bot backend.
 
     Raises `ConfigurationError` for one that is not supported yet.
@@ -201,5 +206,6 @@ def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
             api_key=key.get_secret_value() if key else "",
             report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
             client=client,
+            lane=lane,
         )
     )

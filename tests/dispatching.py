@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from activities.dispatch import CHANGED, TRIES, DispatchSteps
+from activities.dispatch import CHANGED, TRIES, Asked, DispatchSteps
 from activities.services import Services
+from meetbot.bots.launch_batches import Intended
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, DispatchResult
 
 
@@ -42,4 +44,10 @@ class SingleDispatch:
                 return stopped
         self._sleep_until(armed.due.dispatch_at)
         (intended,) = self._steps.write_intents(request.tenant_id, [armed])
-        return CHANGED if intended is None else self._steps.record(self._steps.ask(intended))
+        return CHANGED if intended is None else self._steps.record(asyncio.run(self._ask(intended)))
+
+    async def _ask(self, intended: Intended) -> Asked:
+        try:
+            return await self._steps.ask(intended)
+        finally:
+            await self._steps.close()

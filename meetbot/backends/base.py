@@ -52,7 +52,8 @@ class BackendBot:
 class BotBackend(Protocol):
     """The service that runs bots.
 
-    Calls block, and are bounded by timeouts. They raise `BackendRefused` for good, `BackendUnavailable` for now.
+    Calls block, but for the asynchronous ones, and are bounded by timeouts. They raise `BackendRefused` for good,
+    `BackendUnavailable` for now.
     """
 
     name: str
@@ -60,6 +61,17 @@ class BotBackend(Protocol):
 
     def create(self, request: BotRequest) -> BackendBot:
         """Make the bot, or return the one that was made for the same external id."""
+        ...
+
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        """Do what `create` does on the event loop, for bots that go out together."""
+        ...
+
+    async def warm(self, connections: int) -> None:
+        """Prepare for so many calls of `create_async` within some seconds.
+
+        It takes little time. If it fails, they only take longer.
+        """
         ...
 
     def look_up(self, request: BotRequest) -> BackendBot | None:

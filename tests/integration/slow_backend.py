@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,12 @@ class SlowBackend:
         created = self._backend.create(request)
         self._meanwhile()
         return created
+
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        return await asyncio.to_thread(self.create, request)
+
+    async def warm(self, connections: int) -> None:
+        """Nothing to prepare."""
 
     def look_up(self, request: BotRequest) -> BackendBot | None:
         return self._backend.look_up(request)
