@@ -85,7 +85,7 @@ def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> di
     return {
         "bots": count,
         "scheduled_before_seconds": round(known_before_seconds, 1),
-        "late": _distribution(late),
+        "late": distribution(late),
         "early": sum(seconds < -0.001 for seconds in late),
         "missed": count - len(late),
         "jobs": jobs,
@@ -137,7 +137,8 @@ def _lateness(rig: Rig, count: int, start: datetime) -> tuple[list[float], int]:
     return sorted((at - due[external_id]).total_seconds() for external_id, at in created.items()), len(jobs)
 
 
-def _distribution(late: Sequence[float]) -> dict[str, float]:
+def distribution(late: Sequence[float]) -> dict[str, float]:
+    """Return where these sorted seconds lie."""
     if not late:
         return {}
     at = {
