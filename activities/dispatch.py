@@ -6,10 +6,13 @@ instant: `activities.launcher` takes many bots through them together.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from activities.quick_look import is_settled
 from activities.recheck import DueBot, Looked, first_look, second_look
 from activities.services import Services
 from meetbot.backends.base import BackendBot
@@ -33,6 +36,8 @@ from meetbot.temporal.messages import (
 
 # A meeting that keeps changing is tried so often in one go; then the workflow takes over.
 TRIES = 3
+# The last looks are spread, so a connection is free again for the next one.
+_LOOKS_EACH = 3
 CHANGED = DispatchResult(DispatchOutcome.CHANGED)
 
 
@@ -74,6 +79,10 @@ class DispatchSteps:
         looked = first_look(self._services, due)
         return DispatchResult(looked) if isinstance(looked, DispatchOutcome) else Armed(request, due, looked)
 
+    async def is_settled(self, armed: Armed) -> bool:
+        """Ask the provider once more, quickly; whether `look_again` is not needed for the bot to go."""
+        return await is_settled(self._services, armed.due, armed.looked)
+
     def look_again(self, armed: Armed) -> DispatchResult | None:
         """Ask the provider once more; None if the bot may go."""
         is_changed = second_look(self._services, armed.due, armed.looked)
@@ -96,9 +105,16 @@ class DispatchSteps:
 
             return launch_batches.write_intents(session, tenant_id, launches, now, stands=stands)
 
-    async def warm(self, bots: int) -> None:
-        """Prepare to ask the backend for so many bots within some seconds."""
-        await self._services.backend.warm(bots)
+    async def warm(self, armed: Sequence[Armed]) -> None:
+        """Open connections for asking about these bots, and for them, within some seconds."""
+        asked = Counter(one.due.leader.provider for one in armed if one.due.leader is not None)
+        await asyncio.gather(
+            self._services.backend.warm(len(armed)),
+            *(
+                self._services.looks.warm(self._services.providers[provider].api_url, -(-count // _LOOKS_EACH))
+                for provider, count in asked.items()
+            ),
+        )
 
     async def ask(self, intended: Intended) -> Asked:
         """Ask the backend for a bot."""

@@ -91,7 +91,7 @@ class Launcher:
         self._busy, self._busy_checked_at = False, 0.0
         self._arming, self._looking = _pool(_ARMING_THREADS, "arming"), _pool(_LOOKING_THREADS, "looking")
         self._storing = _pool(_STORING_THREADS, "storing")
-        self._warming = Warming(clock, self._due_with, steps.warm)
+        self._warming = Warming(clock, self._warm)
         self._holds = Batches[tuple[DispatchRequest, bytes | None], int](self._hold_all, self._storing)
         self._claims = Batches[Armed, Intended | None](steps.write_intents, self._storing)
         self._notes = Batches[Asked, DispatchResult](steps.record_all, self._storing)
@@ -239,9 +239,10 @@ class Launcher:
         if self._clock() < look_at:
             if await self._is_overtaken_before(held, look_at):
                 return CHANGED
-            stopped = await self._in(self._looking, partial(self._steps.look_again, armed))
-            if stopped is not None:
-                return stopped
+            if not await self._steps.is_settled(armed):
+                stopped = await self._in(self._looking, partial(self._steps.look_again, armed))
+                if stopped is not None:
+                    return stopped
         await self._until(at - claim_ahead(self._due_with(at)))
         held.is_sending = True
         intended = await self._claims.submit(request.tenant_id, armed)
@@ -250,6 +251,10 @@ class Launcher:
         await self._until(at)
         asked = await self._steps.ask(intended)
         return await self._notes.submit(request.tenant_id, asked)
+
+    async def _warm(self, second: int) -> None:
+        due = (held.armed for held in self._held.values() if held.armed is not None)
+        await self._steps.warm([armed for armed in due if _second(armed.due.dispatch_at) == second])
 
     async def _is_overtaken_before(self, held: _Held, instant: datetime) -> bool:
         """Wait until then; True as soon as the meeting is known to be another one by now."""

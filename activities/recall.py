@@ -18,7 +18,7 @@ from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled, may_be_out
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
-from meetbot.storage.tables import Bot, Dispatch
+from meetbot.storage.tables import Bot, Dispatch, Tenant
 from meetbot.temporal.messages import ActivityName, MeetingRef, NextStep, StepKind
 
 _NOT_IN_THE_CALL = frozenset({BotState.DISPATCHING, BotState.DISPATCHED, BotState.JOINING})
@@ -67,12 +67,13 @@ class RecallActivity:
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
             if bot is None or step.kind is not StepKind.RECALL:
                 return step
+            wanted = backend_request(bot, session.get_one(Tenant, ref.tenant_id))
             dispatch = bots.dispatch_of(session, bot)
             if dispatch is None or not may_be_out(dispatch.state):
-                return _Recall(bot, None, backend_request(session, bot))
+                return _Recall(bot, None, wanted)
             # From now on an end that the backend reports is the answer to this, and no end of the bot's own.
             dispatch.recalled_at = self._services.clock()
-            return _Recall(bot, dispatch, backend_request(session, bot))
+            return _Recall(bot, dispatch, wanted)
 
     def _take_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> bool:
         """Return whether the backend has taken the bot back; False only if the bot is lost."""

@@ -22,7 +22,10 @@ from meetbot.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The connections and defaults of a worker. ``clock`` gives the present in UTC."""
+    """The connections and defaults of a worker.
+
+    ``clock`` gives the present in UTC. ``looks`` is for the last looks at providers; ``lanes`` are all that are to be closed.
+    """
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
@@ -33,6 +36,7 @@ class Services:
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]
+    looks: Lane
     lanes: Sequence[Lane]
     public_url: str
     window_days: int

@@ -11,15 +11,10 @@ _AHEAD = timedelta(seconds=1.5)
 
 
 class Warming:
-    """Prepares once for all bots of a second. ``count`` tells how many are due then."""
+    """Prepares once for all bots of a second: ``warm`` is called with it, as seconds since 1970."""
 
-    def __init__(
-        self,
-        clock: Callable[[], datetime],
-        count: Callable[[datetime], int],
-        warm: Callable[[int], Awaitable[None]],
-    ) -> None:
-        self._clock, self._count, self._warm = clock, count, warm
+    def __init__(self, clock: Callable[[], datetime], warm: Callable[[int], Awaitable[None]]) -> None:
+        self._clock, self._warm = clock, warm
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def expect(self, at: datetime) -> None:
@@ -41,4 +36,4 @@ class Warming:
     async def _prepare(self, at: datetime) -> None:
         while (seconds := (at - _AHEAD - self._clock()).total_seconds()) > 0:  # noqa: ASYNC110 - not the loop's clock
             await asyncio.sleep(seconds)
-        await self._warm(self._count(at))
+        await self._warm(int(at.timestamp()))

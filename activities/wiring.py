@@ -46,7 +46,7 @@ from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
 # At a quarter of a second for each answer, so many send a thousand bots within a second.
-_BACKEND_LANE_CONNECTIONS = 300
+_LANE_CONNECTIONS = 300
 _VAULT_CALLS_AT_ONCE = 32
 # One for each thread of the worker of syncs.
 _MOST_SYNCS = 24
@@ -136,7 +136,8 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     """Build what the activities work with from opened connections and the settings."""
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
-    backend_lane = Lane(connections=_BACKEND_LANE_CONNECTIONS, accept_gzip=False)
+    for_looks = Lane(connections=_LANE_CONNECTIONS, accept_gzip=True)
+    backend_lane = Lane(connections=_LANE_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
     clients = OAuthClients(
         database=database,
@@ -165,7 +166,8 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         backend=build_backend(settings, to_backend, backend_lane),
         clock=clock,
         connections=(to_providers, to_backend),
-        lanes=(backend_lane,),
+        looks=for_looks,
+        lanes=(for_looks, backend_lane),
         public_url=settings.public_url,
         window_days=settings.sync_window_days,
         horizon=timedelta(hours=settings.schedule_horizon_hours),

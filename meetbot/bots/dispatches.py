@@ -33,14 +33,15 @@ class Intent:
     written_at: datetime
 
 
-def backend_request(session: Session, bot: Bot) -> BotRequest:
-    """Return what the backend is asked for.
+def external_id_of(bot: Bot) -> str:
+    """Return the idempotency key of this one dispatch: the bot's id and generation."""
+    return f"{bot.id}.{bot.generation}"
 
-    The external id (bot id and generation) is the idempotency key of this one dispatch.
-    """
-    tenant = session.get_one(Tenant, bot.tenant_id)
+
+def backend_request(bot: Bot, tenant: Tenant) -> BotRequest:
+    """Return what the backend is asked for."""
     return BotRequest(
-        external_id=f"{bot.id}.{bot.generation}",
+        external_id=external_id_of(bot),
         meeting_url=bot.meeting_url,
         join_at=bot.dispatch_at,
         display_name=tenant.bot_display_name,
@@ -70,7 +71,7 @@ def write_intent(session: Session, bot: Bot, earlier: Dispatch | None, now: date
             meeting_key=bot.meeting_key,
             generation=bot.generation,
             bot_id=bot.id,
-            external_id=backend_request(session, bot).external_id,
+            external_id=external_id_of(bot),
             state=DispatchState.INTENDED,
             requested_at=now,
         )

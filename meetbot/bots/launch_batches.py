@@ -69,7 +69,8 @@ def write_intents(
 ) -> list[Intended | None]:
     """Store the intent for each bot, None if its meeting has changed meanwhile."""
     batch = _load(session, tenant_id, [launch.request for launch in launches])
-    grace = timedelta(hours=session.get_one(Tenant, tenant_id).revoked_grace_hours)
+    tenant = session.get_one(Tenant, tenant_id)
+    grace = timedelta(hours=tenant.revoked_grace_hours)
     copies: dict[str, list[ClaimCopy]] = {}
     for copy in bots.claim_copies(session, tenant_id, batch.meetings):
         copies.setdefault(copy.meeting_key, []).append(copy)
@@ -81,7 +82,7 @@ def write_intents(
             written.append(None)
             continue
         intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
-        written.append(Intended(launch.request, intent, backend_request(session, bot)))
+        written.append(Intended(launch.request, intent, backend_request(bot, tenant)))
     return written
 
 

@@ -106,6 +106,14 @@ class AccessTokens:
             self._waits.note(user, refusal)
             raise
 
+    def ready(self, user: CalendarUserContext) -> str | None:
+        """Return the access token if there is one and the provider may be asked. It never waits."""
+        try:
+            self._waits.check(user)
+        except RetryLater:
+            return None
+        return self._cached(user)
+
     def _call(self, user: CalendarUserContext, request: Callable[[str], Response], deadline: Deadline) -> Response:
         token = self._access_token(user, deadline)
         try:

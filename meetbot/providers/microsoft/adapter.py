@@ -16,7 +16,7 @@ from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
-from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send
+from meetbot.providers.http import Answer, Call, Deadline, bearer, get_call, identified_object, json_object, send
 from meetbot.providers.id_token import Claims
 from meetbot.providers.listing import (
     LISTING_SECONDS,
@@ -137,11 +137,25 @@ class MicrosoftCalendar(OAuthProvider):
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
         """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
-        path = f"/me/events/{quote(provider_event_id, safe='')}"
         deadline = Deadline(timeout_seconds)
-        answer = self._get(access_token, path, event_query(), deadline)
+        answer = self._get(access_token, _event_path(provider_event_id), event_query(), deadline)
         raw = identified_object(answer, Provider.MICROSOFT)
         return self._series_kinds.note(raw, lambda series: self._master(access_token, series, deadline))
+
+    @property
+    def api_url(self) -> str:
+        """Return the address of Graph."""
+        return self._graph
+
+    def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
+        """Return the request that `get_event` makes."""
+        return get_call(
+            self._graph + _event_path(provider_event_id), tuple(event_query()), bearer(access_token) | PREFER
+        )
+
+    def event_in(self, answer: Answer) -> RawEvent:
+        """Return the occurrence in an answer, as `get_event` does if its series' kind is known."""
+        return self._series_kinds.note(identified_object(self._accepted(answer), Provider.MICROSOFT), None)
 
     def _master(self, access_token: str, series: str, deadline: Deadline) -> RawEvent:
         query = [("$select", "id,isAllDay")]
@@ -189,9 +203,16 @@ class MicrosoftCalendar(OAuthProvider):
             headers=bearer(access_token) | PREFER,
             params=query,
         )
+        return self._accepted(answer)
+
+    def _accepted(self, answer: Answer) -> Answer:
         if not answer.ok:
             raise microsoft_error(answer, self._now())
         return answer
+
+
+def _event_path(provider_event_id: str) -> str:
+    return f"/me/events/{quote(provider_event_id, safe='')}"
 
 
 def _view_path(calendar: CalendarRef) -> str:
