@@ -17,7 +17,7 @@ from activities.recheck import DueBot, Looked, first_look, second_look
 from activities.services import Services
 from meetbot.backends.base import BackendBot
 from meetbot.bots import dispatches, launch_batches
-from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim
+from meetbot.bots.claims import claim_that_leads, counting_claims, place_of_claim
 from meetbot.bots.dispatches import is_awaited
 from meetbot.bots.launch_batches import Accepted, Intended, Launch
 from meetbot.bots.reconcile import reconcile
@@ -179,7 +179,7 @@ class DispatchSteps:
                 return None
             claims = counting_claims(session, _ref(request), now)
             meeting = session.get_one(Meeting, (request.tenant_id, request.meeting_key))
-            leader = leading_claim(claims, lead_of(meeting, bot))
+            leader = claim_that_leads(claims, meeting, bot)
             if leader is None:
                 return None
             return DueBot(

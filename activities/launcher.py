@@ -26,6 +26,7 @@ from activities.batches import Batches
 from activities.dispatch import CHANGED, TRIES, Armed, Asked, DispatchSteps
 from activities.interceptors import application_error
 from activities.pulse import Pulse
+from activities.sending import Sending
 from activities.warming import Warming
 from meetbot.bots.launch import claim_ahead, look_ahead
 from meetbot.bots.launch_batches import Intended
@@ -88,7 +89,8 @@ class Launcher:
         self._left_alone: dict[_Key, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ticks = 0
-        self._busy, self._busy_checked_at = False, 0.0
+        self._lull: asyncio.Task[None] | None = None
+        self._sending = Sending(steps)
         self._arming, self._looking = _pool(_ARMING_THREADS, "arming"), _pool(_LOOKING_THREADS, "looking")
         self._storing = _pool(_STORING_THREADS, "storing")
         self._warming = Warming(clock, self._warm)
@@ -249,8 +251,7 @@ class Launcher:
         if intended is None:
             return CHANGED
         await self._until(at)
-        asked = await self._steps.ask(intended)
-        return await self._notes.submit(request.tenant_id, asked)
+        return await self._notes.submit(request.tenant_id, await self._sending.ask(intended))
 
     async def _warm(self, second: int) -> None:
         due = (held.armed for held in self._held.values() if held.armed is not None)
@@ -293,20 +294,22 @@ class Launcher:
 
         What a workflow does with the result would take the CPU time that they need.
         """
+        if self._lull is None or self._lull.done():
+            # One looks for all who wait.
+            self._lull = asyncio.create_task(self._wait_for_a_lull())
+        await asyncio.shield(self._lull)
+
+    async def _wait_for_a_lull(self) -> None:
         ends_at = asyncio.get_running_loop().time() + _LONGEST_BUSY_SECONDS
         while self._is_busy() and asyncio.get_running_loop().time() < ends_at:  # noqa: ASYNC110 - time makes it so
             await asyncio.sleep(_GAP_SECONDS)
 
     def _is_busy(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._busy_checked_at >= _GAP_SECONDS / 2:
-            soon = self._clock() + _BUSY_AHEAD
-            self._busy_checked_at = now
-            self._busy = any(
-                held.armed is not None and (held.is_sending or held.armed.due.dispatch_at <= soon)
-                for held in self._held.values()
-            )
-        return self._busy
+        soon = self._clock() + _BUSY_AHEAD
+        return any(
+            held.armed is not None and (held.is_sending or held.armed.due.dispatch_at <= soon)
+            for held in self._held.values()
+        )
 
     def _hold_all(self, tenant_id: str, asked: Sequence[tuple[DispatchRequest, bytes | None]]) -> Sequence[int]:
         with self._database.transaction(tenant_id) as session:

@@ -11,7 +11,7 @@ from temporalio import activity
 from activities.services import Services
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes, reports
-from meetbot.bots.claims import counting_claims, lead_of, leading_claim
+from meetbot.bots.claims import claim_that_leads, counting_claims
 from meetbot.bots.dispatches import backend_request
 from meetbot.bots.reconcile import reconcile
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
@@ -125,7 +125,7 @@ class RecallActivity:
             changes.fail_bot(session, bot, "backend_lost", now)
             return
         suppressed = meeting.suppressed_at is not None
-        wanted = leading_claim(counting_claims(session, ref, now), lead_of(meeting, bot))
+        wanted = claim_that_leads(counting_claims(session, ref, now), meeting, bot)
         if wanted is not None and not suppressed and wanted.end_at > now:
             changes.renew_bot(session, bot, now)
             session.flush()

@@ -78,7 +78,7 @@ def _scheduled(rig: Rig, count: int, seconds_ahead: float) -> tuple[list[Dispatc
             WebhookEndpoint(tenant_id=rig.tenant_id, id=new_id("whe"), url="http://127.0.0.1:1/", event_types=["*"])
         )
     # It takes a while to schedule them one by one.
-    start = rig.clock() + timedelta(seconds=_LEAD_SECONDS + seconds_ahead + count * 0.25)
+    start = rig.clock() + timedelta(seconds=_LEAD_SECONDS + seconds_ahead + count * 0.4)
     requests = []
     for number in range(-(-count // _MEETINGS_PER_CALENDAR)):
         owner = rig.sandbox.account(f"herd-{rig.tenant_id}-{number}@herd.test".replace("_", "-"))

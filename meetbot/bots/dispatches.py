@@ -6,6 +6,7 @@ the same external id. Functions that change it lock the meeting's row first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,29 +55,18 @@ def is_awaited(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
 
 
-def write_intent(session: Session, bot: Bot, earlier: Dispatch | None, now: datetime) -> Intent:
-    """Store that the backend is about to be asked. The meeting is locked by the caller.
+def write_first_intents(session: Session, tenant_id: str, asked: Sequence[Bot], now: datetime) -> None:
+    """Store that the backend is about to be asked for these bots. Their meetings are locked by the caller."""
+    bots.intend(session, tenant_id, {external_id_of(bot): bot for bot in asked}, now)
 
-    ``earlier`` is what the bot's present generation was asked for with, if it was.
-    """
+
+def write_intent_again(bot: Bot, earlier: Dispatch, now: datetime) -> Intent:
+    """Store that the backend is about to be asked once more, after ``earlier``, which nobody answered well."""
     bots.move_bot(bot, BotState.DISPATCHING)
-    if earlier is not None:
-        intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
-        bots.move_dispatch(earlier, DispatchState.INTENDED)
-        earlier.requested_at = now
-        return intent
-    session.add(
-        Dispatch(
-            tenant_id=bot.tenant_id,
-            meeting_key=bot.meeting_key,
-            generation=bot.generation,
-            bot_id=bot.id,
-            external_id=external_id_of(bot),
-            state=DispatchState.INTENDED,
-            requested_at=now,
-        )
-    )
-    return Intent(True, now)
+    intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
+    bots.move_dispatch(earlier, DispatchState.INTENDED)
+    earlier.requested_at = now
+    return intent
 
 
 def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id: str, *, asked_at: datetime) -> bool:

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes, dispatches
-from meetbot.bots.claims import counting_of, lead_of, leading_claim, target_of
+from meetbot.bots.claims import claim_that_leads, counting_of, target_of
 from meetbot.bots.dispatches import Intent, backend_request, is_awaited
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
@@ -75,14 +75,19 @@ def write_intents(
     for copy in bots.claim_copies(session, tenant_id, batch.meetings):
         copies.setdefault(copy.meeting_key, []).append(copy)
     written: list[Intended | None] = []
+    first: list[Bot] = []
     for launch in launches:
         claims = counting_of(copies.get(launch.request.meeting_key, ()), grace=grace, now=now)
         bot = _as_rechecked(batch, launch, claims, stands)
         if bot is None:
             written.append(None)
             continue
-        intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
+        earlier = batch.dispatch_for(bot)
+        intent = Intent(True, now) if earlier is None else dispatches.write_intent_again(bot, earlier, now)
+        if earlier is None:
+            first.append(bot)
         written.append(Intended(launch.request, intent, backend_request(bot, tenant)))
+    dispatches.write_first_intents(session, tenant_id, first, now)
     return written
 
 
@@ -91,7 +96,7 @@ def _as_rechecked(batch: _Batch, launch: Launch, claims: list[ClaimCopy], stands
     meeting, bot = batch.meetings.get(launch.request.meeting_key), batch.bots.get(launch.request.bot_id)
     if meeting is None or bot is None or meeting.suppressed_at is not None or not is_awaited(bot, launch.request):
         return None
-    leader = leading_claim(claims, lead_of(meeting, bot))
+    leader = claim_that_leads(claims, meeting, bot)
     if leader is None or not stands(leader):
         return None
     return bot if target_of(leader).digest == bot.target_digest == launch.target_digest else None

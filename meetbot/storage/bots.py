@@ -189,6 +189,42 @@ def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
     dispatch.state = dispatch_state.followed_by(dispatch.state, state)
 
 
+_INTEND = text(
+    """
+    with asked as (
+      select * from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:generations as int[]),
+                           cast(:external_ids as text[])) asked (bot_id, meeting_key, generation, external_id)),
+    moved as (
+      update bot set state = :dispatching from asked where bot.tenant_id = :tenant_id and bot.id = asked.bot_id)
+    insert into dispatch (tenant_id, meeting_key, generation, bot_id, external_id, state, requested_at)
+    select :tenant_id, meeting_key, generation, bot_id, external_id, :intended, :now from asked
+    """
+)
+
+
+def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], now: datetime) -> None:
+    """Store that the backend is about to be asked for these bots, by external id, for the first time.
+
+    One statement for all; the objects stay as they were read. Raises `IllegalTransition` as `move_bot` does.
+    """
+    if not asked:
+        return
+    bound = asked.values()
+    for bot in bound:
+        bot_state.followed_by(bot.state, BotState.DISPATCHING)
+    bounds = {
+        "tenant_id": tenant_id,
+        "bots": [bot.id for bot in bound],
+        "keys": [bot.meeting_key for bot in bound],
+        "generations": [bot.generation for bot in bound],
+        "external_ids": list(asked),
+        "dispatching": BotState.DISPATCHING,
+        "intended": DispatchState.INTENDED,
+        "now": now,
+    }
+    session.execute(_INTEND, bounds)
+
+
 def touch(bot: Bot, now: datetime) -> None:
     """Count a change of the bot that customers can see."""
     bot.sequence += 1
