@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -45,11 +46,10 @@ _START_TO_CLOSE_TIMEOUT = timedelta(seconds=60)
 _ANSWERED_WITHIN = timedelta(seconds=30)
 # The least schedule_to_close_timeout of a dispatch: it is retried until the meeting's end, but at least for this long.
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
-# Reports say how a bot is doing. In case one is lost, the backend is asked: often on the way in and once the meeting should be
-# over, seldom between.
-_FOLLOW_EVERY = timedelta(minutes=1)
-_FOLLOW_IN_THE_CALL_EVERY = timedelta(minutes=10)
-_IN_THE_CALL = ("in_call", "recording")
+# Reports say how a bot is doing, and in case one is lost the worker processes ask the backend. Both wake this workflow once the
+# bot has ended. If even that is lost, it asks by itself: so long after the meeting's end, and then every hour.
+_ASKED_AFTER_END = timedelta(minutes=5)
+_ASKED_EVERY = timedelta(hours=1)
 # After so many re-checks in a row that each found a change, the next one waits a little.
 _MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
@@ -121,8 +121,7 @@ class BotWorkflow:
                 if await self._is_time_to_dispatch(step):
                     await self._dispatch(step)
             case StepKind.FOLLOW:
-                if not await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
-                    await self._follow()
+                await self._wait_and_follow(step)
             case StepKind.RECALL:
                 await self._activity(ActivityName.BOT_RECALL, "recall the bot")
 
@@ -160,6 +159,12 @@ class BotWorkflow:
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
         if self._changes_in_a_row > _MOST_CHANGES_IN_A_ROW:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
+        is_sent = result.outcome is DispatchOutcome.DISPATCHED and not (self._woken or overtaken)
+        if is_sent and workflow.patched("follow-what-was-sent"):
+            # As it was sent, it agrees with its claims: there is nothing to reconcile.
+            sent = replace(step, kind=StepKind.FOLLOW, state="dispatched")
+            self._show(sent)
+            await self._wait_and_follow(sent)
 
     def _begin_dispatch(self, step: NextStep) -> workflow.ActivityHandle[DispatchResult]:
         now = workflow.now()
@@ -183,13 +188,16 @@ class BotWorkflow:
         await workflow.wait_condition(lambda: dispatch.done() or self._woken)
         return self._woken and not dispatch.done()
 
-    async def _follow(self) -> None:
+    async def _wait_and_follow(self, step: NextStep) -> None:
+        """Wait until something is heard of the bot; ask the backend if nothing is."""
+        if await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
+            return
         try:
             await self._activity(ActivityName.BOT_FOLLOW, "ask the backend how the bot is doing", attempts=2)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            # The next minute asks again.
+            # The next hour asks again.
 
     async def _activity(self, name: ActivityName, summary: str, *, attempts: int = 0) -> NextStep:
         step: NextStep = await workflow.execute_activity(
@@ -231,10 +239,9 @@ class BotWorkflow:
 
 
 def _follow_within(step: NextStep, now: datetime) -> timedelta:
-    """Return when the backend is asked next how a bot is doing."""
-    if step.state not in _IN_THE_CALL or step.end_at is None:
-        return _FOLLOW_EVERY
-    return max(min(step.end_at - now, _FOLLOW_IN_THE_CALL_EVERY), _FOLLOW_EVERY)
+    """Return when this workflow asks the backend by itself how a bot is doing."""
+    until_then = step.end_at + _ASKED_AFTER_END - now if step.end_at is not None else timedelta()
+    return until_then if until_then > timedelta() else _ASKED_EVERY
 
 
 def _details(step: NextStep, *, waits_for_start: bool) -> str:

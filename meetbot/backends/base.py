@@ -82,6 +82,10 @@ class BotBackend(Protocol):
         """Take the bot back, or out of the meeting. One that is gone or done already is no error."""
         ...
 
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Do what `progress` does on the event loop."""
+        ...
+
     def progress(self, backend_bot_id: str) -> BackendBot:
         """Return the bot as it is now."""
         ...

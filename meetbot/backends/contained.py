@@ -52,6 +52,11 @@ class ContainedBackend:
         with _contained():
             self._backend.cancel(backend_bot_id)
 
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Do what `progress` does on the event loop."""
+        with _contained():
+            return await self._backend.progress_async(backend_bot_id)
+
     def progress(self, backend_bot_id: str) -> BackendBot:
         """Return the bot as it is now."""
         with _contained():

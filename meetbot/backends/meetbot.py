@@ -70,15 +70,7 @@ class MeetbotBackend:
 
     async def create_async(self, request: BotRequest) -> BackendBot:
         """Make a job as `create` does, beside many others."""
-        call = self._creation(request)
-        try:
-            answer = await self._lane.exchange(call, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
-        except OutboundFailed as error:
-            failure = _unavailable(error)
-        else:
-            return _job(answer)
-        # Outside of the handler: no answer's error has another one as its context.
-        raise failure
+        return _job(await self._exchange_async(self._creation(request)))
 
     async def warm(self, connections: int) -> None:
         """Open connections for jobs that are about to be made."""
@@ -100,10 +92,17 @@ class MeetbotBackend:
 
     def progress(self, backend_bot_id: str) -> BackendBot:
         """Return the job as it is now."""
-        return _job(self._exchange(Call("GET", self._job_url(backend_bot_id), self._headers)))
+        return _job(self._exchange(self._look(backend_bot_id)))
+
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Return the job as `progress` does, beside many others."""
+        return _job(await self._exchange_async(self._look(backend_bot_id)))
 
     def _job_url(self, backend_bot_id: str) -> str:
         return f"{self._jobs_url}/{quote(backend_bot_id, safe='')}"
+
+    def _look(self, backend_bot_id: str) -> Call:
+        return Call("GET", self._job_url(backend_bot_id), self._headers)
 
     def _creation(self, request: BotRequest) -> Call:
         body = {
@@ -120,6 +119,13 @@ class MeetbotBackend:
         request = self._client.build_request(call.method, call.url, content=call.content, headers=dict(call.headers))
         try:
             return exchange(self._client, request, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
+        except OutboundFailed as error:
+            failure = _unavailable(error)
+        raise failure
+
+    async def _exchange_async(self, call: Call) -> Answer:
+        try:
+            return await self._lane.exchange(call, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
         except OutboundFailed as error:
             failure = _unavailable(error)
         raise failure

@@ -89,7 +89,11 @@ TABLES: Mapping[str, TableGrants] = {
         api="select update",
         worker=_ALL,
         hidden=("meeting_url",),
-        relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
+        relay=RelayGrant(
+            select="tenant_id id meeting_key generation state dispatch_at end_at heard_at backend_bot_id recorded_seconds",
+            update="heard_at",
+            rows=_IS_LIVE_BOT,
+        ),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
     "calendar_event": TableGrants(

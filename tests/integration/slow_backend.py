@@ -43,6 +43,9 @@ class SlowBackend:
     def cancel(self, backend_bot_id: str) -> None:
         self._backend.cancel(backend_bot_id)
 
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        return await asyncio.to_thread(self.progress, backend_bot_id)
+
     def progress(self, backend_bot_id: str) -> BackendBot:
         return self._backend.progress(backend_bot_id)
 

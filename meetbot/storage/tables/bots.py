@@ -53,7 +53,10 @@ class BotClaim(SQLModel, table=True):
 
 
 class Bot(SQLModel, table=True):
-    """One recording bot; the partial unique index makes two live ones of a meeting impossible."""
+    """One recording bot; the partial unique index makes two live ones of a meeting impossible.
+
+    ``heard_at`` is when its backend last reported it or was last asked about it.
+    """
 
     __tablename__ = "bot"
     __table_args__ = (
@@ -85,6 +88,7 @@ class Bot(SQLModel, table=True):
     outcome: str | None = None
     failure_code: str | None = None
     recorded_seconds: int | None = None
+    heard_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
