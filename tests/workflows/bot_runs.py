@@ -76,8 +76,9 @@ class Ran:
 
     @property
     def waits(self) -> list[datetime]:
-        """Until when it waited, to the millisecond."""
-        return [timer.due for timer in timers_in(self.history)]
+        """Until when it waited, to the millisecond, before the bot was last sent; all of it if none was."""
+        sent = [call.at for call in self.harness.called("bot.dispatch")]
+        return [timer.due for timer in timers_in(self.history) if not sent or timer.due <= sent[-1] + SECOND]
 
 
 async def to_the_end(harness: Harness, handle: Handle) -> None:

@@ -57,7 +57,7 @@ def test_the_state_is_shown_once_per_change(virtual_time: VirtualTime) -> None:
         follow=[running.following] * 3,
     )
 
-    assert states_shown(run(virtual_time, script).history) == ["recording", "completed"]
+    assert states_shown(run(virtual_time, script).history) == ["dispatched", "recording", "completed"]
 
 
 @pytest.mark.parametrize("during", ["wait", "dispatch", "follow", "recall"])
