@@ -160,7 +160,7 @@ class BotWorkflow:
         if self._changes_in_a_row > _MOST_CHANGES_IN_A_ROW:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
         is_sent = result.outcome is DispatchOutcome.DISPATCHED and not (self._woken or overtaken)
-        if is_sent and workflow.patched("follow-what-was-sent"):
+        if is_sent and self._start.follows_what_was_sent:
             # As it was sent, it agrees with its claims: there is nothing to reconcile.
             sent = replace(step, kind=StepKind.FOLLOW, state="dispatched")
             self._show(sent)

@@ -78,7 +78,7 @@ class Ran:
     def waits(self) -> list[datetime]:
         """Until when it waited, to the millisecond, before the bot was last sent; all of it if none was."""
         sent = [call.at for call in self.harness.called("bot.dispatch")]
-        return [timer.due for timer in timers_in(self.history) if not sent or timer.due <= sent[-1] + SECOND]
+        return [timer.due for timer in timers_in(self.history) if not sent or timer.due - timer.length < sent[-1]]
 
 
 async def to_the_end(harness: Harness, handle: Handle) -> None:

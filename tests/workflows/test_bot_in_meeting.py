@@ -22,8 +22,10 @@ def test_it_asks_by_itself_only_when_the_meeting_should_be_over(virtual_time: Vi
 
 
 def test_a_bot_that_was_sent_is_followed_without_another_look(virtual_time: VirtualTime, meeting: Meeting) -> None:
+    until_then = meeting.join_at - virtual_time.now() + 10 * MINUTE
+
     async def report(harness: Harness, handle: Handle) -> None:
-        await virtual_time.wait(meeting.join_at - virtual_time.now() + 10 * MINUTE)
+        await virtual_time.wait(until_then)
         await handle.signal(BotSignal.BACKEND_REPORTED)
         await harness.end_of(handle)
 
