@@ -68,11 +68,11 @@ class World:
 def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> dict[str, Any]:
     """Have this many meetings start together; return how their bots came."""
     world.rig.sandbox.post("/control/backend/pace", {"joining": 3600})
-    idle = _idle_cost(world)
+    idle = idle_cost(world)
     rig = for_another_tenant(world.rig)
     before, began = world.cpu.read(), time.monotonic()
     start = rig.clock() + timedelta(seconds=seconds_ahead + _JOIN_LEAD_SECONDS)
-    _have_meetings(world, rig, count, start)
+    have_meetings(world, rig, count, start)
     known_before_seconds = _all_scheduled(rig, count, start)
     if kill:
         _kill_one(world, rig, start)
@@ -93,14 +93,15 @@ def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> di
     }
 
 
-def _idle_cost(world: World) -> Mapping[str, float]:
-    """What each process uses per second while nothing is due."""
+def idle_cost(world: World) -> Mapping[str, float]:
+    """Return what each process uses per second while nothing is due."""
     before = world.cpu.read()
     time.sleep(_IDLE_SECONDS)
     return {name: (used - before.get(name, 0.0)) / _IDLE_SECONDS for name, used in world.cpu.read().items()}
 
 
-def _have_meetings(world: World, rig: Rig, count: int, start: datetime) -> None:
+def have_meetings(world: World, rig: Rig, count: int, start: datetime) -> None:
+    """Connect calendars with so many meetings that start then."""
     users = []
     for number in range(-(-count // _MEETINGS_PER_CALENDAR)):
         owner = rig.sandbox.account(f"herd-{rig.tenant_id}-{number}@herd.test")

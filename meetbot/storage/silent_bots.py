@@ -68,4 +68,16 @@ def unwanted_meetings(session: Session, tenant_id: str, bot_ids: Sequence[str], 
 def take_silent(session: Session, *, now: datetime, most: int) -> Sequence[SilentBot]:
     """Return the bots that were silent for too long, and mark them as heard of. Call it inside `Database.relay`."""
     rows = session.execute(_TAKE, {"now": now, "most": most}).all()
-    return [SilentBot(*row[:5], BotState(row.state), row.recorded_seconds, row.end_at) for row in rows]
+    return [
+        SilentBot(
+            tenant_id=row.tenant_id,
+            id=row.id,
+            meeting_key=row.meeting_key,
+            generation=row.generation,
+            backend_bot_id=row.backend_bot_id,
+            state=BotState(row.state),
+            recorded_seconds=row.recorded_seconds,
+            end_at=row.end_at,
+        )
+        for row in rows
+    ]
