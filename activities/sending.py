@@ -1,4 +1,7 @@
-"""Ask the backend for many bots at once, and let their answers wait while others are on their way."""
+"""Ask the backend for many bots at once.
+
+Their answers wait while others are on their way.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ class Sending:
         self._on_their_way = 0
 
     async def ask(self, intended: Intended) -> Asked:
-        """Ask the backend for a bot; return what came of it once few others are on their way, or a second later.
+        """Ask the backend for a bot; return what came of it.
 
-        Noting it would take the CPU time that sending them needs. If this process dies meanwhile, they are asked for again
-        under the same external ids.
+        It returns once few others are on their way, or a second later: noting it would take the CPU time that they need. If
+        this process dies meanwhile, they are asked for again under the same external ids.
         """
         self._on_their_way += 1
         try:

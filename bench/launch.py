@@ -1,4 +1,4 @@
-"""Measure what launching bots that are due together costs, without Temporal; print it as JSON.
+"""Measure what launching bots together costs, without Temporal; print it as JSON.
 
     python -m bench.launch [--bots 100,400] [--seconds-ahead 20]
 

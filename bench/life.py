@@ -1,11 +1,11 @@
-"""Measure what a bot costs from its meeting's discovery to its end, over all processes; print it as JSON.
+"""Measure what a bot's whole life costs all processes; print it as JSON.
 
     python -m bench.life [--bots 40] [--seconds-ahead 60] [--minutes 45]
 
 That many meetings are found at once, twenty to a calendar, and their bots are sent together; the backend reports each change to
 a real API process. ``cpu_ms_per_bot`` is the CPU time of each process from the connecting of the calendars until all bots ended
-and the processes are quiet again, without what they use idle. The meetings are not waited for: in one of so many minutes nothing
-happens but that the backend is asked about its silent bot every ten minutes, which is measured by itself (``asking_ms``) and added
+and the processes are quiet again, without what they use idle. The meetings are not waited for: in so many minutes nothing
+happens but that the backend is asked about its silent bot every ten, which is measured by itself (``asking_ms``) and added
 in ``sum``.
 """
 
@@ -38,8 +38,8 @@ _LEAD_SECONDS = 90
 _LONGEST_SECONDS = 180
 _MINUTES_BETWEEN = 10
 _QUIET_SECONDS = 15
-_STEPS_TO_RECORDING = 3
-_STEPS_TO_THE_END = 3
+_STEPS_TO_RECORDING = 2
+_STEPS_TO_THE_END = 2
 
 
 def measure(world: World, *, bots: int, seconds_ahead: float, minutes: float) -> dict[str, Any]:

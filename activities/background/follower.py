@@ -34,7 +34,10 @@ Wake = Callable[[str, str], Awaitable[None]]
 
 
 class Follower:
-    """One for a process. ``is_crowded`` tells when bots are being sent, before which everything else waits."""
+    """Asks about silent bots, one for a process.
+
+    ``is_crowded`` tells when bots are being sent, before which everything else waits.
+    """
 
     def __init__(self, services: Services, wake: Wake, is_crowded: Callable[[], bool]) -> None:
         self._services, self._wake, self._is_crowded = services, wake, is_crowded
@@ -71,7 +74,10 @@ class Follower:
             return take_silent(session, now=self._services.clock(), most=_MOST)
 
     async def _wake_unwanted(self, tenant_id: str, sent: Sequence[SilentBot]) -> None:
-        """Tell workflows of bots that nobody wants any more, in case they were not told when it was so."""
+        """Tell workflows of bots that nobody wants any more.
+
+        They were told when it came to be so, but that may have been lost.
+        """
         for meeting_key in await asyncio.to_thread(self._find_unwanted, tenant_id, sent):
             await self._wake(tenant_id, meeting_key)
 
@@ -102,7 +108,10 @@ class Follower:
 
 
 def _is_known(bot: SilentBot, answer: BackendBot) -> bool:
-    """Whether the answer says nothing new. An end is, even if it was heard of: its workflow may not have been."""
+    """Whether the answer says nothing new.
+
+    An end is new even if it was heard of: its workflow may not have been told.
+    """
     if answer.state in TERMINAL_STATES:
         return False
     return answer.state is bot.state and (answer.recorded_seconds or 0) <= (bot.recorded_seconds or 0)

@@ -56,12 +56,15 @@ def is_awaited(bot: Bot, request: DispatchRequest) -> bool:
 
 
 def write_first_intents(session: Session, tenant_id: str, asked: Sequence[Bot], now: datetime) -> None:
-    """Store that the backend is about to be asked for these bots. Their meetings are locked by the caller."""
+    """Store that the backend is about to be asked for these bots.
+
+    Their meetings are locked by the caller.
+    """
     bots.intend(session, tenant_id, {external_id_of(bot): bot for bot in asked}, now)
 
 
 def write_intent_again(bot: Bot, earlier: Dispatch, now: datetime) -> Intent:
-    """Store that the backend is about to be asked once more, after ``earlier``, which nobody answered well."""
+    """Store that the backend is about to be asked once more, after ``earlier``."""
     bots.move_bot(bot, BotState.DISPATCHING)
     intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
     bots.move_dispatch(earlier, DispatchState.INTENDED)

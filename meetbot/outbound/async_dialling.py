@@ -1,4 +1,4 @@
-"""How the asynchronous way out finds and judges addresses, with the resolver and guards of the blocking one."""
+"""How the asynchronous way out finds and judges addresses: as the blocking one does."""
 
 from __future__ import annotations
 

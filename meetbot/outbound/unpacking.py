@@ -1,4 +1,7 @@
-"""Unpacking of answers, piece by piece, so that whoever counts the bytes can stop in between."""
+"""Unpacking of answers, piece by piece.
+
+So whoever counts the bytes can stop in between.
+"""
 
 from __future__ import annotations
 

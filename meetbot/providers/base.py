@@ -181,9 +181,9 @@ class CalendarProvider(Protocol):
         ...
 
     def event_in(self, answer: Answer) -> RawEvent:
-        """Return the occurrence that `event_call` was answered with, as `get_event` does, without asking for more.
+        """Return the occurrence that `event_call` was answered with.
 
-        Raises `ProviderError`s.
+        It is as `get_event` returns it, as far as that is known without asking for more. Raises `ProviderError`s.
         """
         ...
 

@@ -60,7 +60,10 @@ def build_http_client() -> httpx.Client:
 
 
 def get_call(url: str, params: tuple[tuple[str, str], ...], headers: Mapping[str, str]) -> Call:
-    """Return a request for JSON, for a client of the caller's. ``params`` are the same again and again."""
+    """Return a request for JSON, for a client of the caller's.
+
+    ``params`` are the same again and again.
+    """
     return Call("GET", f"{url}?{_query(params)}", {**_WANTS_JSON, **headers})
 
 

@@ -60,13 +60,19 @@ _UNWANTED = text(
 
 
 def unwanted_meetings(session: Session, tenant_id: str, bot_ids: Sequence[str], now: datetime) -> Sequence[str]:
-    """Return the keys of those bots' meetings that were cancelled by hand or are claimed by nobody, before their end."""
+    """Return the keys of those bots' meetings that nobody wants recorded any more.
+
+    They were cancelled by hand or are claimed by nobody, and are not over.
+    """
     bounds = {"tenant_id": tenant_id, "bots": list(bot_ids), "now": now}
     return session.execute(_UNWANTED, bounds).scalars().all()
 
 
 def take_silent(session: Session, *, now: datetime, most: int) -> Sequence[SilentBot]:
-    """Return the bots that were silent for too long, and mark them as heard of. Call it inside `Database.relay`."""
+    """Return the bots that were silent for too long, and mark them as heard of.
+
+    Call it inside `Database.relay`.
+    """
     rows = session.execute(_TAKE, {"now": now, "most": most}).all()
     return [
         SilentBot(

@@ -31,7 +31,10 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 class ScriptedLane(Lane):
-    """The asynchronous way out, answered by the handler. What the real one does to bytes: `tests/unit/outbound`."""
+    """The asynchronous way out, answered by the handler.
+
+    What the real one does to bytes is tested in `tests/unit/outbound`.
+    """
 
     def __init__(self, handler: Handler) -> None:
         super().__init__(connections=1, accept_gzip=False, trust=ssl.create_default_context())

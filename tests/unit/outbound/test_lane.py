@@ -1,4 +1,4 @@
-"""The asynchronous way out opens connections before they are needed, and not more than it may."""
+"""The asynchronous way out opens connections early, and not more than it may."""
 
 from __future__ import annotations
 
