@@ -1,7 +1,7 @@
 """The asynchronous way out: many requests at once on one event loop.
 
-It obeys the rules of the blocking one, and is for what must go out at an instant. A request costs a tenth of what it costs in a thread of its own, and connections
-are opened before they are needed (decision 0034).
+It obeys the rules of the blocking one, and is for what must go out at an instant. A request costs a tenth of what it costs in
+a thread of its own, and connections are opened before they are needed (decision 0034).
 """
 
 from __future__ import annotations

@@ -205,7 +205,8 @@ _INTEND = text(
 def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], now: datetime) -> None:
     """Store that the backend is about to be asked for these bots for the first time.
 
-    They come by external id. One statement for all; the objects stay as they were read. Raises `IllegalTransition` as `move_bot` does.
+    They come by external id. One statement for all; the objects stay as they were read. Raises `IllegalTransition` as
+    `move_bot` does.
     """
     if not asked:
         return
