@@ -124,8 +124,8 @@ def _has_ended(session: Session, dispatch: Dispatch) -> bool:
 def apply_answer(database: Database, seen: Bot | SilentBot, answer: BackendBot | None, *, now: datetime) -> bool:
     """Apply what a backend answered about a bot; return whether its workflow has to know.
 
-    The answer is None if there was none. ``seen`` is the bot as it was when the backend was asked. An answer about a bot that was
-    recalled meanwhile changes nothing.
+    The answer is None if there was none. ``seen`` is the bot as it was when the backend was asked. An answer about a bot that
+    was recalled meanwhile changes nothing.
     """
     with database.transaction(seen.tenant_id) as session:
         bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
