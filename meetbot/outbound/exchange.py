@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import httpx
 
+from meetbot.outbound.call import Answer, Call
 from meetbot.outbound.deadline import Deadline, PhaseSeconds, PhaseTimeouts
 from meetbot.outbound.failures import TRANSPORT_ERRORS, OutboundFailed, failure_of
 
+__all__ = ["Answer", "Call", "exchange"]
+
 _PHASES = PhaseSeconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that no client has yet. Its text form leaves out what it says."""
-
-    method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer. The names of ``headers`` are compared without letter case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is one of success."""
-        return 200 <= self.status < 300
 
 
 def exchange(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import RetryLater
-from meetbot.outbound.exchange import Answer, Call
+from meetbot.outbound.call import Answer, Call
 
 RawEvent = Mapping[str, Any]
 
