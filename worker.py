@@ -29,6 +29,7 @@ from temporalio.worker import (
 )
 
 from activities.admission import NoteDelays, note_sync_delay
+from activities.background.earlier_grants import run_earlier_grants
 from activities.background.follower import Follower, waking
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
@@ -47,6 +48,7 @@ from meetbot.temporal.client import connect, ensure_search_attributes
 from meetbot.temporal.messages import TaskQueue
 from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 from workflows.bot import BotWorkflow
+from workflows.calendar_check import CalendarCheckWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
@@ -131,6 +133,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_relay(parts.database, client, stop),
             run_housekeeping(parts.database, stop),
             run_retention(parts.database, stop),
+            run_earlier_grants(parts.database, parts.revoker, stop),
             run_recovery(parts.database, client, stop, interval=interval),
             parts.launcher.run(ActivityCompleter(client), stop),
             parts.admission.run(stop),
@@ -200,7 +203,7 @@ def _activity_workers(
         worker(TaskQueue.DISPATCH, of_bots, _DISPATCH_THREADS, note_delay=parts.delay.note),
         worker(TaskQueue.DELIVERY, [parts.webhooks.deliver], _DELIVERY_THREADS),
         worker(TaskQueue.ERASING, parts.erasing.all(), _ERASING_THREADS),
-        worker(TaskQueue.CONNECTING, parts.connecting.all(), _CONNECTING_THREADS),
+        worker(TaskQueue.CONNECTING, [*parts.connecting.all(), parts.checking.check], _CONNECTING_THREADS),
     ]
 
 
@@ -233,7 +236,9 @@ def _workflow_workers(client: Client) -> list[Worker]:
         worker(TaskQueue.BOTS, BotWorkflow, _CACHED_BOTS, _BOT_STICKY_SCHEDULE_TO_START_TIMEOUT),
         worker(TaskQueue.WEBHOOKS, WebhookWorkflow, _CACHED_WEBHOOKS, usual),
         worker(TaskQueue.ERASURES, ErasureWorkflow, _CACHED_ERASURES, usual),
-        worker(TaskQueue.CONNECTS, (ConnectWorkflow, OAuthAppCheckWorkflow), _CACHED_CONNECTS, usual),
+        worker(
+            TaskQueue.CONNECTS, (ConnectWorkflow, OAuthAppCheckWorkflow, CalendarCheckWorkflow), _CACHED_CONNECTS, usual
+        ),
     ]
 
 

@@ -31,7 +31,8 @@ def note_revocation(database: Database, clock: Callable[[], datetime], pending: 
 
     It is not opened if that fails.
     """
-    opened = OpenedSecret(SecretPurpose.REVOCATION, pending.calendar_user_id, current_workflow())
+    used_by = current_workflow() if activity.in_activity() else f"earlier-grant/{pending.erasure_id}"
+    opened = OpenedSecret(SecretPurpose.REVOCATION, pending.calendar_user_id, used_by)
     _note(database, clock, pending.tenant_id, opened)
 
 

@@ -18,6 +18,7 @@ from meetbot.calendars.complete_connect import (
 )
 from meetbot.calendars.connect_flow import ConnectError, callback_address
 from meetbot.calendars.sealed_codes import code_binding, read_code
+from meetbot.calendars.turned_away import keep_turned_away
 from meetbot.domain.event import Provider
 from meetbot.errors import ProviderError, SecretUnreadable
 from meetbot.providers.oauth import new_code_verifier
@@ -90,8 +91,14 @@ class ConnectingActivities:
         completed = self._complete(attempt, attempt.oauth_client_id)
         if completed.user is not None:
             return ExchangeResult(completed.user.id)
+        if completed.approved is not None:
+            return ExchangeResult()
+        error = completed.error or ConnectError.PROVIDER_ERROR
+        if error is ConnectError.ADMIN_CONSENT_REQUIRED and attempt.admin_consent_id is None:
+            # Before the outcome is noted: whoever reads that finds the link to forward.
+            keep_turned_away(self._context(), attempt)
         with self._services.database.transaction(ref.tenant_id) as session:
-            connect_attempts.note_outcome(session, attempt, error=completed.error or ConnectError.PROVIDER_ERROR)
+            connect_attempts.note_outcome(session, attempt, error=error)
         return ExchangeResult()
 
     @activity.defn(name=ActivityName.OAUTH_APP_PROBE, no_thread_cancel_exception=True)
@@ -152,5 +159,11 @@ class ConnectingActivities:
     def _context(self) -> ConnectContext:
         services = self._services
         return ConnectContext(
-            services.database, services.providers, self._region, services.clock, push_is_on=services.push.is_on
+            services.database,
+            services.providers,
+            self._region,
+            services.clock,
+            push_is_on=services.push.is_on,
+            ours=services.clients.ours,
+            public_url=services.public_url,
         )

@@ -22,6 +22,7 @@ from meetbot.bots.dispatches import is_awaited
 from meetbot.bots.launch_batches import Accepted, Intended, Launch
 from meetbot.bots.reconcile import reconcile
 from meetbot.calendars.decide_stored import redecide_event
+from meetbot.domain.rooms import room_id
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
@@ -52,7 +53,9 @@ class Armed:
     @property
     def launch(self) -> Launch:
         """Return it as its intent is written."""
-        return Launch(self.request, self.due.target_digest)
+        leader = self.due.claims[0]
+        room = room_id(self.request.tenant_id, leader.meeting_platform, leader.meeting_id)
+        return Launch(self.request, self.due.target_digest, room, self.due.join_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ class DispatchSteps:
     def _record_outage(self, asked: Asked, error: BackendUnavailable) -> None:
         request, intent = asked.intended.request, asked.intended.intent
         with self._services.database.transaction(request.tenant_id) as session:
-            dispatches.record_outage(session, request, error, intent)
+            dispatches.record_outage(session, request, error, intent, self._services.clock())
 
     def _recall_unwanted(self, request: DispatchRequest) -> None:
         """Recall a bot that the backend accepted, now or earlier, after we gave it up."""

@@ -78,6 +78,9 @@ def is_unchanged(services: Services, user: CalendarUserContext, copy: ClaimCopy,
 
 def _ask(services: Services, user: CalendarUserContext, copy: ClaimCopy, deadline: Deadline) -> _Answer | None:
     """Return what the provider says, or None if it does not."""
+    if user.is_refused(copy.calendar_id):
+        # It says of every event that it is not there. What becomes of them is for the sync to say, after the grace.
+        return None
     try:
         raw = _read_twice_if_gone(services, user, copy, deadline)
         return _Answer(raw, _normalised(services, user, copy, raw))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session
@@ -10,14 +11,17 @@ from temporalio import activity
 
 from activities.services import Services
 from meetbot.backends.base import BotRequest
-from meetbot.bots import changes, reports
+from meetbot.bots import changes, reports, rooms
 from meetbot.bots.claims import claim_that_leads, counting_claims
 from meetbot.bots.dispatches import backend_request
 from meetbot.bots.reconcile import reconcile
+from meetbot.domain.bot_history import BotChange, Cause
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled, may_be_out
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
+from meetbot.storage.bot_transitions import note_change
+from meetbot.storage.rooms import Sharer
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 from meetbot.temporal.messages import ActivityName, MeetingRef, NextStep, StepKind
 
@@ -55,25 +59,45 @@ class RecallActivity:
         taken_back = begun.dispatch is None or self._take_back(begun.bot, begun.dispatch, begun.request)
         with self._services.database.transaction(ref.tenant_id) as session:
             self._settle(session, ref, begun, lost=not taken_back)
-            return reconcile(session, ref, self._services.reconcile_context())
+            step = reconcile(session, ref, self._services.reconcile_context())
+        return self._waking_sharers(step, begun.bot)
 
     def _begin(self, ref: MeetingRef) -> _Recall | NextStep:
         """Note that the recall begins, before the backend is told.
 
-        Return the next step instead if that is not a recall any more.
+        Return the next step instead if that is not a recall any more, or if another meeting shares the bot and takes it on.
         """
         with self._services.database.transaction(ref.tenant_id) as session:
+            sharers = rooms.lock_for_recall(session, ref)
             step = reconcile(session, ref, self._services.reconcile_context())
             bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
             if bot is None or step.kind is not StepKind.RECALL:
                 return step
+            if self._is_handed_over(session, bot, sharers):
+                return reconcile(session, ref, self._services.reconcile_context())
             wanted = backend_request(bot, session.get_one(Tenant, ref.tenant_id))
             dispatch = bots.dispatch_of(session, bot)
             if dispatch is None or not may_be_out(dispatch.state):
                 return _Recall(bot, None, wanted)
             # From now on an end that the backend reports is the answer to this, and no end of the bot's own.
+            if dispatch.recalled_at is None:
+                note_change(bot, bot.state, Cause(BotChange.RECALL_BEGUN, self._services.clock()))
             dispatch.recalled_at = self._services.clock()
-            return _Recall(bot, dispatch, wanted)
+            # The backend knows it by the id that it was asked for with, by whichever meeting.
+            return _Recall(bot, dispatch, replace(wanted, external_id=dispatch.external_id))
+
+    def _is_handed_over(self, session: Session, bot: Bot, sharers: Sequence[Sharer]) -> bool:
+        context = self._services.reconcile_context()
+        return bool(sharers) and rooms.hand_over(session, bot, sharers, context.default_lead, now=context.now)
+
+    def _waking_sharers(self, step: NextStep, recalled: Bot) -> NextStep:
+        """Add the meetings that shared the bot until it was recalled.
+
+        In a transaction of its own: who begins to share it before the recall is stored does not see that it is gone.
+        """
+        with self._services.database.transaction(recalled.tenant_id) as session:
+            to_wake = rooms.wake_sharers(session, recalled, self._services.clock())
+        return replace(step, to_wake=to_wake)
 
     def _take_back(self, bot: Bot, dispatch: Dispatch, request: BotRequest) -> bool:
         """Return whether the backend has taken the bot back; False only if the bot is lost."""

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.ask_leaders import LeaderInquiry
 from activities.load_claimants import load_claimants
 from activities.services import Services
-from meetbot.calendars.announcements import announce_lost_access
+from meetbot.calendars.calendar_listing import CalendarListing
 from meetbot.calendars.decide_stored import load_events
 from meetbot.calendars.decide_sync import (
     CalendarChanges,
@@ -22,16 +22,20 @@ from meetbot.calendars.decide_sync import (
     read_changes,
     what_is_needed,
 )
-from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, compare, window_at
+from meetbot.calendars.listing_diff import ChangedEvent, Difference, Window, window_at
+from meetbot.calendars.lost_access import lose_access, tell_again
 from meetbot.calendars.missing_events import LookedUp, look_up_missing
 from meetbot.calendars.provider_waits import HELD
 from meetbot.calendars.settle_keys import settle
-from meetbot.calendars.store_sync import DisconnectedMeanwhile, load_background, load_snapshot, store
+from meetbot.calendars.store_sync import DisconnectedMeanwhile, Seen, load_background, load_snapshot, store
+from meetbot.calendars.sync_start import begin
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.event import Event
+from meetbot.domain.grant_checks import proof_for_poll
 from meetbot.domain.leadership import Copy
 from meetbot.domain.plan import plan_digest
 from meetbot.domain.stored_event import StoredEvent
+from meetbot.domain.sync_run import ended
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, VaultError
 from meetbot.providers.base import Listing, RawEvent
 from meetbot.push.keeper import ChannelOwner
@@ -39,33 +43,13 @@ from meetbot.storage import calendar_user_state
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
 from meetbot.storage.claims import withdraw_all
-from meetbot.storage.push_channels import end_all_channels
+from meetbot.storage.sync_runs import add_run
 from meetbot.temporal.messages import ActivityName, SyncRequest, SyncResult, SyncScope
 
 _LOOK_UP_TIMEOUT_SECONDS = 5.0
 # A provider that refreshes tokens and then rejects them usually has an incident. If an account's tokens are still rejected
 # after this time, the account itself has lost access.
 _REJECTED_FOR = timedelta(hours=6)
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarListing:
-    """A calendar as a sync found it.
-
-    ``listing`` is None if the provider was not asked: because only stored events are decided about again, or because it asked
-    us to wait (``is_held``).
-    """
-
-    user: CalendarUserContext
-    listing: Listing | None
-    window: Window
-    began_at: datetime
-    is_held: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Return whether the account's own calendar was read to its end."""
-        return self.listing is not None and self.listing.shortfall is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +80,8 @@ class SyncActivities:
         user = self._load(request)
         if user is None or user.state is CalendarUserStatus.DISCONNECTING:
             return self._gone(request)
-        listed = self._read(request, user, began_at)
         try:
+            listed = self._read(request, self._without_deselected(request, user, began_at), began_at)
             outcome, outdated = self._take_in(listed)
         except DisconnectedMeanwhile:
             return self._gone(request)
@@ -112,14 +96,26 @@ class SyncActivities:
         shortfall = listed.listing.shortfall if listed.listing is not None else None
         return result if shortfall is None else replace(result, error=shortfall)
 
+    def _without_deselected(
+        self, request: SyncRequest, user: CalendarUserContext, began_at: datetime
+    ) -> CalendarUserContext:
+        """Have the meetings of deselected calendars leave.
+
+        That comes before the provider is asked, which may not answer.
+        """
+        stored = CalendarListing(user, None, window_at(began_at, self._services.window_days), began_at)
+        if request.scope is not SyncScope.CALENDAR or not stored.changes:
+            return user
+        self._take_in(stored)
+        return self._load(request) or user
+
     def _is_push_due(self, listed: CalendarListing) -> bool:
         """Note which calendars were read; return whether their push channels are to be seen to."""
-        user, listing = listed.user, listed.listing
-        if listing is None:
+        user = listed.user
+        if listed.listing is None:
             return False
         owner = ChannelOwner(user.tenant_id, user.id, user.provider)
-        calendars = listing.complete_calendars | listing.failed_calendars
-        return self._services.push.note_calendars(owner, user.channels, calendars)
+        return self._services.push.note_calendars(owner, user.channels, listed.reported_on(self._services.clock()))
 
     def _load(self, request: SyncRequest) -> CalendarUserContext | None:
         with self._services.database.transaction(request.tenant_id) as session:
@@ -135,24 +131,33 @@ class SyncActivities:
     def _read(self, request: SyncRequest, user: CalendarUserContext, began_at: datetime) -> CalendarListing:
         """List the calendar, unless only decisions are asked for or we have no access to it."""
         window, listing = window_at(began_at, self._services.window_days), None
+        tell_again(
+            self._services.database,
+            user,
+            public_url=self._services.public_url,
+            start=begin(user, began_at),
+            now=self._services.clock(),
+        )
         if request.scope is SyncScope.CALENDAR and user.is_connected:
             try:
                 listing = self._list(user, window)
             except ReconnectRequired as error:
-                user = self._lose_access(user, error.code, began_at)
+                # A refresh just before may have brought another refresh token: it is lost with the one that was used.
+                lost_with = user if error.token_version is None else replace(user, token_version=error.token_version)
+                user = self._lose_access(lost_with, error.code, began_at)
             except AccessTokenRejected as error:
                 if began_at < _last_good(user) + _REJECTED_FOR:
-                    self._note_error(user, error.code)
+                    self._note_error(user, error.code, began_at)
                     raise
                 # Read again: the refresh just before may have brought another refresh token.
                 user = self._lose_access(self._load(request) or user, error.code, began_at)
             except (ProviderError, VaultError) as error:
                 if error.code == HELD:
                     return CalendarListing(user, None, window, began_at, is_held=True)
-                self._note_error(user, error.code)
+                self._note_error(user, error.code, began_at)
                 raise
             except Exception:
-                self._note_error(user, "internal_error")
+                self._note_error(user, "internal_error", began_at)
                 raise
         return CalendarListing(user, listing, window, began_at)
 
@@ -161,32 +166,31 @@ class SyncActivities:
         listing = self._services.tokens.call(
             user,
             lambda token: provider.list_events(
-                token, window_start=window.start, window_end=window.end, granted=user.scopes
+                token,
+                window_start=window.start,
+                window_end=window.end,
+                granted=user.scopes,
+                choice=user.choice,
             ),
+            given_within=proof_for_poll(user.provider),
         )
         if listing.refusal is not None:
             self._services.waits.note(user, listing.refusal)
         return listing
 
-    def _lose_access(self, user: CalendarUserContext, code: str, now: datetime) -> CalendarUserContext:
-        """Note that the provider itself says that the grant is gone; an outage never leads here.
-
-        Returns the user as it is from now on: unchanged if they have reconnected meanwhile.
-        """
+    def _lose_access(self, user: CalendarUserContext, code: str, began_at: datetime) -> CalendarUserContext:
         self._services.tokens.forget(user.tenant_id, user.id)
-        with self._services.database.transaction(user.tenant_id) as session:
-            lost = calendar_user_state.mark_needs_reconnect(
-                session, user.tenant_id, user.id, token_version=user.token_version, code=code, now=now
-            )
-            if lost:
-                # They may be dead with the grant: after a reconnect new ones are opened.
-                end_all_channels(session, user.tenant_id, user.id)
-                announce_lost_access(session, user, public_url=self._services.public_url, now=now)
-        return user.without_access(code, since=now) if lost else user
+        services = self._services
+        start = begin(user, began_at)
+        return lose_access(
+            services.database, user, code, public_url=services.public_url, start=start, now=services.clock()
+        )
 
-    def _note_error(self, user: CalendarUserContext, code: str) -> None:
+    def _note_error(self, user: CalendarUserContext, code: str, began_at: datetime) -> None:
+        run = ended(begin(user, began_at), self._services.clock(), code=code)
         with self._services.database.transaction(user.tenant_id) as session:
             calendar_user_state.note_error(session, user.tenant_id, user.id, code=code)
+            add_run(session, user.tenant_id, user.id, run)
 
     def _take_in(self, listed: CalendarListing) -> tuple[SyncOutcome, tuple[str, ...]]:
         """Decide and store in the transaction that reads what is stored.
@@ -199,7 +203,7 @@ class SyncActivities:
         while True:
             with self._services.database.transaction(listed.user.tenant_id) as session:
                 snapshot = self._snapshot(session, listed)
-                difference = _difference(snapshot, listed)
+                difference = listed.difference(snapshot, self._services.clock())
                 dispute = _NO_DISPUTE
                 if looked_up is not None or not difference.missing:
                     changes, dispute = self._settle(session, listed, snapshot, difference, looked_up or _NOT_MISSING)
@@ -226,13 +230,15 @@ class SyncActivities:
         changed = (*difference.changed, *looked_up.found)
         news = read_changes(snapshot, changed, lambda change: self._normalise(user, change))
         read = list(news.read)
-        touched = {one.identity.event_id for one in read} | set(looked_up.gone)
+        gone = (*looked_up.gone, *difference.left)
+        unreadable = listed.unreadable(snapshot, now)
+        touched = {one.identity.event_id for one in read}.union(gone, unreadable)
         unsettled = [event.id for event in snapshot.stored if event.is_unsettled and event.id not in touched]
         if unsettled:
             read += load_events(session, user, unsettled)
-        loaded = load_claimants(session, user, read, looked_up.gone, now=now)
+        loaded = load_claimants(session, user, read, (*gone, *unreadable), now=now)
         settlement = settle(read, loaded.surroundings, now=now)
-        changes = CalendarChanges(read=settlement.read, gone=looked_up.gone, skipped=news.skipped)
+        changes = CalendarChanges(read=settlement.read, gone=gone, skipped=news.skipped, unreadable=unreadable)
         return changes, _Dispute(settlement.contradicted, loaded.by_event)
 
     def _snapshot(self, session: Session, listed: CalendarListing) -> CalendarSnapshot:
@@ -270,30 +276,9 @@ class SyncActivities:
         user, now = listed.user, self._services.clock()
         background = load_background(session, user, what_is_needed(snapshot, changes, now=now), now=now)
         outcome = decide_sync(snapshot, changes, background, now=now, horizon=self._services.horizon)
-        store(
-            session,
-            user,
-            outcome,
-            now=now,
-            read_at=listed.began_at if listed.is_whole else None,
-            note=_left_out(listed.listing, changes),
-        )
+        seen = Seen(listed.began_at if listed.is_whole else None, listed.left_out(changes), listed.changes)
+        store(session, user, outcome, now=now, seen=seen, start=listed.start)
         return outcome
-
-
-def _difference(snapshot: CalendarSnapshot, listed: CalendarListing) -> Difference:
-    if listed.listing is None:
-        return Difference(changed=(), missing=())
-    return compare(snapshot.stored, listed.listing, listed.window)
-
-
-def _left_out(listing: Listing | None, changes: CalendarChanges) -> str | None:
-    """Return the code of what a sync could not read, for people who look at the calendar user."""
-    if listing is not None and listing.shortfall is not None:
-        return listing.shortfall
-    if changes.skipped or (listing is not None and listing.skipped):
-        return "events_skipped"
-    return "calendars_incomplete" if listing is not None and listing.faults else None
 
 
 def _result(request: SyncRequest, user: CalendarUserContext, outcome: SyncOutcome) -> SyncResult:

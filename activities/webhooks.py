@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from temporalio import activity
 from activities.attribution import current_workflow
 from meetbot.clock import utc_now
 from meetbot.domain.event_types import WebhookEventType
-from meetbot.domain.webhook_schedule import FAILING_LIMIT
+from meetbot.domain.webhook_schedule import FAILING_LIMIT, next_attempt_at
 from meetbot.domain.webhook_state import DeliveryState, EndpointState
 from meetbot.errors import SecretUnreadable
 from meetbot.resources.webhook import endpoint_document
@@ -108,12 +108,14 @@ class WebhookActivities:
             raise AssertionError("the database sets emitted_at")
         body = envelope(delivery.id, delivery.event_type, delivery.emitted_at, delivery.attempts + 1, delivery.data)
         headers = {**_CONSTANT_HEADERS, **signed_headers(secrets, delivery.id, now, body)}
-        return self._post(task, body, headers)
+        began = self.outbound.clock()
+        outcome = self._post(task, body, headers)
+        return replace(outcome, milliseconds=int((self.outbound.clock() - began) * 1000))
 
     def _post(self, task: _Task, body: bytes, headers: Mapping[str, str]) -> AttemptOutcome:
         try:
             answer = self.outbound.post(task.endpoint.url, body, headers)
-            return answered(answer.status, answer.retry_after, self.clock())
+            return replace(answered(answer.status, answer.retry_after, self.clock()), text=answer.text)
         except (DestinationRefused, OutboundFailed) as error:
             return unanswered(error.code)
         except Exception as error:
@@ -147,8 +149,13 @@ class WebhookActivities:
     def _record(self, task: _Task, outcome: AttemptOutcome, request: DeliveryAttempt) -> DeliveryResult:
         now = self.clock()
         state = state_after(outcome, last=request.last)
+        asked = outcome.retry_after_seconds
+        pending = state is DeliveryState.PENDING
+        next_at = next_attempt_at(request.attempt, now, asked_seconds=asked) if pending else None
         with self.database.transaction(request.tenant_id) as session:
-            attempt = webhook_deliveries.Attempt(now, state, outcome.status, outcome.error)
+            attempt = webhook_deliveries.Attempt(
+                now, state, outcome.status, outcome.error, outcome.milliseconds, outcome.text, next_at
+            )
             webhook_deliveries.record_attempt(session, task.delivery, attempt)
             _keep_record_of_endpoint(session, task.endpoint, outcome, now)
         return result_after(outcome, state)

@@ -12,10 +12,12 @@ import httpx
 from activities.admission import QueueDelay, SyncAdmission
 from activities.attribution import note_opening, note_revocation, note_token_refresh
 from activities.bots import BotActivities
+from activities.checking import CheckingActivity
 from activities.connecting import ConnectingActivities
 from activities.dispatch import DispatchSteps
 from activities.erasing import ErasingActivities
 from activities.launcher import Launcher
+from activities.prove_grant import GrantCheck
 from activities.push import PushActivity
 from activities.recall import RecallActivity
 from activities.services import Services
@@ -28,6 +30,7 @@ from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.provider_waits import ProviderWaits
+from meetbot.calendars.refresh_lease import RefreshLeases
 from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
@@ -68,8 +71,10 @@ class WorkerParts:
     admission: SyncAdmission
     recall: RecallActivity
     webhooks: WebhookActivities
+    revoker: Revoker
     erasing: ErasingActivities
     connecting: ConnectingActivities
+    checking: CheckingActivity
 
     def close(self) -> None:
         """Close all connections."""
@@ -90,6 +95,7 @@ def open_parts(settings: Settings) -> WorkerParts:
     database = create_database(settings.database_url)
     vault = vault_from_settings(settings, breaker=Breaker(calls_at_once=_VAULT_CALLS_AT_ONCE))
     services = build_services(settings, database, vault, clock=utc_now)
+    revoker = build_revoker(settings, services, vault)
     sync, launcher, delay = SyncActivities(services), Launcher(database, DispatchSteps(services), utc_now), QueueDelay()
     return WorkerParts(
         database=database,
@@ -97,15 +103,17 @@ def open_parts(settings: Settings) -> WorkerParts:
         services=services,
         sync=sync,
         push=PushActivity(services),
-        watch=WatchActivity(sync.sync, utc_now),
+        watch=WatchActivity(sync.sync, utc_now, GrantCheck(services).needs_poll),
         bots=BotActivities(services),
         launcher=launcher,
         delay=delay,
         admission=SyncAdmission(delay, launcher.is_crowded, most=_MOST_SYNCS),
         recall=RecallActivity(services),
         webhooks=WebhookActivities(database, vault, settings.region, Outbound(settings.outbound_allow_cidrs)),
-        erasing=ErasingActivities(services, build_revoker(settings, services, vault)),
+        revoker=revoker,
+        erasing=ErasingActivities(services, revoker),
         connecting=build_connecting(settings, services, vault),
+        checking=CheckingActivity(services),
     )
 
 
@@ -152,7 +160,7 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         providers=providers,
         clients=clients,
         tokens=AccessTokens(
-            database=database,
+            leases=RefreshLeases(database),
             vault=vault,
             providers=providers,
             clients=clients,

@@ -15,28 +15,44 @@ from pydantic import ValidationError
 
 from api import docs, health, problems
 from api.admission import FailureBuckets
+from api.console import shell
+from api.console.pages import bots as bot_pages
+from api.console.pages import calendars as calendar_pages
+from api.console.pages import meetings, overview, search, sign_in, webhooks
+from api.console.pages import rules as rule_pages
+from api.console.pages import settings as settings_pages
+from api.console.pages import usage as usage_page
 from api.dependencies import ApiServices
 from api.middleware import HeadersAndAccessLog, RequestLimits, refuse_stray_body
 from api.orchestrator import TemporalOrchestrator
 from api.pages import STATIC_DIRECTORY
 from api.push_signals import PushSignals
+from api.request_log import RequestLog
 from api.routers import (
+    admin_consents,
     api_keys,
+    api_requests,
     audit_log,
     backends,
     bots,
+    calendars,
     connect,
     consent,
-    console,
+    consent_links,
     erasures,
+    event_history,
+    event_search,
     events,
+    never_record,
     notifications,
     oauth_apps,
     overrides,
     retention,
     rules,
+    syncs,
     tenant,
     usage,
+    user_check,
     users,
     webhook_deliveries,
     webhook_endpoints,
@@ -57,13 +73,21 @@ from meetbot.vault.rights import ProcessKind, refuse_unsafe_rights
 PREFIXES = ("/v1", "/api/v1")
 _ROUTERS = (
     connect,
+    admin_consents,
     consent,
+    consent_links,
     users,
+    syncs,
     erasures,
     events,
+    event_history,
+    event_search,
     overrides,
     rules,
+    never_record,
     bots,
+    calendars,
+    user_check,
     webhook_endpoints,
     webhook_deliveries,
     tenant,
@@ -72,7 +96,21 @@ _ROUTERS = (
     usage,
     api_keys,
     audit_log,
+    api_requests,
     notifications,
+)
+# Those with fixed addresses come before those with an id in the same place.
+_CONSOLE = (
+    overview,
+    sign_in,
+    meetings,
+    calendar_pages,
+    bot_pages,
+    rule_pages,
+    webhooks,
+    usage_page,
+    settings_pages,
+    search,
 )
 
 
@@ -103,8 +141,11 @@ def create_app(settings: Settings, services: ApiServices | None = None) -> FastA
             )
         # Reads the bytes that were signed, and declares no body for it.
         app.include_router(backends.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
-    for router in (health.router, docs.router, console.router):
+    for router in (health.router, docs.router):
         app.include_router(router)
+    for module in _CONSOLE:
+        app.include_router(module.router)
+    shell.install(app)
     app.mount(docs.VENDORED_PATH, docs.vendored_files(), name="vendored")
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY), name="static")
     problems.install(app)
@@ -134,9 +175,11 @@ def _lifespan(settings: Settings, services: ApiServices | None) -> Any:
 def _signals(app: FastAPI, services: ApiServices) -> Iterator[None]:
     """Have the application use these services, and signal workflows through them."""
     app.state.services, app.state.push_signals = services, PushSignals(services.orchestrator)
+    app.state.request_log = RequestLog(services.database)
     try:
         yield
     finally:
+        app.state.request_log.stop()
         app.state.push_signals.stop()
 
 

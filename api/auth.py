@@ -79,7 +79,7 @@ def requires(*scopes: Scope) -> Callable[..., Caller]:
         services: InjectedServices,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> Caller:
-        caller = _authenticate(request, services, credentials)
+        caller = authenticate_key(request, services, credentials.credentials if credentials is not None else "")
         for scope in {*scopes, *access_to(caller.origin.method, caller.origin.path).scopes}:
             if not caller.may(scope):
                 raise Problem(403, "missing_scope", f"the API key lacks the scope {scope}")
@@ -89,8 +89,11 @@ def requires(*scopes: Scope) -> Callable[..., Caller]:
     return authenticate
 
 
-def _authenticate(request: Request, services: ApiServices, credentials: HTTPAuthorizationCredentials | None) -> Caller:
-    api_key = credentials.credentials if credentials is not None else ""
+def authenticate_key(request: Request, services: ApiServices, api_key: str) -> Caller:
+    """Return the caller of this key, whatever its scopes.
+
+    Raises the problem ``unauthorized`` for a key that does not work.
+    """
     public_id = public_id_in(api_key)
     if public_id is None:
         raise unauthorized()

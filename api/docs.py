@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from api import webhook_docs
 from api.pages import page
 from api.problems import ProblemDocument, ProblemFault
 
@@ -31,7 +32,11 @@ TAGS = [
     {"name": "events", "description": "What is on the calendars, and what was decided about it."},
     {"name": "rules", "description": "Which meetings to record. Rules run in order, the first match decides."},
     {"name": "overrides", "description": "Exceptions for one occurrence or a series."},
-    {"name": "bots", "description": "One recording bot per meeting, however many calendars it is on."},
+    {
+        "name": "bots",
+        "description": "One recording bot per meeting, however many calendars it is on: while their copies agree on room "
+        "and start. A copy that says otherwise moves nobody's bot, unless the calendar whose copy leads says so too.",
+    },
     {"name": "webhooks", "description": "Signed messages about what happens."},
     {"name": "api keys", "description": "Keys with scopes and expiry, their rotation and revocation."},
     {"name": "audit log", "description": "Who changed what, in a chain of hashes; which secrets were opened."},
@@ -71,7 +76,12 @@ def document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            webhooks=webhook_docs.router.routes,
+            tags=app.openapi_tags,
         )
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         for model in (ProblemFault, ProblemDocument):

@@ -36,6 +36,7 @@ from api.dependencies import ApiServices, InjectedServices
 from api.problems import Problem, not_found
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.idempotency import KeptAnswer, find_answer, keep_answer, try_lock
+from meetbot.storage.waiting_users import find_waiting
 
 _KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")
 _NONCE_BYTES = 12
@@ -78,8 +79,10 @@ class CreatingRequest:
 
     def _is_erased(self, session: Session, caller: Caller) -> bool:
         """Whether the answer is about a calendar user that is gone since."""
-        of_user = self.calendar_user_id
-        return of_user is not None and find_calendar_user(session, caller.tenant_id, of_user) is None
+        of_user, tenant_id = self.calendar_user_id, caller.tenant_id
+        if of_user is None or find_calendar_user(session, tenant_id, of_user) is not None:
+            return False
+        return find_waiting(session, tenant_id, of_user, now=self.services.clock()) is None
 
     def _replay(self, kept: KeptAnswer, key: str, caller: Caller) -> JSONResponse:
         document = _open(kept.body["sealed"], key, caller) if kept.fingerprint == self.fingerprint else None

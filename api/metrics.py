@@ -13,6 +13,9 @@ SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+UNLOGGED_REQUESTS = Counter(
+    "meetbot_unlogged_requests_total", "Requests that are missing from the log that tenants can read."
+)
 CONNECTS = Counter("meetbot_connects_total", "Consents that came back, by how they ended.", ["provider", "result"])
 
 

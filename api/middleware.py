@@ -26,6 +26,7 @@ from api.admission import FailureBuckets, is_api_path, refuse_without_credential
 from api.dependencies import ApiServices
 from api.json_bounds import MAX_DEPTH, MAX_NODES, fault_of_size
 from api.problems import Problem, internal_error, malformed_json
+from api.request_log import note_answered
 from meetbot.domain.json_objects import parse_json, repeated_keys
 from meetbot.errors import Fault
 
@@ -247,6 +248,7 @@ class HeadersAndAccessLog:
         try:
             await self.app(scope, receive, exchange.send)
         except Exception as error:
+            scope["state"]["problem_code"] = "internal_error"
             _log.error("request.failed", code=type(error).__name__, frames=_frames(error), **exchange.facts())
             if exchange.status:
                 raise
@@ -298,6 +300,7 @@ class _Exchange:
             tenant_id=state.get("tenant_id"),
             key_id=state.get("key_id"),
         )
+        note_answered(self._scope, self._route(), self.status, seconds)
 
     def _route(self) -> str:
         return str(self._scope["state"].get("route") or getattr(self._scope.get("route"), "path", "unmatched"))

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from meetbot.storage.calendar_users import CalendarUserRef, page_of_refs
 from meetbot.storage.database import Database
+from meetbot.temporal.calendar_messages import CheckRequest, CheckResult
 from meetbot.temporal.client import connect
 from meetbot.temporal.connect_messages import (
     ProbeResult,
@@ -28,7 +29,13 @@ from meetbot.temporal.messages import (
     CalendarUserSignal,
     bot_workflow_id,
 )
-from meetbot.temporal.start import start_calendar_user, start_connect, start_erasure, start_oauth_app_check
+from meetbot.temporal.start import (
+    start_calendar_check,
+    start_calendar_user,
+    start_connect,
+    start_erasure,
+    start_oauth_app_check,
+)
 
 _CALL_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
@@ -39,6 +46,8 @@ _MAX_PAGES = 10
 # A person waits for the page. So many requests may, and no more, or those that need nobody would wait behind them.
 _WAITING_SECONDS = 15.0
 _WAITING_AT_ONCE = 8
+_CHECK_START_SECONDS = 2.5
+_CHECK_WAIT_SECONDS = 4.5
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
@@ -48,6 +57,14 @@ class _Ended(Generic[Result]):
     """A workflow that ended well."""
 
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """What came of asking the worker. ``result`` is None if it has not answered in time."""
+
+    is_reached: bool
+    result: CheckResult | None = None
 
 
 class Orchestrator(Protocol):
@@ -78,6 +95,10 @@ class Orchestrator(Protocol):
 
         None if nobody answered in time.
         """
+        ...
+
+    def check_calendar_user(self, request: CheckRequest) -> CheckAnswer:
+        """Have the worker ask provider and backend; wait for some seconds."""
         ...
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
@@ -178,6 +199,22 @@ class TemporalOrchestrator:
         ended = self._ended("probe_oauth_app", start)
         return ended.result.code if ended is not None else None
 
+    def check_calendar_user(self, request: CheckRequest) -> CheckAnswer:
+        """Have the worker ask provider and backend; wait for less than ten seconds in all.
+
+        A request that finds too many others waiting does not wait.
+        """
+        handles: list[WorkflowHandle[object, CheckResult]] = []
+
+        async def started(client: Client) -> None:
+            seconds = timedelta(seconds=_CHECK_START_SECONDS)
+            handles.append(await start_calendar_check(client, request, rpc_timeout=seconds))
+
+        if not self._run("check_calendar_user", started):
+            return CheckAnswer(is_reached=False)
+        ended = self._result_of("check_calendar_user", handles[0], seconds=_CHECK_WAIT_SECONDS)
+        return CheckAnswer(is_reached=True, result=ended.result if ended is not None else None)
+
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
         """Tell the workflow of a meeting's bot to end it."""
         return self._run("cancel_bot", lambda client: _signal_bot(client, tenant_id, meeting_key, BotSignal.CANCEL))
@@ -215,15 +252,21 @@ class TemporalOrchestrator:
         async def started(client: Client) -> None:
             handles.append(await start(client))
 
-        if not self._run(what, started) or not self._places.acquire(blocking=False):
+        if not self._run(what, started):
+            return None
+        return self._result_of(what, handles[0], seconds=_WAITING_SECONDS)
+
+    def _result_of(self, what: str, handle: WorkflowHandle[object, Result], *, seconds: float) -> _Ended[Result] | None:
+        """Wait for the end of a workflow, if not too many others are waited for."""
+        if not self._places.acquire(blocking=False):
             return None
         results: list[Result] = []
 
         async def ended() -> None:
-            results.append(await handles[0].result())
+            results.append(await handle.result())
 
         try:
-            return _Ended(results[0]) if self._wait(what, ended(), seconds=_WAITING_SECONDS) else None
+            return _Ended(results[0]) if self._wait(what, ended(), seconds=seconds) else None
         finally:
             self._places.release()
 

@@ -133,22 +133,28 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _on_database_error)
 
 
-async def _on_problem(_: Request, error: Exception) -> JSONResponse:
+def _answered(request: Request, problem: Problem) -> JSONResponse:
+    """Answer with the problem, and note its code for the log of requests."""
+    request.state.problem_code = problem.code
+    return problem.response()
+
+
+async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)  # noqa: S101 - registered for nothing else
-    return error.response()
+    return _answered(request, error)
 
 
-async def _on_library_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_library_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MeetbotError)  # noqa: S101 - registered for nothing else
     problem = from_library(error)
     if problem.status >= 500:
         _log.warning("dependency.failed", code=error.code)
-    return problem.response()
+    return _answered(request, problem)
 
 
-async def _on_database_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_database_error(request: Request, error: Exception) -> JSONResponse:
     _log.warning("dependency.failed", code="database_unavailable", error=type(error).__name__)
-    return unavailable("database_unavailable", "the database does not answer").response()
+    return _answered(request, unavailable("database_unavailable", "the database does not answer"))
 
 
 _CODES_OF_STATUS = {
@@ -161,20 +167,20 @@ _CODES_OF_STATUS = {
 }
 
 
-async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     code = _CODES_OF_STATUS.get(error.status_code, "request_failed")
     detail = _title(code) if error.status_code >= 400 else str(error.detail)
-    return Problem(error.status_code, code, detail, headers=error.headers).response()
+    return _answered(request, Problem(error.status_code, code, detail, headers=error.headers))
 
 
-async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
-        return malformed_json().response()
+        return _answered(request, malformed_json())
     faults = [_fault(detail) for detail in details]
-    return Problem(422, "invalid_input", _summary(faults), faults=faults).response()
+    return _answered(request, Problem(422, "invalid_input", _summary(faults), faults=faults))
 
 
 def malformed_json() -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,11 +19,13 @@ from meetbot.domain.identity import Identity
 from meetbot.resources.event import OutcomeName
 from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import Decider, Policy, StoredRuleSet, decider
-from meetbot.storage.calendar_user_context import load_context
+from meetbot.storage.calendar_user_context import CalendarUserContext, load_context
+from meetbot.storage.calendar_users import count_calendar_users, first_user_ids
 from meetbot.storage.event_records import event_from_row
 from meetbot.storage.tables import CalendarEvent
 
 MAX_EVENTS = 2_000
+MAX_USERS = 50
 # No stored version: the compiled rules of different proposals differ by their body.
 _PROPOSED_VERSION = 0
 
@@ -40,6 +43,7 @@ class SimulatedEvent(BaseModel):
     """One event as the rules in force decide it, and as the proposed ones would."""
 
     event_id: str
+    calendar_user_id: str
     title: str
     start: datetime | None
     before: SimulatedDecision
@@ -66,6 +70,16 @@ class Simulation(BaseModel):
     truncated: bool = Field(description="Whether there are later events that are not part of this.")
 
 
+class LayerSimulation(Simulation):
+    """What a layer of the tenant's rules would change, for some of its calendar users."""
+
+    users: int = Field(description="How many calendar users the tenant has.")
+    sampled_users: int = Field(
+        description=f"How many of them this is about, {MAX_USERS} at most, chosen by chance and always the same. They share "
+        "the events evenly, the soonest of each."
+    )
+
+
 def simulate(
     session: Session, tenant_id: str, calendar_user_id: str, proposed: RuleSetBody, *, now: datetime
 ) -> Simulation | None:
@@ -76,21 +90,60 @@ def simulate(
     user = load_context(session, tenant_id, calendar_user_id, with_secret=False)
     if user is None or user.state is CalendarUserStatus.DISCONNECTING:
         return None
+    events, truncated = _of_user(session, user, _Proposal(Layer.USER, proposed), now=now, limit=MAX_EVENTS)
+    return Simulation(data=_flips_first(events), summary=_summary(events), truncated=truncated)
+
+
+def simulate_layer(
+    session: Session, tenant_id: str, layer: Layer, proposed: RuleSetBody, *, now: datetime
+) -> LayerSimulation:
+    """Decide coming events of the tenant's users as if this were a layer. Writes nothing."""
+    # Ids are random, so the first ones are a fair sample.
+    users, sample = count_calendar_users(session, tenant_id), first_user_ids(session, tenant_id, limit=MAX_USERS)
+    events: list[SimulatedEvent] = []
+    truncated = users > len(sample)
+    for calendar_user_id in sample:
+        user = load_context(session, tenant_id, calendar_user_id, with_secret=False)
+        if user is None:
+            continue
+        own, more = _of_user(session, user, _Proposal(layer, proposed), now=now, limit=MAX_EVENTS // len(sample))
+        events += own
+        truncated = truncated or more
+    return LayerSimulation(
+        data=_flips_first(events),
+        summary=_summary(events),
+        truncated=truncated,
+        users=users,
+        sampled_users=len(sample),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    layer: Layer
+    rules: RuleSetBody
+
+
+def _of_user(
+    session: Session, user: CalendarUserContext, proposal: _Proposal, *, now: datetime, limit: int
+) -> tuple[list[SimulatedEvent], bool]:
+    """Return the user's next events as simulated, and whether there are more."""
     # Decided anew, not as stored: rules put a moment ago may not have been applied yet.
-    present, changed = decider(user.policy, now=now), decider(_with(user.policy, proposed), now=now)
-    rows = _next_rows(session, tenant_id, calendar_user_id, now=now, limit=MAX_EVENTS + 1)
-    events = [_simulated(row, user.provider, present, changed) for row in rows[:MAX_EVENTS]]
+    present, changed = decider(user.policy, now=now), decider(_with(user.policy, proposal), now=now)
+    rows = _next_rows(session, user.tenant_id, user.id, now=now, limit=limit + 1)
+    events = [_simulated(row, user.provider, present, changed) for row in rows[:limit]]
     if user.grace_is_over(now):
         events = [_without_access(event) for event in events]
-    events.sort(key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
+    return events, len(rows) > limit
+
+
+def _flips_first(events: list[SimulatedEvent]) -> list[SimulatedEvent]:
+    return sorted(events, key=lambda event: (not event.changed, event.start is None, event.start, event.event_id))
+
+
+def _summary(events: list[SimulatedEvent]) -> SimulationSummary:
     recorded = sum(Outcome(event.after.outcome) is Outcome.RECORD for event in events)
-    return Simulation(
-        data=events,
-        summary=SimulationSummary(
-            record=recorded, skip=len(events) - recorded, flips=sum(event.changed for event in events)
-        ),
-        truncated=len(rows) > MAX_EVENTS,
-    )
+    return SimulationSummary(record=recorded, skip=len(events) - recorded, flips=sum(event.changed for event in events))
 
 
 def _next_rows(
@@ -106,11 +159,11 @@ def _next_rows(
     ).all()
 
 
-def _with(policy: Policy, proposed: RuleSetBody) -> Policy:
-    body = orjson.dumps(proposed.document()).decode()
-    others = tuple(rules for rules in policy.rule_sets if rules.layer != Layer.USER)
+def _with(policy: Policy, proposal: _Proposal) -> Policy:
+    body = orjson.dumps(proposal.rules.document()).decode()
+    others = tuple(rules for rules in policy.rule_sets if rules.layer != proposal.layer)
     return dataclasses.replace(
-        policy, rule_sets=(*others, StoredRuleSet(layer=Layer.USER, version=_PROPOSED_VERSION, body=body))
+        policy, rule_sets=(*others, StoredRuleSet(layer=proposal.layer, version=_PROPOSED_VERSION, body=body))
     )
 
 
@@ -120,6 +173,7 @@ def _simulated(row: CalendarEvent, provider: Provider, present: Decider, changed
     before, after = _view(present(event, identity)), _view(decision := changed(event, identity))
     return SimulatedEvent(
         event_id=row.id,
+        calendar_user_id=row.calendar_user_id,
         title=row.title,
         start=row.start_at,
         before=before,

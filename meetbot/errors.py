@@ -71,7 +71,13 @@ class AccessTokenRejected(ProviderError):
 
 
 class ReconnectRequired(ProviderError):
-    """Only the end-user can mend it, by connecting again."""
+    """Only the end-user can mend it, by connecting again.
+
+    ``token_version`` is that of the refresh token behind the refused request, None if it is not known: access was lost with
+    this one, and not with any that was stored since.
+    """
+
+    token_version: int | None = None
 
 
 class OperatorRequired(ProviderError):

@@ -17,7 +17,7 @@ from sandbox.backend import api as backend_api
 from sandbox.backend.background import run_background
 from sandbox.calendar.errors import InvalidChangeError, NotFoundError, RecurrenceError
 from sandbox.config import SandboxConfig
-from sandbox.control import accounts, clock, events, faults, jobs, oauth_clients, overview, push, settings
+from sandbox.control import accounts, clock, directories, events, faults, jobs, oauth_clients, overview, push, settings
 from sandbox.control.event_bodies import InvalidEventError
 from sandbox.google import calendar as google_calendar
 from sandbox.google import channels
@@ -25,8 +25,8 @@ from sandbox.google import errors as google_errors
 from sandbox.google import oauth as google_oauth
 from sandbox.google.errors import GoogleError
 from sandbox.login.authorization_requests import AuthorizationPageError
+from sandbox.microsoft import admin_consent, graph, subscriptions
 from sandbox.microsoft import errors as microsoft_errors
-from sandbox.microsoft import graph, subscriptions
 from sandbox.microsoft import oauth as microsoft_oauth
 from sandbox.microsoft.errors import GraphError
 from sandbox.middleware import SandboxMiddleware
@@ -46,10 +46,31 @@ def create_app(config: SandboxConfig) -> FastAPI:
     sandbox = Sandbox(config)
     app = FastAPI(title="meetbot sandbox", description=_DESCRIPTION, lifespan=_running)
     app.state.sandbox = sandbox
-    for module in (accounts, oauth_clients, events, jobs, overview, clock, faults, settings, push, backend_api):
+    for module in (
+        accounts,
+        directories,
+        oauth_clients,
+        events,
+        jobs,
+        overview,
+        clock,
+        faults,
+        settings,
+        push,
+        backend_api,
+    ):
         app.include_router(module.router)
     # Graph comes before the login: both begin with /microsoft, and a directory can have any name.
-    for module in (graph, subscriptions, microsoft_oauth, google_oauth, google_calendar, channels, pages):
+    for module in (
+        graph,
+        subscriptions,
+        admin_consent,
+        microsoft_oauth,
+        google_oauth,
+        google_calendar,
+        channels,
+        pages,
+    ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(GoogleError, google_errors.respond)

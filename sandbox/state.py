@@ -11,9 +11,17 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from sandbox.backend.records import Delivery, Job, JobPace
-from sandbox.calendar.records import Account, CalendarCopy, Meeting
+from sandbox.calendar.records import Account, CalendarCopy, CalendarShare, Meeting
 from sandbox.clock import ClockState
-from sandbox.login.records import AccessToken, AuthorizationCode, ConsentSettings, Grant, RefreshToken, RegisteredClient
+from sandbox.login.records import (
+    AccessToken,
+    AuthorizationCode,
+    ConsentSettings,
+    Directory,
+    Grant,
+    RefreshToken,
+    RegisteredClient,
+)
 from sandbox.push.records import GoogleChannel, PushSettings, Subscription
 
 
@@ -25,16 +33,30 @@ class GraphUid(StrEnum):
     NULL = "null"
 
 
+class RefreshRotation(StrEnum):
+    """What a refresh does to the refresh token.
+
+    `USUAL`: Google keeps it, Microsoft gives another and the old one lives on. `REPLACE`: another one comes, and the old one is
+    dead at once, as OAuth 2.1 wants it of public clients; neither provider does so today.
+    """
+
+    USUAL = "usual"
+    REPLACE = "replace"
+
+
 class ProviderBehaviour(BaseModel, extra="forbid"):
     """Choices where real providers have been seen to behave in different ways.
 
     ``graph_scope_urls``: token answers give scopes as full addresses. ``attendee_notice``: a meeting cancelled by its
-    organiser stays on an Outlook guest's calendar, marked as cancelled.
+    organiser stays on an Outlook guest's calendar, marked as cancelled. ``google_client_in_testing``: the sandbox's own client
+    is registered at Google as one in testing.
     """
 
     graph_ical_uid: GraphUid = GraphUid.PER_OCCURRENCE
     graph_scope_urls: bool = False
     attendee_notice: bool = True
+    refresh_rotation: RefreshRotation = RefreshRotation.USUAL
+    google_client_in_testing: bool = False
 
 
 class State(BaseModel, extra="forbid"):
@@ -49,7 +71,9 @@ class State(BaseModel, extra="forbid"):
     accounts: dict[str, Account] = {}
     meetings: dict[str, Meeting] = {}
     copies: dict[str, CalendarCopy] = {}
+    shares: dict[str, CalendarShare] = {}
     oauth_clients: dict[str, RegisteredClient] = {}
+    directories: dict[str, Directory] = {}
     grants: dict[str, Grant] = {}
     codes: dict[str, AuthorizationCode] = {}
     access_tokens: dict[str, AccessToken] = {}

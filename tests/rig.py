@@ -26,10 +26,12 @@ from activities.recall import RecallActivity
 from activities.services import Services
 from activities.sync import SyncActivities
 from activities.wiring import build_connecting, build_revoker, build_services
+from meetbot.calendars.revocation import Revoker
 from meetbot.dev.postgres import PostgresServer
 from meetbot.domain.event import Provider
 from meetbot.domain.ids import new_id
 from meetbot.domain.plan import PlanEntry
+from meetbot.providers.base import TokenGrant
 from meetbot.providers.oauth import code_challenge_s256, new_code_verifier
 from meetbot.providers.registry import oauth_client
 from meetbot.settings import Settings
@@ -55,7 +57,7 @@ from meetbot.temporal.messages import (
 )
 from meetbot.tenants.create import create_tenant
 from meetbot.vault.client import TokenAuth, Vault
-from meetbot.vault.sealing import TokenOwner, refresh_token_binding, seal_with
+from meetbot.vault.sealing import SealedSecret, TokenOwner, refresh_token_binding, seal_with
 from tests.dispatching import SingleDispatch
 from tests.sandbox_client import SandboxClient, sandbox_settings
 from tests.stack import VaultService, url_as
@@ -99,6 +101,7 @@ class Rig:
     bot_activities: BotActivities
     dispatch_activity: SingleDispatch
     recall_activity: RecallActivity
+    revoker: Revoker
     erasing_activities: ErasingActivities
     connecting_activities: ConnectingActivities
     plan_digests: dict[str, str] = field(default_factory=dict)
@@ -113,32 +116,9 @@ class Rig:
     ) -> str:
         """Get consent from the sandbox and store the calendar user, as the callback does."""
         calendar_user_id = new_id("cu")
-        client = oauth_client(self.settings, provider)
-        assert client is not None
-        adapter, verifier, nonce = self.services.providers[provider], new_code_verifier(), "nonce"
-        address = adapter.authorization_url(
-            client,
-            redirect_uri=_REDIRECT_URI,
-            state="state",
-            code_challenge=code_challenge_s256(verifier),
-            nonce=nonce,
-            login_hint=email,
-        )
-        self.sandbox.post("/control/consent", {"mode": "auto"})
-        answer = self.sandbox.http.get(address)
-        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-        grant = adapter.exchange_code(
-            client, code=code, code_verifier=verifier, redirect_uri=_REDIRECT_URI, nonce=nonce
-        )
-        assert grant.refresh_token is not None
+        grant = self.consent(email, provider)
         assert grant.subject is not None
-        sealed = seal_with(
-            self.vault.new_data_key(self.tenant_id),
-            grant.refresh_token.encode(),
-            refresh_token_binding(
-                self.settings.region, TokenOwner(self.tenant_id, calendar_user_id, provider, grant.subject, 1)
-            ),
-        )
+        sealed = self.sealed_token(calendar_user_id, provider, grant.subject, grant, version=1)
         with self.database.transaction(self.tenant_id) as session:
             session.add(
                 CalendarUser(
@@ -160,6 +140,33 @@ class Rig:
         if rules is not None:
             self.put_rules(calendar_user_id, rules)
         return calendar_user_id
+
+    def consent(self, email: str, provider: Provider) -> TokenGrant:
+        """Have the person consent in the sandbox, and exchange the code."""
+        client = oauth_client(self.settings, provider)
+        assert client is not None
+        adapter, verifier, nonce = self.services.providers[provider], new_code_verifier(), "nonce"
+        address = adapter.authorization_url(
+            client,
+            redirect_uri=_REDIRECT_URI,
+            state="state",
+            code_challenge=code_challenge_s256(verifier),
+            nonce=nonce,
+            login_hint=email,
+        )
+        self.sandbox.post("/control/consent", {"mode": "auto"})
+        answer = self.sandbox.http.get(address)
+        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+        return adapter.exchange_code(client, code=code, code_verifier=verifier, redirect_uri=_REDIRECT_URI, nonce=nonce)
+
+    def sealed_token(
+        self, calendar_user_id: str, provider: Provider, subject: str, grant: TokenGrant, *, version: int
+    ) -> SealedSecret:
+        """Seal the refresh token of a grant for a calendar user."""
+        assert grant.refresh_token is not None
+        owner = TokenOwner(self.tenant_id, calendar_user_id, provider, subject, version)
+        binding = refresh_token_binding(self.settings.region, owner)
+        return seal_with(self.vault.new_data_key(self.tenant_id), grant.refresh_token.encode(), binding)
 
     def put_rules(self, calendar_user_id: str, body: Mapping[str, Any]) -> None:
         with self.database.transaction(self.tenant_id) as session:
@@ -266,7 +273,8 @@ def open_rig(
             bot_activities=BotActivities(services),
             dispatch_activity=SingleDispatch(services, sleep_until=clock.sleep_until),
             recall_activity=RecallActivity(services),
-            erasing_activities=ErasingActivities(services, build_revoker(settings, services, vault)),
+            revoker=(revoker := build_revoker(settings, services, vault)),
+            erasing_activities=ErasingActivities(services, revoker),
             connecting_activities=build_connecting(settings, services, vault),
         )
     services.close()

@@ -17,6 +17,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from meetbot.domain.rooms import SHARED
     from meetbot.temporal.messages import (
         ActivityName,
         BotSignal,
@@ -31,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         StepKind,
         TaskQueue,
         WorkflowName,
+        bot_workflow_id,
         calendar_user_workflow_id,
         fairness_key,
     )
@@ -50,6 +52,8 @@ _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
 # bot has ended. If even that is lost, it asks by itself: so long after the meeting's end, and then every hour.
 _ASKED_AFTER_END = timedelta(minutes=5)
 _ASKED_EVERY = timedelta(hours=1)
+# Nothing tells a meeting that the bot of another one, which it shares, begins to leave.
+_SHARED_ASKED_EVERY = timedelta(minutes=1)
 # After so many re-checks in a row that each found a change, the next one waits a little.
 _MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
@@ -116,6 +120,7 @@ class BotWorkflow:
         self._show(step)
         if step.to_sync:
             await asyncio.gather(*(self._have_synced(calendar_user_id) for calendar_user_id in step.to_sync))
+        await self._wake(step.to_wake)
         match step.kind:
             case StepKind.WAIT:
                 if await self._is_time_to_dispatch(step):
@@ -123,13 +128,27 @@ class BotWorkflow:
             case StepKind.FOLLOW:
                 await self._wait_and_follow(step)
             case StepKind.RECALL:
-                await self._activity(ActivityName.BOT_RECALL, "recall the bot")
+                recalled = await self._activity(ActivityName.BOT_RECALL, "recall the bot")
+                await self._wake(recalled.to_wake)
 
     async def _have_synced(self, calendar_user_id: str) -> None:
         """A calendar user whose workflow is gone has no copy that is to be settled."""
         user = workflow.get_external_workflow_handle(calendar_user_workflow_id(self._ref.tenant_id, calendar_user_id))
         with contextlib.suppress(ApplicationError):
             await user.signal(CalendarUserSignal.SYNC_NOW)
+
+    async def _wake(self, meeting_keys: tuple[str, ...]) -> None:
+        """Wake the bots of meetings that shared this one's.
+
+        A workflow that is gone comes back with the next sync.
+        """
+        if meeting_keys:
+            await asyncio.gather(*(self._wake_bot_of(meeting_key) for meeting_key in meeting_keys))
+
+    async def _wake_bot_of(self, meeting_key: str) -> None:
+        bot = workflow.get_external_workflow_handle(bot_workflow_id(self._ref.tenant_id, meeting_key))
+        with contextlib.suppress(ApplicationError):
+            await bot.signal(BotSignal.BACKEND_REPORTED)
 
     async def _is_time_to_dispatch(self, step: NextStep) -> bool:
         """Wait for the re-check to begin; False if a signal came before."""
@@ -239,7 +258,9 @@ class BotWorkflow:
 
 
 def _follow_within(step: NextStep, now: datetime) -> timedelta:
-    """Return when this workflow asks the backend by itself how a bot is doing."""
+    """Return when this workflow asks by itself how a bot is doing."""
+    if step.state == SHARED:
+        return _SHARED_ASKED_EVERY
     until_then = step.end_at + _ASKED_AFTER_END - now if step.end_at is not None else timedelta()
     return until_then if until_then > timedelta() else _ASKED_EVERY
 

@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import Row, TextClause, text
 from temporalio.client import Client
 
+from meetbot.calendars.lost_access import TOLD_AGAIN_AFTER
 from meetbot.clock import utc_now
 from meetbot.storage.database import Database
 from meetbot.storage.erasures import RunningErasure, running_erasures
@@ -41,10 +42,22 @@ _SILENT_CALENDAR_USERS = text(
     """
 )
 
+# Whose loss of access should have been told again by now: the workflow that would have is not there.
+_UNTOLD_CALENDAR_USERS = text(
+    """
+    select tenant_id, id, provider from calendar_user
+     where state = 'needs_reconnect'
+       and reconnect_notices < 1 + (select count(*) from unnest(cast(:after as interval[])) after
+                                     where state_changed_at + after < now() - make_interval(secs => :silence))
+     order by state_changed_at
+     limit :batch
+    """
+)
+
 _CALENDAR_USERS_AMONG = text(
     """
     select tenant_id, id, provider from calendar_user
-     where state in ('connecting', 'active')
+     where state in ('connecting', 'active', 'needs_reconnect')
        and (tenant_id, id) in (select * from unnest(cast(:tenants as text[]), cast(:ids as text[])))
     """
 )
@@ -136,12 +149,17 @@ async def _still_wanted(
 
 
 async def recover_calendar_users(database: Database, client: Client, *, interval: timedelta) -> int:
-    """Start the workflows of calendar users without a recent sync; return how many there were."""
+    """Start the workflows of calendar users that do nothing; return how many there were.
+
+    They have not synced of late, or have not told again that access is lost.
+    """
     silence = max(interval * 2, timedelta(seconds=10)).total_seconds()
     silent = await asyncio.to_thread(_rows, database, _SILENT_CALENDAR_USERS, {"silence": silence})
-    for row in silent:
+    bounds = {"silence": silence, "after": list(TOLD_AGAIN_AFTER)}
+    untold = await asyncio.to_thread(_rows, database, _UNTOLD_CALENDAR_USERS, bounds)
+    for row in (*silent, *untold):
         await start_calendar_user(client, row.tenant_id, row.id, row.provider, interval=interval)
-    return len(silent)
+    return len(silent) + len(untold)
 
 
 async def recover_bots(database: Database, client: Client) -> int:

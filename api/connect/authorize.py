@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -28,8 +28,11 @@ from meetbot.providers.base import OAuthClient
 from meetbot.providers.oauth import code_challenge_s256
 from meetbot.storage import connect_attempts
 from meetbot.storage.oauth_apps import present_app
-from meetbot.storage.tables import CalendarUser, ConnectAttempt
+from meetbot.storage.tables import CalendarUser, ConnectAttempt, WaitingUser
 from meetbot.storage.tenants import find_tenant
+
+ADMIN_LIFETIME = timedelta(hours=1)
+"""How long an administrator may take on the provider's pages."""
 
 
 def configured_client(services: ApiServices, provider: Provider) -> OAuthClient:
@@ -59,6 +62,14 @@ def consent_client(session: Session, services: ApiServices, tenant_id: str, prov
     return ConsentClient(configured_client(services, provider), None)
 
 
+def client_name(services: ApiServices, attempt: ConnectAttempt) -> str:
+    """Return the id of the client that asked in this attempt; empty if it is gone."""
+    if attempt.oauth_client_id is not None:
+        return attempt.oauth_client_id
+    client = services.clients.get(Provider(attempt.provider))
+    return client.client_id if client is not None else ""
+
+
 def redirect_uri(services: ApiServices, provider: Provider) -> str:
     """Return where the provider sends the browser back to."""
     return callback_address(services.settings.public_url, provider)
@@ -80,6 +91,7 @@ class RequestedConnection:
     attributes: Mapping[str, Any] | None = None
     rules: Mapping[str, Any] | None = None
     reconnect_calendar_user_id: str | None = None
+    waiting_user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,18 @@ class IssuedTicket:
     expires_at: datetime
 
 
+def check_tenants_redirect(session: Session, services: ApiServices, tenant_id: str, redirect_url: str | None) -> None:
+    """Raise `InvalidInput` for a redirect URL that the tenant may not use."""
+    if redirect_url is None:
+        return
+    tenant = find_tenant(session, tenant_id)
+    check_redirect_url(
+        redirect_url,
+        allowed_networks=services.settings.outbound_allow_cidrs,
+        origins=tenant.redirect_origins if tenant is not None else (),
+    )
+
+
 def issue_ticket(
     session: Session, services: ApiServices, tenant_id: str, requested: RequestedConnection
 ) -> IssuedTicket:
@@ -98,13 +122,7 @@ def issue_ticket(
     Raises `InvalidInput` for a redirect URL that the tenant may not use.
     """
     consent_client(session, services, tenant_id, requested.provider)
-    if requested.redirect_url is not None:
-        tenant = find_tenant(session, tenant_id)
-        check_redirect_url(
-            requested.redirect_url,
-            allowed_networks=services.settings.outbound_allow_cidrs,
-            origins=tenant.redirect_origins if tenant is not None else (),
-        )
+    check_tenants_redirect(session, services, tenant_id, requested.redirect_url)
     issued = IssuedTicket(new_token(tenant_id), services.clock() + LIFETIME)
     connect_attempts.add_attempt(
         session,
@@ -119,6 +137,7 @@ def issue_ticket(
             attributes=dict(requested.attributes) if requested.attributes is not None else None,
             rules=dict(requested.rules) if requested.rules is not None else None,
             reconnect_calendar_user_id=requested.reconnect_calendar_user_id,
+            waiting_user_id=requested.waiting_user_id,
         ),
     )
     return issued
@@ -135,13 +154,39 @@ def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) 
     )
 
 
+def requested_continuation(row: WaitingUser, redirect_url: str | None = None) -> RequestedConnection:
+    """Return the request to connect somebody who waits for an administrator."""
+    return RequestedConnection(
+        provider=Provider(row.provider),
+        customer_user_id=row.customer_user_id,
+        redirect_url=redirect_url if redirect_url is not None else row.redirect_url,
+        login_hint=row.login_hint,
+        waiting_user_id=row.id,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderRedirect:
-    """A browser on its way to the provider: the address, and the cookie that it must bring back."""
+    """A browser on its way to the provider, with a cookie to bring back within ``lifetime``."""
 
     provider_url: str
     state: Token
     browser_secret: str
+    lifetime: timedelta = LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserBinding:
+    """What binds one visit of the provider to one browser."""
+
+    state: Token
+    browser_secret: str
+    nonce: str
+
+
+def browser_binding(tenant_id: str) -> BrowserBinding:
+    """Return a fresh binding."""
+    return BrowserBinding(new_token(tenant_id), new_browser_secret(), secrets.token_urlsafe(24))
 
 
 def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session: Session) -> ProviderRedirect | None:
@@ -151,25 +196,29 @@ def redirect_to_provider(services: ApiServices, attempt: ConnectAttempt, session
     """
     provider = Provider(attempt.provider)
     asking = consent_client(session, services, attempt.tenant_id, provider)
-    state, browser_secret, nonce = new_token(attempt.tenant_id), new_browser_secret(), secrets.token_urlsafe(24)
+    binding = browser_binding(attempt.tenant_id)
+    lifetime = LIFETIME if attempt.admin_consent_id is None else ADMIN_LIFETIME
     bound = connect_attempts.use_ticket(
         session,
         attempt.tenant_id,
         attempt.ticket_hash,
-        state_hash=state.digest,
-        browser_hash=browser_hash(browser_secret),
-        nonce=nonce,
+        state_hash=binding.state.digest,
+        browser_hash=browser_hash(binding.browser_secret),
+        nonce=binding.nonce,
         oauth_client_id=asking.oauth_client_id,
-        lifetime=LIFETIME,
+        lifetime=lifetime,
     )
     if not bound:
         return None
+    if attempt.directory is not None:
+        # Signing in there is the proof.
+        asking = replace(asking, client=replace(asking.client, directory=attempt.directory))
     url = services.providers[provider].authorization_url(
         asking.client,
         redirect_uri=redirect_uri(services, provider),
-        state=state.text,
-        code_challenge=code_challenge_s256(code_verifier(browser_secret, state)),
-        nonce=nonce,
+        state=binding.state.text,
+        code_challenge=code_challenge_s256(code_verifier(binding.browser_secret, binding.state)),
+        nonce=binding.nonce,
         login_hint=attempt.login_hint,
     )
-    return ProviderRedirect(url, state, browser_secret)
+    return ProviderRedirect(url, binding.state, binding.browser_secret, lifetime)

@@ -12,7 +12,14 @@ from sqlmodel import Session
 
 from api.audit import record
 from api.auth import Caller, Scope, requires
-from api.connect.authorize import IssuedTicket, RequestedConnection, authorize_url, issue_ticket, requested_reconnection
+from api.connect.authorize import (
+    IssuedTicket,
+    RequestedConnection,
+    authorize_url,
+    issue_ticket,
+    requested_continuation,
+    requested_reconnection,
+)
 from api.dependencies import ApiServices, InjectedServices
 from api.idempotency import Creation
 from api.problems import COMMON, Problem, described, not_found
@@ -21,6 +28,7 @@ from meetbot.calendars.connect_flow import MAX_REDIRECT_URL
 from meetbot.domain.event import Provider
 from meetbot.rules import RuleSetBody
 from meetbot.storage.calendar_users import find_calendar_user
+from meetbot.storage.waiting_users import find_waiting
 
 router = APIRouter(tags=["connect"])
 
@@ -119,15 +127,21 @@ def reconnect_calendar_user(
 ) -> Response:
     """Return a URL that gives access to a known account again.
 
-    Another account ends in `account_mismatch` and changes nothing.
+    Another account ends in `account_mismatch` and changes nothing. One that waits for an administrator is connected for the
+    first time by it.
     """
     redirect_url = body.redirect_url if body is not None else None
 
     def create(session: Session) -> ConnectAnswer:
         user = find_calendar_user(session, caller.tenant_id, calendar_user_id)
-        if user is None:
+        waiting = find_waiting(session, caller.tenant_id, calendar_user_id, now=services.clock())
+        if user is not None:
+            requested = requested_reconnection(user, redirect_url)
+        elif waiting is not None:
+            requested = requested_continuation(waiting, redirect_url)
+        else:
             raise not_found("calendar_user")
-        issued = issue_ticket(session, services, caller.tenant_id, requested_reconnection(user, redirect_url))
+        issued = issue_ticket(session, services, caller.tenant_id, requested)
         record(session, caller, calendar_user_id)
         return _answer(services, issued)
 

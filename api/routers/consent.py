@@ -6,16 +6,17 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
-from api.connect.authorize import ProviderRedirect, issue_ticket, redirect_to_provider, requested_reconnection
+from api.connect.administrators import AdminAnswer, go_on
+from api.connect.authorize import issue_ticket, redirect_to_provider, requested_reconnection
 from api.connect.callback import CallbackParameters, ConsentResult, finish_consent, resume_exchange
+from api.connect.endings import ended_page, is_https, send_to_provider, too_many_tries, unknown_link
 from api.dependencies import ApiServices, InjectedServices
 from api.pages import message_page
 from api.problems import described
 from api.routers.connect import ProviderName, provider_named
 from meetbot.calendars.connect_flow import (
-    LIFETIME,
     ConnectError,
     Token,
     browser_hash,
@@ -68,15 +69,15 @@ def authorize(ticket: str, services: InjectedServices) -> Response:
     """
     token = read_token(ticket)
     if token is None:
-        return _unknown_link()
+        return unknown_link()
     with services.database.transaction(token.tenant_id) as session:
         attempt = connect_attempts.find_by_ticket(session, token.tenant_id, token.digest)
         if attempt is None:
-            return _unknown_link()
+            return unknown_link()
         if attempt.state_hash is None and attempt.expires_at <= services.clock():
-            return _ended(ConsentResult(attempt, error=ConnectError.EXPIRED))
+            return ended_page(services, ConsentResult(attempt, error=ConnectError.EXPIRED))
         redirect = redirect_to_provider(services, attempt, session)
-    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
+    return unknown_link() if redirect is None else send_to_provider(services, redirect)
 
 
 @router.get(
@@ -90,40 +91,17 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
     """Send the end-user's browser to the provider. Works until the calendar is connected again."""
     claim = read_reconnect_token(token)
     if claim is None:
-        return _unknown_link()
+        return unknown_link()
     with services.database.transaction(claim.tenant_id) as session:
         user = find_calendar_user(session, claim.tenant_id, claim.calendar_user_id)
         if user is None or user.state != CalendarUserStatus.NEEDS_RECONNECT or not claim.holds_for(user.token_digest):
-            return _unknown_link()
+            return unknown_link()
         if connect_attempts.count_open_reconnections(session, claim.tenant_id, user.id) >= _RECONNECTIONS_AT_ONCE:
-            return _too_many_reconnections()
+            return too_many_tries()
         issued = issue_ticket(session, services, claim.tenant_id, requested_reconnection(user))
         attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
         redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
-    return _unknown_link() if redirect is None else _send_to_provider(services, redirect)
-
-
-def _too_many_reconnections() -> Response:
-    page = message_page(
-        "Too many tries", "This link was opened too often. Please try again in ten minutes.", status=429
-    )
-    page.headers["Retry-After"] = str(int(LIFETIME.total_seconds()))
-    return page
-
-
-def _send_to_provider(services: ApiServices, redirect: ProviderRedirect) -> Response:
-    secure = _is_https(services)
-    answer = RedirectResponse(redirect.provider_url, status_code=302)
-    answer.set_cookie(
-        cookie_name(redirect.state, secure=secure),
-        redirect.browser_secret,
-        max_age=int(LIFETIME.total_seconds()),
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
-    return answer
+    return unknown_link() if redirect is None else send_to_provider(services, redirect)
 
 
 Parameter = Annotated[str, Query()]
@@ -145,14 +123,17 @@ def callback(
     error: Parameter = "",
     error_description: Parameter = "",
     iss: Parameter = "",
+    admin_consent: Parameter = "",
+    tenant: Parameter = "",
 ) -> Response:
     """Take the end-user's browser back from the provider.
 
-    A state that is forged, was used or belongs to another browser stores nothing and gets a 400 page.
+    A state that is forged, was used or belongs to another browser stores nothing and gets a 400 page. Microsoft also sends an
+    administrator here who opened an `admin_consent_url`; that browser goes on to a sign-in, which proves the directory.
     """
     wanted = provider_named(provider)
     token = read_token(state)
-    secret = request.cookies.get(cookie_name(token, secure=_is_https(services))) if token is not None else None
+    secret = request.cookies.get(cookie_name(token, secure=is_https(services))) if token is not None else None
     if token is None:
         return _refused(wanted, "unknown_state")
     if secret is None or not is_browser_secret(secret):
@@ -165,6 +146,9 @@ def callback(
         return _refused(wanted, "unknown_state")
     if not _came_from(services, wanted, iss):
         return _refused(wanted, "other_issuer")
+    if attempt.admin_consent_id is not None and attempt.directory is None:
+        told = AdminAnswer(token, secret, admin_consent, tenant, error, error_description)
+        return _approving(services, attempt, told)
     returned = CallbackParameters(token, secret, code if not error else "", error, error_description)
     return _finish(services, attempt, returned)
 
@@ -193,9 +177,19 @@ def _came_from(services: ApiServices, provider: Provider, issuer: str) -> bool:
     return not issuer or is_issuer_of(provider, url, issuer)
 
 
+def _approving(services: ApiServices, attempt: ConnectAttempt, told: AdminAnswer) -> Response:
+    """Send the administrator's browser on to the sign-in, or tell how it ended."""
+    result = go_on(services, attempt, told)
+    if result is None:
+        return unknown_link()
+    if isinstance(result, ConsentResult):
+        return _answered(services, told.state, result)
+    return send_to_provider(services, result)
+
+
 def _refused(provider: Provider, reason: str) -> Response:
     _log.warning("connect.callback_refused", provider=provider.value, reason=reason)
-    return _unknown_link()
+    return unknown_link()
 
 
 def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackParameters) -> Response:
@@ -209,7 +203,7 @@ def _finish(services: ApiServices, attempt: ConnectAttempt, returned: CallbackPa
             status=503,
             reload_seconds=5,
         )
-    return _unknown_link() if result is None else _answered(services, returned.state, result)
+    return unknown_link() if result is None else _answered(services, returned.state, result)
 
 
 def _answered(services: ApiServices, state: Token, result: ConsentResult) -> Response:
@@ -220,53 +214,8 @@ def _answered(services: ApiServices, state: Token, result: ConsentResult) -> Res
             status=202,
             reload_seconds=3,
         )
-    answer = _ended(result)
+    answer = ended_page(services, result)
     answer.delete_cookie(
-        cookie_name(state, secure=_is_https(services)), path="/", secure=_is_https(services), httponly=True
+        cookie_name(state, secure=is_https(services)), path="/", secure=is_https(services), httponly=True
     )
     return answer
-
-
-def _ended(result: ConsentResult) -> Response:
-    url = result.url()
-    if url is not None:
-        return RedirectResponse(url, status_code=302)
-    if result.error is None:
-        return message_page(
-            "Your calendar is connected", "You can close this page.", good=True, told=result.parameters()
-        )
-    return message_page(*_MESSAGES[result.error], told=result.parameters())
-
-
-_MESSAGES = {
-    ConnectError.ACCESS_DENIED: ("Not connected", "Access to the calendar was not given. You can try again any time."),
-    ConnectError.SCOPE_MISSING: (
-        "Not connected",
-        "A permission to read your calendar, now or later, was not given. Please connect again and give all of them.",
-    ),
-    ConnectError.EXPIRED: ("This took too long", "The link is valid for ten minutes. Please ask for a new one."),
-    ConnectError.ACCOUNT_MISMATCH: (
-        "This is another account",
-        "Please sign in with the account that was connected before. Nothing was changed.",
-    ),
-    ConnectError.PROVIDER_ERROR: (
-        "Not connected",
-        "The calendar's provider reported an error. Please try again in a few minutes.",
-    ),
-    ConnectError.ADMIN_CONSENT_REQUIRED: (
-        "Your administrator must agree first",
-        "Your organisation lets only administrators give access. Please ask yours.",
-    ),
-}
-
-
-def _unknown_link() -> Response:
-    return message_page(
-        "This link does not work",
-        "It was used already, belongs to another browser, or is not complete. Please ask for a new one. Nothing was stored.",
-        status=400,
-    )
-
-
-def _is_https(services: ApiServices) -> bool:
-    return services.settings.public_url.startswith("https://")

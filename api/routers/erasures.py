@@ -11,9 +11,13 @@ from api.audit import record
 from api.auth import Caller, Scope, requires
 from api.dependencies import InjectedServices
 from api.problems import COMMON, described, not_found
+from meetbot.calendars.waiting_users import farewell
 from meetbot.domain.erasure import ErasureState
+from meetbot.domain.event_types import WebhookEventType
 from meetbot.resources.erasure import ErasureResource, erasure_resource
+from meetbot.storage import outbox
 from meetbot.storage.erasures import begin_erasure, find_erasure
+from meetbot.storage.waiting_erasure import erase_waiting
 
 router = APIRouter(tags=["calendar users"])
 
@@ -41,6 +45,10 @@ def erase_user(
     connection needs it; then all rows and the key of the token are gone. Asked again, it is the same erasure.
     """
     with services.database.transaction(caller.tenant_id) as session:
+        gone = erase_waiting(session, caller.tenant_id, calendar_user_id, now=services.clock())
+        if gone is not None:
+            told = farewell(gone.waiting) | {"erasure_id": gone.erasure.id}
+            outbox.emit(session, caller.tenant_id, WebhookEventType.CALENDAR_USER_DISCONNECTED, told)
         erasure = begin_erasure(session, caller.tenant_id, calendar_user_id, now=services.clock())
         if erasure is None:
             raise not_found("calendar_user")

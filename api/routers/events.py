@@ -17,7 +17,7 @@ from api.schemas import Instant
 from meetbot.resources.base import Resource
 from meetbot.resources.bot import BotResource, DispatchResource, bot_resource, dispatch_resource
 from meetbot.resources.event import EventResource, OutcomeName, event_fields, event_resource
-from meetbot.storage.bot_reads import claims_by_meeting, latest_bots, latest_dispatch
+from meetbot.storage.bot_reads import latest_bots, latest_dispatch
 from meetbot.storage.calendar_users import find_calendar_user
 from meetbot.storage.event_reads import (
     After,
@@ -28,6 +28,7 @@ from meetbot.storage.event_reads import (
     next_transaction,
 )
 from meetbot.storage.overrides import overrides_of
+from meetbot.storage.rooms import claimants_by_bot
 from meetbot.storage.tables import CalendarEvent
 from meetbot.storage.watermarks import Watermark, current_watermark, parse_watermark
 
@@ -173,7 +174,7 @@ def _answer(session: Session, row: CalendarEvent) -> EventAnswer:
     tenant_id, key = row.tenant_id, row.meeting_key
     bot = latest_bots(session, tenant_id, {key}).get(key)
     dispatch = latest_dispatch(session, bot) if bot is not None else None
-    claims = claims_by_meeting(session, tenant_id, {key}).get(key, [])
+    claims = claimants_by_bot(session, tenant_id, [bot])[bot.id] if bot is not None else []
     override = overrides_of(session, tenant_id, row.calendar_user_id, [row]).of(row)
     copies = [
         CopyResource.model_validate(copy, from_attributes=True) for copy in copies_of_meeting(session, tenant_id, key)

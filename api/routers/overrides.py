@@ -89,7 +89,7 @@ def delete_override(
     The answer is the event, so the API key needs `calendars:read` too."""
     with services.database.transaction(caller.tenant_id) as session:
         event = _event(session, caller, calendar_user_id, event_id)
-        remove_override(session, event, scope=query.scope)
+        remove_override(session, event, scope=query.scope, removed_by=caller.key_id, now=services.clock())
         answer = _answer(session, event)
         record(session, caller, event_id, {"scope": query.scope})
     return _decided_again(services, answer)

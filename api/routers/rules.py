@@ -30,7 +30,7 @@ from api.routers.rule_schemas import (
     rule_set_version,
 )
 from api.routers.users import reference
-from api.simulation import Simulation, simulate
+from api.simulation import LayerSimulation, Simulation, simulate, simulate_layer
 from meetbot.domain.decision import Layer
 from meetbot.rules import RuleSetBody
 from meetbot.rules.policy import TENANT_OWNER
@@ -160,6 +160,19 @@ def list_layer_versions(
 ) -> Page[RuleSetVersion]:
     """The newest first."""
     return _versions(services, _key_of_layer(caller, layer), query)
+
+
+@router.post(f"{_OF_TENANT}/simulate", responses=COMMON | described(404), summary="See what a layer would change")
+def simulate_layer_rules(
+    layer: LayerName, caller: EventReader, body: SentRuleSet, services: InjectedServices
+) -> LayerSimulation:
+    """Decide about events of the tenant's calendar users as if this were the layer.
+
+    Each user's own rules, the other layers and all overrides count. Stores nothing. It shows events, so the API key needs
+    `calendars:read` too."""
+    key = _key_of_layer(caller, layer)
+    with services.database.transaction(caller.tenant_id) as session:
+        return simulate_layer(session, caller.tenant_id, key.layer, body, now=services.clock())
 
 
 @router.post(

@@ -16,7 +16,9 @@ from api.orchestrator import signal_rules_changed
 from api.problems import COMMON, Problem, not_found
 from api.schemas import Body, ShortText
 from meetbot.calendars.connect_flow import check_origin
+from meetbot.domain.account_calendar import TENANT_MODES, CalendarsMode
 from meetbot.domain.addresses import rule_domain
+from meetbot.resources.base import OneOf
 from meetbot.storage.claims import claim_again
 from meetbot.storage.tables import Tenant
 from meetbot.storage.tenants import change_tenant, find_tenant
@@ -42,6 +44,9 @@ class RetentionChanges(Body):
     audit_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
 
 
+TenantCalendarsMode = Annotated[str, OneOf(TENANT_MODES)]
+
+
 class TenantAnswer(BaseModel):
     """The tenant's settings."""
 
@@ -54,6 +59,7 @@ class TenantAnswer(BaseModel):
     revoked_grace_hours: int
     bot_display_name: str
     max_bots_per_day: int
+    calendars_mode: TenantCalendarsMode
     retention: Retention
     created_at: datetime
 
@@ -92,6 +98,11 @@ class TenantChanges(Body):
         description="Per calendar user and day (UTC, by the meeting's start). What goes beyond is skipped as `daily_limit`, "
         "unless an override says `record`, and told once a day as `bot.limit_reached`.",
     )
+    calendars_mode: TenantCalendarsMode | None = Field(
+        default=None,
+        description="Which calendars of an account are read for which nothing else is said: its own (`primary`), or also those "
+        "that it made itself (`owned`, the default). The others' events leave at once.",
+    )
     retention: RetentionChanges | None = Field(default=None, description="Defaults: 90, 365, 30 and 365 days.")
 
 
@@ -112,6 +123,7 @@ def patch_tenant(
     """Change the tenant's settings.
 
     A change of `internal_domains` is applied to all stored events at once, one of `join_lead_seconds` to all scheduled bots.
+    Calendars that `calendars_mode` adds are read at each calendar's next sync.
     """
     changes = _changes(body)
     for origin in body.redirect_origins or ():
@@ -124,7 +136,7 @@ def patch_tenant(
             claim_again(session, caller.tenant_id)
         record(session, caller, caller.tenant_id, {"changed": sorted(changes)})
     moved_domains = changes.get("internal_domains", known) != known
-    if moved_domains or changes.keys() & {"join_lead_seconds", "max_bots_per_day"}:
+    if moved_domains or changes.keys() & {"join_lead_seconds", "max_bots_per_day", "calendars_mode"}:
         signal_rules_changed(services.orchestrator, services.database, caller.tenant_id)
     return _view(tenant, services.settings.join_lead_seconds)
 
@@ -136,6 +148,8 @@ def _changes(body: TenantChanges) -> dict[str, Any]:
     empty = [name for name, value in changes.items() if value is None and name != "join_lead_seconds"]
     if empty:
         raise Problem(422, "invalid_input", f"{empty[0]}: must not be null")
+    if "calendars_mode" in changes:
+        changes["calendars_mode"] = CalendarsMode(changes["calendars_mode"])
     return changes
 
 

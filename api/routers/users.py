@@ -14,7 +14,9 @@ from api.dependencies import ApiServices, InjectedServices
 from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
 from api.problems import COMMON, Problem, described, not_found
 from api.schemas import AttributeChanges, Body, ShortText
+from api.waiting import refuse_waiting, waiting_view, with_waiting
 from meetbot.calendars.connect_flow import reconnect_url
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED
 from meetbot.domain.push import Channel, push_health
 from meetbot.resources.calendar_user import (
@@ -23,6 +25,7 @@ from meetbot.resources.calendar_user import (
     ProviderName,
     calendar_user_resource,
 )
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.calendar_user_state import note_asked
 from meetbot.storage.calendar_users import (
     CalendarUserFilter,
@@ -65,9 +68,15 @@ def list_users(
             after=place,
             limit=rows_to_read(query),
         )
+        merged = with_waiting(session, services, caller.tenant_id, rows, wanted, after=place, limit=rows_to_read(query))
         channels = channels_by_user(session, caller.tenant_id, [row.id for row in rows])
-    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=place_by_creation)
-    return Page(data=[view(services, row, channels.get(row.id, ())) for row in shown], next_cursor=next_cursor)
+        mode = default_mode(session, caller.tenant_id)
+    shown, next_cursor = cut_page(merged, query, asked=asked, place_of=place_by_creation)
+    data = [
+        row if isinstance(row, CalendarUserResource) else view(services, row, channels.get(row.id, ()), mode)
+        for row in shown
+    ]
+    return Page(data=data, next_cursor=next_cursor)
 
 
 @router.get("/{calendar_user_id}", responses=COMMON | described(404), summary="Get a calendar user")
@@ -75,10 +84,14 @@ def get_user(calendar_user_id: str, caller: Reader, services: InjectedServices) 
     """Return one calendar user."""
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
+        waiting = waiting_view(session, services, caller.tenant_id, calendar_user_id) if row is None else None
         channels = channels_of(session, caller.tenant_id, [calendar_user_id])
+        mode = default_mode(session, caller.tenant_id)
+    if waiting is not None:
+        return waiting
     if row is None:
         raise not_found("calendar_user")
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 class UserChanges(Body):
@@ -89,7 +102,9 @@ class UserChanges(Body):
     )
 
 
-@router.patch("/{calendar_user_id}", responses=COMMON | described(404), summary="Change a calendar user's attributes")
+@router.patch(
+    "/{calendar_user_id}", responses=COMMON | described(404, 409), summary="Change a calendar user's attributes"
+)
 def change_user(
     calendar_user_id: str, body: UserChanges, caller: Writer, services: InjectedServices
 ) -> CalendarUserResource:
@@ -97,6 +112,7 @@ def change_user(
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id, for_update=True)
         if row is None:
+            refuse_waiting(session, services, caller.tenant_id, calendar_user_id)
             raise not_found("calendar_user")
         merged = {name: value for name, value in (row.attributes | body.attributes).items() if value is not None}
         if len(merged) > _MAX_ATTRIBUTES:
@@ -104,8 +120,9 @@ def change_user(
         set_attributes(session, row, merged, now=services.clock())
         record(session, caller, row.id, {"changed": ["attributes"]})
         channels = channels_of(session, caller.tenant_id, [row.id])
+        mode = default_mode(session, caller.tenant_id)
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.RULES_CHANGED)
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 _MAX_ATTRIBUTES = 50
@@ -119,14 +136,16 @@ def sync_user(calendar_user_id: str, caller: Writer, services: InjectedServices)
     with services.database.transaction(caller.tenant_id) as session:
         row = find_calendar_user(session, caller.tenant_id, calendar_user_id)
         if row is None:
+            refuse_waiting(session, services, caller.tenant_id, calendar_user_id)
             raise not_found("calendar_user")
         if row.state not in CONNECTED:
             raise Problem(409, "calendar_user_not_connected", "the calendar must be connected again first")
         note_asked(session, row.tenant_id, row.id, now=services.clock())
         record(session, caller, row.id)
         channels = channels_of(session, caller.tenant_id, [row.id])
+        mode = default_mode(session, caller.tenant_id)
     services.orchestrator.signal_calendar_user(reference(row), CalendarUserSignal.SYNC_NOW)
-    return view(services, row, as_channels(channels))
+    return view(services, row, as_channels(channels), mode)
 
 
 def reference(row: CalendarUser) -> CalendarUserRef:
@@ -134,12 +153,14 @@ def reference(row: CalendarUser) -> CalendarUserRef:
     return CalendarUserRef(row.tenant_id, row.id, row.provider)
 
 
-def view(services: ApiServices, row: CalendarUser, channels: Iterable[Channel]) -> CalendarUserResource:
+def view(
+    services: ApiServices, row: CalendarUser, channels: Iterable[Channel], default_mode: CalendarsMode
+) -> CalendarUserResource:
     """Return the resource of a row, with the address on which the end-user connects again.
 
-    ``channels`` are the user's push channels.
+    ``channels`` are the user's push channels, ``default_mode`` is the tenant's.
     """
     url = reconnect_url(services.settings.public_url, row.tenant_id, row.id, row.token_digest)
     now = services.clock()
     push = push_health(channels, now=now, is_on=services.settings.push_is_on)
-    return calendar_user_resource(row, now=now, push=push, reconnect_url=url)
+    return calendar_user_resource(row, now=now, default_mode=default_mode, push=push, reconnect_url=url)

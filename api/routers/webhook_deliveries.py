@@ -5,26 +5,36 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 from sqlmodel import Session
 
 from api.audit import record
 from api.auth import Caller
 from api.dependencies import InjectedServices
 from api.idempotency import Creation
-from api.paging import BY_CREATION, Page, PageQuery, cut_page, decode_cursor, place_by_creation, rows_to_read
+from api.paging import (
+    BY_CREATION,
+    Page,
+    PageQuery,
+    PlaceNumber,
+    cut_page,
+    decode_cursor,
+    place_by_creation,
+    rows_to_read,
+)
 from api.problems import COMMON, Problem, described, not_found
 from api.routers.webhook_endpoints import Reader, Writer, endpoint_or_404, require_enabled
 from api.schemas import Body, Instant
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.webhook_state import DeliveryState
-from meetbot.resources.webhook import DeliveryResource, delivery_resource
+from meetbot.resources.webhook import AttemptResource, DeliveryResource, attempt_resource, delivery_resource
 from meetbot.storage import outbox, webhook_deliveries
 from meetbot.storage.tables import WebhookDelivery
 from meetbot.storage.webhook_deliveries import MAX_REPLAYED_AT_ONCE, LogFilter
 
 router = APIRouter(tags=["webhooks"])
 
+_BY_NUMBER: TypeAdapter[tuple[int]] = TypeAdapter(tuple[PlaceNumber])
 _MISSING = described(404)
 _MISSING_OR_CONFLICT = described(404, 409)
 
@@ -120,6 +130,27 @@ def get_webhook_delivery(delivery_id: str, caller: Reader, services: InjectedSer
     """Return one delivery with the `data` of its envelope."""
     with services.database.transaction(caller.tenant_id) as session:
         return DeliveryWithData.model_validate(_delivery_or_404(session, caller, delivery_id))
+
+
+@router.get(
+    "/webhook-deliveries/{delivery_id}/attempts",
+    responses={**COMMON, **_MISSING},
+    summary="List the attempts of a delivery",
+)
+def list_webhook_attempts(
+    delivery_id: str, query: Annotated[PageQuery, Query()], caller: Reader, services: InjectedServices
+) -> Page[AttemptResource]:
+    """Return a page of a delivery's attempts, the first one first, with the endpoint's answers."""
+    asked = f"attempts {caller.tenant_id} {delivery_id} {query.question()}"
+    place = decode_cursor(query.cursor, asked=asked, shape=_BY_NUMBER)
+    with services.database.transaction(caller.tenant_id) as session:
+        _delivery_or_404(session, caller, delivery_id)
+        after = place[0] if place is not None else 0
+        rows = webhook_deliveries.attempts_of(
+            session, caller.tenant_id, delivery_id, after=after, limit=rows_to_read(query)
+        )
+    shown, next_cursor = cut_page(rows, query, asked=asked, place_of=lambda row: (row.number,))
+    return Page[AttemptResource](data=[attempt_resource(row) for row in shown], next_cursor=next_cursor)
 
 
 @router.post(

@@ -1,5 +1,5 @@
-# One node with raft storage. For production: three nodes, TLS on the listener, and the seal key in a cloud KMS or
-# an HSM instead of the environment.
+# One node with raft storage. For production: three nodes, and the seal key in a cloud KMS or an HSM instead of the
+# environment.
 
 storage "raft" {
   path                   = "/openbao/file"
@@ -16,7 +16,8 @@ seal "static" {
 listener "tcp" {
   address         = "0.0.0.0:8200"
   cluster_address = "0.0.0.0:8201"
-  tls_disable     = true
+  tls_cert_file   = "/tls/server.crt"
+  tls_key_file    = "/tls/server.key"
 }
 
 # Audit devices must be declared here: the API refuses to create them.
@@ -26,6 +27,6 @@ audit "file" "stdout" {
   }
 }
 
-api_addr     = "http://openbao:8200"
-cluster_addr = "http://openbao:8201"
+api_addr     = "https://openbao:8200"
+cluster_addr = "https://openbao:8201"
 ui           = false

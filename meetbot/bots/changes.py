@@ -11,17 +11,22 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from meetbot.bots.claims import target_of
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.domain.event_types import WebhookEventType
 from meetbot.domain.ids import new_id
+from meetbot.domain.rooms import SHARED, room_id
 from meetbot.resources.bot import bot_document
-from meetbot.storage import bots, outbox
+from meetbot.storage import bots, outbox, rooms
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 
-def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str) -> Bot:
+def create_bot(
+    session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: timedelta, backend: str, now: datetime
+) -> Bot:
     """Store a new bot for the leading claim, scheduled ``lead`` before the meeting's start."""
     meeting.generation += 1
     bot = Bot(
@@ -35,10 +40,12 @@ def create_bot(session: Session, meeting: Meeting, leader: ClaimCopy, *, lead: t
         dispatch_at=leader.start_at - lead,
         meeting_url=leader.meeting_url,
         target_digest=target_of(leader).digest,
+        room=room_id(meeting.tenant_id, leader.meeting_platform, leader.meeting_id),
         event_id=leader.event_id,
         backend=backend,
     )
     session.add(bot)
+    note_change(bot, None, Cause(BotChange.CREATED, now))
     session.flush()
     announce(session, bot, WebhookEventType.BOT_SCHEDULED)
     return bot
@@ -49,8 +56,10 @@ def reschedule_bot(session: Session, bot: Bot, leader: ClaimCopy, *, lead: timed
     bot.join_at, bot.end_at = leader.start_at, leader.end_at
     bot.dispatch_at = leader.start_at - lead
     bot.meeting_url, bot.target_digest = leader.meeting_url, target_of(leader).digest
+    bot.room = room_id(bot.tenant_id, leader.meeting_platform, leader.meeting_id)
     bot.event_id = leader.event_id
     bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.RESCHEDULED, now))
     announce(session, bot, WebhookEventType.BOT_RESCHEDULED)
 
 
@@ -67,7 +76,7 @@ def mark_accepted(bot: Bot, dispatch: Dispatch, backend_bot_id: str, *, at: date
     dispatch.backend_bot_id = bot.backend_bot_id = backend_bot_id
     # Whatever kept it before, it is on its way now.
     bot.dispatched_at, bot.failure_code, bot.outcome = at, None, None
-    bots.move_bot(bot, BotState.DISPATCHED)
+    bots.move_bot(bot, BotState.DISPATCHED, Cause(BotChange.ACCEPTED, at, ChangeSource.BACKEND))
     bots.touch(bot, at)
 
 
@@ -76,35 +85,75 @@ def renew_bot(session: Session, bot: Bot, now: datetime) -> None:
     meeting = bots.lock_meeting(session, bot.tenant_id, bot.meeting_key)
     meeting.generation += 1
     bot.generation = meeting.generation
-    bots.move_bot(bot, BotState.SCHEDULED)
+    bots.move_bot(bot, BotState.SCHEDULED, Cause(BotChange.RENEWED, now))
     bot.backend_bot_id, bot.dispatched_at, bot.recorded_seconds = None, None, None
     bots.touch(bot, now)
 
 
 def cancel_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
     """End a bot that is not in a meeting as cancelled; its outcome says whether a person did it."""
-    by_hand = meeting.suppressed_at is not None
-    _end(session, bot, BotState.CANCELLED, "cancelled_by_hand" if by_hand else "cancelled", now)
+    outcome = _cancelled_by(meeting)
+    _end(bot, BotState.CANCELLED, outcome, Cause(BotChange.ENDED, now, _canceller_of(meeting), outcome))
     announce(session, bot, WebhookEventType.BOT_CANCELLED)
 
 
 def miss_bot(session: Session, bot: Bot, now: datetime) -> None:
     """End a bot whose meeting is over without it."""
-    _end(session, bot, BotState.MISSED, "missed", now)
+    # What the backend last said, if it was asked and did not take the bot, is why.
+    _end(bot, BotState.MISSED, "missed", Cause(BotChange.ENDED, now, code=bot.failure_code or "missed"))
     announce(session, bot, WebhookEventType.RECORDING_MISSED)
 
 
 def fail_bot(session: Session, bot: Bot, failure_code: str, now: datetime) -> None:
     """End a bot that its backend refused or lost."""
     bot.failure_code = failure_code
-    _end(session, bot, BotState.FAILED, "failed", now)
+    _end(bot, BotState.FAILED, "failed", Cause(BotChange.ENDED, now, ChangeSource.BACKEND, failure_code))
     announce(session, bot, WebhookEventType.BOT_FAILED)
 
 
-def _end(session: Session, bot: Bot, state: BotState, outcome: str, now: datetime) -> None:
-    bots.move_bot(bot, state)
-    bot.outcome = outcome
+def mark_shared(bot: Bot, shared_bot_id: str, now: datetime) -> None:
+    """End a bot that was not sent: another meeting's is in the room, and serves this one too.
+
+    The caller announces it.
+    """
+    bot.shared_bot_id = shared_bot_id
+    _end(bot, BotState.CANCELLED, SHARED, Cause(BotChange.ENDED, now, code=SHARED))
+
+
+def leave_shared_bot(session: Session, bot: Bot, meeting: Meeting, now: datetime) -> None:
+    """Note that another's bot serves the meeting no longer, as if its own had been recalled."""
+    bot.shared_bot_id = None
+    bot.outcome = _cancelled_by(meeting)
     bots.touch(bot, now)
+    note_change(bot, bot.state, Cause(BotChange.SHARING_ENDED, now, _canceller_of(meeting), bot.outcome))
+    announce(session, bot, WebhookEventType.BOT_CANCELLED)
+
+
+def hand_over(
+    session: Session, bot: Bot, dispatch: Dispatch, heir: Meeting, leader: ClaimCopy, *, lead: timedelta, now: datetime
+) -> None:
+    """Give a bot that was sent to another meeting in the same room, which shared it until now."""
+    heir.generation += 1
+    # The dispatch keeps its external id, by which the backend knows it.
+    dispatch.meeting_key = bot.meeting_key = heir.meeting_key
+    dispatch.generation = bot.generation = heir.generation
+    heir.leader_calendar_user_id = leader.calendar_user_id
+    note_change(bot, bot.state, Cause(BotChange.HANDED_OVER, now))
+    reschedule_bot(session, bot, leader, lead=lead, now=now)
+
+
+def _cancelled_by(meeting: Meeting) -> str:
+    return "cancelled" if meeting.suppressed_at is None else "cancelled_by_hand"
+
+
+def _canceller_of(meeting: Meeting) -> ChangeSource:
+    return ChangeSource.SERVICE if meeting.suppressed_at is None else ChangeSource.PERSON
+
+
+def _end(bot: Bot, state: BotState, outcome: str, cause: Cause) -> None:
+    bots.move_bot(bot, state, cause)
+    bot.outcome = outcome
+    bots.touch(bot, cause.at)
 
 
 def announce(session: Session, bot: Bot, event_type: str) -> None:
@@ -117,10 +166,10 @@ def announce_all(session: Session, tenant_id: str, of: Sequence[Bot], event_type
     if not of:
         return
     session.flush()
-    claims = bots.claimants_of(session, tenant_id, {bot.meeting_key for bot in of})
+    claims = rooms.claimants_by_bot(session, tenant_id, of)
     audiences = bots.audiences(session, tenant_id, of)
     outbox.emit_many(
         session,
         tenant_id,
-        [outbox.Message(event_type, bot_document(bot, claims[bot.meeting_key]) | audiences[bot.id]) for bot in of],
+        [outbox.Message(event_type, bot_document(bot, claims[bot.id]) | audiences[bot.id]) for bot in of],
     )

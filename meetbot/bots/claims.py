@@ -53,6 +53,12 @@ def claim_that_leads(claims: Sequence[ClaimCopy], meeting: Meeting, bot: Bot | N
     return claims[0] if len(claims) == 1 else leading_claim(claims, lead_of(meeting, bot))
 
 
+def lead_time(session: Session, tenant_id: str, default: timedelta) -> timedelta:
+    """Return how long before a meeting's start the tenant's bots are asked for."""
+    seconds = session.get_one(Tenant, tenant_id).join_lead_seconds
+    return default if seconds is None else timedelta(seconds=seconds)
+
+
 def leading_claim(copies: Sequence[ClaimCopy], lead: Lead = NOBODY_LED) -> ClaimCopy | None:
     """Return the claim that decides the bot's time and link, or None if there is none."""
     leader = leader_of([copy_of(copy) for copy in copies], lead)

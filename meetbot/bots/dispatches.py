@@ -14,10 +14,12 @@ from sqlmodel import Session
 
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.errors import BackendUnavailable
 from meetbot.storage import bots
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.tables import Bot, Dispatch, Tenant
 from meetbot.temporal.messages import DispatchRequest
 
@@ -55,17 +57,23 @@ def is_awaited(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
 
 
+def begin_first_intent(bot: Bot, now: datetime) -> Intent:
+    """Have a bot count as being asked for, before `write_first_intents` stores it with others."""
+    bots.begin_to_ask(bot)
+    return Intent(True, now)
+
+
 def write_first_intents(session: Session, tenant_id: str, asked: Sequence[Bot], now: datetime) -> None:
     """Store that the backend is about to be asked for these bots.
 
-    Their meetings are locked by the caller.
+    Their meetings are locked by the caller, who has called `begin_first_intent` for each.
     """
-    bots.intend(session, tenant_id, {external_id_of(bot): bot for bot in asked}, now)
+    bots.intend(session, tenant_id, {external_id_of(bot): bot for bot in asked}, Cause(BotChange.ASKED, now))
 
 
 def write_intent_again(bot: Bot, earlier: Dispatch, now: datetime) -> Intent:
     """Store that the backend is about to be asked once more, after ``earlier``."""
-    bots.move_bot(bot, BotState.DISPATCHING)
+    bots.move_bot(bot, BotState.DISPATCHING, Cause(BotChange.ASKED, now))
     intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
     bots.move_dispatch(earlier, DispatchState.INTENDED)
     earlier.requested_at = now
@@ -110,13 +118,16 @@ def record_refusal(session: Session, request: DispatchRequest, code: str, intent
     return True
 
 
-def record_outage(session: Session, request: DispatchRequest, error: BackendUnavailable, intent: Intent) -> None:
+def record_outage(
+    session: Session, request: DispatchRequest, error: BackendUnavailable, intent: Intent, now: datetime
+) -> None:
     """Store why the backend did not accept the bot yet, and whether it surely did not."""
     bot, dispatch = _as_requested(session, request)
     if not is_awaited(bot, request):
         return
     # If the bot never gets there, this is why.
     bot.failure_code = error.code
+    note_change(bot, bot.state, Cause(BotChange.NOT_ACCEPTED, now, ChangeSource.BACKEND, error.code))
     # An earlier request may have reached the backend though its answer was lost, whatever became of this one.
     if error.nothing_done and intent.surely_not_accepted and _is_the_last(dispatch, intent):
         bots.move_dispatch(dispatch, DispatchState.NOT_ACCEPTED)

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from meetbot.bots import changes
-from meetbot.bots.claims import claim_that_leads, counting_claims, place_of_claim, room_of_link, target_of
-from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, next_action
+from meetbot.bots import changes, rooms
+from meetbot.bots.claims import claim_that_leads, counting_claims, lead_time, place_of_claim, room_of_link, target_of
+from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, SharedBot, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
 from meetbot.domain.plan import Target
+from meetbot.domain.rooms import SHARED, room_id
 from meetbot.storage import bots, settlement
 from meetbot.storage.bots import ClaimCopy
 from meetbot.storage.tables import Bot, Meeting, Tenant
@@ -43,13 +44,17 @@ class ReconcileContext:
 
 @dataclass(slots=True)
 class _Observation:
-    """A meeting with its bot, and with the claims that count: the leading one and all."""
+    """A meeting with its bot, and with the claims that count: the leading one and all.
+
+    ``shared`` is the bot of another meeting that serves this one in place of its own.
+    """
 
     meeting: Meeting
     bot: Bot | None
     leader: ClaimCopy | None
     claims: list[ClaimCopy]
     lead: timedelta
+    shared: tuple[Bot, SharedBot] | None
 
 
 def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> NextStep:
@@ -68,7 +73,18 @@ def reconcile(session: Session, ref: MeetingRef, context: ReconcileContext) -> N
         action = _decide(session, seen, context)
     targets = {copy.calendar_user_id: target_of(copy).digest for copy in seen.claims}
     bots.acknowledge(session, ref.tenant_id, ref.meeting_key, targets)
-    return replace(_next_step(seen.bot, action), to_sync=_unsettle(session, seen, context.now))
+    return replace(
+        _step_of(seen, action),
+        to_sync=_unsettle(session, seen, context.now),
+        to_wake=_wake(session, seen, context.now),
+    )
+
+
+def _wake(session: Session, seen: _Observation, now: datetime) -> tuple[str, ...]:
+    """Return the meetings that shared the bot and need one of their own, now that it has ended."""
+    bot = seen.bot
+    has_ended = bot is not None and bot.state in TERMINAL_STATES and bot.outcome != SHARED
+    return rooms.wake_sharers(session, bot, now) if bot is not None and has_ended else ()
 
 
 def _unsettle(session: Session, seen: _Observation, now: datetime) -> tuple[str, ...]:
@@ -86,7 +102,6 @@ def _unsettle(session: Session, seen: _Observation, now: datetime) -> tuple[str,
 
 def _observe(session: Session, ref: MeetingRef, context: ReconcileContext) -> _Observation:
     meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
-    own_lead = session.get_one(Tenant, ref.tenant_id).join_lead_seconds
     claims = counting_claims(session, ref, context.now)
     bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
     leader = claim_that_leads(claims, meeting, bot)
@@ -97,12 +112,15 @@ def _observe(session: Session, ref: MeetingRef, context: ReconcileContext) -> _O
         bot=bot,
         leader=leader,
         claims=claims,
-        lead=context.default_lead if own_lead is None else timedelta(seconds=own_lead),
+        lead=lead_time(session, ref.tenant_id, context.default_lead),
+        shared=rooms.shared_bot_of(session, bot),
     )
 
 
 def _decide(session: Session, seen: _Observation, context: ReconcileContext) -> Action:
     observed = _observed_state(session, seen.bot) if seen.bot is not None else None
+    if observed is not None and seen.shared is not None:
+        observed = replace(observed, shared=seen.shared[1])
     return next_action(observed, _desired_state(session, seen), now=context.now, lead=seen.lead)
 
 
@@ -128,7 +146,15 @@ def _desired_state(session: Session, seen: _Observation) -> DesiredState:
         expected=event is not None and event.is_expected,
         over=event is not None and event.is_over,
         by_rules_only=event is not None and event.is_left_out_by_rules,
+        in_other_room=_is_in_other_room(seen),
     )
+
+
+def _is_in_other_room(seen: _Observation) -> bool:
+    leader, bot = seen.leader, seen.bot
+    if leader is None or bot is None:
+        return False
+    return room_id(bot.tenant_id, leader.meeting_platform, leader.meeting_id) != bot.room
 
 
 def _desired_target(seen: _Observation) -> Target | None:
@@ -147,8 +173,13 @@ def _desired_target(seen: _Observation) -> Target | None:
 
 def _act(session: Session, action: Action, seen: _Observation, context: ReconcileContext) -> None:
     bot, leader, now = seen.bot, seen.leader, context.now
+    if seen.shared is not None and bot is not None and action in (Action.CREATE, Action.LEAVE):
+        _leave(session, bot, seen.shared[1], seen.meeting, now)
     if action is Action.CREATE and leader is not None:
-        seen.bot = changes.create_bot(session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name)
+        seen.shared = None
+        seen.bot = changes.create_bot(
+            session, seen.meeting, leader, lead=seen.lead, backend=context.backend_name, now=now
+        )
     elif bot is None:
         return
     elif action is Action.RESCHEDULE and leader is not None:
@@ -157,13 +188,20 @@ def _act(session: Session, action: Action, seen: _Observation, context: Reconcil
         changes.cancel_bot(session, bot, seen.meeting, now)
     elif action is Action.MISS:
         changes.miss_bot(session, bot, now)
-    elif action is Action.KEEP and leader is not None:
+    elif action in (Action.KEEP, Action.SHARE) and leader is not None:
         # Another copy may lead by now, and with it another event says whether the bot is still expected.
         bot.end_at, bot.event_id = leader.end_at, leader.event_id
 
 
+def _leave(session: Session, bot: Bot, shared: SharedBot, meeting: Meeting, now: datetime) -> None:
+    # One that has left the room by itself was this meeting's too, for as long as it was there.
+    if shared.is_in_room:
+        changes.leave_shared_bot(session, bot, meeting, now)
+
+
 _STEPS = {
     Action.NOTHING: StepKind.CLOSE,
+    Action.LEAVE: StepKind.CLOSE,
     Action.CANCEL: StepKind.CLOSE,
     Action.MISS: StepKind.CLOSE,
     Action.CREATE: StepKind.WAIT,
@@ -171,6 +209,21 @@ _STEPS = {
     Action.RELOCATE: StepKind.RECALL,
     Action.WITHDRAW: StepKind.RECALL,
 }
+
+
+def _step_of(seen: _Observation, action: Action) -> NextStep:
+    if action is not Action.SHARE or seen.shared is None or seen.bot is None:
+        return _next_step(seen.bot, action)
+    # Asked about once a minute: nothing tells when it begins to leave.
+    shared, own = seen.shared[0], seen.bot
+    return NextStep(
+        StepKind.FOLLOW,
+        bot_id=shared.id,
+        generation=shared.generation,
+        state=SHARED,
+        join_at=own.join_at,
+        end_at=own.end_at,
+    )
 
 
 def _next_step(bot: Bot | None, action: Action) -> NextStep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from meetbot.backends.base import BackendBot
 from meetbot.backends.meetbot import job_from, without_link
 from meetbot.bots import changes
 from meetbot.bots.changes import announce
+from meetbot.domain.bot_history import BotChange, Cause, ChangeSource
 from meetbot.domain.bot_state import PROGRESS, TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
 from meetbot.domain.event_types import WebhookEventType
@@ -66,8 +67,9 @@ def apply_report(database: Database, document: Mapping[str, Any], now: datetime)
         return None
     wakes = False
     with database.transaction(dispatch.tenant_id) as session:
+        dispatch = _locked(session, dispatch)
         if _is_news(session, dispatch.tenant_id, delivery_id):
-            wakes = _apply(session, external_id, dispatch, event_type, data, now)
+            wakes = _apply(session, dispatch, event_type, data, now)
         else:
             # The first delivery may have been stored without the signal getting through.
             wakes = _has_ended(session, dispatch)
@@ -91,19 +93,21 @@ def _is_news(session: Session, tenant_id: str, delivery_id: str) -> bool:
     return remembered is not None
 
 
-def _apply(
-    session: Session,
-    external_id: str,
-    seen: Dispatch,
-    event_type: str,
-    data: Mapping[str, Any],
-    now: datetime,
-) -> bool:
-    """Apply the report; return whether the bot's workflow has something to do now."""
+def _locked(session: Session, seen: Dispatch) -> Dispatch:
+    """Return the dispatch as it is now, its meeting locked.
+
+    The bot may be given to another meeting that shares it while we wait for the lock.
+    """
     bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
-    dispatch = session.exec(
-        select(Dispatch).where(Dispatch.tenant_id == seen.tenant_id, Dispatch.external_id == external_id)
-    ).one()
+    asked = select(Dispatch).where(Dispatch.tenant_id == seen.tenant_id, Dispatch.external_id == seen.external_id)
+    dispatch = session.exec(asked).one()
+    if dispatch.meeting_key != seen.meeting_key:
+        bots.lock_meeting(session, dispatch.tenant_id, dispatch.meeting_key)
+    return dispatch
+
+
+def _apply(session: Session, dispatch: Dispatch, event_type: str, data: Mapping[str, Any], now: datetime) -> bool:
+    """Apply the report; return whether the bot's workflow has something to do now."""
     bot = session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id))
     before, bot.heard_at = bot.state, now
     try:
@@ -169,17 +173,19 @@ def _apply_progress(session: Session, bot: Bot, dispatch: Dispatch, reported: Ba
 
 def _move_on(session: Session, bot: Bot, reported: BackendBot, now: datetime) -> None:
     ends = reported.state in TERMINAL_STATES
+    cause = Cause(BotChange.REPORTED, now, ChangeSource.BACKEND, backend_code=reported.failure_code)
     if _joined_between(bot.state, reported.state):
-        bots.move_bot(bot, BotState.IN_CALL if ends else reported.state)
+        bots.move_bot(bot, BotState.IN_CALL if ends else reported.state, cause)
         bots.touch(bot, now)
         announce(session, bot, WebhookEventType.BOT_JOINED)
     if ends:
-        bots.move_bot(bot, BotState.FAILED if reported.state is BotState.CANCELLED else reported.state)
+        end = BotState.FAILED if reported.state is BotState.CANCELLED else reported.state
+        bots.move_bot(bot, end, replace(cause, change=BotChange.ENDED, code=reported.failure_code))
         bot.outcome, bot.failure_code = str(bot.state), reported.failure_code
         bots.touch(bot, now)
         announce(session, bot, _ENDS[bot.state])
     elif bot.state is not reported.state:
-        bots.move_bot(bot, reported.state)
+        bots.move_bot(bot, reported.state, cause)
         bots.touch(bot, now)
 
 

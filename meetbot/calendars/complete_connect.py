@@ -7,14 +7,16 @@ exchanged by the worker, since only it may open the app's secret.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 from sqlmodel import Session
 
+from meetbot.calendars.approved_directories import ProvenDirectory, record_approval
 from meetbot.calendars.connect_flow import ConnectError
 from meetbot.calendars.oauth_clients import destroy_retired
+from meetbot.calendars.waiting_users import follow_sequence, take_over, tell_gone
 from meetbot.domain.audit import AuditFact, DetailValue
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.decision import Layer
@@ -26,6 +28,7 @@ from meetbot.errors import ProviderError
 from meetbot.providers.base import CalendarProvider, OAuthClient, TokenGrant
 from meetbot.resources.calendar_user import calendar_user_document
 from meetbot.storage import connect_attempts, outbox
+from meetbot.storage.account_calendars import default_mode
 from meetbot.storage.audit_log import append
 from meetbot.storage.calendar_users import (
     AccountKey,
@@ -37,11 +40,12 @@ from meetbot.storage.calendar_users import (
     renew_calendar_user,
 )
 from meetbot.storage.database import Database
+from meetbot.storage.earlier_grants import set_earlier_token_aside
 from meetbot.storage.erasures import is_connected_anywhere
 from meetbot.storage.oauth_apps import find_app, lock_apps
-from meetbot.storage.push_channels import as_channels, channels_of
+from meetbot.storage.push_channels import as_channels, channels_of, end_all_channels
 from meetbot.storage.rule_sets import add_version
-from meetbot.storage.tables import CalendarUser, ConnectAttempt
+from meetbot.storage.tables import CalendarUser, ConnectAttempt, WaitingUser
 from meetbot.vault.sealing import DataKey, SealedSecret, TokenOwner, refresh_token_binding, seal_refresh_token
 
 _log = structlog.get_logger(__name__)
@@ -53,13 +57,18 @@ _ADMINISTRATORS_MATTERS = ("admin_consent_required", "admin_policy_enforced", "a
 
 @dataclass(frozen=True, slots=True)
 class ConnectContext:
-    """What completing a connection works with. ``clock`` gives the present in UTC."""
+    """What completing a connection works with.
+
+    ``clock`` gives the present in UTC; ``public_url`` is where browsers reach the API.
+    """
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
     region: str
     clock: Callable[[], datetime]
     push_is_on: bool
+    ours: Mapping[Provider, OAuthClient]
+    public_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class ReturnedCode:
 
 @dataclass(frozen=True, slots=True)
 class CompletedConnect:
-    """How it ended: with a calendar user, or an error.
+    """How it ended: with a calendar user, an approved directory, or an error.
 
     ``is_new``: it was never connected before.
     """
@@ -84,6 +93,7 @@ class CompletedConnect:
     user: CalendarUserRef | None = None
     is_new: bool = False
     error: ConnectError | None = None
+    approved: str | None = None
 
 
 def complete_connect(
@@ -94,6 +104,8 @@ def complete_connect(
     The code works once, so that all that can be waited for was done before. Raises `ProviderError` if the exchange fails.
     """
     provider = context.providers[Provider(attempt.provider)]
+    if attempt.directory is not None:
+        client = replace(client, directory=attempt.directory)
     grant = provider.exchange_code(
         client,
         code=returned.code,
@@ -103,6 +115,8 @@ def complete_connect(
     )
     if provider.missing_scopes(grant.scopes):
         completed = CompletedConnect(error=ConnectError.SCOPE_MISSING)
+    elif attempt.admin_consent_id is not None:
+        completed = _approve(context, client, attempt, grant)
     else:
         completed = _store(context, attempt, grant, data_key)
     if completed.error is not None:
@@ -116,6 +130,24 @@ def error_of_exchange(error: ProviderError) -> ConnectError:
     return ConnectError.ADMIN_CONSENT_REQUIRED if needs_admin else ConnectError.PROVIDER_ERROR
 
 
+def _approve(
+    context: ConnectContext, client: OAuthClient, attempt: ConnectAttempt, grant: TokenGrant
+) -> CompletedConnect:
+    """Take the sign-in of an administrator as the proof of what the provider's redirect claimed.
+
+    The ID token names the directory, and the granted scopes show that the client may be used there. The tokens are dropped.
+    """
+    directory = (grant.directory_id or "").lower()
+    if not directory or directory != attempt.directory:
+        return CompletedConnect(error=ConnectError.ACCOUNT_MISMATCH)
+    proven = ProvenDirectory(directory, client.client_id, attempt.oauth_client_id)
+    with context.database.transaction(attempt.tenant_id) as session:
+        error = record_approval(session, attempt, proven, public_url=context.public_url, now=context.clock())
+        if error is None and attempt.exchange_id is not None:
+            connect_attempts.note_outcome(session, attempt)
+    return CompletedConnect(error=error, approved=directory if error is None else None)
+
+
 def _revoke_refused(context: ConnectContext, client: OAuthClient, attempt: ConnectAttempt, grant: TokenGrant) -> None:
     """End a grant that nothing of ours uses.
 
@@ -123,8 +155,10 @@ def _revoke_refused(context: ConnectContext, client: OAuthClient, attempt: Conne
     """
     if grant.subject is None:
         return
+    ours = context.ours.get(client.provider)
+    ours_id = ours.client_id if ours is not None else None
     with context.database.subject_lookup(grant.subject) as session:
-        if is_connected_anywhere(session, attempt.provider, grant.subject, attempt.oauth_client_id):
+        if is_connected_anywhere(session, attempt.provider, grant.subject, attempt.oauth_client_id, ours=ours_id):
             return
     try:
         context.providers[client.provider].revoke(
@@ -170,7 +204,8 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
     if refusal is not None:
         return refusal
     now = context.clock()
-    calendar_user_id = known.id if known is not None else new_id("cu")
+    waiting = take_over(session, consent.attempt, (consent.grant.email or "", *consent.grant.aliases))
+    calendar_user_id = _id_of(known, waiting)
     version = known.token_version + 1 if known is not None else 1
     account = consent.identity
     owner = TokenOwner(
@@ -184,18 +219,42 @@ def _connect(session: Session, context: ConnectContext, consent: _Consent) -> Ca
     sealed = _sealed(consent, context.region, owner)
     left = known.oauth_client_id if known is not None else None
     if known is not None:
+        if sealed is not None and left != consent.attempt.oauth_client_id:
+            set_earlier_token_aside(session, known.tenant_id, known.id)
+            # Opened by the earlier grant, they end with it, and the provider does not say so.
+            end_all_channels(session, known.tenant_id, known.id)
         user = _renew(session, consent, known, sealed, now)
+        if waiting is not None:
+            tell_gone(session, waiting)
     else:
-        user = _add(session, consent, calendar_user_id, sealed, now)
+        user = _add(session, _following(consent, waiting), calendar_user_id, sealed, now)
+        if waiting is not None:
+            follow_sequence(session, user, waiting)
     channels = as_channels(channels_of(session, user.tenant_id, [user.id]))
     push = push_health(channels, now=now, is_on=context.push_is_on)
-    told = calendar_user_document(user, now=now, push=push)
+    mode = default_mode(session, user.tenant_id)
+    told = calendar_user_document(user, now=now, default_mode=mode, push=push)
     outbox.emit(session, user.tenant_id, WebhookEventType.CALENDAR_USER_CONNECTED, told)
     detail: dict[str, DetailValue] = {"provider": user.provider, "again": known is not None}
     append(session, user.tenant_id, AuditFact(now, "browser", "calendar_user.connected", user.id, detail=detail))
     if left is not None and left != user.oauth_client_id:
         destroy_retired(session, user.tenant_id, user.provider, now=now)
     return user
+
+
+def _id_of(known: CalendarUser | None, waiting: WaitingUser | None) -> str:
+    if known is not None:
+        return known.id
+    return waiting.id if waiting is not None else new_id("cu")
+
+
+def _following(consent: _Consent, waiting: WaitingUser | None) -> _Consent:
+    """The consent with what was asked for before, unless it was asked for anew."""
+    attempt = consent.attempt
+    if waiting is not None:
+        attempt.attributes = waiting.attributes if attempt.attributes is None else attempt.attributes
+        attempt.rules = waiting.rules if attempt.rules is None else attempt.rules
+    return consent
 
 
 def _refusal_of_app(session: Session, consent: _Consent, known: CalendarUser | None) -> ConnectError | None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, unquote_plus, urlencode, urlsplit
 
 from meetbot.domain.event import Provider
 from meetbot.errors import Fault, InvalidInput
@@ -26,6 +26,7 @@ from meetbot.settings import Network
 
 LIFETIME = timedelta(minutes=10)
 MAX_REDIRECT_URL = 2048
+_OUR_PARAMETERS = frozenset({"status", "error", "customer_user_id", "meetbot_calendar_user_id"})
 
 _TOKEN_FORM = re.compile(r"([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{43})")
 _BROWSER_SECRET_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -36,6 +37,9 @@ _ISSUERS = {
     Provider.GOOGLE: "https://accounts.google.com",
     Provider.MICROSOFT: "https://login.microsoftonline.com",
 }
+# Google's: the administrator does not allow the client, or has not configured it (Workspace for Education).
+# support.google.com/accounts/answer/16668185
+_ADMINISTRATORS_REFUSALS = frozenset({"admin_policy_enforced", "access_not_configured"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -153,15 +157,23 @@ def check_redirect_url(url: str, *, allowed_networks: Sequence[Network], origins
     """Check that the browser may be sent to this URL with our answer.
 
     https, or http to an address inside `allowed_networks` (``localhost`` counts as the loopback address); under one of the
-    tenant's `origins` if it has any. No fragment and no user name. Raises `InvalidInput` (``invalid_redirect_url``).
+    tenant's `origins` if it has any. No fragment, no user name, and none of the parameters that we add: of two with one name
+    many servers read the first. Raises `InvalidInput` (``invalid_redirect_url``).
     """
     reason = _fault_of_url(url, allowed_networks)
+    if reason is None and not _OUR_PARAMETERS.isdisjoint(_names_in(urlsplit(url).query)):
+        reason = f"must not carry what we add: {', '.join(sorted(_OUR_PARAMETERS))}"
     if reason is None and origins and origin_of(url) not in {origin_of(origin) for origin in origins}:
         reason = "is under none of the tenant's redirect_origins"
     if reason is not None:
         raise InvalidInput(
             "invalid_redirect_url", f"redirect_url {reason}", (Fault("redirect_url", "invalid_redirect_url", reason),)
         )
+
+
+def _names_in(query: str) -> set[str]:
+    """Return the names in a query, as lenient servers read them: ``a;b[]=c`` has two."""
+    return {unquote_plus(part.partition("=")[0]).partition("[")[0].strip() for part in re.split("[&;]", query)}
 
 
 def check_origin(origin: str, *, allowed_networks: Sequence[Network]) -> None:
@@ -198,7 +210,7 @@ def error_from_provider(error: str, description: str) -> ConnectError:
 
     Microsoft reports most things as ``access_denied`` and tells them apart by the AADSTS number in the description.
     """
-    if error == "admin_policy_enforced" or wants_administrator(description):
+    if error in _ADMINISTRATORS_REFUSALS or wants_administrator(description):
         return ConnectError.ADMIN_CONSENT_REQUIRED
     if error in ("access_denied", "consent_required"):
         return ConnectError.ACCESS_DENIED
@@ -226,8 +238,8 @@ def _fault_of_url(url: str, allowed_networks: Sequence[Network]) -> str | None:
         return "must be a URL"
     if parts.username is not None or parts.password is not None or parts.fragment or url.endswith("#"):
         return "must have neither a user name nor a fragment"
-    if not parts.hostname or port == 0:
-        return "must name a host"
+    if not parts.hostname or port == 0 or "*" in parts.hostname:
+        return "must name one host"
     return _fault_of_scheme(parts, allowed_networks)
 
 

@@ -59,12 +59,14 @@ class CalendarSnapshot:
 class CalendarChanges:
     """The differences from the snapshot: events new or changed, and ids of those gone.
 
-    ``skipped`` is how many changed events could not be read.
+    ``unreadable`` are ids of those whose calendar shows nothing any more. ``skipped`` is how many changed events could not be
+    read.
     """
 
     read: Sequence[NormalisedEvent] = ()
     gone: Sequence[str] = ()
     skipped: int = 0
+    unreadable: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ def decide_sync(
         written=tuple(decide_events(policy, changes.read, now=now)),
         gone=tuple(changes.gone),
         redecided=tuple(decide_again(policy, earlier, now=now)),
-        given_up=_given_up(snapshot, now),
+        given_up=[event_id for event_id in _given_up(snapshot, now) if event_id not in touched],
+        unreadable=tuple(changes.unreadable),
     )
     stored = stored_after(snapshot.stored, events, background.claims, since=snapshot.since, now=now)
     stored, limits = limit_bots(stored, snapshot.max_bots_per_day, now=now)
@@ -215,7 +218,7 @@ def _some_are_untouched(snapshot: CalendarSnapshot, changes: CalendarChanges, no
 
 
 def _touched(changes: CalendarChanges) -> set[str]:
-    return {*(read.identity.event_id for read in changes.read), *changes.gone}
+    return {*(read.identity.event_id for read in changes.read), *changes.gone, *changes.unreadable}
 
 
 def _successors(

@@ -6,7 +6,7 @@ Pure: knows no clock, network or database.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,17 +68,19 @@ def fingerprint_of(raw: RawEvent) -> bytes:
 class Difference:
     """The changed events, and the missing ones.
 
-    ``changed`` is to be written; ``missing`` was expected in a complete listing and was not there.
+    ``changed`` is to be written; ``missing`` was expected in a complete listing and was not there. ``left`` are ids of events
+    on calendars that are not read any more.
     """
 
     changed: tuple[ChangedEvent, ...]
     missing: tuple[StoredEvent, ...]
+    left: tuple[str, ...] = ()
 
 
-def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> Difference:
+def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window, *, now: datetime) -> Difference:
     """Return what of the listing is new or different, and which stored events are missing.
 
-    Absence counts only if the calendar was read to its end, or if the calendar itself is no longer among the user's.
+    Absence counts only if the calendar was read to its end.
     """
     by_provider_id = {(event.calendar_id, event.provider_event_id): event for event in stored}
     changed: list[ChangedEvent] = []
@@ -94,9 +96,18 @@ def compare(stored: Sequence[StoredEvent], listing: Listing, window: Window) -> 
     missing = tuple(
         event
         for key, event in by_provider_id.items()
-        if key not in seen and _expected(event, window) and event.calendar_id not in listing.failed_calendars
+        if key not in seen and _expected(event, window) and event.calendar_id in listing.complete_calendars
     )
-    return Difference(tuple(changed), missing)
+    return Difference(tuple(changed), missing, left_with(stored, listing.read_calendars, now=now))
+
+
+def left_with(stored: Sequence[StoredEvent], read: Collection[str], *, now: datetime) -> tuple[str, ...]:
+    """Return the ids of events to come that are on other calendars than those that are read.
+
+    They leave without a question to the provider: nobody wants to know of them, or there is nobody to ask. What is over
+    stays as it was.
+    """
+    return tuple(one.id for one in stored if one.calendar_id not in read and not one.deleted and not one.has_ended(now))
 
 
 def _expected(event: StoredEvent, window: Window) -> bool:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from meetbot.calendars.oauth_clients import APP_REFUSED
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
+from meetbot.domain.connection_health import TESTING_CODE
 from meetbot.domain.event import Provider
+from meetbot.domain.testing_mode import LONGEST_LIFE, ended_as_in_testing
 from meetbot.storage.oauth_apps import ConsentSeen
 
 _TAKEN = "invalid_grant"
 _OTHER_REDIRECT = "redirect_uri_mismatch"
 _UNUSABLE = (APP_REFUSED, "secret_unreadable")
-# Google ends the grants of an app in testing after seven days. The last access token from one lives an hour longer.
-_TESTING = timedelta(days=7)
-_NOTICED_WITHIN = timedelta(hours=3)
 
 
 class CheckName(StrEnum):
@@ -136,16 +135,18 @@ def _testing(seen: SeenFromOutside) -> AppCheck:
 
 
 def _ended_like_in_testing(one: ConsentSeen) -> bool:
-    if one.state != CalendarUserStatus.NEEDS_RECONNECT or one.error_code != "invalid_grant" or one.consented_at is None:
+    if one.state != CalendarUserStatus.NEEDS_RECONNECT:
         return False
-    lived = one.state_changed_at - one.consented_at
-    return _TESTING - timedelta(minutes=10) <= lived <= _TESTING + _NOTICED_WITHIN
+    if one.error_code == TESTING_CODE:
+        return True
+    ended = ended_as_in_testing(Provider.GOOGLE, consented_at=one.consented_at, ended_at=one.state_changed_at)
+    return one.error_code == "invalid_grant" and ended
 
 
 def _is_older_than_testing(one: ConsentSeen, now: datetime) -> bool:
     if one.state not in CONNECTED or one.consented_at is None:
         return False
-    return now - one.consented_at > _TESTING + _NOTICED_WITHIN
+    return now - one.consented_at > LONGEST_LIFE
 
 
 def _publisher(seen: SeenFromOutside) -> AppCheck:

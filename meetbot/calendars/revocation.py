@@ -48,8 +48,15 @@ class Revoker:
         Raises `ProviderError` or `VaultError` if asking again may help.
         """
         provider = Provider(pending.provider)
+        ours = self.clients.ours.get(provider)
         with self.database.subject_lookup(pending.subject) as session:
-            if is_connected_anywhere(session, pending.provider, pending.subject, pending.oauth_client_id):
+            if is_connected_anywhere(
+                session,
+                pending.provider,
+                pending.subject,
+                pending.oauth_client_id,
+                ours=ours.client_id if ours is not None else None,
+            ):
                 return Revocation.IN_USE
         client = self.clients.named(provider, pending.oauth_client_id)
         try:

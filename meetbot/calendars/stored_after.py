@@ -25,19 +25,22 @@ _CANCELLED = ReasonCode.CANCELLED.value
 class EventChanges:
     """What a sync writes to events.
 
-    ``written`` are new or changed events, ``redecided`` unchanged ones about which something else is decided now. ``gone`` and
-    ``given_up`` are ids: the former become tombstones, the latter are not recorded for want of access.
+    ``written`` are new or changed events, ``redecided`` unchanged ones about which something else is decided now. The others
+    are ids: ``gone`` become tombstones, ``given_up`` are not recorded for want of access to the account, and ``unreadable``
+    become tombstones for want of access to their calendar.
     """
 
     written: Sequence[DecidedEvent] = ()
     gone: Sequence[str] = ()
     redecided: Sequence[DecidedEvent] = ()
     given_up: Sequence[str] = ()
+    unreadable: Sequence[str] = ()
 
     @property
     def count(self) -> int:
         """Return how many events differ from before, or are decided about differently."""
-        return len(self.written) + len(self.gone) + len(self.redecided) + len(self.given_up)
+        groups = (self.written, self.gone, self.redecided, self.given_up, self.unreadable)
+        return sum(len(group) for group in groups)
 
 
 def is_skeleton(event: Event) -> bool:
@@ -81,9 +84,8 @@ def stored_after(
             claimed_digest=claimed_digest,
             acknowledged_digest=acknowledged_digest,
         )
-    for event_id in changes.gone:
-        if event_id in after:
-            after[event_id] = _tombstone(after[event_id], now)
+    for ids, reason in ((changes.gone, _CANCELLED), (changes.unreadable, _ACCESS_REVOKED)):
+        after |= {one: _tombstone(after[one], now, reason=reason) for one in ids if one in after}
     for new in changes.redecided:
         if (known := after.get(new.identity.event_id)) is not None:
             after[known.id] = known._replace(outcome=str(new.decision.outcome), reason=str(new.decision.reason))
@@ -145,9 +147,9 @@ def _was_over(old: StoredEvent, event: Event, now: datetime) -> bool:
     return event.end is None or event.end <= now
 
 
-def _tombstone(event: StoredEvent, now: datetime) -> StoredEvent:
-    outcome, reason = (event.outcome, event.reason) if event.has_ended(now) else (str(Outcome.SKIP), _CANCELLED)
-    return event._replace(deleted=True, fingerprint=b"", outcome=outcome, reason=reason)
+def _tombstone(event: StoredEvent, now: datetime, *, reason: str = _CANCELLED) -> StoredEvent:
+    outcome, why = (event.outcome, event.reason) if event.has_ended(now) else (str(Outcome.SKIP), reason)
+    return event._replace(deleted=True, fingerprint=b"", outcome=outcome, reason=why)
 
 
 def _claim_of(event: StoredEvent) -> tuple[str | None, str | None, str | None]:

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import httpx
 import hvac.exceptions
 import psycopg
-import requests
 
 from meetbot.dev import state
 from meetbot.dev.environment import (
@@ -37,6 +36,7 @@ from meetbot.dev.openbao import OpenBaoServer, make_openbao_ready, start_openbao
 from meetbot.dev.postgres import PostgresServer, make_postgres_ready, start_postgres
 from meetbot.dev.process import Child, Children, DevStackError, Tier, spawn, wait_until_ready
 from meetbot.dev.temporal import TemporalPorts, TemporalServer, make_temporal_ready, start_temporal
+from meetbot.outbound.failures import OutboundFailed
 from meetbot.settings import Settings
 from meetbot.storage.grant_statements import mark
 from meetbot.storage.roles import Role
@@ -231,7 +231,7 @@ def _ready_vault(settings: Settings, servers: _Servers, children: Children) -> t
     root_token = make_openbao_ready(servers.openbao, children.keep_going)
     try:
         return servers.openbao.address, provision(servers.openbao.address, root_token)
-    except (hvac.exceptions.VaultError, requests.RequestException) as error:
+    except (hvac.exceptions.VaultError, OutboundFailed) as error:
         raise DevStackError(
             "openbao_not_provisioned",
             f"OpenBao refused its set-up ({type(error).__name__})",
@@ -259,7 +259,7 @@ def _prepare_given_vault(address: str, settings: Settings) -> None:
     """
     if settings.vault_token is None:
         return
-    with contextlib.suppress(hvac.exceptions.VaultError, requests.RequestException):
+    with contextlib.suppress(hvac.exceptions.VaultError, OutboundFailed):
         prepare(address, settings.vault_token.get_secret_value())
 
 

@@ -35,4 +35,8 @@ class EventOfBot:
     @property
     def is_left_out_by_rules(self) -> bool:
         """Return whether the event is unchanged and only rules, or their facts, leave it out."""
-        return self.outcome == Outcome.SKIP and self.reason in (ReasonCode.RULE_MATCHED, ReasonCode.NO_RULE_MATCHED)
+        return self.outcome == Outcome.SKIP and self.reason in (
+            ReasonCode.RULE_MATCHED,
+            ReasonCode.NO_RULE_MATCHED,
+            ReasonCode.NEVER_RECORD,
+        )

@@ -16,7 +16,8 @@ class Action(StrEnum):
     `NOTHING`: there is no bot and none is wanted, or the meeting had its bot. `CREATE`: make a bot, also after an earlier one
     has ended. `KEEP`: leave the bot as it is.
     `RESCHEDULE`: give it the new target. `CANCEL`, `MISS`: end it. `RELOCATE`: recall it and send it again.
-    `WITHDRAW`: recall it for good.
+    `WITHDRAW`: recall it for good. `SHARE`: another meeting's bot, which is in the room, goes on to serve this one. `LEAVE`: it
+    serves this one no longer.
     """
 
     NOTHING = "nothing"
@@ -27,9 +28,24 @@ class Action(StrEnum):
     MISS = "miss"
     RELOCATE = "relocate"
     WITHDRAW = "withdraw"
+    SHARE = "share"
+    LEAVE = "leave"
 
 
 _IN_THE_CALL = frozenset({BotState.IN_CALL, BotState.RECORDING})
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBot:
+    """The bot of another meeting that served this one too, and when that meeting is planned.
+
+    ``is_in_room``: it is in the room, may be, or is on its way. ``has_completed``: it has done its work and left.
+    """
+
+    is_in_room: bool
+    has_completed: bool
+    join_at: datetime
+    end_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,8 @@ class ObservedState:
     """The meeting's latest bot as it is now.
 
     ``asked_at``: when the backend was last asked for it, if no answer is known. ``being_recalled``: the backend was told to
-    take it back, or may have been, and what became of that is not settled.
+    take it back, or may have been, and what became of that is not settled. ``shared``: it was not sent, since this other one
+    was in the room.
     """
 
     state: BotState
@@ -47,6 +64,7 @@ class ObservedState:
     meeting_url: str
     asked_at: datetime | None = None
     being_recalled: bool = False
+    shared: SharedBot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,7 @@ class DesiredState:
     ``target`` is None if nobody claims the meeting. ``suppressed``: a person cancelled the bot by hand. ``expected``: the
     bot's event is still one to be recorded, which tells a missed meeting from a cancelled one. ``over``: that event has
     ended, perhaps because it was shortened. ``by_rules_only``: the event is unchanged and only rules leave it out now, which
-    takes no bot out of a meeting.
+    takes no bot out of a meeting. ``in_other_room``: the target is not in the room of the meeting's latest bot.
     """
 
     target: Target | None
@@ -64,6 +82,7 @@ class DesiredState:
     expected: bool = True
     over: bool = False
     by_rules_only: bool = False
+    in_other_room: bool = False
 
 
 def next_action(bot: ObservedState | None, desired: DesiredState, *, now: datetime, lead: timedelta) -> Action:
@@ -77,6 +96,8 @@ def next_action(bot: ObservedState | None, desired: DesiredState, *, now: dateti
     if bot.state is BotState.MISSED and bot.asked_at is not None:
         # The backend may have made this bot although no answer came, so it is recalled before another bot is made.
         return Action.WITHDRAW
+    if bot.shared is not None:
+        return _while_sharing(bot, bot.shared, target, desired, now, lead)
     if bot.state in TERMINAL_STATES:
         return Action.CREATE if target is not None and _deserves_another(bot, target, lead) else Action.NOTHING
     if bot.state is BotState.SCHEDULED:
@@ -93,6 +114,34 @@ def _deserves_another(bot: ObservedState, target: Target, lead: timedelta) -> bo
     if bot.state in (BotState.CANCELLED, BotState.MISSED):
         return True
     return target.join_at > bot.join_at + lead or target.meeting_url != bot.meeting_url
+
+
+def _while_sharing(
+    bot: ObservedState, shared: SharedBot, target: Target | None, desired: DesiredState, now: datetime, lead: timedelta
+) -> Action:
+    """Return what becomes of a meeting that is served by another's bot.
+
+    What would take an own bot out of the room ends the sharing. A bot that leaves while the meeting lasts is followed by one
+    of the meeting's own.
+    """
+    if target is None:
+        is_over = bot.end_at <= now or desired.over or desired.by_rules_only
+        stays = not shared.is_in_room or (is_over and not desired.suppressed)
+        return Action.NOTHING if stays else Action.LEAVE
+    if abs(target.join_at - bot.join_at) > lead or desired.in_other_room:
+        return Action.CREATE
+    if shared.is_in_room:
+        return Action.SHARE
+    return Action.NOTHING if _was_for_both(shared, target, lead) else Action.CREATE
+
+
+def _was_for_both(shared: SharedBot, target: Target, lead: timedelta) -> bool:
+    """Return whether the bot did for this meeting just what it did for its own.
+
+    So it is for one call that was booked twice: it has ended, and the bot's own meeting gets no other either.
+    """
+    is_same_time = abs(shared.join_at - target.join_at) <= lead and target.end_at <= shared.end_at + lead
+    return shared.has_completed and is_same_time
 
 
 def _before_dispatch(

@@ -28,6 +28,8 @@ class ReasonCode(StrEnum):
     CANCELLED = "cancelled"
     OVERRIDE_RECORD = "override_record"
     OVERRIDE_SKIP = "override_skip"
+    NEVER_RECORD = "never_record"
+    """The tenant's never-record list names a person of it, or a mark in its title."""
     ACCESS_REVOKED = "access_revoked"
     """The calendar could not be read any more. The rules never give this reason."""
     DAILY_LIMIT = "daily_limit"

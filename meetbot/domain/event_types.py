@@ -13,6 +13,9 @@ class WebhookEventType(StrEnum):
     The ``job.…`` types pass on a bot backend's own report as it came.
     """
 
+    ADMIN_CONSENT_GRANTED = "admin_consent.granted"
+    CALENDAR_USER_AWAITING_ADMIN = "calendar_user.awaiting_admin"
+    CALENDAR_USER_ADMIN_APPROVED = "calendar_user.admin_approved"
     CALENDAR_USER_CONNECTED = "calendar_user.connected"
     CALENDAR_USER_NEEDS_RECONNECT = "calendar_user.needs_reconnect"
     CALENDAR_USER_DISCONNECTED = "calendar_user.disconnected"

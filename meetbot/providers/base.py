@@ -7,21 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from meetbot.domain.account_calendar import MAX_CALENDARS as MAX_CALENDARS
+from meetbot.domain.account_calendar import OWN_CALENDARS, AccountCalendar, CalendarChoice
+from meetbot.domain.account_calendar import PRIMARY as PRIMARY
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import RetryLater
 from meetbot.outbound.call import Answer, Call
 
 RawEvent = Mapping[str, Any]
-
-PRIMARY = "primary"
-"""Our id for an account's own calendar, at both providers.
-
-It stays when the account's address changes, and is the same whether or not the list of calendars may be read. Google
-takes it as an alias in its paths.
-"""
-
-MAX_CALENDARS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +79,11 @@ class Listing:
     """All events of a window, and which calendars they were read from.
 
     An event that is missing from one of ``complete_calendars``, which were read to their last page, is gone. One that
-    is missing from ``failed_calendars`` may still be there. A calendar in neither set is not one of the user's
-    calendars, or no longer. ``faults`` says why a calendar could not be read, by its id; ``skipped`` how many entries
-    were no events that can be read. ``refusal`` is the one after which other calendars were no longer asked for.
+    is missing from ``failed_calendars`` may still be there. A calendar in neither set is not to be read, or no longer.
+    ``gone_calendars`` are those among them that the provider has said not to have any more. ``faults`` says why a
+    calendar could not be read, by its id; for ``refused_calendars`` asking again does not help. ``skipped`` is how many
+    entries were no events that can be read. ``refusal`` is the one after which other calendars were no longer asked for.
+    ``calendars`` is the account's whole list, None if that may not be read.
     """
 
     events: Sequence[ListedEvent]
@@ -96,11 +92,26 @@ class Listing:
     faults: Mapping[str, str] = field(default_factory=dict)
     skipped: int = 0
     refusal: RetryLater | None = None
+    refused_calendars: frozenset[str] = frozenset()
+    gone_calendars: frozenset[str] = frozenset()
+    calendars: tuple[AccountCalendar, ...] | None = None
+
+    @property
+    def read_calendars(self) -> frozenset[str]:
+        """Return the calendars that are to be read, whether or not they could be."""
+        return self.complete_calendars | self.failed_calendars
 
     @property
     def shortfall(self) -> str | None:
-        """Return why the account's own calendar was not read to its end; None if it was."""
-        return self.faults.get(PRIMARY)
+        """Return why the account's own calendar was not read to its end.
+
+        None if it was, or was not to be.
+
+        Without that calendar, the reason why none was read.
+        """
+        if PRIMARY in self.faults or self.complete_calendars or not self.faults:
+            return self.faults.get(PRIMARY)
+        return self.faults[min(self.faults)]
 
 
 class CalendarProvider(Protocol):
@@ -125,6 +136,22 @@ class CalendarProvider(Protocol):
 
         ``state``, ``nonce`` and ``code_challenge`` bind the later callback to this request (RFC 9700, RFC 7636).
         ``login_hint`` is the address of the account to offer, if it is known.
+        """
+        ...
+
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return the page on which an administrator approves the client for their directory.
+
+        ``directory`` is an id or a domain; None: that of whoever signs in. None if the provider has no such page.
+        """
+        ...
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return the id of the directory that an address belongs to, if the provider tells.
+
+        Raises `RetryLater`.
         """
         ...
 
@@ -157,12 +184,22 @@ class CalendarProvider(Protocol):
         ...
 
     def list_events(
-        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+        self,
+        access_token: str,
+        *,
+        window_start: datetime,
+        window_end: datetime,
+        granted: frozenset[str],
+        choice: CalendarChoice = OWN_CALENDARS,
     ) -> Listing:
-        """List the occurrences in a window on the user's own calendars.
+        """List the occurrences in a window on the chosen calendars of the account.
 
         `granted` are the scopes of the access token; the window is in UTC.
         """
+        ...
+
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Make the smallest request that needs the access token. Raises `ProviderError`s."""
         ...
 
     def get_event(

@@ -2,7 +2,7 @@
 
 One deadline holds for the whole listing. The primary calendar comes first, and the listing fails if it fails.
 If another calendar fails, that calendar is left out of `Listing.complete_calendars`, so that its missing events are
-not taken for deleted ones.
+not taken for deleted ones. Without the primary one, the listing fails if every calendar fails for a while.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 
+from meetbot.domain.account_calendar import AccountCalendar
 from meetbot.domain.event import Provider
-from meetbot.errors import AccessTokenRejected, ProviderError, ResourceGone, RetryLater
+from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers.base import PRIMARY, CalendarRef, ListedEvent, Listing
 from meetbot.providers.http import Answer, AnswerTooLarge, Deadline
 from meetbot.providers.times import parse_instant
@@ -29,6 +30,14 @@ MAX_BYTES = 128 * 1024 * 1024
 LISTING_SECONDS = 120.0
 """Shorter than the activity that lists may take, so that the reason is noted."""
 
+FREE_BUSY_ONLY = "free_busy_only"
+REFUSED = "calendar_refused"
+LIST_DENIED = "calendar_list_denied"
+NOT_LISTED = "calendar_not_listed"
+"""The codes of faults of one calendar, besides those of requests."""
+
+# What an answer about one calendar may mean besides that calendar; the account's own one has answered.
+_OF_THE_CALENDAR = frozenset({"access_denied", "forbidden"})
 _SMALL_PAGE_DIVISOR = 10
 _LONGEST_CURSOR = 16 * 1024
 
@@ -64,6 +73,19 @@ class Source:
     page_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class ToRead:
+    """The calendars to read, the primary one first.
+
+    ``absent`` were read until now and are no longer in ``listed``, the account's whole list. That is None if it may not be
+    read: then nothing is known of them.
+    """
+
+    calendars: Sequence[CalendarRef]
+    absent: Sequence[str] = ()
+    listed: tuple[AccountCalendar, ...] | None = None
+
+
 @dataclass(slots=True)
 class _Allowance:
     """The time and bytes that a listing may still use, for all of its calendars together."""
@@ -85,22 +107,21 @@ class _CalendarPages:
     complete: bool = False
     failure: ProviderError | None = None
     fault: str | None = None
+    is_refused: bool = False
+    is_gone: bool = False
     skipped: int = 0
 
 
-def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: Deadline) -> Listing:
-    """Return all events of the calendars; ``calendars`` has the primary one first.
+def read_calendars(source: Source, to_read: ToRead, deadline: Deadline) -> Listing:
+    """Return all events of the calendars.
 
-    Raises the `ProviderError` of the primary calendar, and an `AccessTokenRejected` of any calendar.
+    Raises the `ProviderError` of the primary calendar, and an `AccessTokenRejected` of any calendar. Without the primary
+    one, raises the first failure if all calendars fail and may answer later.
     """
-    events: list[ListedEvent] = []
-    complete: set[str] = set()
-    failed: set[str] = set()
-    faults: dict[str, str] = {}
-    skipped = 0
+    found: dict[str, _CalendarPages] = {}
     allowance = _Allowance(deadline, MAX_BYTES)
     refusal: RetryLater | None = None
-    for calendar in calendars:
+    for calendar in to_read.calendars:
         # After one throttled request the next would be throttled too: the other calendars wait for the next sync.
         pages = (
             _CalendarPages(fault="rate_limited") if refusal is not None else _read_calendar(source, calendar, allowance)
@@ -108,12 +129,51 @@ def read_calendars(source: Source, calendars: Sequence[CalendarRef], deadline: D
         if pages.failure is not None:
             refusal = _throttled(pages.failure)
             pages = _after_failure(source, calendar, pages, pages.failure)
-        events.extend(ListedEvent(calendar.id, item.id, item.body) for item in pages.events.values())
-        (complete if pages.complete else failed).add(calendar.id)
-        skipped += pages.skipped
-        if pages.fault is not None:
-            faults[calendar.id] = pages.fault
-    return Listing(events, frozenset(complete), frozenset(failed), faults, skipped, refusal)
+        found[calendar.id] = pages
+    _raise_if_none_answers(found)
+    for calendar_id in to_read.absent:
+        found[calendar_id] = _of_absent(source, calendar_id, is_list_known=to_read.listed is not None)
+    return _listing(found, refusal, to_read.listed)
+
+
+def _listing(
+    found: Mapping[str, _CalendarPages], refusal: RetryLater | None, listed: tuple[AccountCalendar, ...] | None
+) -> Listing:
+    return Listing(
+        events=[
+            ListedEvent(name, item.id, item.body) for name, pages in found.items() for item in pages.events.values()
+        ],
+        complete_calendars=frozenset(name for name, pages in found.items() if pages.complete),
+        failed_calendars=frozenset(name for name, pages in found.items() if not (pages.complete or pages.is_gone)),
+        faults={name: pages.fault for name, pages in found.items() if pages.fault is not None},
+        skipped=sum(pages.skipped for pages in found.values()),
+        refusal=refusal,
+        refused_calendars=frozenset(name for name, pages in found.items() if pages.is_refused),
+        gone_calendars=frozenset(name for name, pages in found.items() if pages.is_gone),
+        calendars=listed,
+    )
+
+
+def _raise_if_none_answers(found: Mapping[str, _CalendarPages]) -> None:
+    """Raise the outage that kept all calendars from answering.
+
+    It is the listing's, as that of the primary calendar is.
+    """
+    if PRIMARY in found or any(one.complete or one.is_refused or one.is_gone for one in found.values()):
+        return
+    for pages in found.values():
+        if pages.failure is not None:
+            raise pages.failure
+
+
+def _of_absent(source: Source, calendar_id: str, *, is_list_known: bool) -> _CalendarPages:
+    """Return what is known of a calendar that has left the account's list."""
+    if not is_list_known:
+        return _CalendarPages(fault=LIST_DENIED, is_refused=True)
+    if _is_gone(source, CalendarRef(calendar_id, calendar_id)):
+        return _CalendarPages(is_gone=True)
+    # The list was wrong, or the answer about the calendar is: the next sync asks again.
+    return _CalendarPages(fault=NOT_LISTED)
 
 
 def _throttled(failure: ProviderError) -> RetryLater | None:
@@ -133,8 +193,9 @@ def _after_failure(
         raise failure
     _log.warning("calendar.not_listed", provider=source.provider.value, code=failure.code)
     if isinstance(failure, ResourceGone) and _is_gone(source, calendar):
-        return _CalendarPages(complete=True)
-    pages.fault = failure.code
+        return _CalendarPages(is_gone=True)
+    pages.is_refused = isinstance(failure, ResourceGone | ReconnectRequired) or failure.code in _OF_THE_CALENDAR
+    pages.fault = REFUSED if pages.is_refused else failure.code
     return pages
 
 
@@ -178,7 +239,7 @@ def _read_pages(
             break
         page = source.fetch(calendar, cursor, page_size)
         if not page.readable:
-            pages.fault = "free_busy_only"
+            pages.fault, pages.is_refused = FREE_BUSY_ONLY, True
             return
         allowance.bytes_left -= page.size
         _add(pages, page.items)

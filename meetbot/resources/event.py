@@ -35,7 +35,7 @@ class DecisionResource(Resource):
     outcome: OutcomeName
     reason: str = Field(
         description="`rule_matched`, `no_rule_matched`, `no_meeting_url`, `ended`, `owner_declined`, `all_day`, "
-        "`cancelled`, `override_record`, `override_skip` or `access_revoked`."
+        "`cancelled`, `override_record`, `override_skip`, `never_record`, `daily_limit` or `access_revoked`."
     )
     rule: str | None = Field(description="The name of the rule that decided.")
     rule_set_version: int | None
@@ -78,7 +78,9 @@ class EventResource(Resource):
     meeting_url_source: str | None
     decision: DecisionResource
     override: OverrideResource | None
-    bot_id: str | None = Field(description="The newest bot of the meeting, for whichever calendar users it goes.")
+    bot_id: str | None = Field(
+        description="The newest bot of the meeting, for whichever calendar users it goes, or the one it shares with another."
+    )
     deleted: bool = Field(description="True for a tombstone: cancelled, or gone from the calendar.")
     updated_at: datetime
 

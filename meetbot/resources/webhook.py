@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from meetbot.domain.webhook_state import DeliveryState, DisabledReason, EndpointState
-from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.storage.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 
 class EndpointResource(BaseModel):
@@ -73,3 +73,41 @@ class DeliveryResource(BaseModel):
 def delivery_resource(row: WebhookDelivery) -> DeliveryResource:
     """Return the resource of a row."""
     return DeliveryResource.model_validate(row)
+
+
+class AttemptResource(BaseModel):
+    """One attempt of a delivery."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "number": 1,
+                    "replay": 0,
+                    "at": "2026-11-28T11:07:01.300000Z",
+                    "milliseconds": 84,
+                    "status": 500,
+                    "error": "http_status",
+                    "answer": '{"error": "relation does not exist"}',
+                    "next_at": "2026-11-28T11:07:06.300000Z",
+                }
+            ]
+        },
+    )
+
+    number: int = Field(description="Counts on over replays, as the envelope's `attempt`.")
+    replay: int = Field(description="0 for the first sending, then the number of the replay.")
+    at: datetime
+    milliseconds: int = Field(description="From the resolving of the name to the end of the answer.")
+    status: int | None = Field(description="The HTTP status, if an answer came.")
+    error: str | None = Field(description="A stable code, as `last_error` of the delivery; null if it was taken.")
+    answer: str | None = Field(
+        description="The first 2 KB of the endpoint's answer, if it says that it is text. Show it as text, never as HTML."
+    )
+    next_at: datetime | None = Field(description="When the next attempt was to be made at the earliest, if one was.")
+
+
+def attempt_resource(row: WebhookAttempt) -> AttemptResource:
+    """Return the resource of a row."""
+    return AttemptResource.model_validate(row)

@@ -93,7 +93,7 @@ def decide(event: Event, context: DecisionContext, rules: CompiledRules) -> Deci
     """Decide on one event. Never raises.
 
     The first of these that applies is the reason: override to skip; cancelled; no meeting URL; ended; override to record;
-    declined by the owner; all-day; a rule matches; no rule matches.
+    the never-record list; declined by the owner; all-day; a rule matches; no rule matches.
     """
     facts = Facts(event, context)
     reason = reason_before_rules(event, context, all_day_included=rules.some_all_day or rules.all_day)

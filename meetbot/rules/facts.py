@@ -17,6 +17,7 @@ from meetbot.domain.addresses import readable_domain
 from meetbot.domain.decision import Override
 from meetbot.domain.event import LONGEST_TITLE, Event, Response
 from meetbot.domain.json_objects import Json
+from meetbot.rules.never_record import NOTHING_LISTED, NeverRecord
 from meetbot.rules.people import Viewpoint
 from meetbot.rules.text_search import Form, fold, searchable
 
@@ -32,7 +33,7 @@ class DecisionContext:
     """The owner of the calendar, and the time of the decision.
 
     ``internal_domains`` is the tenant's setting; if it is empty, the owner's own domain is the internal one.
-    ``attributes`` are the calendar user's. ``now`` is aware.
+    ``attributes`` are the calendar user's. ``now`` is aware. ``never_record`` is the tenant's list.
     """
 
     owner_email: str
@@ -40,6 +41,7 @@ class DecisionContext:
     attributes: Mapping[str, AttributeValue]
     now: datetime
     override: Override | None = None
+    never_record: NeverRecord = NOTHING_LISTED
     memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False, compare=False)
 
     def with_override(self, override: Override | None) -> DecisionContext:

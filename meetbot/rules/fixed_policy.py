@@ -2,8 +2,8 @@
 
 Each point of the policy in docs/rules.md is one function here. In short: an event without a meeting URL (P1), one that has
 ended (P2) and one that the calendar user declined (P3) is skipped; so is an all-day event, unless the rules include it
-(P4), and an event that no rule matches (P5). An override to skip beats everything. An override to record beats P3, P4, P5
-and the rules; it never beats P1, P2 or a cancelled event.
+(P4), and an event that no rule matches (P5). The tenant's never-record list beats the rules. An override to skip
+beats everything. An override to record beats P3, P4, P5, that list and the rules; it never beats P1, P2 or a cancelled event.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def reason_before_rules(event: Event, context: DecisionContext, *, all_day_inclu
         return ReasonCode.ENDED
     if override is Override.RECORD:
         return ReasonCode.OVERRIDE_RECORD
+    if context.never_record.names(event):
+        return ReasonCode.NEVER_RECORD
     if is_declined_by_owner(event):
         return ReasonCode.OWNER_DECLINED
     if is_excluded_all_day(event, all_day_included=all_day_included):

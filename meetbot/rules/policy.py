@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,8 +24,9 @@ from meetbot.rules import (
     decide,
     stored_rule_set,
 )
+from meetbot.rules.never_record import NOTHING_LISTED, NeverRecord
 
-_POLICY_REVISION: Final = "5"
+_POLICY_REVISION: Final = "6"
 """Grows when deciding itself changes, so that stored decisions are made again after a deployment."""
 
 TENANT_OWNER: Final = "tenant"
@@ -55,6 +56,7 @@ class Policy:
     rule_sets: tuple[StoredRuleSet, ...]
     occurrence_overrides: Mapping[str, str]
     series_overrides: Mapping[str, str]
+    never_record: NeverRecord = NOTHING_LISTED
 
     @property
     def digest(self) -> str:
@@ -67,6 +69,7 @@ class Policy:
             orjson.dumps(self.attributes, option=orjson.OPT_SORT_KEYS).decode(),
             *(f"{rules.layer}:{rules.version}" for rules in self.rule_sets),
             orjson.dumps([self.occurrence_overrides, self.series_overrides], option=orjson.OPT_SORT_KEYS).decode(),
+            orjson.dumps(asdict(self.never_record)).decode(),
         )
 
     def override_for(self, identity: Identity) -> Override | None:
@@ -114,6 +117,7 @@ def _context(policy: Policy, override: Override | None, now: datetime) -> Decisi
         attributes=policy.attributes,
         now=now,
         override=override,
+        never_record=policy.never_record,
     )
 
 

@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, text, tuple_
+from sqlalchemy import ColumnElement, exists, or_, text, tuple_
+from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select
 
 from meetbot.domain.bot_state import TERMINAL_STATES
+from meetbot.domain.rooms import SHARED
+from meetbot.storage.rooms import lock_rooms, shared_bots, sharers_of
 from meetbot.storage.tables import Bot, BotClaim, Dispatch
 
 
@@ -22,9 +25,18 @@ class BotFilter:
     calendar_user_id: str | None = None
 
 
-def is_live(bot: Bot) -> bool:
-    """Return whether the bot has not ended."""
-    return bot.state not in TERMINAL_STATES
+def meetings_to_cancel(session: Session, bot: Bot) -> list[str]:
+    """Return the meetings that get no bot if this one is cancelled by hand; lock its room.
+
+    None if the bot has ended. They are its own and those that share it. Cancelling a bot that was not sent, because another
+    is shared, is about its own meeting alone.
+    """
+    lock_rooms(session, [bot.room])
+    session.refresh(bot)
+    if bot.state not in TERMINAL_STATES:
+        return sorted({bot.meeting_key, *(one.meeting_key for one in sharers_of(session, bot.tenant_id, bot.id))})
+    shared = shared_bots(session, bot.tenant_id, [bot]).get(bot.id)
+    return [bot.meeting_key] if shared is not None and shared.state not in TERMINAL_STATES else []
 
 
 def find_bot(session: Session, tenant_id: str, bot_id: str) -> Bot | None:
@@ -40,11 +52,13 @@ def list_bots(
     if wanted.state is not None:
         statement = statement.where(Bot.state == wanted.state)
     if wanted.meeting_key is not None:
-        statement = statement.where(Bot.meeting_key == wanted.meeting_key)
+        statement = statement.where(
+            or_(col(Bot.meeting_key) == wanted.meeting_key, _serves(tenant_id, wanted.meeting_key))
+        )
     if wanted.calendar_user_id is not None:
         claimed = exists().where(
             col(BotClaim.tenant_id) == tenant_id,
-            col(BotClaim.meeting_key) == col(Bot.meeting_key),
+            or_(col(BotClaim.meeting_key) == col(Bot.meeting_key), _serves(tenant_id, col(BotClaim.meeting_key))),
             col(BotClaim.calendar_user_id) == wanted.calendar_user_id,
         )
         statement = statement.where(claimed)
@@ -54,17 +68,17 @@ def list_bots(
     return list(session.exec(newest_first.limit(limit)))
 
 
-def claims_by_meeting(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, list[str]]:
-    """Return the ids of the calendar users who want each meeting recorded, in one statement."""
-    rows = session.exec(
-        select(BotClaim.meeting_key, BotClaim.calendar_user_id)
-        .where(BotClaim.tenant_id == tenant_id, col(BotClaim.meeting_key).in_(sorted(meeting_keys)))
-        .order_by(BotClaim.meeting_key, BotClaim.calendar_user_id)
+_Sharing = aliased(Bot)
+
+
+def _serves(tenant_id: str, meeting_key: Mapped[str] | str) -> ColumnElement[bool]:
+    """Return the condition that a bot serves another meeting, in place of that one's own."""
+    return exists().where(
+        col(_Sharing.tenant_id) == tenant_id,
+        col(_Sharing.shared_bot_id) == col(Bot.id),
+        col(_Sharing.outcome) == SHARED,
+        col(_Sharing.meeting_key) == meeting_key,
     )
-    claims: dict[str, list[str]] = {}
-    for meeting_key, calendar_user_id in rows:
-        claims.setdefault(meeting_key, []).append(calendar_user_id)
-    return claims
 
 
 _LATEST = text(
@@ -77,10 +91,11 @@ _LATEST = text(
 
 
 def latest_bots(session: Session, tenant_id: str, meeting_keys: Collection[str]) -> Mapping[str, Bot]:
-    """Return each meeting's newest bot, in one statement."""
+    """Return each meeting's newest bot, or the one that it shares in place of that."""
     values = {"tenant_id": tenant_id, "meeting_keys": sorted(meeting_keys)}
-    rows = session.execute(select(Bot).from_statement(_LATEST), values).scalars()
-    return {bot.meeting_key: bot for bot in rows}
+    rows = list(session.execute(select(Bot).from_statement(_LATEST), values).scalars())
+    shared = shared_bots(session, tenant_id, rows)
+    return {bot.meeting_key: shared.get(bot.id, bot) for bot in rows}
 
 
 def latest_dispatch(session: Session, bot: Bot) -> Dispatch | None:

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
 from meetbot.domain.bot_event import EventOfBot
+from meetbot.domain.bot_history import Cause
 from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage import columns
+from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.tables import Bot, Dispatch, Meeting
 
 _LOCK_MEETING = text(
@@ -173,12 +176,14 @@ def dispatch_of(session: Session, bot: Bot) -> Dispatch | None:
     return session.get(Dispatch, (bot.tenant_id, bot.meeting_key, bot.generation))
 
 
-def move_bot(bot: Bot, state: BotState) -> None:
-    """Change a bot's state, as nothing else does.
+def move_bot(bot: Bot, state: BotState, cause: Cause) -> None:
+    """Change a bot's state, as nothing else does, and add the change to its history.
 
     Raises `IllegalTransition` for a change that `BOT_TRANSITIONS` does not allow.
     """
-    bot.state = bot_state.followed_by(bot.state, state)
+    before = bot.state
+    bot.state = bot_state.followed_by(before, state)
+    note_change(bot, before, cause)
 
 
 def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
@@ -189,30 +194,44 @@ def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
     dispatch.state = dispatch_state.followed_by(dispatch.state, state)
 
 
+# What the bots were before is what this statement sees of them.
 _INTEND = text(
     """
     with asked as (
       select * from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:generations as int[]),
                            cast(:external_ids as text[])) asked (bot_id, meeting_key, generation, external_id)),
     moved as (
-      update bot set state = :dispatching from asked where bot.tenant_id = :tenant_id and bot.id = asked.bot_id)
+      update bot set state = cast(:dispatching as text), transitions = bot.transitions + 1
+        from asked where bot.tenant_id = :tenant_id and bot.id = asked.bot_id),
+    noted as (
+      insert into bot_transition
+             (tenant_id, bot_id, number, at, change, generation, from_state, to_state, source, code, dispatch_at)
+      select bot.tenant_id, bot.id, bot.transitions + 1, :at, :change, bot.generation, bot.state, cast(:dispatching as text),
+             :source, :code, bot.dispatch_at
+        from asked join bot on bot.tenant_id = :tenant_id and bot.id = asked.bot_id)
     insert into dispatch (tenant_id, meeting_key, generation, bot_id, external_id, state, requested_at)
-    select :tenant_id, meeting_key, generation, bot_id, external_id, :intended, :now from asked
+    select :tenant_id, meeting_key, generation, bot_id, external_id, :intended, :at from asked
     """
 )
 
 
-def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], now: datetime) -> None:
+def begin_to_ask(bot: Bot) -> None:
+    """Have a bot be dispatching for whoever looks at the object, before `intend` stores that.
+
+    Raises `IllegalTransition` as `move_bot` does.
+    """
+    set_committed_value(bot, "state", bot_state.followed_by(bot.state, BotState.DISPATCHING))
+    set_committed_value(bot, "transitions", bot.transitions + 1)
+
+
+def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], cause: Cause) -> None:
     """Store that the backend is about to be asked for these bots for the first time.
 
-    They come by external id. One statement for all; the objects stay as they were read. Raises `IllegalTransition` as
-    `move_bot` does.
+    It is added to their histories. They come by external id, each after `begin_to_ask`. One statement for all.
     """
     if not asked:
         return
     bound = asked.values()
-    for bot in bound:
-        bot_state.followed_by(bot.state, BotState.DISPATCHING)
     bounds = {
         "tenant_id": tenant_id,
         "bots": [bot.id for bot in bound],
@@ -221,7 +240,10 @@ def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], now: date
         "external_ids": list(asked),
         "dispatching": BotState.DISPATCHING,
         "intended": DispatchState.INTENDED,
-        "now": now,
+        "at": cause.at,
+        "change": cause.change,
+        "source": cause.source,
+        "code": cause.code,
     }
     session.execute(_INTEND, bounds)
 
@@ -238,10 +260,14 @@ _AUDIENCES = text(
       from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:events as text[])) asked (bot_id, meeting_key, event_id)
      cross join lateral (
            select distinct e.calendar_user_id, u.customer_user_id, e.id as event_id
-             from calendar_event e
+             from (select asked.meeting_key, asked.event_id
+                    union all
+                   select own.meeting_key, own.event_id from bot own
+                    where own.tenant_id = :tenant_id and own.shared_bot_id = asked.bot_id and own.outcome = 'shared'
+                  ) served
+             join calendar_event e on e.tenant_id = :tenant_id and e.meeting_key = served.meeting_key
+              and (e.outcome = 'record' or e.id = served.event_id)
              join calendar_user u on u.tenant_id = e.tenant_id and u.id = e.calendar_user_id
-            where e.tenant_id = :tenant_id and e.meeting_key = asked.meeting_key
-              and (e.outcome = 'record' or e.id = asked.event_id)
             order by 1, 3
             limit 500) found
     """
@@ -272,24 +298,3 @@ def audiences(session: Session, tenant_id: str, of: Sequence[Bot]) -> dict[str, 
         }
         for bot_id, rows in found.items()
     }
-
-
-_CLAIMANTS = text(
-    """
-    select meeting_key, calendar_user_id from bot_claim
-     where tenant_id = :tenant_id and meeting_key = any(:meeting_keys) order by 2
-    """
-)
-
-
-def claimants_of(session: Session, tenant_id: str, meeting_keys: Iterable[str]) -> dict[str, list[str]]:
-    """Return by meeting the ids of the calendar users who claim it, sorted."""
-    found: dict[str, list[str]] = {key: [] for key in meeting_keys}
-    for row in session.execute(_CLAIMANTS, {"tenant_id": tenant_id, "meeting_keys": sorted(found)}):
-        found[row.meeting_key].append(row.calendar_user_id)
-    return found
-
-
-def claimants(session: Session, tenant_id: str, meeting_key: str) -> list[str]:
-    """Return the ids of the calendar users who claim the meeting, sorted."""
-    return claimants_of(session, tenant_id, [meeting_key])[meeting_key]

@@ -14,11 +14,15 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.account_calendar import CalendarChoice, CalendarsMode
+from meetbot.domain.calendar_health import KnownCalendar, selected_ids
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.domain.event import Provider
 from meetbot.domain.override_scope import OverrideScope
 from meetbot.domain.push import Channel
+from meetbot.rules.never_record import NeverRecord
 from meetbot.rules.policy import TENANT_OWNER, Policy, StoredRuleSet
+from meetbot.storage.account_calendars import calendar_of_json
 from meetbot.storage.push_channels import channel_of_json
 from meetbot.vault.sealing import SealedSecret, TokenOwner, kek_name
 
@@ -29,7 +33,8 @@ class CalendarUserContext:
 
     The grace period starts at a loss of access.
 
-    ``decided_policy`` is the digest of the policy that the stored decisions were made by.
+    ``decided_policy`` is the digest of the policy that the stored decisions were made by. ``quiet_from`` is when the quiet
+    syncs that are counted together began.
     """
 
     tenant_id: str
@@ -50,10 +55,30 @@ class CalendarUserContext:
     last_synced_at: datetime | None
     not_before: datetime | None
     asked_at: datetime | None
+    consented_at: datetime | None
+    reconnect_notices: int
     revoked_grace: timedelta
     policy: Policy
     max_bots_per_day: int
     channels: tuple[Channel, ...] = ()
+    quiet_from: datetime | None = None
+    calendars_mode: CalendarsMode = CalendarsMode.OWNED
+    calendars: tuple[KnownCalendar, ...] = ()
+
+    @property
+    def choice(self) -> CalendarChoice:
+        """Return which calendars are to be read, as it is passed to the provider."""
+        present = [one for one in self.calendars if one.gone_at is None]
+        wanted = frozenset(selected_ids(present, self.calendars_mode))
+        return CalendarChoice(
+            self.calendars_mode,
+            named=frozenset(one.id for one in present if one.named),
+            held=frozenset(one.id for one in present if one.id in wanted),
+        )
+
+    def is_refused(self, calendar_id: str) -> bool:
+        """Return whether the provider refuses us the events of this calendar."""
+        return any(one.id == calendar_id and one.refused_since is not None for one in self.calendars)
 
     @property
     def is_connected(self) -> bool:
@@ -69,7 +94,13 @@ class CalendarUserContext:
 
     def without_access(self, code: str, *, since: datetime) -> CalendarUserContext:
         """Return the user as it is once access was lost, with the reason's code."""
-        return replace(self, state=CalendarUserStatus.NEEDS_RECONNECT, state_changed_at=since, error_code=code)
+        return replace(
+            self,
+            state=CalendarUserStatus.NEEDS_RECONNECT,
+            state_changed_at=since,
+            error_code=code,
+            reconnect_notices=1,
+        )
 
     def grace_is_over(self, now: datetime) -> bool:
         """Return whether access was lost so long ago that its bots are no longer to go."""
@@ -79,8 +110,9 @@ class CalendarUserContext:
 _COLUMNS = """
     select u.provider, u.subject, u.email, u.email_aliases, u.state, u.state_changed_at, u.error_code, u.scopes,
            u.token_version, u.sealed_version, u.oauth_client_id, u.kek_version, u.decided_policy, u.last_synced_at,
-           u.not_before, u.asked_at, u.attributes,
-           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains,
+           u.not_before, u.asked_at, u.consented_at, u.reconnect_notices, u.quiet_from, u.attributes,
+           coalesce(u.calendars_mode, t.calendars_mode) as calendars_mode,
+           t.revoked_grace_hours, t.max_bots_per_day, t.internal_domains, t.never_record,
            (select coalesce(jsonb_agg(jsonb_build_object('owner', r.owner, 'layer', r.layer, 'version', r.version,
                                                          'body', r.body) order by r.owner, r.layer), '[]')
               from rule_set r
@@ -90,7 +122,10 @@ _COLUMNS = """
              where o.tenant_id = u.tenant_id and o.calendar_user_id = u.id) as overrides,
            (select coalesce(jsonb_agg(to_jsonb(c) - 'token_digest' order by c.created_at, c.id), '[]')
               from push_channel c
-             where c.tenant_id = u.tenant_id and c.calendar_user_id = u.id) as channels
+             where c.tenant_id = u.tenant_id and c.calendar_user_id = u.id) as channels,
+           (select coalesce(jsonb_agg(to_jsonb(a) order by a.calendar_id), '[]')
+              from account_calendar a
+             where a.tenant_id = u.tenant_id and a.calendar_user_id = u.id) as calendars
       from calendar_user u join tenant t on t.id = u.tenant_id
      where u.tenant_id = :tenant_id and u.id = :id
     """
@@ -134,10 +169,15 @@ def load_context(
         last_synced_at=row["last_synced_at"],
         not_before=row["not_before"],
         asked_at=row["asked_at"],
+        consented_at=row["consented_at"],
+        reconnect_notices=row["reconnect_notices"],
         revoked_grace=timedelta(hours=row["revoked_grace_hours"]),
         policy=_policy(dict(row)),
         max_bots_per_day=row["max_bots_per_day"],
         channels=tuple(channel_of_json(stored) for stored in row["channels"]),
+        quiet_from=row["quiet_from"],
+        calendars_mode=CalendarsMode(row["calendars_mode"]),
+        calendars=tuple(calendar_of_json(stored) for stored in row["calendars"]),
     )
 
 
@@ -148,6 +188,7 @@ def _policy(row: Mapping[str, Any]) -> Policy:
         owner_email=row["email"],
         internal_domains=tuple(row["internal_domains"]),
         attributes=row["attributes"],
+        never_record=NeverRecord(**{name: tuple(listed) for name, listed in row["never_record"].items()}),
         rule_sets=tuple(
             StoredRuleSet(
                 layer=stored["layer"] if stored["owner"] == TENANT_OWNER else "user",

@@ -7,14 +7,19 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
-_SYNCED = text(
-    """
+from meetbot.domain.sync_run import SyncRun
+from meetbot.storage.sync_runs import COUNTING, COUNTING_ONE_MORE, keeping_runs, values_of
+
+_UPDATE = """
     update calendar_user
        set last_synced_at = greatest(last_synced_at, :at), error_code = :note, decided_policy = :policy,
-           state_changed_at = case when state = 'active' then state_changed_at else :at end, state = 'active'
+           state_changed_at = case when state = 'active' then state_changed_at else :at end, state = 'active',
+           {counting}
      where tenant_id = :tenant_id and id = :id and state in ('connecting', 'active')
-    """
-)
+"""
+_SYNCED = keeping_runs(_UPDATE.format(counting=COUNTING))
+# Nearly every sync: nothing new, in the same hour as the one before.
+_SYNCED_QUIETLY = text(_UPDATE.format(counting=COUNTING_ONE_MORE))
 
 
 def mark_synced(
@@ -24,16 +29,23 @@ def mark_synced(
     *,
     policy_digest: str,
     at: datetime,
+    run: SyncRun,
+    quiet_from: datetime | None = None,
     note: str | None = None,
 ) -> None:
     """Note that the calendar was read completely, and by which policy its events are decided.
 
     ``at`` is when the reading began, so that no later change counts as seen. The policy is written even if it was the same
     when the reading began: another sync may have decided by a newer one meanwhile, and this one has overwritten that.
-    ``note`` is the code of what was left out.
+    ``note`` is the code of what was left out. The ``run`` is added to the user's runs;
+    ``quiet_from`` is when those that are counted together began.
     """
     values = {"tenant_id": tenant_id, "id": calendar_user_id, "at": at, "policy": policy_digest, "note": note}
-    session.execute(_SYNCED, values)
+    if run.joins(quiet_from):
+        began_at, milliseconds = run.start.began_at, run.milliseconds
+        session.execute(_SYNCED_QUIETLY, values | {"began_at": began_at, "milliseconds": milliseconds})
+    else:
+        session.execute(_SYNCED, values | values_of(run))
 
 
 _DECIDED = text("update calendar_user set decided_policy = :policy where tenant_id = :tenant_id and id = :id")
@@ -83,27 +95,21 @@ def note_asked(session: Session, tenant_id: str, calendar_user_id: str, *, now: 
     session.execute(_NOTE_ASKED, {"tenant_id": tenant_id, "id": calendar_user_id, "now": now})
 
 
-_LOSE_ACCESS = text(
+_NEXT_SEQUENCE = text(
     """
-    update calendar_user
-       set state = 'needs_reconnect', state_changed_at = :now, error_code = :code, updated_at = :now,
-           sequence = sequence + 1
-     where tenant_id = :tenant_id and id = :id and token_version = :token_version
-       and state in ('connecting', 'active')
+    update calendar_user set sequence = sequence + 1
+     where tenant_id = :tenant_id and id = :id
     returning sequence
     """
 )
 
 
-def mark_needs_reconnect(
-    session: Session, tenant_id: str, calendar_user_id: str, *, token_version: int, code: str, now: datetime
-) -> bool:
-    """Note that access was lost with this version of the refresh token.
+def next_sequence(session: Session, tenant_id: str, calendar_user_id: str) -> int:
+    """Return the number of the next thing that is told of a calendar user.
 
-    False if the user has reconnected meanwhile.
+    The row stays locked until the transaction ends, so that numbers grow in the order of commits.
     """
-    values = {"tenant_id": tenant_id, "id": calendar_user_id, "token_version": token_version, "code": code, "now": now}
-    return session.execute(_LOSE_ACCESS, values).one_or_none() is not None
+    return int(session.execute(_NEXT_SEQUENCE, {"tenant_id": tenant_id, "id": calendar_user_id}).scalar_one())
 
 
 _LOCK_UNLESS_ENDED = text(

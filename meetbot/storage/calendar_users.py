@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text, tuple_
+from sqlalchemy import ColumnElement, func, text, tuple_
 from sqlmodel import Session, col, select
 
+from meetbot.domain.account_calendar import CalendarsMode
 from meetbot.domain.calendar_user import CONNECTED, CalendarUserStatus
 from meetbot.storage.tables import CalendarUser
 from meetbot.vault.sealing import SealedSecret
@@ -42,6 +43,25 @@ def find_calendar_user(
     """
     row = session.get(CalendarUser, (tenant_id, calendar_user_id), with_for_update=True if for_update else None)
     return row if row is not None and row.state != CalendarUserStatus.DISCONNECTING else None
+
+
+def count_calendar_users(session: Session, tenant_id: str) -> int:
+    """Return how many calendar users the tenant has, those being erased left out."""
+    counted = select(func.count()).select_from(CalendarUser).where(*_present(tenant_id))
+    return session.exec(counted).one()
+
+
+def first_user_ids(session: Session, tenant_id: str, *, limit: int) -> list[str]:
+    """Return the ids of the first calendar users of the tenant, in the order of their ids."""
+    found = select(CalendarUser.id).where(*_present(tenant_id)).order_by(col(CalendarUser.id)).limit(limit)
+    return list(session.exec(found))
+
+
+def _present(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(CalendarUser.tenant_id) == tenant_id,
+        col(CalendarUser.state) != CalendarUserStatus.DISCONNECTING.value,
+    )
 
 
 def list_calendar_users(
@@ -174,7 +194,7 @@ def renew_calendar_user(
     """
     user.email = consent.email
     user.email_aliases = list(consent.email_aliases)
-    user.not_before, user.asked_at = None, now
+    user.not_before, user.asked_at, user.reconnect_notices = None, now, 0
     user.scopes = consent.scopes
     user.token_version += 1
     if attributes is not None:
@@ -198,6 +218,14 @@ def set_attributes(
 ) -> CalendarUser:
     """Replace the attributes that rules can refer to."""
     user.attributes = dict(attributes)
+    return _touched(session, user, now)
+
+
+def set_calendars_mode(session: Session, user: CalendarUser, mode: CalendarsMode, *, now: datetime) -> CalendarUser:
+    """Set which of the account's calendars are read."""
+    if user.calendars_mode == mode:
+        return user
+    user.calendars_mode = mode
     return _touched(session, user, now)
 
 

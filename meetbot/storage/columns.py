@@ -38,9 +38,13 @@ class _EnumText(TypeDecorator[StrEnum]):
         return None if value is None else self.kind(value)
 
 
-def state_of(kind: type[StrEnum]) -> Any:
-    """Return a column for a state, kept as the enum's value."""
-    return Column(_EnumText(kind), nullable=False)
+def state_of(kind: type[StrEnum], *, nullable: bool = False, default: StrEnum | None = None) -> Any:
+    """Return a column for a state, kept as the enum's value.
+
+    ``default`` is for rows that are there already too.
+    """
+    server_default = None if default is None else text(f"'{default}'")
+    return Column(_EnumText(kind), nullable=nullable, server_default=server_default)
 
 
 def one_of(column: str, values: type[StrEnum] | tuple[StrEnum, ...]) -> str:

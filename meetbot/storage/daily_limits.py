@@ -9,14 +9,20 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from meetbot.domain.event_history import EventSource
+from meetbot.storage.event_history import keeping_history
+
 # Rule, facts and versions stay as they were decided: once the limit lets the event go, they hold again.
-_DECIDE = text(
+_DECIDE = keeping_history(
     """
     update calendar_event
        set outcome = :outcome, reason = :reason, decided_at = :now, updated_at = now(),
            change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and id = any(:ids) and not deleted
-    """
+    """,
+    EventSource.LIMIT,
+    # An event may be decided and then left out in the same instant.
+    step=2,
 )
 
 
@@ -36,7 +42,7 @@ def _decide(
     if event_ids:
         outcome, reason = decision
         values = {"tenant_id": tenant_id, "ids": sorted(event_ids), "outcome": outcome, "reason": reason, "now": now}
-        session.execute(_DECIDE, values)
+        session.execute(_DECIDE, values | {"at": now})
 
 
 @dataclass(frozen=True, slots=True)

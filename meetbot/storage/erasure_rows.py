@@ -24,7 +24,7 @@ _IS_UNANSWERED = """
 """
 # The bots stay in the tenant's records; a link that nobody else's calendar holds goes. That of a past meeting may stand in no
 # calendar any more: then nothing tells whose it was, and it goes too.
-_BLANK_BOT_LINKS = f"update bot set meeting_url = '' where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
+_BLANK_BOT_LINKS = f"update bot set meeting_url = '', room = null where {_NOBODY_ELSES_LINK} and not {_IS_UNANSWERED}"  # noqa: S608 - our own text
 _UNANSWERED_BOTS = f"select count(*) from bot where {_NOBODY_ELSES_LINK} and {_IS_UNANSWERED}"  # noqa: S608 - our own text
 # Ids hold 128 random bits: no text names this one by chance. What is pending about bots the tenant still gets.
 _DELIVERIES = """
@@ -44,6 +44,23 @@ _DELIVERY_LINKS = """
        and bot.id in (delivery.data->>'id', split_part(delivery.data->>'externalId', '.', 1))
        and (delivery.data->>'meeting_url' <> '' or delivery.data->>'meetingUrl' <> '')
 """
+# Those of deliveries that are gone; an endpoint's answer may repeat what it was sent, so those of others lose that.
+_WEBHOOK_ATTEMPTS = """
+    delete from webhook_attempt attempt
+     where attempt.tenant_id = :tenant_id
+       and not exists (select 1 from webhook_delivery delivery
+                        where delivery.tenant_id = attempt.tenant_id and delivery.id = attempt.delivery_id)
+"""
+_WEBHOOK_ANSWERS = """
+    update webhook_attempt attempt set answer = null
+      from webhook_delivery delivery
+     where attempt.tenant_id = :tenant_id and attempt.answer is not null
+       and delivery.tenant_id = attempt.tenant_id and delivery.id = attempt.delivery_id
+       and (strpos(delivery.data::text, :id) > 0
+            or exists (select 1 from bot
+                        where bot.tenant_id = delivery.tenant_id and bot.meeting_url = ''
+                          and bot.id in (delivery.data->>'id', split_part(delivery.data->>'externalId', '.', 1))))
+"""
 _ATTEMPTS = """
     delete from connect_attempt attempt
      using calendar_user u
@@ -55,31 +72,43 @@ _OF_USER = "delete from {table} where tenant_id = :tenant_id and {column} = :id"
 _USER_STATEMENTS: Mapping[str, str] = {
     "bot.meeting_url": _BLANK_BOT_LINKS,
     "bot_claim": _OF_USER.format(table="bot_claim", column="calendar_user_id"),
+    "account_calendar": _OF_USER.format(table="account_calendar", column="calendar_user_id"),
     "calendar_event": _OF_USER.format(table="calendar_event", column="calendar_user_id"),
+    "event_history": _OF_USER.format(table="event_history", column="calendar_user_id"),
     "push_channel": _OF_USER.format(table="push_channel", column="calendar_user_id"),
     "recording_override": _OF_USER.format(table="recording_override", column="calendar_user_id"),
+    "sync_run": _OF_USER.format(table="sync_run", column="calendar_user_id"),
     "rule_set": _OF_USER.format(table="rule_set", column="owner"),
     "connect_attempt": _ATTEMPTS,
     "webhook_delivery": _DELIVERIES,
     "webhook_delivery.meeting_url": _DELIVERY_LINKS,
+    "webhook_attempt": _WEBHOOK_ATTEMPTS,
+    "webhook_attempt.answer": _WEBHOOK_ANSWERS,
     "calendar_user": _OF_USER.format(table="calendar_user", column="id"),
 }
 
 _TENANT_TABLES = (
-    "pending_revocation", "erasure", "bot_claim", "calendar_event", "recording_override", "rule_set", "connect_attempt",
-    "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch", "bot", "meeting", "backend_report",
-    "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_key",
-    "push_channel", "calendar_user", "oauth_app",
+    "pending_revocation", "erasure", "bot_claim", "calendar_event", "event_history", "recording_override", "rule_set",
+    "connect_attempt", "webhook_attempt", "webhook_delivery", "webhook_endpoint", "launch_hold", "dispatch",
+    "bot_transition", "bot", "meeting", "backend_report",
+    "idempotency_record", "rate_bucket", "retention_run", "secret_use", "audit_entry", "audit_chain", "api_request", "api_key",
+    "push_channel", "sync_run", "calendar_user", "oauth_app", "waiting_user", "admin_consent", "directory_approval",
+    "console_session", "account_calendar",
 )  # fmt: skip
 """All tables of a tenant but the ledger; a test compares them with the schema."""
 
 # Audit entries are final for everybody but the erasure of the tenant that it names.
 _NAME_ERASED = text("select set_config('app.erasing_tenant', :tenant_id, true)")
 _CLOSE_KEYS = "update api_key set revoked_at = :now where tenant_id = :tenant_id and revoked_at is null"
-_CLOSE_CONSENTS = "delete from connect_attempt where tenant_id = :tenant_id"
+# With the links of days by which new attempts begin.
+_CLOSE_CONSENTS = tuple(
+    f"delete from {table} where tenant_id = :tenant_id"  # noqa: S608 - our names
+    for table in ("connect_attempt", "waiting_user", "admin_consent")
+)
 _UNFINISHED = text(
     """
-    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running'),
+    select (select count(*) from erasure where tenant_id = :tenant_id and state = 'running')
+           + (select count(*) from pending_revocation where tenant_id = :tenant_id and starts_with(erasure_id, 'rvk_')),
            (select count(*) from bot where tenant_id = :tenant_id and state = any(:live))
     """
 )
@@ -97,7 +126,7 @@ def blank_links(session: Session, tenant_id: str, calendar_user_id: str) -> tupl
     Return how many there were, by table, and how many bots still need theirs to be recalled.
     """
     bounds = {"tenant_id": tenant_id, "id": calendar_user_id}
-    names = ("bot.meeting_url", "webhook_delivery.meeting_url")
+    names = ("bot.meeting_url", "webhook_delivery.meeting_url", "webhook_attempt.answer")
     counts = {name: _count(session, _USER_STATEMENTS[name], bounds) for name in names}
     return counts, int(session.execute(text(_UNANSWERED_BOTS), bounds).scalar_one())
 
@@ -116,7 +145,8 @@ def delete_tenant(session: Session, tenant_id: str) -> dict[str, int]:
 def close_tenant(session: Session, tenant_id: str, *, now: datetime) -> None:
     """End the tenant's API keys and void its open consents, so that nothing new begins."""
     session.execute(text(_CLOSE_KEYS), {"tenant_id": tenant_id, "now": now})
-    session.execute(text(_CLOSE_CONSENTS), {"tenant_id": tenant_id})
+    for statement in _CLOSE_CONSENTS:
+        session.execute(text(statement), {"tenant_id": tenant_id})
 
 
 def count_unfinished(session: Session, tenant_id: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from sqlmodel import Session, select
 
 from meetbot.domain.calendar_user import CalendarUserStatus
 from meetbot.domain.erasure import ErasedKind, ErasureState, ErasureStep, Revocation, final_state
+from meetbot.domain.grants import grant_scope
 from meetbot.domain.ids import new_id
 from meetbot.storage.erasure_ledger import LedgerEntry, record_erased
 from meetbot.storage.push_channels import channels_of
@@ -160,21 +161,22 @@ def finish_erasure(session: Session, tenant_id: str, erasure_id: str, *, now: da
 
 _CONNECTIONS = text(
     """
-    select 1 from calendar_user
+    select distinct oauth_client_id from calendar_user
      where provider = :provider and subject = :subject and state <> 'disconnecting'
-       and oauth_client_id is not distinct from cast(:oauth_client_id as text)
-     limit 1
     """
 )
 
 
-def is_connected_anywhere(session: Session, provider: str, subject: str, oauth_client_id: str | None) -> bool:
+def is_connected_anywhere(
+    session: Session, provider: str, subject: str, oauth_client_id: str | None, *, ours: str | None
+) -> bool:
     """Return whether a live connection of this account needs its grant to this client.
 
-    ``oauth_client_id`` None is our client. Call it in `Database.subject_lookup`.
+    ``oauth_client_id`` None is our client, whose id is ``ours``. Call it in `Database.subject_lookup`.
     """
-    bounds = {"provider": provider, "subject": subject, "oauth_client_id": oauth_client_id}
-    return session.execute(_CONNECTIONS, bounds).first() is not None
+    needed = session.execute(_CONNECTIONS, {"provider": provider, "subject": subject}).scalars()
+    ended = grant_scope(provider, oauth_client_id or ours or "")
+    return any(grant_scope(provider, client_id or ours or "") == ended for client_id in needed)
 
 
 @dataclass(frozen=True, slots=True)

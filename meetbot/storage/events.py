@@ -13,7 +13,10 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from meetbot.domain.decision import ReasonCode
+from meetbot.domain.event_history import EventSource
 from meetbot.domain.stored_event import StoredEvent
+from meetbot.storage.event_history import keeping_history
 from meetbot.storage.tables import CalendarEvent
 
 MAX_EVENTS_PER_USER = 20_000
@@ -95,14 +98,15 @@ def _assignment(column: str) -> str:
     return f"{column} = case when {kept} then old.{column} else excluded.{column} end"
 
 
-_WRITE = text(
+_WRITE = keeping_history(
     f"""
     insert into calendar_event as old ({", ".join(_WRITTEN)})
     select {", ".join(_WRITTEN)} from jsonb_populate_recordset(null::calendar_event, cast(:records as jsonb))
     on conflict (tenant_id, id) do update set
         {", ".join(_assignment(column) for column in _WRITTEN if column not in ("tenant_id", "id"))},
         updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
-    """  # noqa: S608 - column names of our own table
+    """,  # noqa: S608 - column names of our own table
+    EventSource.CALENDAR,
 )
 
 
@@ -112,10 +116,15 @@ def write_events(session: Session, records: Sequence[Mapping[str, Any]]) -> None
     A cancelled event without content leaves the stored content as it was, and a meeting that is over keeps its decision.
     """
     if records:
-        session.execute(_WRITE, {"records": orjson.dumps(records).decode("utf-8")})
+        session.execute(_WRITE, _in_bulk(records))
 
 
-_REDECIDE = text(
+def _in_bulk(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the parameters of a statement that writes decisions, all made at one instant."""
+    return {"records": orjson.dumps(records).decode("utf-8"), "at": records[0]["decided_at"]}
+
+
+_REDECIDE = keeping_history(
     """
     update calendar_event e
        set outcome = n.outcome, reason = n.reason, rule = n.rule, rule_set_version = n.rule_set_version,
@@ -123,47 +132,62 @@ _REDECIDE = text(
            updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
       from jsonb_populate_recordset(null::calendar_event, cast(:records as jsonb)) n
      where e.tenant_id = n.tenant_id and e.id = n.id
-    """
+    """,
+    EventSource.RULES,
 )
 
 
 def write_decisions(session: Session, records: Sequence[Mapping[str, Any]]) -> None:
     """Replace the decisions of stored events, in one statement."""
     if records:
-        session.execute(_REDECIDE, {"records": orjson.dumps(records).decode("utf-8")})
+        session.execute(_REDECIDE, _in_bulk(records))
 
 
-_TOMBSTONE = text(
-    """
+_TOMBSTONE = """
     update calendar_event
        set deleted = true, status = 'cancelled', fingerprint = '',
            outcome = case when end_at <= :now then outcome else 'skip' end,
-           reason = case when end_at <= :now then reason else 'cancelled' end,
+           reason = case when end_at <= :now then reason else :reason end,
            rule = case when end_at <= :now then rule end,
            rule_set_version = case when end_at <= :now then rule_set_version end,
            rule_layer = case when end_at <= :now then rule_layer end,
            decided_at = case when end_at <= :now then decided_at else :now end,
            updated_at = now(), change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and id = any(:ids) and not deleted
+"""
+_TOMBSTONES = {
+    ReasonCode.CANCELLED: keeping_history(_TOMBSTONE, EventSource.CALENDAR),
+    ReasonCode.ACCESS_REVOKED: keeping_history(_TOMBSTONE, EventSource.ACCESS),
+}
+
+
+def tombstone_events(
+    session: Session,
+    tenant_id: str,
+    event_ids: Iterable[str],
+    *,
+    now: datetime,
+    reason: ReasonCode = ReasonCode.CANCELLED,
+) -> None:
+    """Turn events that have left the calendar into tombstones, in one statement.
+
+    ``reason`` is why those that are not over are no longer recorded.
     """
-)
-
-
-def tombstone_events(session: Session, tenant_id: str, event_ids: Iterable[str], *, now: datetime) -> None:
-    """Turn events that have left the calendar into tombstones, in one statement."""
     ids = sorted(event_ids)
     if ids:
-        session.execute(_TOMBSTONE, {"tenant_id": tenant_id, "ids": ids, "now": now})
+        values = {"tenant_id": tenant_id, "ids": ids, "now": now, "at": now, "reason": reason.value}
+        session.execute(_TOMBSTONES[reason], values)
 
 
-_SKIP_WITHOUT_ACCESS = text(
+_SKIP_WITHOUT_ACCESS = keeping_history(
     """
     update calendar_event
        set outcome = 'skip', reason = 'access_revoked', rule = null, rule_set_version = null, rule_layer = null,
            decided_at = :now, updated_at = :now,
            change_xid = (pg_current_xact_id()::text)::bigint
      where tenant_id = :tenant_id and id = any(:ids) and not deleted and outcome = 'record'
-    """
+    """,
+    EventSource.ACCESS,
 )
 
 
@@ -171,7 +195,7 @@ def skip_without_access(session: Session, tenant_id: str, event_ids: Iterable[st
     """Decide that these events are not recorded after all, because access was lost."""
     ids = sorted(event_ids)
     if ids:
-        session.execute(_SKIP_WITHOUT_ACCESS, {"tenant_id": tenant_id, "ids": ids, "now": now})
+        session.execute(_SKIP_WITHOUT_ACCESS, {"tenant_id": tenant_id, "ids": ids, "now": now, "at": now})
 
 
 def series_keys(session: Session, tenant_id: str, event_ids: Iterable[str]) -> dict[str, str]:

@@ -81,14 +81,24 @@ _CHANNEL_LOOKUP = Opening(
 _WORDS_OF_PEOPLE = ("title", "organizer", "attendees", "meeting_url", "meeting_id", "facts")
 
 TABLES: Mapping[str, TableGrants] = {
+    "account_calendar": TableGrants(
+        api=_CHANGE,
+        worker=_ALL,
+        hidden=("calendar_id", "name"),
+        expired="gone_at < now() - interval '30 days'",
+    ),
+    "admin_consent": TableGrants(
+        api=_CHANGE, worker=_ALL, hidden=("link_key", "directory", "redirect_url"), expired="expires_at < now()"
+    ),
     "api_key": TableGrants(api=_CHANGE, worker=_READ, hidden=("secret_hash",), openings=(_KEY_LOOKUP,)),
+    "api_request": TableGrants(api="select insert", worker="select delete"),
     "audit_chain": TableGrants(api=_CHANGE, worker=_CHANGE),
     "audit_entry": TableGrants(api="select insert", worker="select insert delete", hidden=("detail", "ip")),
     "backend_report": TableGrants(api=_ALL, worker=_ALL, expired="received_at < now() - interval '30 days'"),
     "bot": TableGrants(
         api="select update",
         worker=_ALL,
-        hidden=("meeting_url",),
+        hidden=("meeting_url", "room"),
         relay=RelayGrant(
             select="tenant_id id meeting_key generation state dispatch_at end_at heard_at backend_bot_id recorded_seconds",
             update="heard_at",
@@ -96,6 +106,7 @@ TABLES: Mapping[str, TableGrants] = {
         ),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
+    "bot_transition": TableGrants(api="select insert", worker="select insert delete"),
     "calendar_event": TableGrants(
         api="select update",
         worker=_ALL,
@@ -107,7 +118,9 @@ TABLES: Mapping[str, TableGrants] = {
         worker=_ALL,
         sealed=("wrapped_key", "refresh_ciphertext"),
         hidden=("token_digest",),
-        relay=RelayGrant(select="tenant_id id provider state last_synced_at created_at"),
+        relay=RelayGrant(
+            select="tenant_id id provider state state_changed_at reconnect_notices last_synced_at created_at"
+        ),
         openings=(_SUBJECT_LOOKUP,),
     ),
     "connect_attempt": TableGrants(
@@ -117,6 +130,10 @@ TABLES: Mapping[str, TableGrants] = {
         hidden=("ticket_hash", "state_hash", "browser_hash", "nonce"),
         expired="expires_at < now() - interval '1 day'",
     ),
+    "directory_approval": TableGrants(api=_CHANGE, worker=_ALL, hidden=("directory",)),
+    "console_session": TableGrants(
+        api="select insert delete", hidden=("secret_hash", "sealed_key"), expired="expires_at < now()"
+    ),
     "dispatch": TableGrants(api="select update", worker=_ALL, openings=(_REPORT_LOOKUP,)),
     "erasure": TableGrants(
         api=_CHANGE,
@@ -124,6 +141,7 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="tenant_id id calendar_user_id state requested_at", rows="state = 'running'"),
     ),
     "erasure_ledger": TableGrants(api="select insert", worker="select insert", openings=(_REPLAY,)),
+    "event_history": TableGrants(api="select insert", worker="select insert delete"),
     "idempotency_record": TableGrants(api=_ALL, hidden=("body",), expired="created_at < now() - interval '24 hours'"),
     "launch_hold": TableGrants(
         worker=_ALL,
@@ -132,7 +150,11 @@ TABLES: Mapping[str, TableGrants] = {
     ),
     "meeting": TableGrants(api=_CHANGE, worker=_ALL),
     "oauth_app": TableGrants(api=_ALL, worker="select update delete", sealed=("wrapped_key", "secret_ciphertext")),
-    "pending_revocation": TableGrants(worker=_ALL, sealed=("wrapped_key", "refresh_ciphertext")),
+    "pending_revocation": TableGrants(
+        worker=_ALL,
+        sealed=("wrapped_key", "refresh_ciphertext"),
+        relay=RelayGrant(select="tenant_id erasure_id", rows="starts_with(erasure_id, 'rvk_')"),
+    ),
     "push_channel": TableGrants(
         api="select insert update", worker=_ALL, hidden=("token_digest", "calendar_id"), openings=(_CHANNEL_LOOKUP,)
     ),
@@ -141,6 +163,7 @@ TABLES: Mapping[str, TableGrants] = {
     "retention_run": TableGrants(api=_READ, worker=_ALL),
     "rule_set": TableGrants(api=_ALL, worker="select delete"),
     "secret_use": TableGrants(api=_READ, worker=_ALL),
+    "sync_run": TableGrants(api=_READ, worker=_ALL),
     "tenant": TableGrants(
         api="select update",
         worker=_READ,
@@ -148,6 +171,13 @@ TABLES: Mapping[str, TableGrants] = {
         relay=RelayGrant(select="id"),
         openings=(_DIRECTORY,),
     ),
+    "waiting_user": TableGrants(
+        api=_ALL,
+        worker=_ALL,
+        hidden=("link_key", "login_hint", "directory", "attributes", "redirect_url"),
+        expired="expires_at < now()",
+    ),
+    "webhook_attempt": TableGrants(api=_READ, worker=_ALL, hidden=("answer",)),
     "webhook_delivery": TableGrants(
         api=_ALL,
         worker=_ALL,

@@ -9,7 +9,16 @@ from sqlalchemy import text
 
 from meetbot.storage.database import Database
 
-TABLES = ("calendar_event", "connect_attempt", "idempotency_record", "backend_report")
+TABLES = (
+    "account_calendar",
+    "calendar_event",
+    "connect_attempt",
+    "idempotency_record",
+    "backend_report",
+    "waiting_user",
+    "admin_consent",
+    "console_session",
+)
 
 _BATCH = 1000
 _MAX_BATCHES = 100

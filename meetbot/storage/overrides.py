@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from sqlalchemy import delete, text
 from sqlmodel import Session, col, select
 
 from meetbot.domain.override_scope import OverrideScope
+from meetbot.storage.event_history import OverrideChange, note_override
 from meetbot.storage.tables import CalendarEvent, RecordingOverride
 
 
@@ -43,6 +44,31 @@ def overrides_of(
     )
 
 
+def overrides_of_users(
+    session: Session, tenant_id: str, events: Sequence[CalendarEvent]
+) -> Mapping[str, OverridesByKey]:
+    """Return by calendar user the overrides that concern these events, in one statement."""
+    keys = {event.shared_key for event in events} | {event.series_key for event in events}
+    users = {event.calendar_user_id for event in events}
+    rows = session.exec(
+        select(RecordingOverride).where(
+            RecordingOverride.tenant_id == tenant_id,
+            col(RecordingOverride.calendar_user_id).in_(sorted(users)),
+            col(RecordingOverride.key).in_(sorted(keys)),
+        )
+    ).all()
+    return {
+        user: OverridesByKey(
+            occurrences=_by_key(rows, user, OverrideScope.OCCURRENCE), series=_by_key(rows, user, OverrideScope.SERIES)
+        )
+        for user in users
+    }
+
+
+def _by_key(rows: Sequence[RecordingOverride], user: str, scope: OverrideScope) -> dict[str, RecordingOverride]:
+    return {row.key: row for row in rows if row.calendar_user_id == user and row.scope == scope}
+
+
 _SET = text(
     """
     insert into recording_override (tenant_id, calendar_user_id, scope, key, recording, set_by, set_at)
@@ -69,9 +95,10 @@ def set_override(
             "now": now,
         },
     )
+    note_override(session, event, OverrideChange(scope, recording, by=set_by, at=now))
 
 
-def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bool:
+def remove_override(session: Session, event: CalendarEvent, *, scope: str, removed_by: str, now: datetime) -> bool:
     """Delete the override of the event's occurrence or series. False if there was none."""
     removed = session.execute(
         delete(RecordingOverride)
@@ -83,7 +110,10 @@ def remove_override(session: Session, event: CalendarEvent, *, scope: str) -> bo
         )
         .returning(col(RecordingOverride.key))
     )
-    return bool(removed.all())
+    if not removed.all():
+        return False
+    note_override(session, event, OverrideChange(scope, None, by=removed_by, at=now))
+    return True
 
 
 def _key(event: CalendarEvent, scope: str) -> str:

@@ -17,6 +17,8 @@ _BATCH = 1000
 _MAX_BATCHES = 200
 _RUNS_KEPT = timedelta(days=400)
 _STALE_AFTER = timedelta(hours=1)
+RUNS_KEPT_DAYS = 7
+"""How long syncs and requests are kept, whatever the tenant's settings."""
 
 # Each statement deletes one batch of one tenant's rows that are older than the given instant.
 _EVENTS = """
@@ -24,10 +26,22 @@ _EVENTS = """
            select id from calendar_event where tenant_id = :tenant_id
               and coalesce(end_at, updated_at) < :before and updated_at < :before limit :batch)
 """
+_EVENT_HISTORY = """
+    delete from event_history where ctid = any(array(
+           select h.ctid from event_history h where h.tenant_id = :tenant_id and h.at < :before
+              and not exists (select 1 from calendar_event e where e.tenant_id = h.tenant_id and e.id = h.event_id)
+            limit :batch)) and tenant_id = :tenant_id
+"""
 _BOTS = """
     delete from bot where tenant_id = :tenant_id and id in (
            select id from bot where tenant_id = :tenant_id and end_at < :before and updated_at < :before
               and state in ('completed','failed','cancelled','missed') limit :batch)
+"""
+_TRANSITIONS = """
+    delete from bot_transition where ctid = any(array(
+           select t.ctid from bot_transition t where t.tenant_id = :tenant_id and t.at < :before
+              and not exists (select 1 from bot b where b.tenant_id = t.tenant_id and b.id = t.bot_id)
+            limit :batch)) and tenant_id = :tenant_id
 """
 _DISPATCHES = """
     delete from dispatch where tenant_id = :tenant_id and external_id in (
@@ -59,6 +73,23 @@ _DELIVERIES = """
            select id from webhook_delivery
             where tenant_id = :tenant_id and state <> 'pending' and created_at < :before limit :batch)
 """
+_WEBHOOK_ATTEMPTS = """
+    delete from webhook_attempt where ctid = any(array(
+           select a.ctid from webhook_attempt a where a.tenant_id = :tenant_id and a.at < :before
+              and not exists (
+                  select 1 from webhook_delivery d where d.tenant_id = a.tenant_id and d.id = a.delivery_id)
+            limit :batch)) and tenant_id = :tenant_id
+"""
+_SYNC_RUNS = """
+    delete from sync_run where ctid = any(array(
+           select ctid from sync_run where tenant_id = :tenant_id and last_at < :before limit :batch))
+       and tenant_id = :tenant_id
+"""
+_API_REQUESTS = """
+    delete from api_request where ctid = any(array(
+           select ctid from api_request where tenant_id = :tenant_id and at < :before limit :batch))
+       and tenant_id = :tenant_id
+"""
 _USES = """
     delete from secret_use where ctid = any(array(
            select ctid from secret_use where tenant_id = :tenant_id and last_at < :before limit :batch))
@@ -84,18 +115,25 @@ _DELETE_ANCHORED = text("delete from audit_entry where tenant_id = :tenant_id an
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
+    """``days`` names the tenant's setting, or says for how long everybody's are kept."""
+
     name: str
     statement: str
-    days: str
+    days: str | int
 
 
 _KINDS = (
     _Kind("events", _EVENTS, "event_days"),
+    _Kind("event_history", _EVENT_HISTORY, "event_days"),
     _Kind("bots", _BOTS, "bot_days"),
+    _Kind("bot_transitions", _TRANSITIONS, "bot_days"),
     _Kind("dispatches", _DISPATCHES, "bot_days"),
     _Kind("claims", _CLAIMS, "bot_days"),
     _Kind("meetings", _MEETINGS, "bot_days"),
     _Kind("deliveries", _DELIVERIES, "delivery_days"),
+    _Kind("webhook_attempts", _WEBHOOK_ATTEMPTS, "delivery_days"),
+    _Kind("sync_runs", _SYNC_RUNS, RUNS_KEPT_DAYS),
+    _Kind("api_requests", _API_REQUESTS, RUNS_KEPT_DAYS),
     _Kind("secret_uses", _USES, "audit_days"),
 )
 
@@ -104,7 +142,8 @@ def delete_old(database: Database, tenant: Tenant, *, now: datetime) -> dict[str
     """Delete what is past the tenant's days in short transactions; return how many, by kind."""
     deleted = {}
     for kind in _KINDS:
-        before = now - timedelta(days=getattr(tenant, kind.days))
+        days = kind.days if isinstance(kind.days, int) else getattr(tenant, kind.days)
+        before = now - timedelta(days=days)
         deleted[kind.name] = _delete(database, tenant.id, kind.statement, before)
     deleted["audit_entries"] = _delete_audit(database, tenant.id, now - timedelta(days=tenant.audit_days), now)
     return deleted

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, text, update
+from sqlalchemy import func, or_, text, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -21,6 +23,17 @@ def active_rule_set(session: Session, tenant_id: str, owner: str, layer: str) ->
 def find_version(session: Session, tenant_id: str, owner: str, layer: str, version: int) -> RuleSet | None:
     """Return this version, in force or not."""
     return session.get(RuleSet, (tenant_id, owner, layer, version))
+
+
+def versions_in_force(session: Session, tenant_id: str, owners: Collection[str], *, at: datetime) -> list[RuleSet]:
+    """Return the versions of all layers of these owners that were in force at an instant."""
+    statement = select(RuleSet).where(
+        RuleSet.tenant_id == tenant_id,
+        col(RuleSet.owner).in_(sorted(owners)),
+        col(RuleSet.created_at) <= at,
+        or_(col(RuleSet.active), col(RuleSet.withdrawn_at) > at),
+    )
+    return list(session.exec(statement.order_by(RuleSet.owner, RuleSet.layer, col(RuleSet.version))))
 
 
 def list_versions(
@@ -69,7 +82,7 @@ def withdraw(session: Session, tenant_id: str, owner: str, layer: str) -> bool:
             col(RuleSet.layer) == layer,
             col(RuleSet.active),
         )
-        .values(active=False)
+        .values(active=False, withdrawn_at=func.now())
         .returning(col(RuleSet.version))
     )
     return bool(changed.all())

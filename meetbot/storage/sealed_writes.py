@@ -11,8 +11,12 @@ from collections.abc import Collection, Iterator
 from meetbot.storage.roles import Role
 
 ROTATE_WEBHOOK_SECRET = "rotate_webhook_secret"  # noqa: S105 - a function's name
+SET_TOKEN_ASIDE = "set_token_aside"  # noqa: S105 - a function's name
 
-_SIGNATURE = f"public.{ROTATE_WEBHOOK_SECRET}(text, text, jsonb, timestamptz, interval, integer)"
+_SIGNATURES = (
+    f"public.{ROTATE_WEBHOOK_SECRET}(text, text, jsonb, timestamptz, interval, integer)",
+    f"public.{SET_TOKEN_ASIDE}(text, text, text)",
+)
 
 # The newest first; what was current until now stays valid for the overlap, what has ended goes.
 _ROTATE = """
@@ -36,13 +40,28 @@ _ROTATE = """
     $$
 """
 
-FUNCTIONS = (_ROTATE,)
+# The token is copied as it is: what it is bound to stands beside it.
+_SET_ASIDE = """
+    create or replace function public.set_token_aside(its_tenant text, its_calendar_user text, its_id text)
+    returns void language sql security definer set search_path = pg_catalog, pg_temp as $$
+        insert into public.pending_revocation (
+                tenant_id, erasure_id, calendar_user_id, provider, subject, token_version, oauth_client_id,
+                kek_version, wrapped_key, refresh_ciphertext)
+        select tenant_id, its_id, id, provider, subject, sealed_version, oauth_client_id,
+               kek_version, wrapped_key, refresh_ciphertext
+          from public.calendar_user
+         where tenant_id = its_tenant and id = its_calendar_user and wrapped_key <> ''
+    $$
+"""
+
+FUNCTIONS = (_ROTATE, _SET_ASIDE)
 
 
 def functions(roles: Collection[Role]) -> Iterator[str]:
     """Yield the statements that make the functions, for those of the roles that may call them."""
     yield from FUNCTIONS
-    yield f"revoke all on function {_SIGNATURE} from {', '.join(('public', *sorted(roles)))}"
-    for role in (Role.API, Role.WORKER):
-        if role in roles:
-            yield f"grant execute on function {_SIGNATURE} to {role}"
+    for signature in _SIGNATURES:
+        yield f"revoke all on function {signature} from {', '.join(('public', *sorted(roles)))}"
+        for role in (Role.API, Role.WORKER):
+            if role in roles:
+                yield f"grant execute on function {signature} to {role}"

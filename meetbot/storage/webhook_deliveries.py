@@ -12,7 +12,7 @@ from sqlalchemy.orm import undefer
 from sqlmodel import Session, col
 
 from meetbot.domain.webhook_state import DeliveryState
-from meetbot.storage.tables import WebhookDelivery, WebhookEndpoint
+from meetbot.storage.tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 MAX_REPLAYED_AT_ONCE = 1000
 
@@ -35,13 +35,17 @@ class LogFilter:
 class Attempt:
     """What one attempt came to.
 
-    ``status`` is the HTTP status if there was an answer, ``error`` a stable code if it failed.
+    ``status`` is the HTTP status if there was an answer, ``error`` a stable code if it failed. ``answer`` is the beginning of
+    its text. ``next_at`` is when the next attempt is made at the earliest.
     """
 
     at: datetime
     state_after: DeliveryState
     status: int | None
     error: str | None
+    milliseconds: int
+    answer: str | None
+    next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,34 @@ def find_with_endpoint(
 def record_attempt(session: Session, delivery: WebhookDelivery, attempt: Attempt) -> None:
     """Store what one attempt came to. A delivery that is no longer pending stays as it is."""
     session.execute(
-        _pending(delivery.tenant_id, delivery.id).values(
-            state=attempt.state_after,
-            attempts=delivery.attempts + 1,
-            last_attempt_at=attempt.at,
-            last_status=attempt.status,
-            last_error=attempt.error,
-        )
+        _RECORD,
+        {
+            "tenant_id": delivery.tenant_id,
+            "id": delivery.id,
+            "state": attempt.state_after.value,
+            "number": delivery.attempts + 1,
+            "at": attempt.at,
+            "status": attempt.status,
+            "error": attempt.error,
+            "milliseconds": attempt.milliseconds,
+            "answer": attempt.answer,
+            "next_at": attempt.next_at,
+        },
     )
+
+
+def attempts_of(
+    session: Session, tenant_id: str, delivery_id: str, *, after: int, limit: int
+) -> Sequence[WebhookAttempt]:
+    """Return a page of the delivery's attempts, oldest first, after the one of that number."""
+    statement = (
+        select(WebhookAttempt)
+        .where(col(WebhookAttempt.tenant_id) == tenant_id, col(WebhookAttempt.delivery_id) == delivery_id)
+        .where(col(WebhookAttempt.number) > after)
+        .order_by(col(WebhookAttempt.number))
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
 
 
 def give_up(session: Session, tenant_id: str, delivery_id: str, reason: str) -> None:
@@ -181,6 +205,22 @@ def _conditions(tenant_id: str, endpoint_id: str, wanted: LogFilter) -> list[Any
         conditions.append(or_(created_at < instant, and_(created_at == instant, identity < last_id)))
     return conditions
 
+
+_RECORD = text(
+    """
+    with recorded as (
+        update webhook_delivery
+           set state = :state, attempts = :number, last_attempt_at = :at, last_status = cast(:status as int),
+               last_error = cast(:error as text)
+         where tenant_id = :tenant_id and id = :id and state = 'pending'
+        returning tenant_id, id, attempts, replays)
+    insert into webhook_attempt (tenant_id, delivery_id, number, replay, at, milliseconds, status, error, answer, next_at)
+    select tenant_id, id, attempts, replays, :at, :milliseconds, cast(:status as int), cast(:error as text),
+           cast(:answer as text), cast(:next_at as timestamptz)
+      from recorded
+    on conflict do nothing
+    """
+)
 
 _LOCK_WAITING = text(
     """

@@ -40,6 +40,7 @@ class WorkflowName(StrEnum):
     ERASURE = "ErasureWorkflow"
     CONNECT = "ConnectWorkflow"
     OAUTH_APP_CHECK = "OAuthAppCheckWorkflow"
+    CALENDAR_CHECK = "CalendarCheckWorkflow"
 
 
 class ActivityName(StrEnum):
@@ -60,6 +61,7 @@ class ActivityName(StrEnum):
     ERASURE_FINISH = "erasure.finish"
     CONNECT_EXCHANGE = "connect.exchange_code"
     OAUTH_APP_PROBE = "oauth_app.probe"
+    CALENDAR_CHECK = "calendar.check"
 
 
 class CalendarUserSignal(StrEnum):
@@ -243,7 +245,7 @@ class NextStep:
 
     ``recheck_at`` is when the bot is handed over, to be re-checked with the provider and held until ``dispatch_at``;
     ``join_at`` and ``end_at`` are the meeting's. ``to_sync`` are the calendar users whose copies may be of another meeting by
-    now: their calendars are to be synced at once.
+    now: their calendars are to be synced at once. ``to_wake`` are meetings that shared the bot, which is out of the room.
     """
 
     kind: StepKind
@@ -255,6 +257,7 @@ class NextStep:
     end_at: datetime | None = None
     to_sync: tuple[str, ...] = ()
     dispatch_at: datetime | None = None
+    to_wake: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from meetbot.domain.calendar_user import CalendarUserStatus
+from meetbot.temporal.calendar_messages import CheckRequest, CheckResult, calendar_check_workflow_id
 from meetbot.temporal.connect_messages import (
     ConnectStart,
     OAuthAppRef,
@@ -31,6 +32,7 @@ from meetbot.temporal.messages import (
 from meetbot.temporal.search_attributes import CALENDAR_PROVIDER, CALENDAR_USER_ID, MEETBOT_STATE, TENANT_ID
 
 _RPC_TIMEOUT = timedelta(seconds=5)
+_CHECK_LASTS = timedelta(seconds=30)
 
 
 async def start_calendar_user(
@@ -137,6 +139,29 @@ async def start_connect(
         static_details="Exchanges the code of one consent, and begins to sync the calendar.",
         priority=Priority(priority_key=1, fairness_key=fairness_key(tenant_id)),
         rpc_timeout=_RPC_TIMEOUT,
+    )
+
+
+async def start_calendar_check(
+    client: Client, request: CheckRequest, *, rpc_timeout: timedelta
+) -> WorkflowHandle[object, CheckResult]:
+    """Start the check of a calendar user, or return the running one.
+
+    It ends by itself if no worker takes it. Raises Temporal's ``RPCError``.
+    """
+    return await client.start_workflow(
+        WorkflowName.CALENDAR_CHECK,
+        request,
+        id=calendar_check_workflow_id(request.tenant_id, request.calendar_user_id),
+        task_queue=TaskQueue.CONNECTS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(TENANT_ID, request.tenant_id)]),
+        static_summary=f"check of {request.calendar_user_id}",
+        static_details="Asks the provider with the user's token, and the bot backend, while a person waits.",
+        priority=Priority(priority_key=2, fairness_key=fairness_key(request.tenant_id)),
+        execution_timeout=_CHECK_LASTS,
+        result_type=CheckResult,
+        rpc_timeout=rpc_timeout,
     )
 
 

@@ -20,6 +20,7 @@ from meetbot.storage.erasure_ledger import LedgerEntry, ledger_entries, record_e
 from meetbot.storage.erasure_rows import delete_calendar_user
 from meetbot.storage.erasures import erasure_of
 from meetbot.storage.tables import CalendarUser
+from meetbot.storage.waiting_erasure import forget_waiting
 from meetbot.tenants.erase import destroy_tenant
 from meetbot.vault.client import Vault
 
@@ -92,7 +93,7 @@ def _erase_again(database: Database, entry: LedgerEntry) -> bool:
         record_erased(session, entry)
         user = session.get(CalendarUser, (entry.tenant_id, entry.subject_id), with_for_update=True)
         if user is None:
-            return False
+            return forget_waiting(session, entry.tenant_id, entry.subject_id)
         running = erasure_of(session, entry.tenant_id, entry.subject_id)
         if running is not None and running.state is ErasureState.RUNNING:
             # Its workflow goes on, and withdraws the bots first.

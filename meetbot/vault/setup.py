@@ -18,6 +18,7 @@ import hvac
 
 from meetbot.errors import VaultError
 from meetbot.settings import load_settings
+from meetbot.vault.adapter import bounded_session
 from meetbot.vault.client import TRANSIT_MOUNT, AppRoleAuth
 
 _TIMEOUT_SECONDS = 10
@@ -104,8 +105,8 @@ class VaultCredentials:
 def provision(address: str, root_token: str) -> VaultCredentials:
     """Prepare the service and return fresh tokens, for development and tests.
 
-    Production logs in by AppRole, whose secrets expire. Raises hvac's and requests' own errors: an operator or the development
-    stack runs it, and wants to see them.
+    Production logs in by AppRole, whose secrets expire. Raises hvac's own errors and `OutboundFailed`: an operator or the
+    development stack runs it, and wants to see them.
     """
     prepare(address, root_token)
     with _administering(address, root_token) as client:
@@ -139,11 +140,13 @@ def app_role_credentials(address: str, root_token: str, principal: Principal) ->
 
 @contextmanager
 def _administering(address: str, root_token: str) -> Iterator[Any]:
-    client = hvac.Client(url=address, token=root_token, timeout=_TIMEOUT_SECONDS)
+    session = bounded_session()
     try:
-        yield client
+        yield hvac.Client(
+            url=address, token=root_token, session=session, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+        )
     finally:
-        client.adapter.close()
+        session.close()
 
 
 def _mount_transit(client: Any) -> None:

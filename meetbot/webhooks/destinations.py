@@ -58,7 +58,8 @@ _NEVER_PUBLIC_V4 = tuple(
 # Outside 2000::/3 nothing is public: mapped and translated IPv4 (::ffff:0:0/96, 64:ff9b::/96), unique and link-local.
 _PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NEVER_PUBLIC_V6 = tuple(
-    ipaddress.IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+    ipaddress.IPv6Network(network)
+    for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
 )
 
 

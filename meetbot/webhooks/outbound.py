@@ -21,6 +21,7 @@ from meetbot.outbound.deadline import Deadline, PhaseSeconds, PhaseTimeouts
 from meetbot.outbound.failures import TRANSPORT_ERRORS, OutboundFailed, failure_of
 from meetbot.outbound.trust import trusted_authorities
 from meetbot.settings import Network
+from meetbot.webhooks.answer_text import MAX_BYTES, text_of
 from meetbot.webhooks.destinations import DEFAULT_PORTS, Address, Destination, check_destination, require_allowed
 
 __all__ = ["EndpointAnswer", "Outbound", "OutboundFailed", "Resolver", "resolve"]
@@ -33,10 +34,11 @@ _PHASES = PhaseSeconds(connect=5.0, read=DEADLINE_SECONDS, write=DEADLINE_SECOND
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """What came back. The body is read, so that the peer can finish, and dropped."""
+    """What came back. Of the body, the beginning is kept if it is text."""
 
     status: int
     retry_after: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,12 @@ def _exchange(pool: httpcore.ConnectionPool, destination: Destination, message: 
     timeouts = PhaseTimeouts(message.deadline, _PHASES)
     try:
         with pool.stream("POST", url, headers=sent, content=message.body, extensions={"timeout": timeouts}) as response:
-            answer = EndpointAnswer(response.status, _header(response.headers, b"retry-after"))
-            _drain(response)
-            return answer
+            body = _drain(response)
+            return EndpointAnswer(
+                response.status,
+                _header(response.headers, b"retry-after"),
+                text_of(_header(response.headers, b"content-type"), body),
+            )
     except TRANSPORT_ERRORS as error:
         raise failure_of(error) from None
 
@@ -102,17 +107,19 @@ def _host_header(destination: Destination) -> str:
     return host if destination.port == DEFAULT_PORTS[destination.scheme] else f"{host}:{destination.port}"
 
 
-def _drain(response: httpcore.Response) -> None:
-    """Read a little, so that the peer is not cut off in the middle of its answer.
+def _drain(response: httpcore.Response) -> bytes:
+    """Read a little, so that the peer is not cut off in its answer; return the beginning.
 
     The rest of the answer does not matter: the status is known.
     """
-    read = 0
+    read, beginning = 0, b""
     with contextlib.suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         for chunk in response.iter_stream():
             read += len(chunk)
+            beginning += chunk[: MAX_BYTES - len(beginning)]
             if read >= MAX_ANSWER_BYTES:
-                return
+                break
+    return beginning
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:

@@ -26,13 +26,16 @@ class Blame(StrEnum):
 class AttemptOutcome:
     """What one attempt came to.
 
-    ``status`` is the HTTP status if there was one; ``error`` a stable code if the attempt failed.
+    ``status`` is the HTTP status if there was one; ``error`` a stable code if the attempt failed. ``text`` is the beginning
+    of the answer.
     """
 
     blame: Blame
     status: int | None = None
     error: str | None = None
     retry_after_seconds: int = 0
+    text: str | None = None
+    milliseconds: int = 0
 
     @property
     def delivered(self) -> bool:

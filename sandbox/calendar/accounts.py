@@ -46,6 +46,7 @@ def delete_account(state: State, email: str) -> None:
     """
     del state.accounts[email]
     _delete(state.copies, lambda copy: copy.account == email)
+    _delete(state.shares, lambda share: email in (share.account, share.owner))
     _delete(state.google_channels, lambda channel: channel.account == email)
     _delete(state.subscriptions, lambda subscription: subscription.account == email)
     grants = {grant.id for grant in state.grants.values() if grant.account == email}

@@ -36,8 +36,8 @@ class LinkPosition(StrEnum):
 class Calendar(BaseModel, extra="forbid"):
     """A calendar of one person.
 
-    ``id`` is Google's (an address); Microsoft's is derived from it. ``access_role`` is one of Google's. A higher
-    ``sync_epoch`` makes earlier sync tokens invalid.
+    ``id`` is Google's (an address); Microsoft's is derived from it. ``access_role`` is one of Google's. ``hidden``: taken out
+    of the list in Google's margin. A higher ``sync_epoch`` makes earlier sync tokens invalid.
     """
 
     id: str
@@ -45,7 +45,18 @@ class Calendar(BaseModel, extra="forbid"):
     time_zone: str = "UTC"
     primary: bool = False
     access_role: str = "owner"
+    hidden: bool = False
     sync_epoch: int = 0
+
+
+class CalendarShare(BaseModel, extra="forbid"):
+    """A calendar of one person in another's list; ``access_role`` is one of Google's."""
+
+    account: str
+    owner: str
+    calendar: str
+    access_role: str
+    hidden: bool = False
 
 
 class Account(BaseModel, extra="forbid"):

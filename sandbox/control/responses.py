@@ -42,7 +42,7 @@ def event_document(state: State, meeting: Meeting) -> dict[str, Any]:
 
 def account_document(state: State, account: Account) -> dict[str, Any]:
     """Return a person with calendars and granted scopes."""
-    grants = [grant for grant in state.grants.values() if grant.account == account.email]
+    grants = [grant for grant in state.grants.values() if grant.account == account.email and grant.ended_by is None]
     return {
         "email": account.email,
         "name": account.name,

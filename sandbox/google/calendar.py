@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from sandbox.calendar.accounts import find_calendar
 from sandbox.calendar.copies import copies_on
-from sandbox.calendar.errors import NotFoundError
 from sandbox.calendar.instances import Instance, build_occurrence, expand, find_occurrence, whole_meeting
 from sandbox.calendar.records import Calendar, CalendarCopy, Provider
+from sandbox.calendar.sharing import SeenCalendar, seen_calendars
 from sandbox.google import errors
 from sandbox.google.events import google_event, google_event_id, google_timestamp
 from sandbox.google.field_masks import FieldsError, apply_fields, parse_fields
@@ -29,7 +28,7 @@ from sandbox.google.parameters import (
     read_time_zone,
 )
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
-from sandbox.running import CurrentSandbox
+from sandbox.running import CurrentSandbox, Sandbox
 from sandbox.state import State
 
 router = APIRouter(prefix="/google/calendar/v3", tags=["Google Calendar"])
@@ -39,6 +38,8 @@ EVENT_SCOPES = frozenset(
     f"{_SCOPE}{suffix}"
     for suffix in ("", ".readonly", ".events", ".events.readonly", ".events.owned", ".events.owned.readonly")
 )
+# From the least to the most that a person may do.
+_ROLES = ("freeBusyReader", "reader", "writerWithoutPrivateAccess", "writer", "owner")
 _LIST_SCOPES = frozenset(f"{_SCOPE}{suffix}" for suffix in ("", ".readonly", ".calendarlist", ".calendarlist.readonly"))
 
 
@@ -53,10 +54,19 @@ CurrentBearer = Annotated[Bearer, Depends(_bearer)]
 
 
 @router.get("/users/me/calendarList")
-async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
-    """List the account's calendars (calendarList.list)."""
+async def calendar_list(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """List the account's calendars, shared ones included (calendarList.list)."""
     need_scope(bearer, _LIST_SCOPES, "calendar.v3.CalendarList.List")
-    calendars = bearer.account.calendars
+    least = http.query_params.get("minAccessRole")
+    if least is not None and least not in _ROLES:
+        raise errors.bad_request("invalidParameter", "Invalid value for: minAccessRole", "minAccessRole")
+    roles = _ROLES[_ROLES.index(least) :] if least is not None else _ROLES
+    hidden = read_flag(http, "showHidden")
+    calendars = [
+        seen
+        for seen in seen_calendars(sandbox.state, bearer.account)
+        if seen.calendar.access_role in roles and (hidden or not seen.calendar.hidden)
+    ]
     size = read_page_size(http, 100, 250)
     offset = int(token) if (token := http.query_params.get("pageToken", "0")).isdigit() else 0
     answer: dict[str, Any] = {
@@ -69,14 +79,22 @@ async def calendar_list(http: Request, bearer: CurrentBearer) -> Response:
     return _answer(http, answer)
 
 
+@router.get("/users/me/calendarList/{calendar_id}")
+async def calendar_entry(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """Return one calendar of the account's list (calendarList.get)."""
+    need_scope(bearer, _LIST_SCOPES, "calendar.v3.CalendarList.Get")
+    return _answer(http, _calendar_entry(require_calendar(sandbox, bearer, calendar_id)))
+
+
 @router.get("/calendars/{calendar_id}/events")
 async def list_events(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     """List events, in full or since a sync token (events.list)."""
     need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.List")
-    calendar = require_calendar(bearer, calendar_id)
+    seen = require_calendar(sandbox, bearer, calendar_id)
+    calendar = seen.calendar
     query = read_list_query(http)
     empty = bool(http.scope.get("sandbox.empty_page"))
-    page = list_page(sandbox.state, bearer.account.email, calendar, query, empty=empty)
+    page = list_page(sandbox.state, seen.owner.email, calendar, query, empty=empty)
     zone = read_time_zone(http, calendar)
     # Without showDeleted an incremental answer leaves out the details of an organiser's cancelled events (discovery
     # document, events.list).
@@ -92,8 +110,9 @@ async def get_event(
 ) -> Response:
     """Return one event, or 304 if `If-None-Match` names the present etag (events.get)."""
     need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.Get")
-    calendar = require_calendar(bearer, calendar_id)
-    instance = _find(sandbox.state, bearer, calendar, event_id)
+    seen = require_calendar(sandbox, bearer, calendar_id)
+    calendar = seen.calendar
+    instance = _find(sandbox.state, seen, event_id)
     event = google_event(
         instance, calendar, read_time_zone(http, calendar), max_attendees=read_positive(http, "maxAttendees")
     )
@@ -108,8 +127,9 @@ async def list_instances(
 ) -> Response:
     """List the occurrences of one series (events.instances)."""
     need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.Instances")
-    calendar = require_calendar(bearer, calendar_id)
-    master = _find(sandbox.state, bearer, calendar, event_id)
+    seen = require_calendar(sandbox, bearer, calendar_id)
+    calendar = seen.calendar
+    master = _find(sandbox.state, seen, event_id)
     if not master.is_master or master.removed:
         raise errors.not_found()
     deleted = read_flag(http, "showDeleted")
@@ -123,9 +143,9 @@ async def list_instances(
     return _answer(http, _listing(calendar, zone, page, items, sandbox.state, sandbox.now()))
 
 
-def _find(state: State, bearer: Bearer, calendar: Calendar, event_id: str) -> Instance:
+def _find(state: State, seen: SeenCalendar, event_id: str) -> Instance:
     """Find by id a meeting, a series, or an occurrence; cancelled ones are found too."""
-    for copy in copies_on(state, bearer.account.email, calendar.id):
+    for copy in copies_on(state, seen.owner.email, seen.calendar.id):
         if copy.google_id == event_id and copy.occurrences is None:
             return whole_meeting(state, copy)
         if event_id.startswith(copy.google_id + "_") and (instance := _occurrence(state, copy, event_id)):
@@ -171,7 +191,8 @@ def _listing(
     return answer | {"nextSyncToken": page.next_sync_token} if page.next_sync_token else answer
 
 
-def _calendar_entry(calendar: Calendar) -> dict[str, Any]:
+def _calendar_entry(seen: SeenCalendar) -> dict[str, Any]:
+    calendar = seen.calendar
     entry: dict[str, Any] = {
         "kind": "calendar#calendarListEntry",
         "etag": f'"{calendar.sync_epoch}"',
@@ -186,7 +207,12 @@ def _calendar_entry(calendar: Calendar) -> dict[str, Any]:
         "defaultReminders": [],
         "conferenceProperties": {"allowedConferenceSolutionTypes": ["hangoutsMeet"]},
     }
-    return entry | {"primary": True} if calendar.primary else entry
+    if calendar.primary:
+        return entry | {"primary": True}
+    if not calendar.id.endswith("@group.calendar.google.com"):
+        return entry | ({"hidden": True} if calendar.hidden else {})
+    # Named for secondary calendars alone (discovery document, CalendarListEntry).
+    return entry | {"dataOwner": seen.owner.email} | ({"hidden": True} if calendar.hidden else {})
 
 
 def _answer(http: Request, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
@@ -204,9 +230,9 @@ def need_scope(bearer: Bearer, any_of: frozenset[str], method: str) -> None:
         raise errors.insufficient_scopes(method)
 
 
-def require_calendar(bearer: Bearer, calendar_id: str) -> Calendar:
-    """Return the account's calendar. Raises `GoogleError` (404) if there is none."""
-    try:
-        return find_calendar(bearer.account, calendar_id)
-    except NotFoundError as error:
-        raise errors.not_found() from error
+def require_calendar(sandbox: Sandbox, bearer: Bearer, calendar_id: str) -> SeenCalendar:
+    """Return the calendar in the account's list. Raises `GoogleError` (404) if there is none."""
+    for seen in seen_calendars(sandbox.state, bearer.account):
+        if seen.calendar.id == calendar_id or (calendar_id == "primary" and seen.calendar.primary):
+            return seen
+    raise errors.not_found()

@@ -35,7 +35,7 @@ async def watch(
 ) -> Response:
     """Open a channel for the events of a calendar; its first message is ``sync``."""
     need_scope(bearer, EVENT_SCOPES, "calendar.v3.Events.Watch")
-    calendar = require_calendar(bearer, calendar_id)
+    calendar = require_calendar(sandbox, bearer, calendar_id).calendar
     _check(body, sandbox)
     channel = GoogleChannel(
         id=body["id"],

@@ -20,6 +20,7 @@ from sandbox.login.id_tokens import GOOGLE_ISSUER, google_id_token, key_set
 from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
 from sandbox.running import CurrentSandbox, Sandbox, base_url
+from sandbox.state import RefreshRotation
 
 router = APIRouter(prefix="/google", tags=["Google login"])
 
@@ -58,7 +59,11 @@ _DESCRIPTIONS = {
     Refusal.VERIFIER_MISSING: "Missing code verifier.",
     Refusal.VERIFIER_WRONG: "Invalid code verifier.",
     Refusal.GRANT_GONE: "Token has been expired or revoked.",
+    Refusal.CONSENT_TAKEN_BACK: "Token has been expired or revoked.",
+    Refusal.KEPT_OUT: "Access to your account data is restricted by policies within your organization.",
+    Refusal.SESSIONS_REVOKED: "Token has been expired or revoked.",
 }
+_CODES = {Refusal.WRONG_REDIRECT: "redirect_uri_mismatch", Refusal.KEPT_OUT: "admin_policy_enforced"}
 
 
 @router.get("/o/oauth2/v2/auth")
@@ -89,10 +94,12 @@ async def token(http: Request, sandbox: CurrentSandbox) -> Response:
             case "authorization_code":
                 return _exchange(sandbox, form)
             case "refresh_token":
+                if client.in_testing:
+                    grants.end_testing_grants(sandbox.state, sandbox.now(), client)
                 return _refresh(sandbox, form)
     except TokenRefusedError as refused:
-        mismatch = refused.refusal is Refusal.WRONG_REDIRECT
-        return _oauth_error("redirect_uri_mismatch" if mismatch else "invalid_grant", _DESCRIPTIONS[refused.refusal])
+        code = _CODES.get(refused.refusal, "invalid_grant")
+        return _oauth_error(code, _DESCRIPTIONS[refused.refusal])
     return _oauth_error("unsupported_grant_type", f"Invalid grant_type: {form.grant_type[:40]}")
 
 
@@ -142,8 +149,13 @@ def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
 
 def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
     """Google keeps the refresh token as it is, and does not send it again."""
-    grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
-    return JSONResponse(_tokens(sandbox, grant, record.scopes, None), headers={"Cache-Control": "no-store"})
+    state, now = sandbox.state, sandbox.now()
+    grant, record = grants.redeem_refresh_token(state, form.refresh_token, form.client_id)
+    answer = _tokens(sandbox, grant, record.scopes, None)
+    if state.behaviour.refresh_rotation is RefreshRotation.REPLACE:
+        del state.refresh_tokens[form.refresh_token]
+        answer["refresh_token"] = grants.issue_refresh_token(state, now, grant, record.scopes, "1//0")
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def find_client(sandbox: Sandbox, provider: Provider, client_id: str) -> Registe
             client_id=client_id,
             client_secret=config.client_secret,
             redirect_uris=list(config.redirect_uris),
+            in_testing=provider is Provider.GOOGLE and sandbox.state.behaviour.google_client_in_testing,
         )
     return sandbox.state.oauth_clients.get(client_key(provider, client_id))
 

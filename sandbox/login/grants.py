@@ -16,7 +16,14 @@ from enum import StrEnum
 
 from sandbox.calendar.records import Account
 from sandbox.login.authorization_requests import AuthorizationRequest
-from sandbox.login.records import AccessToken, AuthorizationCode, Grant, RefreshToken
+from sandbox.login.records import (
+    AccessToken,
+    AuthorizationCode,
+    Grant,
+    GrantEnd,
+    RefreshToken,
+    RegisteredClient,
+)
 from sandbox.state import State
 
 CODE_LIFETIME = timedelta(minutes=5)
@@ -24,6 +31,8 @@ ACCESS_LIFETIME = timedelta(seconds=3600)
 # Google's limit of refresh tokens per account and client. One more, and the oldest stops working without a warning
 # (developers.google.com/identity/protocols/oauth2#expiration).
 MAX_REFRESH_TOKENS = 100
+# How long a grant to a client in testing lives, if it is for more than name and address (the same page).
+TESTING_LIFETIME = timedelta(days=7)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
@@ -38,6 +47,16 @@ class Refusal(StrEnum):
     VERIFIER_MISSING = "verifier_missing"
     VERIFIER_WRONG = "verifier_wrong"
     GRANT_GONE = "grant_gone"
+    CONSENT_TAKEN_BACK = "consent_taken_back"
+    KEPT_OUT = "kept_out"
+    SESSIONS_REVOKED = "sessions_revoked"
+
+
+_ENDED = {
+    GrantEnd.USER: Refusal.CONSENT_TAKEN_BACK,
+    GrantEnd.ADMINISTRATOR: Refusal.KEPT_OUT,
+    GrantEnd.PASSWORD_RESET: Refusal.SESSIONS_REVOKED,
+}
 
 
 class TokenRefusedError(Exception):
@@ -59,9 +78,9 @@ class RedeemedCode:
 
 
 def find_grant(state: State, account: Account, client_id: str) -> Grant | None:
-    """Return the account's grant to this client, or None."""
+    """Return the account's grant to this client, or None if there is none that stands."""
     for grant in state.grants.values():
-        if grant.account == account.email and grant.client_id == client_id:
+        if grant.account == account.email and grant.client_id == client_id and grant.ended_by is None:
             return grant
     return None
 
@@ -79,6 +98,8 @@ def record_consent(
         grant = Grant(id=f"grant_{secrets.token_hex(8)}", account=account.email, client_id=request.client_id, scopes=[])
         state.grants[grant.id] = grant
     grant.scopes = list(dict.fromkeys([*grant.scopes, *granted]))
+    grant.by_directory = False
+    grant.consented_at = now
     code = f"4/0A{secrets.token_urlsafe(48)}"
     state.codes[code] = AuthorizationCode(
         grant=grant.id,
@@ -144,7 +165,42 @@ def redeem_refresh_token(state: State, token: str, client_id: str) -> tuple[Gran
         raise TokenRefusedError(Refusal.GRANT_GONE)
     if grant.client_id != client_id:
         raise TokenRefusedError(Refusal.WRONG_CLIENT)
+    if grant.ended_by is not None:
+        raise TokenRefusedError(_ENDED[grant.ended_by])
     return grant, record
+
+
+def rest_on_directory(state: State, account: Account, client_id: str) -> None:
+    """Have an account's grant end with the approval of its directory: the user was not asked."""
+    grant = find_grant(state, account, client_id)
+    if grant is not None:
+        grant.by_directory = True
+
+
+def end_testing_grants(state: State, now: datetime, client: RegisteredClient) -> None:
+    """End the refresh tokens of a client in testing whose consent is a week old."""
+    old = {
+        grant.id
+        for grant in state.grants.values()
+        if grant.client_id == client.client_id and _is_over(grant.consented_at, now)
+    }
+    for key in [key for key, record in state.refresh_tokens.items() if record.grant in old]:
+        del state.refresh_tokens[key]
+
+
+def _is_over(consented_at: datetime | None, now: datetime) -> bool:
+    return consented_at is not None and now >= consented_at + TESTING_LIFETIME
+
+
+def end_grant(state: State, grant: Grant, by: GrantEnd, *, with_access_tokens: bool) -> None:
+    """End a grant: its refresh tokens are refused from now on.
+
+    Its access tokens are too, or only when they expire.
+    """
+    grant.ended_by = by
+    if with_access_tokens:
+        for key in [key for key, record in state.access_tokens.items() if record.grant == grant.id]:
+            del state.access_tokens[key]
 
 
 def revoke_grant(state: State, grant_id: str) -> None:

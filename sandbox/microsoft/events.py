@@ -46,6 +46,8 @@ class Preferences:
 def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences, behaviour: ProviderBehaviour) -> Json:
     """Return an event as Graph shows it."""
     change_key = base64.b64encode(instance.change.to_bytes(12, "big")).decode()
+    if calendar.access_role == "freeBusyReader":
+        return _busy(instance, preferences) | {"@odata.etag": f'W/"{change_key}"'}
     return (
         {
             "@odata.etag": f'W/"{change_key}"',
@@ -62,6 +64,34 @@ def graph_event(instance: Instance, calendar: Calendar, preferences: Preferences
         | _content(instance, preferences)
         | _people(instance, calendar)
     )
+
+
+def _busy(instance: Instance, preferences: Preferences) -> Json:
+    """What is left for whoever may see only free and busy.
+
+    No page of Microsoft's shows it: that nothing but times and a word is left is what Outlook shows.
+    """
+    about = _about(instance)
+    shown = {name: about[name] for name in ("showAs", "isCancelled", "isOrganizer", "isDraft")}
+    return {
+        **_times(instance, preferences),
+        **shown,
+        "id": graph_id(instance, preferences),
+        "type": _event_type(instance),
+        "seriesMasterId": None,
+        "iCalUId": None,
+        "subject": "Busy",
+        "sensitivity": "normal",
+        "isOrganizer": False,
+        "body": {"contentType": "html", "content": ""},
+        "bodyPreview": "",
+        "location": {"displayName": ""},
+        "locations": [],
+        "organizer": None,
+        "attendees": [],
+        "onlineMeeting": None,
+        "onlineMeetingUrl": None,
+    }
 
 
 def graph_id(instance: Instance, preferences: Preferences) -> str:

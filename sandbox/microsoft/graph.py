@@ -17,6 +17,7 @@ from sandbox.calendar import provider_ids
 from sandbox.calendar.copies import copies_on
 from sandbox.calendar.instances import Instance, expand, find_occurrence, whole_meeting
 from sandbox.calendar.records import Account, Calendar, CalendarCopy, Provider
+from sandbox.calendar.sharing import SeenCalendar, graph_id_for, seen_calendars
 from sandbox.login.bearer_tokens import Bearer, BearerProblem, read_bearer
 from sandbox.microsoft import errors
 from sandbox.microsoft.events import Preferences, graph_event
@@ -85,10 +86,19 @@ async def me(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> R
 async def list_calendars(http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     """List the account's calendars (learn.microsoft.com/graph/api/user-list-calendars)."""
     need_calendar_scope(bearer)
-    calendars = [_calendar_entry(bearer.account, calendar) for calendar in bearer.account.calendars]
+    calendars = [_calendar_entry(bearer.account, seen) for seen in seen_calendars(sandbox.state, bearer.account)]
     return JSONResponse(
         _paged(http, sandbox, "calendars", calendars, lambda entry: select_properties(http, entry, ("id",)))
     )
+
+
+@router.get("/me/calendars/{calendar_id}")
+async def get_calendar(calendar_id: str, http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
+    """Return one calendar of the account's list (learn.microsoft.com/graph/api/calendar-get)."""
+    need_calendar_scope(bearer)
+    entry = _calendar_entry(bearer.account, find_calendar(sandbox, bearer.account, calendar_id))
+    context = {"@odata.context": _context(sandbox, http, "users('me')/calendars/$entity")}
+    return JSONResponse(context | select_properties(http, entry, ("id",)))
 
 
 @router.get("/me/calendarView")
@@ -102,16 +112,20 @@ async def calendar_view(
     Source: learn.microsoft.com/graph/api/user-list-calendarview.
     """
     need_calendar_scope(bearer)
-    calendar = find_calendar(bearer.account, calendar_id)
+    seen = find_calendar(sandbox, bearer.account, calendar_id)
     low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
     if high < low:
         raise errors.bad_request("ErrorInvalidParameter", "The end of the window lies before its start.")
     refuse_unserved_options(http)
-    copies = copies_on(sandbox.state, bearer.account.email, calendar.id)
+    copies = copies_on(sandbox.state, seen.owner.email, seen.calendar.id)
     found = sort_events(http, [each for each in expand(sandbox.state, copies, low, high) if _is_there(sandbox, each)])
     preferences = read_preferences(http)
     page = _paged(
-        http, sandbox, "calendarView", found, lambda each: _shown(http, sandbox, bearer, each, calendar, preferences)
+        http,
+        sandbox,
+        "calendarView",
+        found,
+        lambda each: _shown(http, sandbox, bearer, each, seen.calendar, preferences),
     )
     return JSONResponse(page, headers=preference_headers(preferences))
 
@@ -124,9 +138,11 @@ async def get_event(
 ) -> Response:
     """Return one event, occurrence or series master (learn.microsoft.com/graph/api/event-get)."""
     need_calendar_scope(bearer)
-    calendars = bearer.account.calendars if calendar_id is None else [find_calendar(bearer.account, calendar_id)]
+    # An id is known in its own mailbox alone: an event of a shared calendar is found only through that calendar
+    # (learn.microsoft.com/graph/outlook-get-shared-events-calendars).
+    calendars = _own(bearer.account) if calendar_id is None else [find_calendar(sandbox, bearer.account, calendar_id)]
     preferences = read_preferences(http)
-    instance, calendar = _find(sandbox, bearer.account, calendars, event_id)
+    instance, calendar = _find(sandbox, calendars, event_id)
     event = {"@odata.context": _context(sandbox, http, "users('me')/events/$entity")}
     event |= _shown(http, sandbox, bearer, instance, calendar, preferences)
     return JSONResponse(event, headers=preference_headers(preferences))
@@ -139,7 +155,7 @@ async def list_instances(event_id: str, http: Request, bearer: CurrentBearer, sa
     Source: learn.microsoft.com/graph/api/event-list-instances.
     """
     need_calendar_scope(bearer)
-    master, calendar = _find(sandbox, bearer.account, bearer.account.calendars, event_id)
+    master, calendar = _find(sandbox, _own(bearer.account), event_id)
     if not master.is_master:
         raise errors.bad_request("ErrorInvalidRequest", "Only a series master has instances.")
     low, high = read_window_bound(http, "startDateTime"), read_window_bound(http, "endDateTime")
@@ -169,20 +185,22 @@ def _shown(
     return select_properties(http, event, ("@odata.etag", "id"))
 
 
-def _find(
-    sandbox: Sandbox, account: Account, calendars: Iterable[Calendar], event_id: str
-) -> tuple[Instance, Calendar]:
+def _own(account: Account) -> list[SeenCalendar]:
+    return [SeenCalendar(account, calendar) for calendar in account.calendars]
+
+
+def _find(sandbox: Sandbox, calendars: Iterable[SeenCalendar], event_id: str) -> tuple[Instance, Calendar]:
     key = provider_ids.graph_event_key(event_id)
     if key is None:
         raise errors.bad_request("ErrorInvalidIdMalformed", "Id is malformed.")
     instant = provider_ids.graph_event_instant(event_id)
-    for calendar in calendars:
-        for copy in copies_on(sandbox.state, account.email, calendar.id):
+    for seen in calendars:
+        for copy in copies_on(sandbox.state, seen.owner.email, seen.calendar.id):
             if copy.graph_key != key.hex():
                 continue
             instance = _instance(sandbox, copy, instant)
             if instance is not None and _is_there(sandbox, instance) and _names(event_id, instance):
-                return instance, calendar
+                return instance, seen.calendar
     raise errors.not_found()
 
 
@@ -217,31 +235,35 @@ def _paged(http: Request, sandbox: Sandbox, context: str, found: list[Any], show
     return page
 
 
-def _calendar_entry(account: Account, calendar: Calendar) -> dict[str, Any]:
-    writable = calendar.access_role in ("owner", "writer")
+def _calendar_entry(account: Account, seen: SeenCalendar) -> dict[str, Any]:
+    calendar = seen.calendar
+    writable = calendar.access_role in ("owner", "writer", "writerWithoutPrivateAccess")
     return {
-        "id": provider_ids.graph_calendar_id(calendar.id),
+        "id": graph_id_for(account, seen),
         "name": calendar.name,
         "color": "auto",
         "hexColor": "",
         "isDefaultCalendar": calendar.primary,
         "changeKey": "AAAAAAAAAAA=",
-        "canShare": writable,
-        "canViewPrivateItems": True,
+        "canShare": writable and not seen.is_shared,
+        "canViewPrivateItems": calendar.access_role in ("owner", "writer"),
         "canEdit": writable,
         "allowedOnlineMeetingProviders": ["teamsForBusiness"],
         "defaultOnlineMeetingProvider": "teamsForBusiness",
         "isTallyingResponses": calendar.primary,
         "isRemovable": not calendar.primary,
-        "owner": {"name": account.name, "address": account.email},
+        "owner": {"name": seen.owner.name, "address": seen.owner.email},
     }
 
 
-def find_calendar(account: Account, calendar_id: str | None) -> Calendar:
-    """Return the account's calendar, None for the default one. Raises `GraphError` (404)."""
-    for calendar in account.calendars:
-        if calendar.primary if calendar_id is None else provider_ids.graph_calendar_id(calendar.id) == calendar_id:
-            return calendar
+def find_calendar(sandbox: Sandbox, account: Account, calendar_id: str | None) -> SeenCalendar:
+    """Return the calendar in the account's list. Raises `GraphError` (404).
+
+    None means the default one.
+    """
+    for seen in seen_calendars(sandbox.state, account):
+        if seen.calendar.primary if calendar_id is None else graph_id_for(account, seen) == calendar_id:
+            return seen
     raise errors.not_found()
 
 

@@ -14,18 +14,21 @@ from fastapi.responses import JSONResponse, Response
 
 from sandbox.calendar.records import Provider
 from sandbox.login import consent, grants
-from sandbox.login.authorization_requests import AuthorizationPageError, AuthorizationRequest, redirect_with_error
+from sandbox.login.authorization_requests import AuthorizationRequest, redirect_with_error
 from sandbox.login.clients import find_client, is_registered, secret_fits
+from sandbox.login.directories import SHARED_NAMES, find_directory_id, still_holds
 from sandbox.login.grants import Refusal, TokenRefusedError
 from sandbox.login.id_tokens import key_set, microsoft_id_token, microsoft_issuer
-from sandbox.login.records import Grant, RegisteredClient
+from sandbox.login.records import Grant
 from sandbox.login.token_requests import TokenRequest, read_token_request
+from sandbox.microsoft.tenants import ONE_DIRECTORY, is_elsewhere, refuse_other_directory, signing_in_to
 from sandbox.running import CurrentSandbox, Sandbox, base_url
+from sandbox.state import RefreshRotation
 
 router = APIRouter(prefix="/microsoft/{tenant}", tags=["Microsoft login"])
 
 GRAPH_SCOPE_PREFIX = "https://graph.microsoft.com/"
-_ONE_DIRECTORY = "Application is not configured as a multi-tenant application. Use a tenant-specific endpoint."
+_REVOKED = "The provided grant has expired due to it being revoked, a fresh auth token is needed."
 
 
 def _problem(request: AuthorizationRequest, query: Mapping[str, str]) -> str | None:
@@ -69,7 +72,10 @@ _REFUSALS = {
     Refusal.WRONG_REDIRECT: (500112, "The reply address does not match the one provided when requesting the code."),
     Refusal.VERIFIER_MISSING: (50148, "The code_verifier does not match the code_challenge."),
     Refusal.VERIFIER_WRONG: (501481, "The Code_Verifier does not match the code_challenge of the authorization."),
-    Refusal.GRANT_GONE: (50173, "The provided grant has expired due to it being revoked, a fresh token is needed."),
+    Refusal.GRANT_GONE: (50173, _REVOKED),
+    Refusal.CONSENT_TAKEN_BACK: (65001, "The user or administrator has not consented to use the application."),
+    Refusal.KEPT_OUT: (50173, _REVOKED),
+    Refusal.SESSIONS_REVOKED: (50173, _REVOKED),
 }
 
 
@@ -77,15 +83,15 @@ _REFUSALS = {
 async def authorize(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
     """Ask the person for consent, on a page or automatically."""
     client = find_client(sandbox, Provider.MICROSOFT, http.query_params.get("client_id", ""))
-    if client is not None and _is_elsewhere(client, tenant):
-        raise AuthorizationPageError(400, "AADSTS50194", _ONE_DIRECTORY)
-    return consent.begin(sandbox, _LOGIN, http)
+    if client is not None and is_elsewhere(sandbox, client, tenant):
+        refuse_other_directory()
+    return consent.begin(sandbox, _LOGIN, http, signing_in_to(sandbox, tenant))
 
 
 @router.post("/oauth2/v2.0/authorize", include_in_schema=False)
 async def answer_consent_page(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
     """Go on from a posted consent page."""
-    return await consent.proceed(sandbox, _LOGIN, http)
+    return await consent.proceed(sandbox, _LOGIN, http, signing_in_to(sandbox, tenant))
 
 
 @router.post("/oauth2/v2.0/token")
@@ -96,8 +102,8 @@ async def token(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response
     if client is None:
         detail = "Application was not found in the directory."
         return _aad_error(sandbox, "unauthorized_client", 700016, detail)
-    if _is_elsewhere(client, tenant):
-        return _aad_error(sandbox, "invalid_request", 50194, _ONE_DIRECTORY)
+    if is_elsewhere(sandbox, client, tenant):
+        return _aad_error(sandbox, "invalid_request", 50194, ONE_DIRECTORY)
     if not secret_fits(client, form.client_secret):
         return _aad_error(sandbox, "invalid_client", 7000215, "Invalid client secret provided.", 401)
     if form.grant_type == "authorization_code" and not is_registered(client, form.redirect_uri):
@@ -121,12 +127,17 @@ async def keys(tenant: str) -> dict[str, Any]:
 
 
 @router.get("/v2.0/.well-known/openid-configuration")
-async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> dict[str, Any]:
-    """Return the OpenID Connect discovery document; `common` names no single directory."""
-    base = f"{base_url(sandbox, http)}/microsoft/{tenant}"
-    templated = tenant in ("common", "organizations", "consumers")
-    return {
-        "issuer": microsoft_issuer("{tenantid}" if templated else tenant),
+async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> Response:
+    """Return the OpenID Connect discovery document.
+
+    `common` names no single directory. A domain is answered with its directory's id.
+    """
+    directory = "{tenantid}" if tenant in SHARED_NAMES else find_directory_id(sandbox.state, tenant)
+    if directory is None:
+        return _aad_error(sandbox, "invalid_tenant", 90002, "Tenant not found.")
+    base = f"{base_url(sandbox, http)}/microsoft/{tenant if tenant in SHARED_NAMES else directory}"
+    document = {
+        "issuer": microsoft_issuer(directory),
         "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
         "token_endpoint": f"{base}/oauth2/v2.0/token",
         "jwks_uri": f"{base}/discovery/v2.0/keys",
@@ -135,12 +146,15 @@ async def discovery(tenant: str, http: Request, sandbox: CurrentSandbox) -> dict
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
     }
+    return JSONResponse(document)
 
 
 def _exchange(sandbox: Sandbox, form: TokenRequest) -> Response:
     redeemed = grants.redeem_code(
         sandbox.state, sandbox.now(), form.code, form.client_id, form.redirect_uri, form.code_verifier
     )
+    if _is_taken_back(sandbox, redeemed.grant):
+        return _consent_required(sandbox, form)
     return _tokens(sandbox, redeemed.grant, redeemed.scopes, redeemed.nonce)
 
 
@@ -150,9 +164,29 @@ def _refresh(sandbox: Sandbox, form: TokenRequest) -> Response:
     Source: v2-oauth2-auth-code-flow#refresh-the-access-token.
     """
     grant, record = grants.redeem_refresh_token(sandbox.state, form.refresh_token, form.client_id)
+    if _is_taken_back(sandbox, grant):
+        return _consent_required(sandbox, form)
+    if sandbox.state.behaviour.refresh_rotation is RefreshRotation.REPLACE:
+        del sandbox.state.refresh_tokens[form.refresh_token]
     asked = set((form.scope or "").split())
     scopes = [scope for scope in record.scopes if not asked or scope in asked or scope == "offline_access"]
     return _tokens(sandbox, grant, scopes, None)
+
+
+def _is_taken_back(sandbox: Sandbox, grant: Grant) -> bool:
+    if not grant.by_directory:
+        return False
+    account = sandbox.state.accounts[grant.account]
+    return not still_holds(sandbox.state, account, grant.client_id, grant.scopes)
+
+
+def _consent_required(sandbox: Sandbox, form: TokenRequest) -> Response:
+    """As it was seen in answers to refreshes after a consent was removed."""
+    detail = (
+        f"The user or administrator has not consented to use the application with ID '{form.client_id}'. "
+        "Send an interactive authorization request for this user and resource."
+    )
+    return _aad_error(sandbox, "invalid_grant", 65001, detail, suberror="consent_required")
 
 
 def _tokens(sandbox: Sandbox, grant: Grant, scopes: list[str], nonce: str | None) -> Response:
@@ -179,11 +213,9 @@ def _shown(sandbox: Sandbox, scope: str) -> str:
     return GRAPH_SCOPE_PREFIX + scope if full else scope
 
 
-def _is_elsewhere(client: RegisteredClient, tenant: str) -> bool:
-    return client.directory is not None and client.directory != tenant
-
-
-def _aad_error(sandbox: Sandbox, error: str, number: int, detail: str, status: int = 400) -> Response:
+def _aad_error(
+    sandbox: Sandbox, error: str, number: int, detail: str, status: int = 400, *, suberror: str | None = None
+) -> Response:
     trace, correlation, stamp = str(uuid.uuid4()), str(uuid.uuid4()), f"{sandbox.now():%Y-%m-%d %H:%M:%SZ}"
     description = f"AADSTS{number}: {detail} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
     answer = {
@@ -195,4 +227,4 @@ def _aad_error(sandbox: Sandbox, error: str, number: int, detail: str, status: i
         "correlation_id": correlation,
         "error_uri": f"https://login.microsoftonline.com/error?code={number}",
     }
-    return JSONResponse(answer, status)
+    return JSONResponse(answer | ({"suberror": suberror} if suberror else {}), status)

@@ -36,7 +36,7 @@ _HANDSHAKE = httpx.Timeout(10.0)
 async def create(body: dict[str, Any], http: Request, bearer: CurrentBearer, sandbox: CurrentSandbox) -> Response:
     """Create a subscription, once both addresses have echoed a token."""
     need_calendar_scope(bearer)
-    resource, calendar = _resource(body, bearer)
+    resource, calendar = _resource(body, sandbox, bearer)
     changes = [change.strip() for change in str(body.get("changeType", "")).split(",")]
     if not changes or not set(changes) <= _CHANGES:
         raise errors.bad_request("InvalidRequest", "changeType is not valid.")
@@ -93,7 +93,7 @@ async def delete(subscription_id: str, bearer: CurrentBearer, sandbox: CurrentSa
     return Response(status_code=204)
 
 
-def _resource(body: dict[str, Any], bearer: Bearer) -> tuple[str, str]:
+def _resource(body: dict[str, Any], sandbox: Sandbox, bearer: Bearer) -> tuple[str, str]:
     """Return the resource as it was named, and the calendar that it stands for."""
     resource = str(body.get("resource", ""))
     match resource.strip("/").split("/"):
@@ -103,7 +103,11 @@ def _resource(body: dict[str, Any], bearer: Bearer) -> tuple[str, str]:
             calendar_id = unquote(named)
         case _:
             raise errors.bad_request("InvalidRequest", "The resource is not supported.")
-    return resource, find_calendar(bearer.account, calendar_id).id
+    seen = find_calendar(sandbox, bearer.account, calendar_id)
+    if seen.is_shared:
+        # No delegated permission covers them (learn.microsoft.com/graph/outlook-get-shared-events-calendars).
+        raise errors.access_denied()
+    return resource, seen.calendar.id
 
 
 def _expiration(body: dict[str, Any], sandbox: Sandbox) -> datetime:

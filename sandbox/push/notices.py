@@ -34,8 +34,9 @@ def queue_changes(sandbox: Sandbox) -> None:
     if state.push.lose:
         return
     now = sandbox.now()
+    calendars = {calendar for _, calendar in touched}
     for channel in state.google_channels.values():
-        if (channel.account, channel.calendar) in touched and channel.expires_at > now:
+        if channel.calendar in calendars and channel.expires_at > now:
             sandbox.outbox.put(google_notice(channel, "exists"))
     _queue_graph(sandbox, touched, known, now)
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from api.orchestrator import CheckAnswer
+from meetbot.domain.account_calendar import OWN_CALENDARS, CalendarChoice
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
@@ -16,8 +18,11 @@ from meetbot.outbound.exchange import Answer, Call
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
 from meetbot.providers.oauth import code_challenge_s256
 from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.temporal.calendar_messages import ANSWERED, CheckRequest, CheckResult
 from meetbot.temporal.messages import CalendarUserSignal
 from meetbot.vault.sealing import DataKey, kek_name
+
+ALL_ANSWER = CheckResult(provider=ANSWERED, backend=ANSWERED)
 
 
 @dataclass
@@ -33,10 +38,12 @@ class RecordingOrchestrator:
     exchanges: list[tuple[str, str, str]] = field(default_factory=list)
     probes: list[tuple[str, str]] = field(default_factory=list)
     probed: str | None = "invalid_grant"
+    checks: list[CheckRequest] = field(default_factory=list)
+    checked: CheckResult | None = ALL_ANSWER
     exchange: Callable[[str, str], None] = lambda tenant_id, exchange_id: None
 
     def reset(self) -> None:
-        self.is_up = True
+        self.is_up, self.checked = True, ALL_ANSWER
         self.probed, self.exchange = "invalid_grant", lambda tenant_id, exchange_id: None
         for told in (
             self.started,
@@ -46,6 +53,7 @@ class RecordingOrchestrator:
             self.erasures,
             self.exchanges,
             self.probes,
+            self.checks,
         ):
             told.clear()
 
@@ -74,6 +82,10 @@ class RecordingOrchestrator:
     def probe_oauth_app(self, tenant_id: str, app_id: str) -> str | None:
         self.probes.append((tenant_id, app_id))
         return self.probed if self.is_up else None
+
+    def check_calendar_user(self, request: CheckRequest) -> CheckAnswer:
+        self.checks.append(request)
+        return CheckAnswer(self.is_up, self.checked if self.is_up else None)
 
     def cancel_bot(self, tenant_id: str, meeting_key: str) -> bool:
         self.cancelled.append((tenant_id, meeting_key))
@@ -121,6 +133,7 @@ class Consent:
     refresh_token: str | None = "refresh-1"
     scopes: frozenset[str] = frozenset({"openid", "email", "calendar"})
     aliases: tuple[str, ...] = ()
+    directory_id: str | None = None
 
 
 @dataclass
@@ -135,9 +148,11 @@ class StandInProvider:
     failure: ProviderError | None = None
     exchanges: int = 0
     revoked: list[str] = field(default_factory=list)
+    directories: dict[str, str] = field(default_factory=dict)
 
     def reset(self) -> None:
         self.codes.clear()
+        self.directories.clear()
         self.revoked.clear()
         self.failure = None
         self.exchanges = 0
@@ -186,7 +201,21 @@ class StandInProvider:
             subject=consent.subject,
             email=consent.email,
             aliases=consent.aliases,
+            directory_id=consent.directory_id,
         )
+
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        if self.name is not Provider.MICROSOFT:
+            return None
+        asked = {"client_id": client.client_id, "redirect_uri": redirect_uri, "state": state}
+        return f"https://login.microsoftonline.com/{directory or 'organizations'}/v2.0/adminconsent?{urlencode(asked)}"
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.directories.get((address or "").rpartition("@")[2])
 
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         return frozenset({"calendar"}) - granted
@@ -201,8 +230,17 @@ class StandInProvider:
         return Revocation.REVOKED
 
     def list_events(
-        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+        self,
+        access_token: str,
+        *,
+        window_start: datetime,
+        window_end: datetime,
+        granted: frozenset[str],
+        choice: CalendarChoice = OWN_CALENDARS,
     ) -> Listing:
+        raise AssertionError("the front never reads a calendar")
+
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
         raise AssertionError("the front never reads a calendar")
 
     def get_event(

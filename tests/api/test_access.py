@@ -9,11 +9,11 @@ from fastapi.routing import APIRoute
 
 from api import app as application
 from api.access import ROUTES
-from api.routers import backends, consent, notifications
+from api.routers import backends, consent, consent_links, notifications
 
 OPEN = {
     route.path
-    for module in (consent, backends, notifications)
+    for module in (consent, consent_links, backends, notifications)
     for route in module.router.routes
     if isinstance(route, APIRoute)
 }
@@ -40,5 +40,8 @@ def test_every_route_is_in_the_table_with_the_scopes_it_declares() -> None:
 
 def test_every_route_that_changes_something_has_a_name_in_the_audit_log() -> None:
     reads = {key for key, access in ROUTES.items() if access.action is None}
-    assert {key for key in reads if key[0] != "GET"} == {("POST", "/calendar/users/{calendar_user_id}/rules/simulate")}
+    assert {key for key in reads if key[0] != "GET"} == {
+        ("POST", "/calendar/users/{calendar_user_id}/rules/simulate"),
+        ("POST", "/calendar/rules/{layer}/simulate"),
+    }
     assert {key for key in ROUTES if key[0] == "GET"} <= reads

@@ -30,7 +30,13 @@ def document(api_front: Front) -> Any:
 
 
 # Where every text fits, there is nothing unfitting to send.
-TAKES_ANY_TEXT = {"/v1/calendar/authorize/{ticket}", "/v1/calendar/reconnect/{token}", "/healthz"}
+TAKES_ANY_TEXT = {
+    "/v1/calendar/authorize/{ticket}",
+    "/v1/calendar/reconnect/{token}",
+    "/v1/calendar/admin-consent/{token}",
+    "/v1/calendar/continue/{token}",
+    "/healthz",
+}
 CASES = [
     pytest.param(method, path, mode, id=f"{mode.name.lower()}-{method}-{path}")
     for method, path in OPERATIONS

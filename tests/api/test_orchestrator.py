@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHandle
 from api.orchestrator import TemporalOrchestrator
 from meetbot.domain.ids import new_id
 from meetbot.storage.calendar_users import CalendarUserRef
+from meetbot.temporal.calendar_messages import CheckRequest
 from meetbot.temporal.client import connect
 from meetbot.temporal.connect_messages import connect_workflow_id
 from meetbot.temporal.messages import CalendarUserSignal, calendar_user_workflow_id
@@ -154,6 +155,19 @@ def _only_start(wait: Any) -> Any:
         return bool(wait(what, work))
 
     return waited
+
+
+def test_a_check_that_no_worker_carries_out_is_waited_for_in_bounds(
+    orchestrator: TemporalOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.orchestrator._CHECK_WAIT_SECONDS", 0.2)
+    answer = orchestrator.check_calendar_user(CheckRequest("ten_x", "cu_x"))
+    assert (answer.is_reached, answer.result) == (True, None)
+
+
+def test_without_temporal_a_check_says_that_it_was_not_reached(loop_thread: LoopThread) -> None:
+    unconnected = TemporalOrchestrator(loop_thread.loop, sync_interval_seconds=300)
+    assert not unconnected.check_calendar_user(CheckRequest("ten_x", "cu_x")).is_reached
 
 
 def test_without_temporal_an_exchange_is_not_over(loop_thread: LoopThread) -> None:

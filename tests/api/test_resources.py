@@ -31,11 +31,31 @@ def test_a_calendar_user_reads_as_the_contract_says(tenant: Tenant) -> None:
     user = tenant.add_user(last_synced_at=datetime.now(UTC) - timedelta(seconds=100))
     shown = tenant.get(f"/calendar/users/{user.id}").json()
     assert set(shown) == {
-        "id", "customer_user_id", "provider", "email", "state", "error_code", "attributes", "last_synced_at",
-        "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
+        "id", "customer_user_id", "provider", "email", "state", "error_code", "state_detail", "next_step", "attributes",
+        "calendars_mode",
+        "last_synced_at", "sync_lag_seconds", "push", "scopes", "created_at", "updated_at",
     }  # fmt: skip
     assert 100 <= shown["sync_lag_seconds"] < 200
     assert shown["push"] == {"state": "pending", "expires_at": None}
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "detail"),
+    [
+        ("active", None, None),
+        ("active", "rate_limited", "retry:rate_limited"),
+        ("active", "oauth_app_refused", "operator:oauth_app_refused"),
+        ("needs_reconnect", "invalid_grant", "reconnect:invalid_grant"),
+        ("needs_reconnect", "oauth_client_in_testing", "reconnect:oauth_client_in_testing"),
+    ],
+)
+def test_a_calendar_user_says_whose_matter_an_error_is(
+    tenant: Tenant, state: str, code: str | None, detail: str | None
+) -> None:
+    user = tenant.add_user(state=state, error_code=code)
+    shown = tenant.get(f"/calendar/users/{user.id}").json()
+    assert shown["state_detail"] == detail
+    assert (shown["next_step"] is None) is (detail is None)
 
 
 def test_calendar_users_are_listed_in_pages_and_by_filters(tenant: Tenant) -> None:
@@ -122,6 +142,7 @@ def test_a_tenant_changes_its_settings_one_by_one(tenant: Tenant) -> None:
         {"join_lead_seconds": -1},
         {"join_lead_seconds": 901},
         {"redirect_origins": ["https://a.example/path"]},
+        {"redirect_origins": ["https://*.a.example"]},
         {"redirect_origins": ["http://a.example"]},
         {"region": "us"},
         {"name": None},
@@ -309,7 +330,7 @@ def test_metrics_count_requests_by_route_and_consents_by_result(tenant: Tenant) 
     assert 'route="/calendar/callback/{provider}",status="302"' in metrics
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/console"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/console/sign-in"])
 def test_pages_work_without_another_servers_files_and_without_inline_script(front: Front, path: str) -> None:
     page = front.client.get(path)
     assert page.status_code == 200
@@ -331,6 +352,19 @@ def test_the_api_document_declares_keys_errors_and_closed_bodies(front: Front) -
     example = document["components"]["schemas"]["RuleSetBody"]["examples"][0]
     assert len(example["rules"]) == 3
     assert not [path for path in document["paths"] if path.startswith("/api/")]
+
+
+def test_the_api_document_says_what_webhooks_about_calendars_hold(front: Front) -> None:
+    document = front.client.get("/openapi.json").json()
+    assert set(document["webhooks"]) == {
+        "calendar_events.changed",
+        "calendar_user.connected",
+        "calendar_user.needs_reconnect",
+    }
+    schemas = document["components"]["schemas"]
+    for name in ("ChangedEvents", "ToldCalendarUser", "LostCalendarUser"):
+        assert "sequence" in schemas[name]["required"]
+    assert "at_risk" in schemas["LostCalendarUser"]["required"]
 
 
 def test_a_key_is_proved_by_all_of_it() -> None:
@@ -359,4 +393,4 @@ def test_the_console_takes_a_key_from_its_address_in_development_only(
     front: Front, env: Environment, taken: bool
 ) -> None:
     front.with_settings(env=env)
-    assert ("data-takes-key-from-address" in front.client.get("/console").text) is taken
+    assert ("/static/console/sign-in.js" in front.client.get("/console/sign-in").text) is taken

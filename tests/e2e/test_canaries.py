@@ -26,7 +26,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 BACKEND_KEY = "canary-of-the-backend-api-key-5f1d8c"
 BACKEND_SECRET = "canary-of-the-backend-webhook-secret-93ab07"
 PROVIDERS_WORDS = "canary-in-the-words-of-the-provider"
-PERSONAL = {"address": "canary-address@acme.test", "title": "canary-title", "link": "9998887776", "pwd": "pwd=canary"}
+PERSONAL = {
+    "address": "canary-address@acme.test",
+    "title": "canary-title",
+    "link": "9998887776",
+    "pwd": "pwd=canary",
+    "calendar": "canary-calendar",
+}
 RECORD_ALL = {"rules": [{"name": "all", "action": "record", "when": {"attendee_count": {"gte": 0}}}]}
 ENCODED_LEAST = 12
 
@@ -108,6 +114,8 @@ def _played(stack: Stack, customer: Receiver, backend: Receiver) -> tuple[str, d
     for provider in ("google", "microsoft"):
         address = PERSONAL["address"] if provider == "google" else "canary-guest@acme.test"
         stack.sandbox.post("/control/accounts", json={"email": address, "provider": provider}).raise_for_status()
+        calendar = {"name": PERSONAL["calendar"]}
+        stack.sandbox.post(f"/control/accounts/{address}/calendars", json=calendar).raise_for_status()
         of_browsers |= _consent(stack, provider, address)
     users = [user["id"] for user in stack.api.get("/v1/calendar/users").json()["data"]]
     for user in users:
@@ -117,6 +125,8 @@ def _played(stack: Stack, customer: Receiver, backend: Receiver) -> tuple[str, d
     stack.put_event(PERSONAL["address"], **event)
     for user in users:
         stack.api.post(f"/v1/calendar/users/{user}/sync").raise_for_status()
+        checks = stack.api.get(f"/v1/calendar/users/{user}/check").raise_for_status().json()["data"]
+        assert {one["check"]: one["ok"] for one in checks}["scheduler"] is True, checks
     eventually(lambda: backend.received, seconds=120, what="a call of the backend")
     eventually(lambda: _told(customer, b'"bot.dispatched"'), seconds=60, what="the webhook of the bot")
     _fail_a_sync(stack, users[0])
@@ -214,6 +224,7 @@ def test_the_search_would_find_what_is_there(scene: Scene) -> None:
     for place in ("database", "write-ahead log", "Temporal", "webhooks"):
         assert scene.user.encode() in scene.places[place], place
     assert PERSONAL["title"].encode() in scene.places["database"]
+    assert PERSONAL["calendar"].encode() in scene.places["database"]
     assert b"meetbot/decrypt/tenant-" in scene.places["audit log"]
     assert b"worker.ready" in scene.places["logs"]
     assert scene.places["metrics"].count(b"python_info{") == 2

@@ -31,10 +31,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_a_newcomer_connects_puts_a_meeting_in_and_watches_its_bot(stack: Stack, page: Page) -> None:
     page.goto(printed_after(stack.output, "Console"))
+    page.get_by_role("link", name="Calendars").click()
     page.get_by_role("button", name="Connect Google calendar").click()
     page.get_by_role("button", name="ada@acme.test").click()
     page.get_by_role("button", name="Continue").click()
-    expect(page.locator("#users")).to_contain_text("ada@acme.test")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("ada@acme.test")
 
     sandbox = page.context.new_page()
     sandbox.goto(printed_after(stack.output, "Sandbox calendar"))

@@ -1,10 +1,11 @@
-"""The scenarios of the golden histories about tenants' own OAuth apps."""
+"""The scenarios of the golden histories of the workflows that a person waits for."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from meetbot.errors import VaultUnavailable
+from meetbot.temporal.calendar_messages import ANSWERED, CheckRequest, CheckResult, calendar_check_workflow_id
 from meetbot.temporal.connect_messages import (
     ConnectStart,
     ExchangeResult,
@@ -19,7 +20,7 @@ from tests.workflows.fake_activities import Answer, Call, Harness
 
 
 def connects() -> dict[str, Scenario]:
-    """A new calendar user, a running one, a consent that came to nothing, and an app's check."""
+    """A new calendar user, a running one, a consent that came to nothing, and two checks."""
     return {
         "connect_new": Scenario(
             exchanging(VaultUnavailable("vault_unreachable", SAID), ExchangeResult("cu_1")), connect
@@ -27,6 +28,7 @@ def connects() -> dict[str, Scenario]:
         "connect_again": Scenario(exchanging(ExchangeResult("cu_1"), first_sync=QUIET), reconnect),
         "connect_refused": Scenario(exchanging(ExchangeResult()), connect),
         "oauth_app_checked": Scenario(exchanging(ProbeResult("invalid_grant")), check_app),
+        "calendar_checked": Scenario(exchanging(CheckResult(ANSWERED, ANSWERED)), check_calendar),
     }
 
 
@@ -65,5 +67,15 @@ async def check_app(harness: Harness) -> None:
     app = OAuthAppRef(harness.tenant_id, "oap_1")
     await harness.client.start_workflow(
         WorkflowName.OAUTH_APP_CHECK, app, id=workflow_id, task_queue=TaskQueue.CONNECTS
+    )
+    await harness.client.get_workflow_handle(workflow_id).result()
+
+
+async def check_calendar(harness: Harness) -> None:
+    workflow_id = calendar_check_workflow_id(harness.tenant_id, "cu_1")
+    harness.started.add(workflow_id)
+    request = CheckRequest(harness.tenant_id, "cu_1")
+    await harness.client.start_workflow(
+        WorkflowName.CALENDAR_CHECK, request, id=workflow_id, task_queue=TaskQueue.CONNECTS
     )
     await harness.client.get_workflow_handle(workflow_id).result()

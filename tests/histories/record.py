@@ -27,6 +27,7 @@ from activities.interceptors import ErrorCodes
 from meetbot.dev.environment import free_port
 from meetbot.dev.process import stop
 from meetbot.dev.temporal import TemporalPorts, make_temporal_ready, start_temporal
+from meetbot.temporal.calendar_messages import CheckRequest, CheckResult
 from meetbot.temporal.client import plugin
 from meetbot.temporal.connect_messages import (
     ExchangeRef,
@@ -46,6 +47,7 @@ from meetbot.temporal.messages import (
 from tests.histories.connect_scenarios import connects
 from tests.histories.scenarios import Scenario, bots, calendars, erasures, webhooks
 from tests.workflows.fake_activities import Call, running_workers
+from workflows.calendar_check import CalendarCheckWorkflow
 from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.webhook import WebhookWorkflow
@@ -72,7 +74,9 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         )
         return result
 
-    async def answered(name: ActivityName, request: ErasureRef | WithdrawRequest | ExchangeRef | OAuthAppRef) -> Any:
+    async def answered(
+        name: ActivityName, request: ErasureRef | WithdrawRequest | ExchangeRef | OAuthAppRef | CheckRequest
+    ) -> Any:
         return await answer(Call(name, activity.info().current_attempt_scheduled_time, request))
 
     @activity.defn(name=ActivityName.ERASURE_WITHDRAW)
@@ -101,7 +105,11 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
         running_workers(client, answer, tenant_ids=list(tenants)) as harness,
         Worker(client, task_queue=TaskQueue.ERASURES, workflows=[ErasureWorkflow]),
         Worker(client, task_queue=TaskQueue.ERASING, activities=erasing, interceptors=[ErrorCodes()]),
-        Worker(client, task_queue=TaskQueue.CONNECTS, workflows=[ConnectWorkflow, OAuthAppCheckWorkflow]),
+        Worker(
+            client,
+            task_queue=TaskQueue.CONNECTS,
+            workflows=[ConnectWorkflow, OAuthAppCheckWorkflow, CalendarCheckWorkflow],
+        ),
         Worker(
             client,
             task_queue=TaskQueue.CONNECTING,
@@ -119,7 +127,7 @@ async def record(client: Client, scenarios: dict[str, Scenario]) -> None:
 
 
 def connecting_answers(answered: Callable[..., Awaitable[Any]]) -> list[Callable[..., Any]]:
-    """The activities of the workflows about tenants' own OAuth apps."""
+    """The activities of the workflows that a person waits for."""
 
     @activity.defn(name=ActivityName.CONNECT_EXCHANGE)
     async def exchange(ref: ExchangeRef) -> ExchangeResult:
@@ -131,7 +139,12 @@ def connecting_answers(answered: Callable[..., Awaitable[Any]]) -> list[Callable
         probed: ProbeResult = await answered(ActivityName.OAUTH_APP_PROBE, ref)
         return probed
 
-    return [exchange, probe]
+    @activity.defn(name=ActivityName.CALENDAR_CHECK)
+    async def check(request: CheckRequest) -> CheckResult:
+        checked: CheckResult = await answered(ActivityName.CALENDAR_CHECK, request)
+        return checked
+
+    return [exchange, probe, check]
 
 
 async def save(client: Client, name: str, workflow_ids: list[str]) -> None:

@@ -17,6 +17,7 @@ from temporalio.worker import Replayer
 
 from meetbot.temporal.client import plugin
 from workflows.bot import BotWorkflow
+from workflows.calendar_check import CalendarCheckWorkflow
 from workflows.calendar_user import CalendarUserWorkflow
 from workflows.connect import ConnectWorkflow, OAuthAppCheckWorkflow
 from workflows.erasure import ErasureWorkflow
@@ -30,6 +31,7 @@ WORKFLOWS: Sequence[type] = (
     WebhookWorkflow,
     ConnectWorkflow,
     OAuthAppCheckWorkflow,
+    CalendarCheckWorkflow,
 )
 
 

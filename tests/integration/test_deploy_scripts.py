@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from meetbot.storage.migrate import upgrade
 from meetbot.storage.roles import LOGINS, Role
 from meetbot.vault.client import SecretBinding, TokenAuth, Vault
 from meetbot.vault.setup import provision
+from tests.certificates import Certificates, made_in
 from tests.stack import running_postgres
 
 pytestmark = pytest.mark.stack
@@ -46,15 +48,26 @@ def run_script(script: str, environment: Mapping[str, str], *, tools: Path) -> N
 class OwnOpenBao:
     server: OpenBaoServer
     bootstrap_file: Path
+    certificates: Certificates
+
+    def initialise(self) -> None:
+        environment = {
+            "BAO_ADDR": self.server.address,
+            "BAO_CACERT": str(self.certificates.authority),
+            "BOOTSTRAP_FILE": str(self.bootstrap_file),
+        }
+        run_script("openbao/init.sh", environment, tools=openbao_program().parent)
 
 
 @pytest.fixture
-def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
-    """The deployed configuration, with this machine's directory and ports."""
-    port, data = free_port(), tmp_path / "file"
+def openbao(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnOpenBao]:
+    """The deployed configuration with its TLS, and this machine's directories and ports."""
+    port, data, certificates = free_port(), tmp_path / "file", made_in(tmp_path / "tls")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
     data.mkdir()
     text = (DEPLOY / "openbao" / "openbao.hcl").read_text()
     text = text.replace('"/openbao/file"', f'"{data}"').replace("openbao:8", "127.0.0.1:8")
+    text = text.replace('"/tls/', f'"{certificates.root}/openbao/')
     text = text.replace("0.0.0.0", "127.0.0.1").replace(":8200", f":{port}").replace(":8201", f":{free_port()}")
     configuration = tmp_path / "openbao.hcl"
     configuration.write_text(text)
@@ -64,26 +77,26 @@ def openbao(tmp_path: Path) -> Iterator[OwnOpenBao]:
         logs=tmp_path / "logs",
         environment={"OPENBAO_SEAL_KEY": os.urandom(32).hex()},
     )
-    address = f"http://127.0.0.1:{port}"
+    address = f"https://127.0.0.1:{port}"
     try:
         wait_until_ready(child, lambda: health(address) is not None, seconds=30)
-        yield OwnOpenBao(OpenBaoServer(child, address, tmp_path), tmp_path / "root.json")
+        yield OwnOpenBao(OpenBaoServer(child, address, tmp_path), tmp_path / "root.json", certificates)
     finally:
         stop(child)
 
 
 def health(address: str) -> int | None:
     try:
-        return httpx.get(f"{address}/v1/sys/health", timeout=2, trust_env=False).status_code
+        trust = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+        return httpx.get(f"{address}/v1/sys/health", timeout=2, trust_env=False, verify=trust).status_code
     except httpx.HTTPError:
         return None
 
 
 def test_openbao_is_initialised_once_and_can_then_be_provisioned(openbao: OwnOpenBao) -> None:
-    environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
-    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
+    openbao.initialise()
     first = openbao.bootstrap_file.read_bytes()
-    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
+    openbao.initialise()
     assert openbao.bootstrap_file.read_bytes() == first
     assert stat.S_IMODE(openbao.bootstrap_file.stat().st_mode) == 0o600
 
@@ -99,8 +112,7 @@ def test_openbao_is_initialised_once_and_can_then_be_provisioned(openbao: OwnOpe
 
 
 def test_the_audit_log_names_the_key_and_shows_no_token(openbao: OwnOpenBao) -> None:
-    environment = {"BAO_ADDR": openbao.server.address, "BOOTSTRAP_FILE": str(openbao.bootstrap_file)}
-    run_script("openbao/init.sh", environment, tools=openbao_program().parent)
+    openbao.initialise()
     token = re.findall(r'"root_token": "([^"]+)"', openbao.bootstrap_file.read_text())[0]
     wait_until_ready(openbao.server.child, lambda: health(openbao.server.address) == 200, seconds=30)
     credentials = provision(openbao.server.address, token)

@@ -69,7 +69,7 @@ def test_a_tenant_without_an_app_uses_ours(apps: AppRig, provider: Provider) -> 
 
 def test_an_application_of_one_directory_is_asked_there(apps: AppRig) -> None:
     apps.rig.sandbox.account(ADA, Provider.MICROSOFT)
-    apps.use_app(Provider.MICROSOFT, "own-client", directory="contoso.test")
+    apps.use_app(Provider.MICROSOFT, "own-client", directory="acme.test")
     user = apps.connected(ADA, Provider.MICROSOFT)
     sync_later(apps, user)
     assert apps.rig.calendar_user(user).state == CalendarUserStatus.ACTIVE

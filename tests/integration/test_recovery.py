@@ -129,11 +129,16 @@ def test_a_terminated_bots_workflow_is_restarted_early_and_a_finished_ones_is_no
     assert asyncio.run(scenario()) == [True, False]
 
 
+@pytest.mark.parametrize("revoked", [False, True])
 def test_a_terminated_calendar_gets_another_workflow_without_having_been_silent(
-    rig: Rig, temporal_address: str
+    rig: Rig, temporal_address: str, revoked: bool
 ) -> None:
+    """Also if access is lost: somebody has to tell of it again."""
     user = rig.connect(rig.sandbox.account("ada@acme.test"))
     rig.sync(user)
+    if revoked:
+        rig.sandbox.post("/control/accounts/ada@acme.test/revoke", {})
+        assert rig.sync(user).state == "needs_reconnect"
     workflow_id = calendar_user_workflow_id(rig.tenant_id, user)
 
     async def scenario() -> bool:
@@ -143,6 +148,24 @@ def test_a_terminated_calendar_gets_another_workflow_without_having_been_silent(
         return await recovered(rig, client, workflow_id)
 
     assert asyncio.run(scenario())
+
+
+def test_a_lost_access_that_was_not_told_again_gets_its_workflow(rig: Rig, temporal_address: str) -> None:
+    user = rig.connect(rig.sandbox.account("ada@acme.test"))
+    rig.sandbox.post("/control/accounts/ada@acme.test/revoke", {})
+    rig.sync(user)
+    workflow_id = calendar_user_workflow_id(rig.tenant_id, user)
+
+    async def scenario(days: float) -> tuple[int, bool]:
+        with rig.database.transaction(rig.tenant_id) as session:
+            row = session.get_one(CalendarUser, (rig.tenant_id, user))
+            row.state_changed_at = rig.clock() - timedelta(days=days)
+        client = await connect(temporal_address)
+        looked_after = await recover_calendar_users(rig.database, client, interval=INTERVAL)
+        return looked_after, await is_running(client, workflow_id)
+
+    assert asyncio.run(scenario(0.9)) == (0, False)
+    assert asyncio.run(scenario(1.1)) == (1, True)
 
 
 def test_a_calendar_user_that_fell_silent_gets_its_workflow(rig: Rig, temporal_address: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from meetbot.calendars.decide_stored import decision_record, record_of
 from meetbot.calendars.event_decisions import DecidedEvent, NormalisedEvent, decide_events
 from meetbot.calendars.stored_after import EventChanges, stored_after
+from meetbot.domain.decision import ReasonCode
 from meetbot.domain.event import Event, EventStatus, MeetingLink, Platform, Provider, Visibility
 from meetbot.domain.identity import identity_of
 from meetbot.rules import Decision, Outcome
@@ -87,7 +88,10 @@ def test_writing_changes_the_stored_events_as_foretold(rig: Rig) -> None:
                 for number, (_, after) in pairs
                 if (new := decided(rig, user, number, after)).identity.event_id in known
             ],
-            gone=[one.identity.event_id for one in untouched[0::3] if one.event.status is not EventStatus.CANCELLED],
+            gone=[one.identity.event_id for one in untouched[0::6] if one.event.status is not EventStatus.CANCELLED],
+            unreadable=[
+                one.identity.event_id for one in untouched[3::6] if one.event.status is not EventStatus.CANCELLED
+            ],
             redecided=[replace(one, decision=opposite(one)) for one in untouched[1::3]],
             given_up=[
                 one.identity.event_id
@@ -97,10 +101,12 @@ def test_writing_changes_the_stored_events_as_foretold(rig: Rig) -> None:
         )
         write_events(session, [record_of(one, now=now) for one in changes.written])
         tombstone_events(session, rig.tenant_id, changes.gone, now=now)
+        tombstone_events(session, rig.tenant_id, changes.unreadable, now=now, reason=ReasonCode.ACCESS_REVOKED)
         write_decisions(session, [decision_record(one, now=now) for one in changes.redecided])
         skip_without_access(session, rig.tenant_id, changes.given_up, now=now)
         after = stored_events(session, rig.tenant_id, user, since=since)
-    assert min(len(changes.written), len(changes.gone), len(changes.redecided), len(changes.given_up)) > 0
+    groups = (changes.written, changes.gone, changes.redecided, changes.given_up, changes.unreadable)
+    assert min(len(group) for group in groups) > 0
     foretold = stored_after(stored, changes, (), since=since, now=now)
     assert {event.id: event for event in foretold} == {event.id: event for event in after}
 

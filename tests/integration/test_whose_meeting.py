@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from meetbot.domain.event import Provider
-from meetbot.storage.bots import claimants
+from meetbot.storage.rooms import claimants_by_bot
 from meetbot.temporal.messages import StepKind
 from tests.integration.attacks import ATTACKS, BOT_IS, CHANGES, LINK, OTHER, WHEN, Attack, place, waiting
 from tests.rig import Rig
@@ -112,7 +112,7 @@ def test_a_copy_that_first_agreed_leaves_alone(
     assert (again.kind, again.to_sync) == (BOT_IS[when], ())
     assert place(rig.bots()[0]) == place(before)
     with rig.read() as session:
-        assert claimants(session, rig.tenant_id, key) == [meeting.first]
+        assert claimants_by_bot(session, rig.tenant_id, [before]) == {before.id: [meeting.first]}
 
 
 def test_a_colleague_whose_copy_is_old_is_synced_once_the_leader_moves(rig: Rig) -> None:

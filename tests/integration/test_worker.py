@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from activities.admission import QueueDelay, SyncAdmission
+from activities.checking import CheckingActivity
 from activities.dispatch import DispatchSteps
 from activities.launcher import Launcher
 from activities.recheck import RECHECK_SECONDS
@@ -41,8 +42,10 @@ def test_a_dead_worker_delays_a_bots_task_by_less_than_its_re_check_needs(rig: R
         admission=SyncAdmission(delay, launcher.is_crowded, most=2),
         recall=rig.recall_activity,
         webhooks=webhooks,
+        revoker=rig.revoker,
         erasing=rig.erasing_activities,
         connecting=rig.connecting_activities,
+        checking=CheckingActivity(rig.services),
     )
 
     async def kept_for_the_dead() -> timedelta:

@@ -44,31 +44,34 @@ def listing(*raws: dict[str, Any], complete: tuple[str, ...] = ("primary",), fai
 
 def test_an_event_listed_as_it_was_stored_is_neither_changed_nor_missing() -> None:
     raw = {"id": "a", "summary": "Planning"}
-    difference = compare([stored(raw)], listing(orjson.loads(orjson.dumps(raw))), WINDOW)
+    difference = compare([stored(raw)], listing(orjson.loads(orjson.dumps(raw))), WINDOW, now=WINDOW.start)
     assert (difference.changed, difference.missing) == ((), ())
 
 
 def test_any_difference_in_the_providers_json_is_a_change() -> None:
     known = stored({"id": "a", "summary": "Planning"})
-    (change,) = compare([known], listing({"id": "a", "summary": "Planning "}), WINDOW).changed
+    (change,) = compare([known], listing({"id": "a", "summary": "Planning "}), WINDOW, now=WINDOW.start).changed
     assert change.stored is known
     assert change.fingerprint != known.fingerprint
 
 
 def test_an_event_that_a_complete_listing_does_not_show_is_missing() -> None:
     known = stored({"id": "a"})
-    assert compare([known], listing(), WINDOW).missing == (known,)
+    assert compare([known], listing(), WINDOW, now=WINDOW.start).missing == (known,)
 
 
 def test_a_calendar_that_failed_says_nothing_about_what_it_does_not_show() -> None:
-    assert compare([stored({"id": "a"})], listing(complete=(), failed=("primary",)), WINDOW).missing == ()
+    assert (
+        compare([stored({"id": "a"})], listing(complete=(), failed=("primary",)), WINDOW, now=WINDOW.start).missing
+        == ()
+    )
 
 
 def test_a_tombstone_is_not_missed() -> None:
-    assert compare([stored({"id": "a"}, deleted=True)], listing(), WINDOW).missing == ()
+    assert compare([stored({"id": "a"}, deleted=True)], listing(), WINDOW, now=WINDOW.start).missing == ()
 
 
 def test_an_event_that_cannot_be_read_is_a_change_without_content_and_hides_no_other() -> None:
     broken = ListedEvent("primary", "a", b'{"id": "a", "summary": "\xff"}')
     both = Listing([broken, *listing({"id": "b"}).events], frozenset(["primary"]), frozenset())
-    assert [change.raw for change in compare([], both, WINDOW).changed] == [{}, {"id": "b"}]
+    assert [change.raw for change in compare([], both, WINDOW, now=WINDOW.start).changed] == [{}, {"id": "b"}]

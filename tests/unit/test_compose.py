@@ -21,7 +21,9 @@ from meetbot.dev.temporal import temporal_program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.temporal.yml"
-ONE_SHOT = {"temporal-schema", "temporal-namespace", "openbao-init"}
+ONE_SHOT = {"certificates", "temporal-schema", "temporal-namespace", "openbao-init"}
+AUTHORITY = "authority:/trust:ro"
+SERVERS = ("postgresql", "temporal", "openbao")
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,7 @@ def test_the_versions_are_those_the_tests_run_against(compose: dict[str, Any]) -
     openbao = _version_text(openbao_program())
     assert f"v{pinned['openbao']} " in openbao
     assert pinned["openbao-init"] == pinned["openbao"]
+    assert pinned["certificates"] == pinned["postgresql"]
     postgres = _version_text(installed_programs() / "postgres")
     assert postgres.split()[-1].split(".")[0] == pinned["postgresql"].split(".")[0]
 
@@ -147,6 +150,81 @@ def test_code_script_and_development_stack_have_the_same_search_attributes() -> 
     registered = re.search(r"for attribute in (.+); do", script)
     assert registered is not None
     assert registered.group(1).split() == used == list(embedded_temporal.SEARCH_ATTRIBUTES)
+
+
+def test_the_authoritys_key_is_seen_by_nothing_but_what_makes_certificates(compose: dict[str, Any]) -> None:
+    assert _mounting(compose, "authority-key") == {"certificates"}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_servers_key_is_seen_by_that_server_alone(compose: dict[str, Any], server: str) -> None:
+    assert _mounting(compose, f"{server}-certificate") == {"certificates", server}
+    assert f"{server}-certificate:/tls:ro" in compose["services"][server]["volumes"]
+    assert compose["services"]["certificates"]["volumes"].count(f"{server}-certificate:/tls/{server}") == 1
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_starts_once_its_certificate_is_made(compose: dict[str, Any], server: str) -> None:
+    waits, before = set(), [server]
+    while before:
+        needed = compose["services"][before.pop()].get("depends_on", {})
+        waits |= {(name, wait["condition"]) for name, wait in needed.items()}
+        before += list(needed)
+    assert ("certificates", "service_completed_successfully") in waits
+
+
+def test_whoever_connects_knows_the_authority(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert name == "certificates" or AUTHORITY in service["volumes"], name
+
+
+def test_no_address_between_the_servers_is_plain(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        environment = service.get("environment", {})
+        assert not [value for value in environment.values() if value.startswith("http:")], name
+        if "POSTGRES_SEEDS" in environment:
+            assert (environment["SQL_TLS_ENABLED"], environment["SQL_HOST_VERIFICATION"]) == ("true", "true")
+        if "SQL_HOST" in environment:
+            assert environment["SQL_TLS"] == "true"
+            assert "SQL_TLS_DISABLE_HOST_VERIFICATION" not in environment
+        if "TEMPORAL_ADDRESS" in environment:
+            checked = {"TEMPORAL_TLS": "true"}, {"TEMPORAL_TLS_ENABLE_HOST_VERIFICATION": "true"}
+            assert any(one.items() <= environment.items() for one in checked), name
+    assert "tls_disable" not in (ROOT / "deploy/openbao/openbao.hcl").read_text()
+
+
+def test_postgresql_takes_connections_over_the_network_with_tls_only(compose: dict[str, Any]) -> None:
+    postgresql = compose["services"]["postgresql"]
+    assert "--ssl=on" in postgresql["command"]
+    assert "--hba_file=/meetbot/pg_hba.conf" in postgresql["command"]
+    assert "./deploy/postgres/pg_hba.conf:/meetbot/pg_hba.conf:ro" in postgresql["volumes"]
+    lines = (ROOT / "deploy/postgres/pg_hba.conf").read_text().splitlines()
+    rules = [line.split() for line in lines if line and not line.startswith("#")]
+    assert {(rule[0], rule[-1]) for rule in rules} == {("local", "scram-sha-256"), ("hostssl", "scram-sha-256")}
+
+
+def test_each_path_of_a_certificate_is_one_that_the_container_has(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        settings = [*service.get("environment", {}).values(), *service.get("command", [])]
+        if name == "openbao":
+            settings += (ROOT / "deploy/openbao/openbao.hcl").read_text().split()
+        paths = {path for text in settings for path in re.findall(r"/(?:tls|trust)/[a-z.]+", text)}
+        assert paths <= {"/tls/server.crt", "/tls/server.key", "/trust/ca.crt"}, name
+
+
+def test_temporals_server_knows_each_variable_that_is_set_for_it(compose: dict[str, Any]) -> None:
+    """Its image fills in a template that the program carries, and overlooks a misspelt variable."""
+    names = [
+        name for name in compose["services"]["temporal"]["environment"] if name.startswith(("SQL_", "TEMPORAL_TLS_"))
+    ]
+    assert len(names) == 12
+    program = temporal_program().read_bytes()
+    assert [name for name in names if f'(env "{name}")'.encode() not in program] == []
+
+
+def _mounting(compose: dict[str, Any], volume: str) -> set[str]:
+    mounts = {name: service.get("volumes", []) for name, service in compose["services"].items()}
+    return {name for name, sources in mounts.items() if any(source.split(":")[0] == volume for source in sources)}
 
 
 def _version_text(binary: Path) -> str:

@@ -41,6 +41,14 @@ def test_a_grant_that_died_at_seven_days_tells_of_testing(days: int, minutes: in
     assert verdict(CheckName.TESTING_MODE, replace(SEEN, consents=[dead])) is expected
 
 
+def test_grants_that_were_put_down_to_testing_are_counted() -> None:
+    """Whatever their age: the code was given when they ended."""
+    dead = replace(consent(timedelta(days=30), state="needs_reconnect"), error_code="oauth_client_in_testing")
+    (check,) = (one for one in check_app(replace(SEEN, consents=[dead, dead])) if one.check is CheckName.TESTING_MODE)
+    assert check.ok is False
+    assert check.detail.startswith("2 grants")
+
+
 @pytest.mark.parametrize(("days", "expected"), [(8, True), (7, None), (1, None)])
 def test_a_grant_that_lives_on_tells_of_a_published_app(days: int, expected: bool | None) -> None:
     assert verdict(CheckName.TESTING_MODE, replace(SEEN, consents=[consent(timedelta(days=days))])) is expected

@@ -8,9 +8,11 @@ from sqlmodel import SQLModel
 from meetbot.storage import tables
 from meetbot.storage.sealed_secrets import SEALED_PLACES
 
-# Digests, a task token of Temporal, and JSON without secrets.
-# The answers in `idempotency_record` are sealed with the caller's API key, for a day.
+# Digests, keys of links, a task token of Temporal, and JSON without secrets.
+# The answers in `idempotency_record` are sealed with the caller's API key, for a day; the key in `console_session` with a
+# secret of the browser's, for 12 hours.
 WITHOUT_SEALED_SECRETS = {
+    "admin_consent.link_key",
     "api_key.scopes",
     "api_key.secret_hash",
     "audit_chain.anchor_hash",
@@ -32,8 +34,12 @@ WITHOUT_SEALED_SECRETS = {
     "connect_attempt.rules",
     "connect_attempt.state_hash",
     "connect_attempt.ticket_hash",
+    "console_session.sealed_key",
+    "console_session.secret_hash",
     "erasure.counts",
     "erasure.steps",
+    "event_history.after",
+    "event_history.before",
     "idempotency_record.body",
     "idempotency_record.fingerprint",
     "retention_run.deleted",
@@ -41,7 +47,11 @@ WITHOUT_SEALED_SECRETS = {
     "push_channel.token_digest",
     "rule_set.body",
     "tenant.internal_domains",
+    "tenant.never_record",
     "tenant.redirect_origins",
+    "waiting_user.attributes",
+    "waiting_user.link_key",
+    "waiting_user.rules",
     "webhook_delivery.data",
     "webhook_endpoint.event_types",
 }

@@ -13,8 +13,10 @@ import pytest
 
 from meetbot.dev.environment import free_port
 from meetbot.errors import VaultError, VaultUnavailable
+from meetbot.outbound.failures import OutboundFailed
 from meetbot.settings import Settings
 from meetbot.vault.client import TokenAuth, Vault, vault_from_settings
+from meetbot.vault.setup import prepare
 
 TOKEN = "s.the-token-nobody-may-see"
 DATA_KEY = {"data": {"plaintext": "A" * 43 + "=", "ciphertext": "vault:v7:d3JhcHBlZA=="}}
@@ -188,3 +190,22 @@ def test_a_redirect_is_not_followed(service: ScriptedService, status: int) -> No
     with closing(Vault(service.address, TokenAuth(TOKEN))) as vault, pytest.raises(VaultUnavailable):
         vault.new_data_key("ten_1")
     assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_administrators_token_follows_no_redirect(service: ScriptedService, status: int) -> None:
+    service.answers = [(status, {}), (200, {"data": {}})]
+    with pytest.raises(OutboundFailed):
+        prepare(service.address, TOKEN)
+    assert service.requests == ["/v1/sys/mounts"]
+
+
+def test_an_administrators_token_goes_to_no_proxy(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, service.address)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    service.answers = [(200, {"data": {}})]
+    with pytest.raises(OutboundFailed):
+        prepare(f"http://127.0.0.1:{free_port()}", TOKEN)
+    assert service.requests == []

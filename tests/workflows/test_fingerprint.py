@@ -90,6 +90,7 @@ def test_every_workflow_has_a_fingerprint() -> None:
         "CalendarUserWorkflow",
         "ConnectWorkflow",
         "OAuthAppCheckWorkflow",
+        "CalendarCheckWorkflow",
         "ErasureWorkflow",
         "WebhookWorkflow",
     }

@@ -12,16 +12,17 @@ import httpx
 import msgspec
 
 from meetbot.clock import utc_now
+from meetbot.domain.account_calendar import OWN_CALENDARS, CalendarChoice
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ReconnectRequired, ResourceGone, RetryLater
-from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
+from meetbot.providers.base import PRIMARY, CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.google.calendars import (
     EVENT_FIELDS,
     PAGE_SIZE,
     calendar_list_query,
     event_list_query,
-    own_calendars,
+    listed_calendars,
 )
 from meetbot.providers.google.errors import google_error
 from meetbot.providers.google.events import normalise_google
@@ -37,7 +38,9 @@ from meetbot.providers.http import (
     send,
 )
 from meetbot.providers.id_token import Claims
+from meetbot.providers.listed_calendars import ListedCalendar, calendars_to_read
 from meetbot.providers.listing import (
+    FREE_BUSY_ONLY,
     LISTING_SECONDS,
     Page,
     Source,
@@ -114,6 +117,16 @@ class GoogleCalendar(OAuthProvider):
             return Revocation.ALREADY_ENDED
         raise token_error(answer, Provider.GOOGLE, self._now())
 
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return None: administrators trust a client by its id, in their console."""
+        return None
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return None: nothing depends on an account's organisation."""
+        return None
+
     def missing_scopes(self, granted: frozenset[str]) -> frozenset[str]:
         """Return the scopes that must still be granted; broader scopes count.
 
@@ -127,14 +140,20 @@ class GoogleCalendar(OAuthProvider):
         return frozenset(missing)
 
     def list_events(
-        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+        self,
+        access_token: str,
+        *,
+        window_start: datetime,
+        window_end: datetime,
+        granted: frozenset[str],
+        choice: CalendarChoice = OWN_CALENDARS,
     ) -> Listing:
-        """List the occurrences of the user's own calendars (`own_calendars`).
+        """List the occurrences of the chosen calendars.
 
-        If the list of calendars may not be read, those of the primary calendar alone.
+        If the list of calendars may not be read, there is only the account's own calendar.
         """
         deadline = Deadline(LISTING_SECONDS)
-        calendars = self._calendars(access_token, granted, deadline)
+        to_read = calendars_to_read(self._calendars(access_token, granted, deadline), choice, own_path=PRIMARY)
 
         def fetch(calendar: CalendarRef, cursor: str | None, page_size: int) -> Page:
             answer = self._get(
@@ -150,7 +169,12 @@ class GoogleCalendar(OAuthProvider):
             return self._is_gone(access_token, path, deadline)
 
         source = Source(Provider.GOOGLE, fetch, is_gone, PAGE_SIZE)
-        return read_calendars(source, calendars, deadline)
+        return read_calendars(source, to_read, deadline)
+
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Ask for no more than the kind of a list of one event."""
+        query = [("maxResults", "1"), ("fields", "kind")]
+        self._get(access_token, f"/calendars/{PRIMARY}/events", query, Deadline(timeout_seconds))
 
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
@@ -161,7 +185,11 @@ class GoogleCalendar(OAuthProvider):
         """
         path = _event_path(calendar_id, provider_event_id)
         answer = self._get(access_token, path, list(_EVENT_QUERY), Deadline(timeout_seconds))
-        return identified_object(answer, Provider.GOOGLE)
+        raw = identified_object(answer, Provider.GOOGLE)
+        if calendar_id != PRIMARY and _is_withheld(raw):
+            # The calendar's owner shows no details any more. What becomes of the meeting is for the next listing to say.
+            raise RetryLater(FREE_BUSY_ONLY, f"{Provider.GOOGLE}: an event without its details")
+        return raw
 
     @property
     def api_url(self) -> str:
@@ -182,9 +210,10 @@ class GoogleCalendar(OAuthProvider):
         """Return the event of Google's JSON. See `normalise_google`."""
         return normalise_google(calendar_id, raw, owner_email=owner_email, owner_aliases=owner_aliases)
 
-    def _calendars(self, access_token: str, granted: frozenset[str], deadline: Deadline) -> list[CalendarRef]:
+    def _calendars(self, access_token: str, granted: frozenset[str], deadline: Deadline) -> list[ListedCalendar] | None:
+        """Return the account's calendars; None if it does not let us read their list."""
         if granted.isdisjoint(_READS_CALENDAR_LIST):
-            return own_calendars(())
+            return None
 
         def fetch(cursor: str | None) -> tuple[list[object], str | None]:
             answer = self._get(access_token, "/users/me/calendarList", calendar_list_query(cursor), deadline)
@@ -192,12 +221,12 @@ class GoogleCalendar(OAuthProvider):
             return _items(body), next_cursor(body.get("nextPageToken"), Provider.GOOGLE)
 
         try:
-            return own_calendars(read_calendar_list(fetch, Provider.GOOGLE))
+            return listed_calendars(read_calendar_list(fetch, Provider.GOOGLE))
         except ReconnectRequired as refusal:
             if refusal.code != "scope_missing":
                 raise
             # The permission is optional and can be taken back on its own; the primary calendar needs none.
-            return own_calendars(())
+            return None
 
     def _is_gone(self, access_token: str, path: str, deadline: Deadline) -> bool:
         try:
@@ -226,6 +255,20 @@ class GoogleCalendar(OAuthProvider):
 
 def _event_path(calendar_id: str, provider_event_id: str) -> str:
     return f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
+
+
+def _is_withheld(raw: RawEvent) -> bool:
+    """Return whether this is all that a person sees who may see only free and busy."""
+    return (
+        raw.get("visibility") == "private"
+        and raw.get("status") != "cancelled"
+        and not raw.keys()
+        & {
+            "summary",
+            "organizer",
+            "attendees",
+        }
+    )
 
 
 def _page(answer: Answer) -> Page:

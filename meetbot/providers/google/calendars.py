@@ -1,4 +1,4 @@
-"""The queries sent to the Google Calendar API, and which calendars are a user's own. Pure.
+"""The queries sent to the Google Calendar API, and what its list of calendars says. Pure.
 
 Source: developers.google.com/workspace/calendar/api/v3/reference.
 """
@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from meetbot.providers.base import MAX_CALENDARS, PRIMARY, CalendarRef
-from meetbot.providers.storable_text import ID_LIMIT, exact, same_address
+from meetbot.domain.account_calendar import AccessRole, AccountCalendar
+from meetbot.providers.base import PRIMARY
+from meetbot.providers.listed_calendars import ListedCalendar
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, clean, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 2500
@@ -26,7 +28,13 @@ EVENT_FIELDS = (
     "updated"
 )
 _LIST_FIELDS = f"accessRole,nextPageToken,items({EVENT_FIELDS})"
-_CALENDAR_LIST_FIELDS = "nextPageToken,items(id,primary,accessRole,dataOwner,hidden,deleted)"
+_CALENDAR_LIST_FIELDS = "nextPageToken,items(id,primary,summary,summaryOverride,accessRole,dataOwner,hidden,deleted)"
+_ROLES = {
+    "owner": AccessRole.OWNER,
+    "writer": AccessRole.WRITER,
+    "writerWithoutPrivateAccess": AccessRole.WRITER,
+    "reader": AccessRole.READER,
+}
 
 # Focus time and absences are listed, so that they can be skipped with a reason. Birthdays and working locations fill
 # every day and can never be meetings. An event's type never changes, so leaving a type out makes no event look deleted.
@@ -54,9 +62,9 @@ def event_list_query(
 
 
 def calendar_list_query(page_token: str | None) -> list[tuple[str, str]]:
-    """Return the query for a page of the calendars that the user may edit and share."""
+    """Return the query for a page of the account's calendars, hidden ones included."""
     query = [
-        ("minAccessRole", "owner"),
+        ("showHidden", "true"),
         ("maxResults", str(CALENDAR_LIST_PAGE_SIZE)),
         ("fields", _CALENDAR_LIST_FIELDS),
     ]
@@ -65,28 +73,37 @@ def calendar_list_query(page_token: str | None) -> list[tuple[str, str]]:
     return query
 
 
-def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
-    """Return the account's calendar and those it made itself, the same ones at every sync.
+def listed_calendars(entries: Iterable[Mapping[str, Any]]) -> list[ListedCalendar]:
+    """Return the calendars of Google's list, without what it says to be deleted.
 
-    At most `MAX_CALENDARS`. Left out are calendars that another person shares, even with the role ``owner`` (an
-    assistant has it on a manager's calendar), rooms, holidays and birthdays, and hidden ones. ``selected`` is only a
-    tick in the margin of Google's web page and changes nothing.
+    ``selected`` is only a tick in the margin of Google's web page and changes nothing.
     """
-    listed = list(entries)
+    listed = [entry for entry in entries if entry.get("deleted") is not True]
     account = next((entry.get("id") for entry in listed if entry.get("primary") is True), None)
-    ids = {
-        calendar_id
-        for entry in listed
-        if (calendar_id := exact(entry.get("id"), ID_LIMIT)) and _is_made_by(account, calendar_id, entry)
-    }
-    secondary = [CalendarRef(calendar_id, calendar_id) for calendar_id in sorted(ids)]
-    return [CalendarRef(PRIMARY, PRIMARY), *secondary[: MAX_CALENDARS - 1]]
+    found = {}
+    for entry in listed:
+        calendar_id = PRIMARY if entry.get("primary") is True else exact(entry.get("id"), ID_LIMIT)
+        if calendar_id:
+            found[calendar_id] = ListedCalendar(_calendar(account, calendar_id, entry), calendar_id)
+    return list(found.values())
+
+
+def _calendar(account: object, calendar_id: str, entry: Mapping[str, Any]) -> AccountCalendar:
+    name = clean(entry.get("summaryOverride"), NAME_LIMIT) or clean(entry.get("summary"), NAME_LIMIT)
+    # A role that is not known here shows no details until it has shown some.
+    role = _ROLES.get(str(entry.get("accessRole")), AccessRole.FREE_BUSY_READER)
+    is_primary = calendar_id == PRIMARY
+    return AccountCalendar(
+        id=calendar_id,
+        name=name or None,
+        owned=is_primary or _is_made_by(account, calendar_id, entry),
+        access_role=AccessRole.OWNER if is_primary else role,
+        hidden=entry.get("hidden") is True and not is_primary,
+    )
 
 
 def _is_made_by(account: object, calendar_id: str, entry: Mapping[str, Any]) -> bool:
-    if entry.get("primary") is True or entry.get("accessRole") != "owner":
-        return False
-    if entry.get("hidden") is True or entry.get("deleted") is True:
+    if entry.get("accessRole") != "owner":
         return False
     if "@" in calendar_id and not calendar_id.endswith(_OWN_CALENDARS_DOMAIN):
         return False  # another person's account, a room, holidays

@@ -12,13 +12,17 @@ import httpx
 import msgspec
 
 from meetbot.clock import utc_now
+from meetbot.domain.account_calendar import OWN_CALENDARS, CalendarChoice
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
-from meetbot.providers.base import CalendarRef, Listing, OAuthClient, RawEvent
+from meetbot.providers.base import PRIMARY, CalendarRef, Listing, OAuthClient, RawEvent
+from meetbot.providers.event_fields import mapping
 from meetbot.providers.http import Answer, Call, Deadline, bearer, get_call, identified_object, json_object, send
 from meetbot.providers.id_token import Claims
+from meetbot.providers.listed_calendars import ListedCalendar, calendars_to_read
 from meetbot.providers.listing import (
+    FREE_BUSY_ONLY,
     LISTING_SECONDS,
     Page,
     Source,
@@ -34,8 +38,14 @@ from meetbot.providers.microsoft.calendars import (
     calendar_list_query,
     event_query,
     is_under,
-    own_calendars,
+    listed_calendars,
     view_query,
+)
+from meetbot.providers.microsoft.directories import (
+    ANY_ORGANISATION,
+    admin_consent_address,
+    domain_of,
+    look_up_directory,
 )
 from meetbot.providers.microsoft.errors import microsoft_error
 from meetbot.providers.microsoft.events import normalise_microsoft
@@ -94,6 +104,26 @@ class MicrosoftCalendar(OAuthProvider):
         """Do nothing and say so, since Microsoft cannot revoke the token of one application."""
         return Revocation.UNSUPPORTED
 
+    def admin_consent_url(
+        self, client: OAuthClient, *, directory: str | None, redirect_uri: str, state: str
+    ) -> str | None:
+        """Return the address of the admin consent page. See `CalendarProvider.admin_consent_url`."""
+        return admin_consent_address(
+            self._addresses.login_url,
+            directory or client.directory or ANY_ORGANISATION,
+            client_id=client.client_id,
+            redirect_uri=redirect_uri,
+            state=state,
+            scopes=REQUESTED_SCOPES,
+        )
+
+    def directory_of(self, address: str | None, *, timeout_seconds: float) -> str | None:
+        """Return the id of the directory that has the address's domain. Raises `RetryLater`."""
+        domain = domain_of(address)
+        if domain is None:
+            return None
+        return look_up_directory(self._http, self._addresses.login_url, domain, timeout_seconds=timeout_seconds)
+
     def _endpoint_for(self, client: OAuthClient) -> OAuthEndpoint:
         """The endpoint of the client's own directory, if it is known in one alone."""
         if client.directory is None:
@@ -109,11 +139,19 @@ class MicrosoftCalendar(OAuthProvider):
         return frozenset({CALENDARS_SCOPE}) if names.isdisjoint(_READS_EVENTS) else frozenset()
 
     def list_events(
-        self, access_token: str, *, window_start: datetime, window_end: datetime, granted: frozenset[str]
+        self,
+        access_token: str,
+        *,
+        window_start: datetime,
+        window_end: datetime,
+        granted: frozenset[str],
+        choice: CalendarChoice = OWN_CALENDARS,
     ) -> Listing:
-        """List the occurrences of the user's own calendars (`own_calendars`)."""
+        """List the occurrences of the chosen calendars."""
         deadline = Deadline(LISTING_SECONDS)
-        calendars = self._calendars(access_token, deadline)
+        listed = self._calendars(access_token, deadline)
+        to_read = calendars_to_read(listed, choice, own_path="")
+        shared = frozenset(one.calendar.id for one in listed if not one.calendar.owned)
 
         def fetch(calendar: CalendarRef, link: str | None, page_size: int) -> Page:
             if link is None:
@@ -122,25 +160,41 @@ class MicrosoftCalendar(OAuthProvider):
             else:
                 answer = self._follow(access_token, link, deadline)
             page = _page(answer)
-            return replace(page, items=self._series_kinds.note_on_page(page.items, read_master))
-
-        def read_master(series: str) -> RawEvent:
-            return self._master(access_token, series, deadline)
+            if calendar.id in shared and _is_withheld(page):
+                return replace(page, readable=False)
+            return replace(
+                page,
+                items=self._series_kinds.note_on_page(
+                    page.items, lambda series: self._master(access_token, calendar.id, series, deadline)
+                ),
+            )
 
         def is_gone(calendar: CalendarRef) -> bool:
             return self._is_gone(access_token, calendar, deadline)
 
         source = Source(Provider.MICROSOFT, fetch, is_gone, PAGE_SIZE)
-        return read_calendars(source, calendars, deadline)
+        return read_calendars(source, to_read, deadline)
+
+    def check_access(self, access_token: str, *, timeout_seconds: float) -> None:
+        """Ask for the id of one calendar."""
+        query = [("$select", "id"), ("$top", "1")]
+        self._get(access_token, "/me/calendars", query, Deadline(timeout_seconds))
 
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
-        """Return the occurrence as it is now. Its id suffices to find it in any calendar."""
+        """Return the occurrence as it is now.
+
+        An event of another person's calendar is found only through that calendar
+        (learn.microsoft.com/graph/outlook-get-shared-events-calendars).
+        """
         deadline = Deadline(timeout_seconds)
-        answer = self._get(access_token, _event_path(provider_event_id), event_query(), deadline)
+        answer = self._get(access_token, _event_path(calendar_id, provider_event_id), event_query(), deadline)
         raw = identified_object(answer, Provider.MICROSOFT)
-        return self._series_kinds.note(raw, lambda series: self._master(access_token, series, deadline))
+        if calendar_id != PRIMARY and _is_bare(raw):
+            # The calendar's owner shows no details any more. What becomes of the meeting is for the next listing to say.
+            raise RetryLater(FREE_BUSY_ONLY, f"{Provider.MICROSOFT}: an event without its details")
+        return self._series_kinds.note(raw, lambda series: self._master(access_token, calendar_id, series, deadline))
 
     @property
     def api_url(self) -> str:
@@ -149,17 +203,16 @@ class MicrosoftCalendar(OAuthProvider):
 
     def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
         """Return the request that `get_event` makes."""
-        return get_call(
-            self._graph + _event_path(provider_event_id), tuple(event_query()), bearer(access_token) | PREFER
-        )
+        url = self._graph + _event_path(calendar_id, provider_event_id)
+        return get_call(url, tuple(event_query()), bearer(access_token) | PREFER)
 
     def event_in(self, answer: Answer) -> RawEvent:
         """Return the occurrence in an answer, as `get_event` does if its series' kind is known."""
         return self._series_kinds.note(identified_object(self._accepted(answer), Provider.MICROSOFT), None)
 
-    def _master(self, access_token: str, series: str, deadline: Deadline) -> RawEvent:
+    def _master(self, access_token: str, calendar_id: str, series: str, deadline: Deadline) -> RawEvent:
         query = [("$select", "id,isAllDay")]
-        answer = self._get(access_token, f"/me/events/{quote(series, safe='')}", query, deadline)
+        answer = self._get(access_token, _event_path(calendar_id, series), query, deadline)
         return identified_object(answer, Provider.MICROSOFT)
 
     def normalise(
@@ -168,13 +221,13 @@ class MicrosoftCalendar(OAuthProvider):
         """Return the event of Graph's JSON. See `normalise_microsoft`."""
         return normalise_microsoft(calendar_id, raw, owner_email=owner_email, owner_aliases=owner_aliases)
 
-    def _calendars(self, access_token: str, deadline: Deadline) -> list[CalendarRef]:
+    def _calendars(self, access_token: str, deadline: Deadline) -> list[ListedCalendar]:
         def fetch(link: str | None) -> tuple[list[object], str | None]:
             if link is None:
                 return _items(self._get(access_token, "/me/calendars", calendar_list_query(), deadline))
             return _items(self._follow(access_token, link, deadline))
 
-        return own_calendars(read_calendar_list(fetch, Provider.MICROSOFT))
+        return listed_calendars(read_calendar_list(fetch, Provider.MICROSOFT))
 
     def _is_gone(self, access_token: str, calendar: CalendarRef, deadline: Deadline) -> bool:
         path = f"/me/calendars/{quote(calendar.path_id, safe='')}"
@@ -211,14 +264,27 @@ class MicrosoftCalendar(OAuthProvider):
         return answer
 
 
-def _event_path(provider_event_id: str) -> str:
-    return f"/me/events/{quote(provider_event_id, safe='')}"
-
-
 def _view_path(calendar: CalendarRef) -> str:
     if not calendar.path_id:
         return "/me/calendarView"
     return f"/me/calendars/{quote(calendar.path_id, safe='')}/calendarView"
+
+
+def _event_path(calendar_id: str, event_id: str) -> str:
+    of_calendar = "" if calendar_id == PRIMARY else f"/calendars/{quote(calendar_id, safe='')}"
+    return f"/me{of_calendar}/events/{quote(event_id, safe='')}"
+
+
+def _is_bare(raw: RawEvent) -> bool:
+    """Return whether nothing but its time is shown of an event that is not cancelled."""
+    shown = raw.get("organizer") or raw.get("attendees") or mapping(raw.get("body")).get("content")
+    return not shown and raw.get("isCancelled") is not True
+
+
+def _is_withheld(page: Page) -> bool:
+    """Return whether nothing but free and busy is shown: every meeting has an organiser."""
+    heads = [item.head for item in page.items]
+    return bool(heads) and all(isinstance(head, EventHead) and bytes(head.organizer) == b"null" for head in heads)
 
 
 def _page(answer: Answer) -> Page:

@@ -1,4 +1,4 @@
-"""The queries sent to Microsoft Graph, and which calendars and links to follow. Pure.
+"""The queries sent to Microsoft Graph, what its list says, and links to follow. Pure.
 
 Source: learn.microsoft.com/graph/api/calendar-list-calendarview, /graph/api/resources/calendar, /graph/paging.
 """
@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from meetbot.providers.base import MAX_CALENDARS, PRIMARY, CalendarRef
+from meetbot.domain.account_calendar import AccessRole, AccountCalendar
+from meetbot.providers.base import PRIMARY
 from meetbot.providers.event_fields import mapping
-from meetbot.providers.storable_text import ID_LIMIT, address, exact, same_address
+from meetbot.providers.listed_calendars import ListedCalendar
+from meetbot.providers.storable_text import ID_LIMIT, NAME_LIMIT, address, clean, exact, same_address
 from meetbot.providers.times import to_wire
 
 PAGE_SIZE = 500
@@ -26,7 +28,7 @@ EVENT_FIELDS = (
     "isDraft,isOrganizer,organizer,attendees,hideAttendees,responseStatus,sensitivity,location,locations,"
     "onlineMeeting,onlineMeetingUrl,lastModifiedDateTime"
 )
-_CALENDAR_FIELDS = "id,isDefaultCalendar,canEdit,owner"
+_CALENDAR_FIELDS = "id,name,isDefaultCalendar,canEdit,owner"
 
 
 def view_query(window_start: datetime, window_end: datetime, page_size: int) -> list[tuple[str, str]]:
@@ -49,29 +51,35 @@ def calendar_list_query() -> list[tuple[str, str]]:
     return [("$select", _CALENDAR_FIELDS), ("$top", str(CALENDAR_LIST_PAGE_SIZE))]
 
 
-def own_calendars(entries: Iterable[Mapping[str, Any]]) -> list[CalendarRef]:
-    """Return the default calendar and those that its owner owns and edits.
+def listed_calendars(entries: Iterable[Mapping[str, Any]]) -> list[ListedCalendar]:
+    """Return the calendars of Graph's list.
 
-    They are the same ones at every sync.
-
-    At most `MAX_CALENDARS`. Left out are calendars of other people, and holidays and birthdays, which nobody can edit.
-    An empty ``path_id`` means the default calendar, whose id is not known.
+    The account's own are those that it may edit and whose owner is that of the default calendar. Others are shared, or
+    holidays and birthdays, which nobody can edit. Without a default calendar there is only the one whose id is not known.
     """
     listed = list(entries)
     default = next((entry for entry in listed if entry.get("isDefaultCalendar") is True), None)
     if default is None:
-        return [CalendarRef(PRIMARY, "")]
+        return [ListedCalendar(AccountCalendar(PRIMARY, None, True, AccessRole.OWNER), "")]
     owner = _owner(default)
-    ids = {
-        calendar_id
-        for entry in listed
-        if entry is not default
-        and entry.get("canEdit") is True
-        and same_address(_owner(entry), owner)
-        and (calendar_id := exact(entry.get("id"), ID_LIMIT))
-    }
-    secondary = [CalendarRef(calendar_id, calendar_id) for calendar_id in sorted(ids)]
-    return [CalendarRef(PRIMARY, exact(default.get("id"), ID_LIMIT) or ""), *secondary[: MAX_CALENDARS - 1]]
+    found = {PRIMARY: ListedCalendar(_calendar(PRIMARY, default, owned=True), exact(default.get("id"), ID_LIMIT) or "")}
+    for entry in listed:
+        calendar_id = exact(entry.get("id"), ID_LIMIT)
+        if entry is not default and calendar_id:
+            owned = entry.get("canEdit") is True and same_address(_owner(entry), owner)
+            found[calendar_id] = ListedCalendar(_calendar(calendar_id, entry, owned=owned), calendar_id)
+    return list(found.values())
+
+
+def _calendar(calendar_id: str, entry: Mapping[str, Any], *, owned: bool) -> AccountCalendar:
+    # Whether more than free and busy is shown does not stand in the list: reading the calendar tells.
+    role = AccessRole.WRITER if entry.get("canEdit") is True else AccessRole.READER
+    return AccountCalendar(
+        id=calendar_id,
+        name=clean(entry.get("name"), NAME_LIMIT) or None,
+        owned=owned,
+        access_role=AccessRole.OWNER if owned else role,
+    )
 
 
 def _owner(entry: Mapping[str, Any]) -> str | None:

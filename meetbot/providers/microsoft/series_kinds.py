@@ -30,12 +30,13 @@ ReadMaster = Callable[[str], RawEvent]
 
 
 class EventHead(Head):
-    """The fields by which versions of an event and changed ones of a series are told apart."""
+    """The fields by which versions, changed ones of a series, and withheld ones are told apart."""
 
     updated: Any = msgspec.field(default=None, name="lastModifiedDateTime")
     type: Any = None
     series: Any = msgspec.field(default=None, name="seriesMasterId")
     all_day: Any = msgspec.field(default=None, name="isAllDay")
+    organizer: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
 
 
 class SeriesKinds:

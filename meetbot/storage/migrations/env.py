@@ -8,6 +8,7 @@ from sqlmodel import SQLModel
 
 from meetbot.storage import tables  # noqa: F401 - registers the tables
 from meetbot.storage.apply_grants import apply_grants
+from meetbot.storage.server_version import refuse_old_server
 
 _MIGRATION_LOCK = 7_263_541_001
 
@@ -18,6 +19,7 @@ def run() -> None:
     try:
         with engine.begin() as connection:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            refuse_old_server(connection)
             context.configure(connection=connection, target_metadata=SQLModel.metadata)
             context.run_migrations()
             owner_alone = bool(context.config.attributes.get("owner_alone"))

@@ -9,28 +9,52 @@ against it: a transaction that was still running when a watermark was taken has 
 
 from __future__ import annotations
 
+from meetbot.storage.tables.administrators import AdminConsent, DirectoryApproval, WaitingUser
 from meetbot.storage.tables.audit import AuditChain, AuditEntry, SecretUse
-from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, Dispatch, LaunchHold, Meeting
-from meetbot.storage.tables.calendars import CalendarEvent, CalendarUser, ConnectAttempt, RecordingOverride, RuleSet
+from meetbot.storage.tables.bots import BackendReport, Bot, BotClaim, BotTransition, Dispatch, LaunchHold, Meeting
+from meetbot.storage.tables.calendars import (
+    CalendarEvent,
+    CalendarUser,
+    ConnectAttempt,
+    EventHistory,
+    RecordingOverride,
+    RuleSet,
+    StoredCalendar,
+    SyncRun,
+)
 from meetbot.storage.tables.erasures import Erasure, ErasureLedger, PendingRevocation
 from meetbot.storage.tables.oauth_apps import OAuthApp
 from meetbot.storage.tables.push import PushChannel
-from meetbot.storage.tables.tenants import ApiKey, IdempotencyRecord, RateBucket, RetentionRun, Tenant
-from meetbot.storage.tables.webhooks import WebhookDelivery, WebhookEndpoint
+from meetbot.storage.tables.tenants import (
+    ApiKey,
+    ApiRequest,
+    ConsoleSession,
+    IdempotencyRecord,
+    RateBucket,
+    RetentionRun,
+    Tenant,
+)
+from meetbot.storage.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
+    "AdminConsent",
     "ApiKey",
+    "ApiRequest",
     "AuditChain",
     "AuditEntry",
     "BackendReport",
     "Bot",
     "BotClaim",
+    "BotTransition",
     "CalendarEvent",
     "CalendarUser",
     "ConnectAttempt",
+    "ConsoleSession",
+    "DirectoryApproval",
     "Dispatch",
     "Erasure",
     "ErasureLedger",
+    "EventHistory",
     "IdempotencyRecord",
     "LaunchHold",
     "Meeting",
@@ -42,7 +66,11 @@ __all__ = [
     "RetentionRun",
     "RuleSet",
     "SecretUse",
+    "StoredCalendar",
+    "SyncRun",
     "Tenant",
+    "WaitingUser",
+    "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
 ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.bot_history import BotChange, ChangeSource
 from meetbot.domain.bot_state import LIVE_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState
 from meetbot.storage import columns
@@ -55,7 +56,9 @@ class BotClaim(SQLModel, table=True):
 class Bot(SQLModel, table=True):
     """One recording bot; the partial unique index makes two live ones of a meeting impossible.
 
-    ``heard_at`` is when its backend last reported it or was last asked about it.
+    ``room`` stands for platform and meeting id, null if there is none. ``shared_bot_id`` is the bot of another meeting in the
+    same room that served this one's meeting instead; its ``outcome`` is ``shared`` then. ``heard_at`` is when its backend last
+    reported it or was last asked about it.
     """
 
     __tablename__ = "bot"
@@ -69,6 +72,8 @@ class Bot(SQLModel, table=True):
         ),
         Index("ix_bot_live_dispatch_at", "dispatch_at", postgresql_where=text(_IS_LIVE_BOT)),
         Index("ix_bot_meeting", "tenant_id", "meeting_key", "created_at"),
+        Index("ix_bot_room", "tenant_id", "room", "end_at", postgresql_where=text("room is not null")),
+        Index("ix_bot_shared", "tenant_id", "shared_bot_id", postgresql_where=text("shared_bot_id is not null")),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -86,12 +91,38 @@ class Bot(SQLModel, table=True):
     backend: str
     backend_bot_id: str | None = None
     outcome: str | None = None
+    room: str | None = None
+    shared_bot_id: str | None = None
     failure_code: str | None = None
     recorded_seconds: int | None = None
     heard_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+    transitions: int = columns.counted(0)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class BotTransition(SQLModel, table=True):
+    """One change of a bot, never changed again.
+
+    ``number`` counts the bot's changes (`Bot.transitions`). ``dispatch_at`` is when the backend was to be asked, as planned
+    then. ``from_state`` is null at the bot's creation.
+    """
+
+    __tablename__ = "bot_transition"
+
+    tenant_id: str = Field(primary_key=True)
+    bot_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    at: datetime = Field(sa_column=columns.instant())
+    change: BotChange = Field(sa_column=columns.state_of(BotChange))
+    generation: int
+    from_state: BotState | None = Field(default=None, sa_column=columns.state_of(BotState, nullable=True))
+    to_state: BotState = Field(sa_column=columns.state_of(BotState))
+    source: ChangeSource = Field(sa_column=columns.state_of(ChangeSource))
+    code: str | None = None
+    backend_code: str | None = None
+    dispatch_at: datetime = Field(sa_column=columns.instant())
 
 
 class Dispatch(SQLModel, table=True):

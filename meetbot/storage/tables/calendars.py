@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.account_calendar import AccessRole, CalendarsMode
 from meetbot.storage import columns
 
 _WRAPPED_KEY = Column("wrapped_key", Text, nullable=False)
@@ -22,11 +35,16 @@ class CalendarUser(SQLModel, table=True):
 
     The refresh token is held only sealed: ``wrapped_key`` (by the tenant's transit key) opens ``refresh_ciphertext``.
     Neither is loaded with a row, since the api may not read them; it knows a stored token by ``token_digest``.
-    ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored token
-    was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to, null for
-    ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that they must be
-    made again. ``email_aliases`` are the account's other addresses. The provider is not asked before ``not_before``, unless a
-    person asked for it since (``asked_at``).
+    ``token_version`` grows with each consent and each stored refresh token; ``sealed_version`` is the one that the stored
+    token was sealed with. ``oauth_client_id`` is the tenant's own client that the consent of ``consented_at`` was given to,
+    null for ours. ``decided_policy`` is the digest of what the stored decisions were made with; a different one means that
+    they must be made again. ``email_aliases`` are the account's other addresses. The provider is not asked before
+    ``not_before``, unless a person asked for it since (``asked_at``). ``calendars_mode`` is null if the tenant's default
+    holds. At ``checked_at`` somebody last had the provider and the backend asked, with these codes for their answers.
+    ``refresh_holder`` alone refreshes the token until ``refresh_held_until``, by the database's clock.
+    ``reconnect_notices`` counts how often the tenant was told of the present loss of access. ``quiet_runs`` are the syncs
+    of the present hour that found nothing new, from ``quiet_from`` to ``quiet_to``, of which the slowest took
+    ``quiet_milliseconds``.
     """
 
     __tablename__ = "calendar_user"
@@ -41,6 +59,7 @@ class CalendarUser(SQLModel, table=True):
             postgresql_where=text("oauth_client_id is not null"),
         ),
         CheckConstraint("state in ('connecting','active','needs_reconnect','disconnecting')", name="state"),
+        CheckConstraint(columns.one_of("calendars_mode", CalendarsMode), name="calendars_mode"),
     )
     __mapper_args__ = {
         # An update makes a new digest, and answers with it.
@@ -76,9 +95,69 @@ class CalendarUser(SQLModel, table=True):
     not_before: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     asked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     limit_told_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    calendars_mode: CalendarsMode | None = Field(default=None, sa_column=columns.state_of(CalendarsMode, nullable=True))
+    checked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    provider_check: str | None = None
+    backend_check: str | None = None
+    refresh_holder: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    refresh_held_until: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    reconnect_notices: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    quiet_from: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_to: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    quiet_runs: int = columns.counted(0)
+    quiet_milliseconds: int = columns.counted(0)
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     updated_at: datetime | None = Field(default=None, sa_column=columns.now())
+
+
+class SyncRun(SQLModel, table=True):
+    """A sync that found something or failed, or the syncs of an hour that came to the same.
+
+    ``at`` is when the first began, ``slot`` that or the hour that they share. ``result`` is ``unchanged``, ``changed`` or a
+    code. ``milliseconds`` is what the slowest took.
+    """
+
+    __tablename__ = "sync_run"
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    slot: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    result: str = Field(primary_key=True)
+    trigger: str
+    at: datetime = Field(sa_column=columns.instant())
+    last_at: datetime = Field(sa_column=columns.instant())
+    runs: int
+    milliseconds: int
+    seen: int | None = None
+    changed: int
+    removed: int
+
+
+class StoredCalendar(SQLModel, table=True):
+    """One calendar of an account, as its list showed it last.
+
+    ``named``: somebody chose it for the mode ``selected``. ``is_read``: the last sync read all of it, and ``last_synced_at`` is
+    when that began or ended to be so; while it is so, the calendar user's own is later. ``refused_since`` is when the provider
+    first refused its events, ``gone_at`` when the provider said to have it no more.
+    """
+
+    __tablename__ = "account_calendar"
+    __table_args__ = (CheckConstraint(columns.one_of("access_role", AccessRole), name="access_role"),)
+
+    tenant_id: str = Field(primary_key=True)
+    calendar_user_id: str = Field(primary_key=True)
+    calendar_id: str = Field(primary_key=True)
+    name: str | None = None
+    owned: bool
+    access_role: AccessRole = Field(sa_column=columns.state_of(AccessRole))
+    hidden: bool = False
+    named: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    is_read: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    last_synced_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    error_code: str | None = None
+    refused_since: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+    gone_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
 
 
 class ConnectAttempt(SQLModel, table=True):
@@ -86,6 +165,9 @@ class ConnectAttempt(SQLModel, table=True):
 
     If it goes through a tenant's own client (``oauth_client_id``), the worker exchanges the code: that is then kept sealed with
     its PKCE verifier under ``exchange_id``, until ``outcome`` says how it ended.
+
+    One with an ``admin_consent_id`` connects nobody: an administrator approves a directory by it, first on the provider's page
+    for that, then by signing in to the ``directory`` that the page named. ``waiting_user_id`` is who goes on by it.
     """
 
     __tablename__ = "connect_attempt"
@@ -119,6 +201,9 @@ class ConnectAttempt(SQLModel, table=True):
     code_ciphertext: bytes | None = Field(default=None, sa_column=_CODE_CIPHERTEXT)
     outcome: str | None = None
     connected_user_id: str | None = None
+    admin_consent_id: str | None = None
+    directory: str | None = None
+    waiting_user_id: str | None = None
 
 
 class CalendarEvent(SQLModel, table=True):
@@ -131,6 +216,7 @@ class CalendarEvent(SQLModel, table=True):
     __tablename__ = "calendar_event"
     __table_args__ = (
         Index("ix_calendar_event_user_start", "tenant_id", "calendar_user_id", "start_at"),
+        Index("ix_calendar_event_start", "tenant_id", "start_at", "id"),
         Index("ix_calendar_event_user_end", "tenant_id", "calendar_user_id", "end_at"),
         Index("ix_calendar_event_user_change", "tenant_id", "calendar_user_id", "change_xid"),
         Index("ix_calendar_event_meeting", "tenant_id", "meeting_key"),
@@ -180,8 +266,32 @@ class CalendarEvent(SQLModel, table=True):
     change_xid: int | None = Field(default=None, sa_column=columns.change_xid())
 
 
+class EventHistory(SQLModel, table=True):
+    """One change of an event, never changed again.
+
+    ``changes`` are the kinds that it is of. ``before`` and ``after`` hold codes, instants, counts and rules, no title,
+    address or link. ``step`` orders the changes of one instant.
+    """
+
+    __tablename__ = "event_history"
+    __table_args__ = (Index("ix_event_history_user", "tenant_id", "calendar_user_id", "at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    step: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    calendar_user_id: str
+    source: str
+    changes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    before: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+    after: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+
+
 class RuleSet(SQLModel, table=True):
-    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``."""
+    """One immutable version of a rule set; ``owner`` is a calendar user's id or ``tenant``.
+
+    It was in force from ``created_at`` until ``withdrawn_at``.
+    """
 
     __tablename__ = "rule_set"
 
@@ -190,6 +300,7 @@ class RuleSet(SQLModel, table=True):
     layer: str = Field(primary_key=True)
     version: int = Field(primary_key=True)
     active: bool
+    withdrawn_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     body: columns.JsonObject = Field(sa_column=Column(JSONB, nullable=False))
     created_by: str
     created_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -38,7 +38,11 @@ class Erasure(SQLModel, table=True):
 
 
 class PendingRevocation(SQLModel, table=True):
-    """A sealed refresh token that is kept alone until its grant is revoked, and then deleted."""
+    """A sealed refresh token that is kept alone until its grant is revoked, and then deleted.
+
+    ``erasure_id`` is that of the user's erasure, or an id of its own (``rvk_…``) if the user connected again through another
+    client, and this was the earlier one's.
+    """
 
     __tablename__ = "pending_revocation"
 

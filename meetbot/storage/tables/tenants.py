@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import Column, LargeBinary, String, Text, text
+from sqlalchemy import CheckConstraint, Column, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from meetbot.domain.account_calendar import TENANT_MODES, CalendarsMode
 from meetbot.storage import columns
 
 
@@ -19,6 +20,7 @@ class Tenant(SQLModel, table=True):
     """
 
     __tablename__ = "tenant"
+    __table_args__ = (CheckConstraint(columns.one_of("calendars_mode", TENANT_MODES), name="calendars_mode"),)
 
     id: str = Field(primary_key=True)
     name: str
@@ -27,6 +29,7 @@ class Tenant(SQLModel, table=True):
     mode: str = Field(default="live", sa_column=Column(String, nullable=False, server_default=text("'live'")))
     internal_domains: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
     redirect_origins: list[str] = Field(default_factory=list, sa_column=columns.json("[]"))
+    never_record: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
     join_lead_seconds: int | None = None
     revoked_grace_hours: int = 24
     bot_display_name: str = "Notetaker"
@@ -35,6 +38,9 @@ class Tenant(SQLModel, table=True):
     bot_days: int = columns.counted(365)
     delivery_days: int = columns.counted(30)
     audit_days: int = columns.counted(365)
+    calendars_mode: CalendarsMode = Field(
+        default=CalendarsMode.OWNED, sa_column=columns.state_of(CalendarsMode, default=CalendarsMode.OWNED)
+    )
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
 
 
@@ -57,6 +63,24 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class ConsoleSession(SQLModel, table=True):
+    """A browser that is signed in to the console with an API key.
+
+    ``sealed_key`` is the key, sealed with a secret that only the browser has; ``secret_hash`` is that secret's digest.
+    """
+
+    __tablename__ = "console_session"
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    key_id: str
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    is_read_only: bool
+    created_at: datetime = Field(sa_column=columns.instant())
+    expires_at: datetime = Field(sa_column=columns.instant())
 
 
 class IdempotencyRecord(SQLModel, table=True):
@@ -94,3 +118,19 @@ class RetentionRun(SQLModel, table=True):
     started_at: datetime = Field(sa_column=columns.instant())
     finished_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     deleted: columns.JsonObject = Field(default_factory=dict, sa_column=columns.json("{}"))
+
+
+class ApiRequest(SQLModel, table=True):
+    """An answered request: no path, query, body or address. ``route`` is the template."""
+
+    __tablename__ = "api_request"
+
+    tenant_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_column=Column(columns.TIMESTAMPTZ, primary_key=True))
+    request_id: str = Field(primary_key=True)
+    key_id: str
+    method: str
+    route: str
+    status: int
+    code: str | None = None
+    milliseconds: int

@@ -65,3 +65,24 @@ class WebhookDelivery(SQLModel, table=True):
     emitted_at: datetime | None = Field(default=None, sa_column=columns.now())
     created_at: datetime | None = Field(default=None, sa_column=columns.now())
     relayed_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
+
+
+class WebhookAttempt(SQLModel, table=True):
+    """One attempt of a delivery, never changed again but for an erasure.
+
+    ``number`` counts on over replays, ``replay`` says which one it belongs to. ``answer`` is the beginning of the endpoint's
+    text. ``next_at`` is when the next attempt was to be made at the earliest.
+    """
+
+    __tablename__ = "webhook_attempt"
+
+    tenant_id: str = Field(primary_key=True)
+    delivery_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    replay: int
+    at: datetime = Field(sa_column=columns.instant())
+    milliseconds: int
+    status: int | None = None
+    error: str | None = None
+    answer: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    next_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))

@@ -8,11 +8,13 @@ import httpx
 import orjson
 import pytest
 
+from meetbot.domain.account_calendar import OWN_CALENDARS
 from meetbot.errors import AccessTokenRejected, ProviderError, ReconnectRequired, ResourceGone, RetryLater
 from meetbot.providers import listing
-from meetbot.providers.base import Listing
+from meetbot.providers.base import CalendarRef, Listing
 from meetbot.providers.google.adapter import CALENDAR_LIST_SCOPE, EVENTS_SCOPE
-from meetbot.providers.google.calendars import own_calendars
+from meetbot.providers.google.calendars import listed_calendars
+from meetbot.providers.listed_calendars import calendars_to_read
 from tests.unit.providers.scripted import (
     WINDOW_END,
     WINDOW_START,
@@ -49,6 +51,11 @@ def page(*events: dict[str, Any], following: str | None = None, role: str = "own
 
 def list_events(script: Script, granted: frozenset[str] = ALL_SCOPES) -> Listing:
     return google(script).list_events("token", window_start=WINDOW_START, window_end=WINDOW_END, granted=granted)
+
+
+def read_of(entries: list[dict[str, Any]]) -> list[CalendarRef]:
+    """The calendars that are read of these in the account's list, unless something else is said."""
+    return list(calendars_to_read(listed_calendars(entries), OWN_CALENDARS, own_path="primary").calendars)
 
 
 def ids(listed: Listing) -> list[tuple[str, str]]:
@@ -252,16 +259,16 @@ def test_own_secondary_calendars_are_read_too() -> None:
     ],
 )
 def test_other_peoples_and_unwanted_calendars_are_left_out(entry: dict[str, Any]) -> None:
-    assert [calendar.id for calendar in own_calendars([MINE, entry])] == ["primary"]
+    assert [calendar.id for calendar in read_of([MINE, entry])] == ["primary"]
 
 
 def test_a_calendar_unticked_in_the_margin_is_still_read() -> None:
-    assert TEAM_ID in [calendar.id for calendar in own_calendars([MINE, {**TEAM_CALENDAR, "selected": False}])]
+    assert TEAM_ID in [calendar.id for calendar in read_of([MINE, {**TEAM_CALENDAR, "selected": False}])]
 
 
 def test_of_too_many_calendars_the_same_25_are_read_in_any_order() -> None:
     entries = [{"id": f"c{number:03}@group.calendar.google.com", "accessRole": "owner"} for number in range(60)]
-    one, other = own_calendars([MINE, *entries]), own_calendars([*reversed(entries), MINE])
+    one, other = read_of([MINE, *entries]), read_of([*reversed(entries), MINE])
     assert one == other
     assert len(one) == 25
     assert one[0].id == "primary"
@@ -323,9 +330,11 @@ def test_what_a_secondary_calendar_showed_before_it_failed_is_kept() -> None:
     assert listed.failed_calendars == {TEAM_ID}
 
 
-def test_a_secondary_calendar_that_is_gone_for_sure_is_complete_and_empty() -> None:
+def test_a_secondary_calendar_that_is_gone_for_sure_is_named_so() -> None:
     listed = list_events(of_three(google_error(404, "notFound"), **{TEAM_ENTRY: google_error(404, "notFound")}))
-    assert listed.complete_calendars == {"primary", TEAM_ID, CLUB_ID}
+    assert listed.complete_calendars == {"primary", CLUB_ID}
+    assert listed.gone_calendars == {TEAM_ID}
+    assert listed.failed_calendars == set()
     assert [event_id for calendar_id, event_id in ids(listed) if calendar_id == TEAM_ID] == []
 
 

@@ -8,9 +8,11 @@ import httpx
 import orjson
 import pytest
 
+from meetbot.domain.account_calendar import OWN_CALENDARS
 from meetbot.errors import AccessTokenRejected, ReconnectRequired, ResourceGone, RetryLater
-from meetbot.providers.base import Listing
-from meetbot.providers.microsoft.calendars import is_under, own_calendars
+from meetbot.providers.base import CalendarRef, Listing
+from meetbot.providers.listed_calendars import calendars_to_read
+from meetbot.providers.microsoft.calendars import is_under, listed_calendars
 from tests.unit.providers.scripted import (
     GRAPH,
     WINDOW_END,
@@ -57,6 +59,11 @@ def two_calendars(side: Any, **others: Any) -> Script:
             **others,
         }
     )
+
+
+def read_of(entries: list[dict[str, Any]]) -> list[CalendarRef]:
+    """The calendars that are read of these in the account's list, unless something else is said."""
+    return list(calendars_to_read(listed_calendars(entries), OWN_CALENDARS, own_path="").calendars)
 
 
 def ids(listed: Listing) -> list[tuple[str, str]]:
@@ -170,7 +177,7 @@ def test_own_editable_calendars_are_read_too_the_default_one_first() -> None:
     ],
 )
 def test_other_peoples_and_fixed_calendars_are_left_out(entry: dict[str, Any]) -> None:
-    assert [calendar.id for calendar in own_calendars([DEFAULT, entry])] == ["primary"]
+    assert [calendar.id for calendar in read_of([DEFAULT, entry])] == ["primary"]
 
 
 def test_without_a_known_default_calendar_the_default_path_is_read() -> None:
@@ -180,8 +187,8 @@ def test_without_a_known_default_calendar_the_default_path_is_read() -> None:
 
 def test_of_too_many_calendars_the_same_25_are_read_in_any_order() -> None:
     entries = [{**SIDE_CALENDAR, "id": f"cal-{number:03}"} for number in range(60)]
-    assert own_calendars([DEFAULT, *entries]) == own_calendars([*reversed(entries), DEFAULT])
-    assert len(own_calendars([DEFAULT, *entries])) == 25
+    assert read_of([DEFAULT, *entries]) == read_of([*reversed(entries), DEFAULT])
+    assert len(read_of([DEFAULT, *entries])) == 25
 
 
 @pytest.mark.parametrize(
@@ -193,10 +200,11 @@ def test_a_failing_secondary_calendar_is_incomplete_and_the_others_are_read(fail
     assert listed.failed_calendars == {"cal-side"}
 
 
-def test_a_secondary_calendar_that_is_gone_for_sure_is_complete_and_empty() -> None:
+def test_a_secondary_calendar_that_is_gone_for_sure_is_named_so() -> None:
     gone = graph_error(404, "ErrorItemNotFound")
     listed = list_events(two_calendars(gone, **{SIDE: gone}))
-    assert listed.complete_calendars == {"primary", "cal-side"}
+    assert listed.complete_calendars == {"primary"}
+    assert listed.gone_calendars == {"cal-side"}
 
 
 def test_an_access_token_that_expires_half_way_is_reported() -> None:
