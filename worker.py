@@ -30,6 +30,7 @@ from temporalio.worker import (
 
 from activities.admission import NoteDelays, note_sync_delay
 from activities.background.earlier_grants import run_earlier_grants
+from activities.background.follower import Follower, waking
 from activities.background.housekeeping import run_housekeeping
 from activities.background.recovery import run_recovery
 from activities.background.relay import run_relay
@@ -136,6 +137,7 @@ async def _run(settings: Settings, parts: WorkerParts) -> None:
             run_recovery(parts.database, client, stop, interval=interval),
             parts.launcher.run(ActivityCompleter(client), stop),
             parts.admission.run(stop),
+            Follower(parts.services, waking(client), parts.launcher.is_crowded).run(stop),
             stop.wait(),
         )
         _log.info("worker.stopping")

@@ -6,15 +6,18 @@ instant: `activities.launcher` takes many bots through them together.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from activities.quick_look import is_settled
 from activities.recheck import DueBot, Looked, first_look, second_look
 from activities.services import Services
 from meetbot.backends.base import BackendBot
 from meetbot.bots import dispatches, launch_batches
-from meetbot.bots.claims import counting_claims, lead_of, leading_claim, place_of_claim
+from meetbot.bots.claims import claim_that_leads, counting_claims, place_of_claim
 from meetbot.bots.dispatches import is_awaited
 from meetbot.bots.launch_batches import Accepted, Intended, Launch
 from meetbot.bots.reconcile import reconcile
@@ -34,6 +37,8 @@ from meetbot.temporal.messages import (
 
 # A meeting that keeps changing is tried so often in one go; then the workflow takes over.
 TRIES = 3
+# The last looks are spread, so a connection is free again for the next one.
+_LOOKS_EACH = 3
 CHANGED = DispatchResult(DispatchOutcome.CHANGED)
 
 
@@ -77,6 +82,10 @@ class DispatchSteps:
         looked = first_look(self._services, due)
         return DispatchResult(looked) if isinstance(looked, DispatchOutcome) else Armed(request, due, looked)
 
+    async def is_settled(self, armed: Armed) -> bool:
+        """Ask the provider once more, quickly; whether `look_again` is not needed for the bot to go."""
+        return await is_settled(self._services, armed.due, armed.looked)
+
     def look_again(self, armed: Armed) -> DispatchResult | None:
         """Ask the provider once more; None if the bot may go."""
         is_changed = second_look(self._services, armed.due, armed.looked)
@@ -99,14 +108,29 @@ class DispatchSteps:
 
             return launch_batches.write_intents(session, tenant_id, launches, now, stands=stands)
 
-    def ask(self, intended: Intended) -> Asked:
+    async def warm(self, armed: Sequence[Armed]) -> None:
+        """Open connections for asking about these bots, and for them, within some seconds."""
+        asked = Counter(one.due.leader.provider for one in armed if one.due.leader is not None)
+        await asyncio.gather(
+            self._services.backend.warm(len(armed)),
+            *(
+                self._services.looks.warm(self._services.providers[provider].api_url, -(-count // _LOOKS_EACH))
+                for provider, count in asked.items()
+            ),
+        )
+
+    async def ask(self, intended: Intended) -> Asked:
         """Ask the backend for a bot."""
         asked_at = self._services.clock()
         try:
-            answer = self._services.backend.create(replace(intended.wanted, join_at=asked_at))
+            answer = await self._services.backend.create_async(replace(intended.wanted, join_at=asked_at))
         except (BackendRefused, BackendUnavailable) as error:
             return Asked(intended, error, asked_at)
         return Asked(intended, answer, asked_at)
+
+    async def close(self) -> None:
+        """Close the connections that were opened on this event loop."""
+        await self._services.close_lanes()
 
     def record_all(self, tenant_id: str, asked: Sequence[Asked]) -> list[DispatchResult | BackendUnavailable]:
         """Record answers about a tenant's bots; acceptances in one transaction."""
@@ -158,7 +182,7 @@ class DispatchSteps:
                 return None
             claims = counting_claims(session, _ref(request), now)
             meeting = session.get_one(Meeting, (request.tenant_id, request.meeting_key))
-            leader = leading_claim(claims, lead_of(meeting, bot))
+            leader = claim_that_leads(claims, meeting, bot)
             if leader is None:
                 return None
             return DueBot(

@@ -26,6 +26,8 @@ from activities.batches import Batches
 from activities.dispatch import CHANGED, TRIES, Armed, Asked, DispatchSteps
 from activities.interceptors import application_error
 from activities.pulse import Pulse
+from activities.sending import Sending
+from activities.warming import Warming
 from meetbot.bots.launch import claim_ahead, look_ahead
 from meetbot.bots.launch_batches import Intended
 from meetbot.storage import launch_holds
@@ -35,7 +37,6 @@ from meetbot.temporal.messages import ActivityName, DispatchOutcome, DispatchReq
 
 _ARMING_THREADS = 12
 _LOOKING_THREADS = 24
-_SENDING_THREADS = 64
 _STORING_THREADS = 6
 _TICK_SECONDS = 0.5
 # The workflow's own activity is given until then to hand the bot over; from then on the row alone is enough.
@@ -88,9 +89,11 @@ class Launcher:
         self._left_alone: dict[_Key, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ticks = 0
-        self._busy, self._busy_checked_at = False, 0.0
+        self._lull: asyncio.Task[None] | None = None
+        self._sending = Sending(steps)
         self._arming, self._looking = _pool(_ARMING_THREADS, "arming"), _pool(_LOOKING_THREADS, "looking")
-        self._sending, self._storing = _pool(_SENDING_THREADS, "sending"), _pool(_STORING_THREADS, "storing")
+        self._storing = _pool(_STORING_THREADS, "storing")
+        self._warming = Warming(clock, self._warm)
         self._holds = Batches[tuple[DispatchRequest, bytes | None], int](self._hold_all, self._storing)
         self._claims = Batches[Armed, Intended | None](steps.write_intents, self._storing)
         self._notes = Batches[Asked, DispatchResult](steps.record_all, self._storing)
@@ -233,21 +236,26 @@ class Launcher:
     async def _to_the_instant(self, held: _Held, armed: Armed) -> DispatchResult:
         self._arm(held, armed)
         request, at = held.request, armed.due.dispatch_at
+        self._warming.expect(at)
         look_at = at - look_ahead(request.bot_id, self._due_with(at))
         if self._clock() < look_at:
             if await self._is_overtaken_before(held, look_at):
                 return CHANGED
-            stopped = await self._in(self._looking, partial(self._steps.look_again, armed))
-            if stopped is not None:
-                return stopped
+            if not await self._steps.is_settled(armed):
+                stopped = await self._in(self._looking, partial(self._steps.look_again, armed))
+                if stopped is not None:
+                    return stopped
         await self._until(at - claim_ahead(self._due_with(at)))
         held.is_sending = True
         intended = await self._claims.submit(request.tenant_id, armed)
         if intended is None:
             return CHANGED
         await self._until(at)
-        asked = await self._in(self._sending, partial(self._steps.ask, intended))
-        return await self._notes.submit(request.tenant_id, asked)
+        return await self._notes.submit(request.tenant_id, await self._sending.ask(intended))
+
+    async def _warm(self, second: int) -> None:
+        due = (held.armed for held in self._held.values() if held.armed is not None)
+        await self._steps.warm([armed for armed in due if _second(armed.due.dispatch_at) == second])
 
     async def _is_overtaken_before(self, held: _Held, instant: datetime) -> bool:
         """Wait until then; True as soon as the meeting is known to be another one by now."""
@@ -286,20 +294,22 @@ class Launcher:
 
         What a workflow does with the result would take the CPU time that they need.
         """
+        if self._lull is None or self._lull.done():
+            # One looks for all who wait.
+            self._lull = asyncio.create_task(self._wait_for_a_lull())
+        await asyncio.shield(self._lull)
+
+    async def _wait_for_a_lull(self) -> None:
         ends_at = asyncio.get_running_loop().time() + _LONGEST_BUSY_SECONDS
         while self._is_busy() and asyncio.get_running_loop().time() < ends_at:  # noqa: ASYNC110 - time makes it so
             await asyncio.sleep(_GAP_SECONDS)
 
     def _is_busy(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._busy_checked_at >= _GAP_SECONDS / 2:
-            soon = self._clock() + _BUSY_AHEAD
-            self._busy_checked_at = now
-            self._busy = any(
-                held.armed is not None and (held.is_sending or held.armed.due.dispatch_at <= soon)
-                for held in self._held.values()
-            )
-        return self._busy
+        soon = self._clock() + _BUSY_AHEAD
+        return any(
+            held.armed is not None and (held.is_sending or held.armed.due.dispatch_at <= soon)
+            for held in self._held.values()
+        )
 
     def _hold_all(self, tenant_id: str, asked: Sequence[tuple[DispatchRequest, bytes | None]]) -> Sequence[int]:
         with self._database.transaction(tenant_id) as session:
@@ -319,10 +329,12 @@ class Launcher:
         for held in self._held.values():
             if not held.is_sending and held.task is not None:
                 held.task.cancel()
+        await self._warming.stop()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_STOP_SECONDS)
         await self._in(self._storing, self._pulse.stop)
-        for pool in (self._arming, self._looking, self._sending, self._storing):
+        await self._steps.close()
+        for pool in (self._arming, self._looking, self._storing):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

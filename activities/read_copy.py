@@ -36,15 +36,34 @@ class Verdict(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a provider's answer means, and a digest of the event in it; None if there was none."""
+
+    verdict: Verdict
+    fingerprint: bytes | None = None
+
+
 def read_copy_again(services: Services, tenant_id: str, copy: ClaimCopy, *, seconds: float) -> Verdict:
     """Ask the claimant's provider for the copy; store it, decided anew, if it differs."""
-    deadline = Deadline(seconds)
+    return read_copy(services, load_claimant(services, tenant_id, copy), copy, seconds=seconds).verdict
+
+
+def load_claimant(services: Services, tenant_id: str, copy: ClaimCopy) -> CalendarUserContext | None:
+    """Return the calendar user of a claim, None if there is none any more."""
     with services.database.transaction(tenant_id) as session:
-        user = load_context(session, tenant_id, copy.calendar_user_id)
+        return load_context(session, tenant_id, copy.calendar_user_id)
+
+
+def read_copy(services: Services, user: CalendarUserContext | None, copy: ClaimCopy, *, seconds: float) -> Reading:
+    """Do what `read_copy_again` does, with the claimant already loaded."""
     if user is None or not user.is_connected:
-        return Verdict.UNREACHABLE
-    answer = _ask(services, user, copy, deadline)
-    return Verdict.UNREACHABLE if answer is None else _store_answer(services, user, copy, answer)
+        return Reading(Verdict.UNREACHABLE)
+    answer = _ask(services, user, copy, Deadline(seconds))
+    if answer is None:
+        return Reading(Verdict.UNREACHABLE)
+    fingerprint = None if answer.raw is None else fingerprint_of(answer.raw)
+    return Reading(_store_answer(services, user, copy, answer), fingerprint)
 
 
 def is_unchanged(services: Services, user: CalendarUserContext, copy: ClaimCopy, *, seconds: float) -> Verdict:

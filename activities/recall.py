@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.services import Services
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes, reports, rooms
-from meetbot.bots.claims import counting_claims, lead_of, leading_claim
+from meetbot.bots.claims import claim_that_leads, counting_claims
 from meetbot.bots.dispatches import backend_request
 from meetbot.bots.reconcile import reconcile
 from meetbot.domain.bot_history import BotChange, Cause
@@ -22,7 +22,7 @@ from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.storage import bots
 from meetbot.storage.bot_transitions import note_change
 from meetbot.storage.rooms import Sharer
-from meetbot.storage.tables import Bot, Dispatch
+from meetbot.storage.tables import Bot, Dispatch, Tenant
 from meetbot.temporal.messages import ActivityName, MeetingRef, NextStep, StepKind
 
 _NOT_IN_THE_CALL = frozenset({BotState.DISPATCHING, BotState.DISPATCHED, BotState.JOINING})
@@ -75,16 +75,16 @@ class RecallActivity:
                 return step
             if self._is_handed_over(session, bot, sharers):
                 return reconcile(session, ref, self._services.reconcile_context())
+            wanted = backend_request(bot, session.get_one(Tenant, ref.tenant_id))
             dispatch = bots.dispatch_of(session, bot)
             if dispatch is None or not may_be_out(dispatch.state):
-                return _Recall(bot, None, backend_request(session, bot))
+                return _Recall(bot, None, wanted)
             # From now on an end that the backend reports is the answer to this, and no end of the bot's own.
             if dispatch.recalled_at is None:
                 note_change(bot, bot.state, Cause(BotChange.RECALL_BEGUN, self._services.clock()))
             dispatch.recalled_at = self._services.clock()
             # The backend knows it by the id that it was asked for with, by whichever meeting.
-            request = replace(backend_request(session, bot), external_id=dispatch.external_id)
-            return _Recall(bot, dispatch, request)
+            return _Recall(bot, dispatch, replace(wanted, external_id=dispatch.external_id))
 
     def _is_handed_over(self, session: Session, bot: Bot, sharers: Sequence[Sharer]) -> bool:
         context = self._services.reconcile_context()
@@ -149,7 +149,7 @@ class RecallActivity:
             changes.fail_bot(session, bot, "backend_lost", now)
             return
         suppressed = meeting.suppressed_at is not None
-        wanted = leading_claim(counting_claims(session, ref, now), lead_of(meeting, bot))
+        wanted = claim_that_leads(counting_claims(session, ref, now), meeting, bot)
         if wanted is not None and not suppressed and wanted.end_at > now:
             changes.renew_bot(session, bot, now)
             session.flush()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from activities.read_copy import Verdict, is_unchanged, read_copy_again
+from activities.read_copy import Reading, Verdict, is_unchanged, load_claimant, read_copy, read_copy_again
 from activities.services import Services
 from meetbot.providers.http import Deadline
 from meetbot.storage.bots import ClaimCopy
@@ -21,7 +21,7 @@ RECHECK_SECONDS = 10.0
 """The longest that all claimants' providers are asked for."""
 # The second look begins this long before the backend is asked, and takes this long at most.
 _SECOND_LOOK_AHEAD = timedelta(milliseconds=800)
-_SECOND_LOOK_SECONDS = 1.4
+SECOND_LOOK_SECONDS = 1.4
 # If several claimants can be asked, a provider that hangs gets no longer than this, or an even share of the time.
 _LEAST_SHARE_SECONDS = 2.5
 _TOO_SHORT_SECONDS = 0.05
@@ -54,20 +54,21 @@ class DueBot:
 class Looked:
     """A first look by which the bot may go.
 
-    ``answered`` is the copy that was read, None if none could be.
+    ``answered`` is the copy that was read, None if none could be; ``fingerprint`` a digest of what its provider said.
     """
 
     answered: ClaimCopy | None
+    fingerprint: bytes | None = None
 
 
 def first_look(services: Services, due: DueBot) -> Looked | DispatchOutcome:
     """Ask the claimants' providers; return why a bot may not go: `CHANGED` or `WAIT_FOR_START`."""
-    verdict, answered = _ask_claimants(services, due)
-    if verdict is Verdict.CHANGED:
+    reading, answered = _ask_claimants(services, due)
+    if reading.verdict is Verdict.CHANGED:
         return DispatchOutcome.CHANGED
-    if verdict is Verdict.UNREACHABLE and not _may_go_unchecked(due, services.clock()):
+    if reading.verdict is Verdict.UNREACHABLE and not _may_go_unchecked(due, services.clock()):
         return DispatchOutcome.WAIT_FOR_START
-    return Looked(answered)
+    return Looked(answered, reading.fingerprint)
 
 
 def second_look(services: Services, due: DueBot, looked: Looked) -> bool:
@@ -79,10 +80,10 @@ def second_look(services: Services, due: DueBot, looked: Looked) -> bool:
     copy = looked.answered or leading
     if copy is leading and due.leader is not None:
         # Nearly always this is all. By whom and what it is decided is looked at again when the intent is written.
-        verdict = is_unchanged(services, due.leader, copy, seconds=_SECOND_LOOK_SECONDS)
+        verdict = is_unchanged(services, due.leader, copy, seconds=SECOND_LOOK_SECONDS)
         if verdict is not Verdict.CHANGED:
             return False
-    return read_copy_again(services, due.ref.tenant_id, copy, seconds=_SECOND_LOOK_SECONDS) is Verdict.CHANGED and (
+    return read_copy_again(services, due.ref.tenant_id, copy, seconds=SECOND_LOOK_SECONDS) is Verdict.CHANGED and (
         copy is leading
     )
 
@@ -95,7 +96,7 @@ def _may_go_unchecked(due: DueBot, now: datetime) -> bool:
     return bool(synced) and now - max(synced) <= _FRESH_ENOUGH
 
 
-def _ask_claimants(services: Services, due: DueBot) -> tuple[Verdict, ClaimCopy | None]:
+def _ask_claimants(services: Services, due: DueBot) -> tuple[Reading, ClaimCopy | None]:
     """Ask the leading claimant's provider; if it does not answer, the others' one by one.
 
     Another's copy can only confirm what the leading one said last: if it has changed, it is stored, and moves no bot of
@@ -108,8 +109,9 @@ def _ask_claimants(services: Services, due: DueBot) -> tuple[Verdict, ClaimCopy 
         if remaining <= _TOO_SHORT_SECONDS:
             break
         share = max(remaining / (len(claims) - number), min(remaining, _LEAST_SHARE_SECONDS))
-        verdict = read_copy_again(services, ref.tenant_id, copy, seconds=share)
         leads = number == 0
-        if verdict is Verdict.UNCHANGED or (leads and verdict is Verdict.CHANGED):
-            return verdict, copy
-    return Verdict.UNREACHABLE, None
+        user = due.leader if leads and due.leader is not None else load_claimant(services, ref.tenant_id, copy)
+        reading = read_copy(services, user, copy, seconds=share)
+        if reading.verdict is Verdict.UNCHANGED or (leads and reading.verdict is Verdict.CHANGED):
+            return reading, copy
+    return Reading(Verdict.UNREACHABLE), None

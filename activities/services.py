@@ -14,6 +14,7 @@ from meetbot.calendars.access_tokens import AccessTokens
 from meetbot.calendars.oauth_clients import OAuthClients
 from meetbot.calendars.provider_waits import ProviderWaits
 from meetbot.domain.event import Provider
+from meetbot.outbound.lane import Lane
 from meetbot.providers.base import CalendarProvider
 from meetbot.push.keeper import PushKeeper
 from meetbot.storage.database import Database
@@ -21,7 +22,10 @@ from meetbot.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The connections and defaults of a worker. ``clock`` gives the present in UTC."""
+    """The connections and defaults of a worker.
+
+    ``clock`` gives the present in UTC. ``looks`` is for the last looks at providers; ``lanes`` are all that are to be closed.
+    """
 
     database: Database
     providers: Mapping[Provider, CalendarProvider]
@@ -32,6 +36,8 @@ class Services:
     backend: BotBackend
     clock: Callable[[], datetime]
     connections: Sequence[httpx.Client]
+    looks: Lane
+    lanes: Sequence[Lane]
     public_url: str
     window_days: int
     horizon: timedelta
@@ -40,6 +46,11 @@ class Services:
     def reconcile_context(self) -> ReconcileContext:
         """Return what reconciling a bot needs, as of now."""
         return ReconcileContext(now=self.clock(), default_lead=self.join_lead, backend_name=self.backend.name)
+
+    async def close_lanes(self) -> None:
+        """Close what was opened on the running event loop."""
+        for lane in self.lanes:
+            await lane.close()
 
     def close(self) -> None:
         """Close the connections to providers and backend; the database is closed by its opener."""

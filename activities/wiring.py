@@ -35,6 +35,7 @@ from meetbot.calendars.revocation import Revoker
 from meetbot.clock import utc_now
 from meetbot.domain.event import Provider
 from meetbot.errors import ConfigurationError
+from meetbot.outbound.lane import Lane
 from meetbot.outbound.transport import build_http_client as build_outbound_client
 from meetbot.providers.base import OAuthClient
 from meetbot.providers.http import build_http_client
@@ -47,6 +48,8 @@ from meetbot.vault.guarded import Breaker
 from meetbot.webhooks.outbound import Outbound
 
 _BACKEND_CONNECTIONS = 100
+# At a quarter of a second for each answer, so many send a thousand bots within a second.
+_LANE_CONNECTIONS = 300
 _VAULT_CALLS_AT_ONCE = 32
 # One for each thread of the worker of syncs.
 _MOST_SYNCS = 24
@@ -141,6 +144,8 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
     """Build what the activities work with from opened connections and the settings."""
     to_providers = build_http_client()
     to_backend = build_outbound_client(connections=_BACKEND_CONNECTIONS, accept_gzip=False)
+    for_looks = Lane(connections=_LANE_CONNECTIONS, accept_gzip=True)
+    backend_lane = Lane(connections=_LANE_CONNECTIONS, accept_gzip=False)
     providers = build_providers(settings, to_providers)
     clients = OAuthClients(
         database=database,
@@ -166,9 +171,11 @@ def build_services(settings: Settings, database: Database, vault: Vault, *, cloc
         ),
         push=build_push_keeper(settings, database, to_providers, clock=clock),
         waits=waits,
-        backend=build_backend(settings, to_backend),
+        backend=build_backend(settings, to_backend, backend_lane),
         clock=clock,
         connections=(to_providers, to_backend),
+        looks=for_looks,
+        lanes=(for_looks, backend_lane),
         public_url=settings.public_url,
         window_days=settings.sync_window_days,
         horizon=timedelta(hours=settings.schedule_horizon_hours),
@@ -191,7 +198,7 @@ def build_push_keeper(
     )
 
 
-def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
+def build_backend(settings: Settings, client: httpx.Client, lane: Lane) -> BotBackend:
     """Build the configured bot backend.
 
     Raises `ConfigurationError` for one that is not supported yet.
@@ -209,5 +216,6 @@ def build_backend(settings: Settings, client: httpx.Client) -> BotBackend:
             api_key=key.get_secret_value() if key else "",
             report_url=f"{settings.public_url.rstrip('/')}/v1/backends/meetbot/events",
             client=client,
+            lane=lane,
         )
     )

@@ -68,11 +68,11 @@ class World:
 def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> dict[str, Any]:
     """Have this many meetings start together; return how their bots came."""
     world.rig.sandbox.post("/control/backend/pace", {"joining": 3600})
-    idle = _idle_cost(world)
+    idle = idle_cost(world)
     rig = for_another_tenant(world.rig)
     before, began = world.cpu.read(), time.monotonic()
     start = rig.clock() + timedelta(seconds=seconds_ahead + _JOIN_LEAD_SECONDS)
-    _have_meetings(world, rig, count, start)
+    have_meetings(world, rig, count, start)
     known_before_seconds = _all_scheduled(rig, count, start)
     if kill:
         _kill_one(world, rig, start)
@@ -85,7 +85,7 @@ def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> di
     return {
         "bots": count,
         "scheduled_before_seconds": round(known_before_seconds, 1),
-        "late": _distribution(late),
+        "late": distribution(late),
         "early": sum(seconds < -0.001 for seconds in late),
         "missed": count - len(late),
         "jobs": jobs,
@@ -93,14 +93,15 @@ def measure(world: World, count: int, *, seconds_ahead: float, kill: bool) -> di
     }
 
 
-def _idle_cost(world: World) -> Mapping[str, float]:
-    """What each process uses per second while nothing is due."""
+def idle_cost(world: World) -> Mapping[str, float]:
+    """Return what each process uses per second while nothing is due."""
     before = world.cpu.read()
     time.sleep(_IDLE_SECONDS)
     return {name: (used - before.get(name, 0.0)) / _IDLE_SECONDS for name, used in world.cpu.read().items()}
 
 
-def _have_meetings(world: World, rig: Rig, count: int, start: datetime) -> None:
+def have_meetings(world: World, rig: Rig, count: int, start: datetime) -> None:
+    """Connect calendars with so many meetings that start then."""
     users = []
     for number in range(-(-count // _MEETINGS_PER_CALENDAR)):
         owner = rig.sandbox.account(f"herd-{rig.tenant_id}-{number}@herd.test")
@@ -137,7 +138,8 @@ def _lateness(rig: Rig, count: int, start: datetime) -> tuple[list[float], int]:
     return sorted((at - due[external_id]).total_seconds() for external_id, at in created.items()), len(jobs)
 
 
-def _distribution(late: Sequence[float]) -> dict[str, float]:
+def distribution(late: Sequence[float]) -> dict[str, float]:
+    """Return where these sorted seconds lie."""
     if not late:
         return {}
     at = {

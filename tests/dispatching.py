@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 from activities.dispatch import CHANGED, TRIES, DispatchSteps
 from activities.services import Services
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, DispatchResult
+
+_T = TypeVar("_T")
 
 
 class SingleDispatch:
@@ -38,8 +42,19 @@ class SingleDispatch:
             return armed
         if self._services.clock() < armed.due.second_look_at:
             self._sleep_until(armed.due.second_look_at)
-            if (stopped := self._steps.look_again(armed)) is not None:
-                return stopped
+            if not self._run(self._steps.is_settled(armed)):
+                stopped = self._steps.look_again(armed)
+                if stopped is not None:
+                    return stopped
         self._sleep_until(armed.due.dispatch_at)
         (intended,) = self._steps.write_intents(request.tenant_id, [armed])
-        return CHANGED if intended is None else self._steps.record(self._steps.ask(intended))
+        return CHANGED if intended is None else self._steps.record(self._run(self._steps.ask(intended)))
+
+    def _run(self, step: Awaitable[_T]) -> _T:
+        async def whole() -> _T:
+            try:
+                return await step
+            finally:
+                await self._steps.close()
+
+        return asyncio.run(whole())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -16,6 +17,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from meetbot.domain.rooms import SHARED
     from meetbot.temporal.messages import (
         ActivityName,
         BotSignal,
@@ -46,11 +48,12 @@ _START_TO_CLOSE_TIMEOUT = timedelta(seconds=60)
 _ANSWERED_WITHIN = timedelta(seconds=30)
 # The least schedule_to_close_timeout of a dispatch: it is retried until the meeting's end, but at least for this long.
 _LEAST_TIME_TO_DISPATCH = timedelta(seconds=30)
-# Reports say how a bot is doing. In case one is lost, the backend is asked: often on the way in and once the meeting should be
-# over, seldom between.
-_FOLLOW_EVERY = timedelta(minutes=1)
-_FOLLOW_IN_THE_CALL_EVERY = timedelta(minutes=10)
-_IN_THE_CALL = ("in_call", "recording")
+# Reports say how a bot is doing, and in case one is lost the worker processes ask the backend. Both wake this workflow once the
+# bot has ended. If even that is lost, it asks by itself: so long after the meeting's end, and then every hour.
+_ASKED_AFTER_END = timedelta(minutes=5)
+_ASKED_EVERY = timedelta(hours=1)
+# Nothing tells a meeting that the bot of another one, which it shares, begins to leave.
+_SHARED_ASKED_EVERY = timedelta(minutes=1)
 # After so many re-checks in a row that each found a change, the next one waits a little.
 _MOST_CHANGES_IN_A_ROW = 5
 _PAUSE = timedelta(seconds=2)
@@ -123,8 +126,7 @@ class BotWorkflow:
                 if await self._is_time_to_dispatch(step):
                     await self._dispatch(step)
             case StepKind.FOLLOW:
-                if not await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
-                    await self._follow()
+                await self._wait_and_follow(step)
             case StepKind.RECALL:
                 recalled = await self._activity(ActivityName.BOT_RECALL, "recall the bot")
                 await self._wake(recalled.to_wake)
@@ -176,6 +178,12 @@ class BotWorkflow:
         self._changes_in_a_row = self._changes_in_a_row + 1 if result.outcome is DispatchOutcome.CHANGED else 0
         if self._changes_in_a_row > _MOST_CHANGES_IN_A_ROW:
             await workflow.sleep(_PAUSE, summary="the calendar keeps changing")
+        is_sent = result.outcome is DispatchOutcome.DISPATCHED and not (self._woken or overtaken)
+        if is_sent and self._start.follows_what_was_sent:
+            # As it was sent, it agrees with its claims: there is nothing to reconcile.
+            sent = replace(step, kind=StepKind.FOLLOW, state="dispatched")
+            self._show(sent)
+            await self._wait_and_follow(sent)
 
     def _begin_dispatch(self, step: NextStep) -> workflow.ActivityHandle[DispatchResult]:
         now = workflow.now()
@@ -199,13 +207,16 @@ class BotWorkflow:
         await workflow.wait_condition(lambda: dispatch.done() or self._woken)
         return self._woken and not dispatch.done()
 
-    async def _follow(self) -> None:
+    async def _wait_and_follow(self, step: NextStep) -> None:
+        """Wait until something is heard of the bot; ask the backend if nothing is."""
+        if await self._woken_within(_follow_within(step, workflow.now()), "until the backend is asked"):
+            return
         try:
             await self._activity(ActivityName.BOT_FOLLOW, "ask the backend how the bot is doing", attempts=2)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            # The next minute asks again.
+            # The next hour asks again.
 
     async def _activity(self, name: ActivityName, summary: str, *, attempts: int = 0) -> NextStep:
         step: NextStep = await workflow.execute_activity(
@@ -247,10 +258,11 @@ class BotWorkflow:
 
 
 def _follow_within(step: NextStep, now: datetime) -> timedelta:
-    """Return when the backend is asked next how a bot is doing."""
-    if step.state not in _IN_THE_CALL or step.end_at is None:
-        return _FOLLOW_EVERY
-    return max(min(step.end_at - now, _FOLLOW_IN_THE_CALL_EVERY), _FOLLOW_EVERY)
+    """Return when this workflow asks by itself how a bot is doing."""
+    if step.state == SHARED:
+        return _SHARED_ASKED_EVERY
+    until_then = step.end_at + _ASKED_AFTER_END - now if step.end_at is not None else timedelta()
+    return until_then if until_then > timedelta() else _ASKED_EVERY
 
 
 def _details(step: NextStep, *, waits_for_start: bool) -> str:

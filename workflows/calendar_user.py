@@ -320,7 +320,7 @@ class CalendarUserWorkflow:
         try:
             await workflow.start_child_workflow(
                 WorkflowName.BOT,
-                BotStart(self._state.tenant_id, entry.meeting_key),
+                BotStart(self._state.tenant_id, entry.meeting_key, follows_what_was_sent=True),
                 id=bot_workflow_id(self._state.tenant_id, entry.meeting_key),
                 task_queue=TaskQueue.BOTS,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,

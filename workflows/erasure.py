@@ -98,7 +98,7 @@ class ErasureWorkflow:
         try:
             await workflow.start_child_workflow(
                 WorkflowName.BOT,
-                BotStart(self._start.tenant_id, meeting_key),
+                BotStart(self._start.tenant_id, meeting_key, follows_what_was_sent=True),
                 id=bot_workflow_id(self._start.tenant_id, meeting_key),
                 task_queue=TaskQueue.BOTS,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,

@@ -71,10 +71,13 @@ _BOTS_AMONG = text(
 )
 
 # Bots to be dispatched soon or overdue. In random order, so that none is left out for long if there are more than one batch.
+# Those that a process holds go without their workflow too, and starting it would take time from them just then.
 _DUE_BOTS = text(
     """
     select tenant_id, meeting_key, state from bot
      where state in ('scheduled', 'dispatching') and dispatch_at < now() + interval '1 minute'
+       and (dispatch_at < now() - interval '1 minute'
+            or not exists (select 1 from launch_hold held where held.tenant_id = bot.tenant_id and held.bot_id = bot.id))
      order by random()
      limit :batch
     """

@@ -52,7 +52,8 @@ class BackendBot:
 class BotBackend(Protocol):
     """The service that runs bots.
 
-    Calls block, and are bounded by timeouts. They raise `BackendRefused` for good, `BackendUnavailable` for now.
+    Calls block, but for the asynchronous ones, and are bounded by timeouts. They raise `BackendRefused` for good,
+    `BackendUnavailable` for now.
     """
 
     name: str
@@ -62,12 +63,27 @@ class BotBackend(Protocol):
         """Make the bot, or return the one that was made for the same external id."""
         ...
 
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        """Do what `create` does on the event loop, for bots that go out together."""
+        ...
+
+    async def warm(self, connections: int) -> None:
+        """Prepare for so many calls of `create_async` within some seconds.
+
+        It takes little time. If it fails, they only take longer.
+        """
+        ...
+
     def look_up(self, request: BotRequest) -> BackendBot | None:
         """Return the bot of an earlier `create` whose answer was lost, or None if there is none."""
         ...
 
     def cancel(self, backend_bot_id: str) -> None:
         """Take the bot back, or out of the meeting. One that is gone or done already is no error."""
+        ...
+
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Do what `progress` does on the event loop."""
         ...
 
     def progress(self, backend_bot_id: str) -> BackendBot:

@@ -30,6 +30,18 @@ class ContainedBackend:
         with _contained():
             return self._backend.create(request)
 
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        """Do what `create` does on the event loop, for bots that go out together."""
+        with _contained():
+            return await self._backend.create_async(request)
+
+    async def warm(self, connections: int) -> None:
+        """Prepare for so many calls of `create_async`. A fault is none."""
+        try:
+            await self._backend.warm(connections)
+        except Exception as error:
+            _log.warning("backend.not_warmed", code=type(error).__name__)
+
     def look_up(self, request: BotRequest) -> BackendBot | None:
         """Return the bot of an earlier `create` whose answer was lost, or None if there is none."""
         with _contained():
@@ -39,6 +51,11 @@ class ContainedBackend:
         """Take the bot back, or out of the meeting."""
         with _contained():
             self._backend.cancel(backend_bot_id)
+
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Do what `progress` does on the event loop."""
+        with _contained():
+            return await self._backend.progress_async(backend_bot_id)
 
     def progress(self, backend_bot_id: str) -> BackendBot:
         """Return the bot as it is now."""

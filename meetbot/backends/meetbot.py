@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
 import httpx
@@ -16,9 +16,13 @@ from meetbot.domain.bot_state import BotState
 from meetbot.domain.retry_after import retry_after
 from meetbot.errors import BackendRefused, BackendUnavailable
 from meetbot.outbound.deadline import Deadline
-from meetbot.outbound.exchange import Answer, exchange
+from meetbot.outbound.exchange import Answer, Call, exchange
 from meetbot.outbound.failures import OutboundFailed
 from meetbot.outbound.json_answer import bounded_object
+
+if TYPE_CHECKING:
+    # The API reads jobs by this module too, and sends nothing.
+    from meetbot.outbound.lane import Lane
 
 _CALL_SECONDS = 10.0
 _MAX_ANSWER_BYTES = 1 << 20
@@ -46,29 +50,31 @@ _LOOK_UP_DELAY = timedelta(hours=1)
 class MeetbotBackend:
     """A client of meetbot's API for bots.
 
-    ``report_url`` is our address at which the backend reports a bot's progress.
+    ``report_url`` is our address at which the backend reports a bot's progress. ``client`` sends one request at a time,
+    ``lane`` those that go out together.
     """
 
     name = "meetbot"
     idempotency = Idempotency.NATIVE
 
-    def __init__(self, *, base_url: str, api_key: str, report_url: str, client: httpx.Client) -> None:
+    def __init__(self, *, base_url: str, api_key: str, report_url: str, client: httpx.Client, lane: Lane) -> None:
         self._jobs_url = f"{base_url.rstrip('/')}/api/v1/jobs"
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self._report_url = report_url
         self._client = client
+        self._lane = lane
 
     def create(self, request: BotRequest) -> BackendBot:
         """Make a job; its API answers the existing one for a known ``externalId``."""
-        body = {
-            "externalId": request.external_id,
-            "meetingUrl": request.meeting_url,
-            "joinAt": request.join_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "displayName": request.display_name,
-            "webhooks": {"onStatusChange": self._report_url, "onFinalize": self._report_url},
-            "metadata": dict(request.metadata),
-        }
-        return job_from(self._request("POST", self._jobs_url, body))
+        return _job(self._exchange(self._creation(request)))
+
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        """Make a job as `create` does, beside many others."""
+        return _job(await self._exchange_async(self._creation(request)))
+
+    async def warm(self, connections: int) -> None:
+        """Open connections for jobs that are about to be made."""
+        await self._lane.warm(self._jobs_url, connections)
 
     def look_up(self, request: BotRequest) -> BackendBot | None:
         """Return the job of an earlier `create`.
@@ -80,30 +86,49 @@ class MeetbotBackend:
 
     def cancel(self, backend_bot_id: str) -> None:
         """Cancel the job, or make its bot leave. One that is unknown or over is no error."""
-        self._request("DELETE", self._job_url(backend_bot_id), None, absent_is_done=True)
+        answer = self._exchange(Call("DELETE", self._job_url(backend_bot_id), self._headers))
+        if answer.status not in (404, 410):
+            _raise_for_status(answer)
 
     def progress(self, backend_bot_id: str) -> BackendBot:
         """Return the job as it is now."""
-        return job_from(self._request("GET", self._job_url(backend_bot_id), None))
+        return _job(self._exchange(self._look(backend_bot_id)))
+
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        """Return the job as `progress` does, beside many others."""
+        return _job(await self._exchange_async(self._look(backend_bot_id)))
 
     def _job_url(self, backend_bot_id: str) -> str:
         return f"{self._jobs_url}/{quote(backend_bot_id, safe='')}"
 
-    def _request(
-        self, method: str, url: str, body: Mapping[str, Any] | None, *, absent_is_done: bool = False
-    ) -> Mapping[str, Any]:
-        content = orjson.dumps(body) if body is not None else None
-        request = self._client.build_request(method, url, content=content, headers=self._headers)
+    def _look(self, backend_bot_id: str) -> Call:
+        return Call("GET", self._job_url(backend_bot_id), self._headers)
+
+    def _creation(self, request: BotRequest) -> Call:
+        body = {
+            "externalId": request.external_id,
+            "meetingUrl": request.meeting_url,
+            "joinAt": request.join_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "displayName": request.display_name,
+            "webhooks": {"onStatusChange": self._report_url, "onFinalize": self._report_url},
+            "metadata": dict(request.metadata),
+        }
+        return Call("POST", self._jobs_url, self._headers, orjson.dumps(body))
+
+    def _exchange(self, call: Call) -> Answer:
+        request = self._client.build_request(call.method, call.url, content=call.content, headers=dict(call.headers))
         try:
-            answer = exchange(self._client, request, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
+            return exchange(self._client, request, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
         except OutboundFailed as error:
-            # Without a connection nothing was sent; after that, the answer may be what was lost.
-            code = "backend_nonsense" if error.code in _NONSENSE else "backend_unreachable"
-            raise BackendUnavailable(code, f"no answer ({error.code})", nothing_done=error.unsent) from None
-        if answer.status in (404, 410) and absent_is_done:
-            return {}
-        _raise_for_status(answer)
-        return _document(answer) if method != "DELETE" else {}
+            failure = _unavailable(error)
+        raise failure
+
+    async def _exchange_async(self, call: Call) -> Answer:
+        try:
+            return await self._lane.exchange(call, deadline=Deadline(_CALL_SECONDS), limit=_MAX_ANSWER_BYTES)
+        except OutboundFailed as error:
+            failure = _unavailable(error)
+        raise failure
 
 
 def job_from(document: Mapping[str, Any]) -> BackendBot:
@@ -139,6 +164,17 @@ def _recorded_seconds(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value < 1 << 31 else None
+
+
+def _unavailable(error: OutboundFailed) -> BackendUnavailable:
+    # Without a connection nothing was sent; after that, the answer may be what was lost.
+    code = "backend_nonsense" if error.code in _NONSENSE else "backend_unreachable"
+    return BackendUnavailable(code, f"no answer ({error.code})", nothing_done=error.unsent)
+
+
+def _job(answer: Answer) -> BackendBot:
+    _raise_for_status(answer)
+    return job_from(_document(answer))
 
 
 def _raise_for_status(answer: Answer) -> None:

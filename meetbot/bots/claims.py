@@ -44,6 +44,15 @@ def _is_readable(copy: ClaimCopy, now: datetime, grace: timedelta) -> bool:
     return copy.user_state in CONNECTED or in_grace
 
 
+def claim_that_leads(claims: Sequence[ClaimCopy], meeting: Meeting, bot: Bot | None) -> ClaimCopy | None:
+    """Return the claim that decides the bot's time and link, or None if there is none.
+
+    Who led so far leads on, as `leading_claim` has it.
+    """
+    # What led before, and in which room the bot is to be, is a costly question that a lone claim does not raise.
+    return claims[0] if len(claims) == 1 else leading_claim(claims, lead_of(meeting, bot))
+
+
 def lead_time(session: Session, tenant_id: str, default: timedelta) -> timedelta:
     """Return how long before a meeting's start the tenant's bots are asked for."""
     seconds = session.get_one(Tenant, tenant_id).join_lead_seconds

@@ -6,6 +6,7 @@ the same external id. Functions that change it lock the meeting's row first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,14 +36,15 @@ class Intent:
     written_at: datetime
 
 
-def backend_request(session: Session, bot: Bot) -> BotRequest:
-    """Return what the backend is asked for.
+def external_id_of(bot: Bot) -> str:
+    """Return the idempotency key of this one dispatch: the bot's id and generation."""
+    return f"{bot.id}.{bot.generation}"
 
-    The external id (bot id and generation) is the idempotency key of this one dispatch.
-    """
-    tenant = session.get_one(Tenant, bot.tenant_id)
+
+def backend_request(bot: Bot, tenant: Tenant) -> BotRequest:
+    """Return what the backend is asked for."""
     return BotRequest(
-        external_id=f"{bot.id}.{bot.generation}",
+        external_id=external_id_of(bot),
         meeting_url=bot.meeting_url,
         join_at=bot.dispatch_at,
         display_name=tenant.bot_display_name,
@@ -55,29 +57,27 @@ def is_awaited(bot: Bot, request: DispatchRequest) -> bool:
     return bot.generation == request.generation and bot.state in (BotState.SCHEDULED, BotState.DISPATCHING)
 
 
-def write_intent(session: Session, bot: Bot, earlier: Dispatch | None, now: datetime) -> Intent:
-    """Store that the backend is about to be asked. The meeting is locked by the caller.
-
-    ``earlier`` is what the bot's present generation was asked for with, if it was.
-    """
-    bots.move_bot(bot, BotState.DISPATCHING, Cause(BotChange.ASKED, now))
-    if earlier is not None:
-        intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
-        bots.move_dispatch(earlier, DispatchState.INTENDED)
-        earlier.requested_at = now
-        return intent
-    session.add(
-        Dispatch(
-            tenant_id=bot.tenant_id,
-            meeting_key=bot.meeting_key,
-            generation=bot.generation,
-            bot_id=bot.id,
-            external_id=backend_request(session, bot).external_id,
-            state=DispatchState.INTENDED,
-            requested_at=now,
-        )
-    )
+def begin_first_intent(bot: Bot, now: datetime) -> Intent:
+    """Have a bot count as being asked for, before `write_first_intents` stores it with others."""
+    bots.begin_to_ask(bot)
     return Intent(True, now)
+
+
+def write_first_intents(session: Session, tenant_id: str, asked: Sequence[Bot], now: datetime) -> None:
+    """Store that the backend is about to be asked for these bots.
+
+    Their meetings are locked by the caller, who has called `begin_first_intent` for each.
+    """
+    bots.intend(session, tenant_id, {external_id_of(bot): bot for bot in asked}, Cause(BotChange.ASKED, now))
+
+
+def write_intent_again(bot: Bot, earlier: Dispatch, now: datetime) -> Intent:
+    """Store that the backend is about to be asked once more, after ``earlier``."""
+    bots.move_bot(bot, BotState.DISPATCHING, Cause(BotChange.ASKED, now))
+    intent = Intent(earlier.state is DispatchState.NOT_ACCEPTED, now)
+    bots.move_dispatch(earlier, DispatchState.INTENDED)
+    earlier.requested_at = now
+    return intent
 
 
 def record_acceptance(session: Session, request: DispatchRequest, backend_bot_id: str, *, asked_at: datetime) -> bool:

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, or_, select
 
 from meetbot.backends.base import BotRequest
 from meetbot.bots import changes, dispatches
-from meetbot.bots.claims import counting_of, lead_of, leading_claim, target_of
+from meetbot.bots.claims import claim_that_leads, counting_of, target_of
 from meetbot.bots.dispatches import Intent, backend_request, is_awaited
 from meetbot.bots.rooms import occupant_of
 from meetbot.domain.dispatch_state import DispatchState
@@ -90,6 +90,7 @@ def write_intents(
     for copy in bots.claim_copies(session, tenant_id, batch.meetings):
         copies.setdefault(copy.meeting_key, []).append(copy)
     written: list[Intended | None] = []
+    first: list[Bot] = []
     sharing: list[Bot] = []
     for launch in launches:
         claims = counting_of(copies.get(launch.request.meeting_key, ()), grace=grace, now=now)
@@ -103,8 +104,15 @@ def write_intents(
             sharing.append(bot)
             written.append(None)
             continue
-        intent = dispatches.write_intent(session, bot, batch.dispatch_for(bot), now)
-        written.append(Intended(launch.request, intent, backend_request(session, bot)))
+        earlier = batch.dispatch_for(bot)
+        if earlier is None:
+            first.append(bot)
+            # Stored below with the others'. The next meeting in the same room must find it on its way already.
+            intent = dispatches.begin_first_intent(bot, now)
+        else:
+            intent = dispatches.write_intent_again(bot, earlier, now)
+        written.append(Intended(launch.request, intent, backend_request(bot, tenant)))
+    dispatches.write_first_intents(session, tenant_id, first, now)
     changes.announce_all(session, tenant_id, sharing, WebhookEventType.BOT_CANCELLED)
     return written
 
@@ -114,7 +122,7 @@ def _as_rechecked(batch: _Batch, launch: Launch, claims: list[ClaimCopy], stands
     meeting, bot = batch.meetings.get(launch.request.meeting_key), batch.bots.get(launch.request.bot_id)
     if meeting is None or bot is None or meeting.suppressed_at is not None or not is_awaited(bot, launch.request):
         return None
-    leader = leading_claim(claims, lead_of(meeting, bot))
+    leader = claim_that_leads(claims, meeting, bot)
     if leader is None or not stands(leader):
         return None
     return bot if target_of(leader).digest == bot.target_digest == launch.target_digest else None

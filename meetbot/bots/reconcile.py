@@ -12,15 +12,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from meetbot.bots import changes, rooms
-from meetbot.bots.claims import (
-    counting_claims,
-    lead_of,
-    lead_time,
-    leading_claim,
-    place_of_claim,
-    room_of_link,
-    target_of,
-)
+from meetbot.bots.claims import claim_that_leads, counting_claims, lead_time, place_of_claim, room_of_link, target_of
 from meetbot.domain.bot_lifecycle import Action, DesiredState, ObservedState, SharedBot, next_action
 from meetbot.domain.bot_state import TERMINAL_STATES, BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
@@ -112,7 +104,7 @@ def _observe(session: Session, ref: MeetingRef, context: ReconcileContext) -> _O
     meeting = bots.lock_meeting(session, ref.tenant_id, ref.meeting_key)
     claims = counting_claims(session, ref, context.now)
     bot = bots.latest_bot(session, ref.tenant_id, ref.meeting_key)
-    leader = leading_claim(claims, lead_of(meeting, bot))
+    leader = claim_that_leads(claims, meeting, bot)
     if leader is not None:
         meeting.leader_calendar_user_id = leader.calendar_user_id
     return _Observation(

@@ -21,6 +21,7 @@ from meetbot.domain.event_types import WebhookEventType
 from meetbot.errors import BackendUnavailable, InvalidInput
 from meetbot.storage import bots, outbox
 from meetbot.storage.database import Database
+from meetbot.storage.silent_bots import SilentBot
 from meetbot.storage.tables import Bot, Dispatch
 
 _RELAYED = frozenset({WebhookEventType.JOB_STATUS_CHANGED, WebhookEventType.JOB_FINALIZED, WebhookEventType.JOB_FAILED})
@@ -108,7 +109,7 @@ def _locked(session: Session, seen: Dispatch) -> Dispatch:
 def _apply(session: Session, dispatch: Dispatch, event_type: str, data: Mapping[str, Any], now: datetime) -> bool:
     """Apply the report; return whether the bot's workflow has something to do now."""
     bot = session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id))
-    before = bot.state
+    before, bot.heard_at = bot.state, now
     try:
         reported: BackendBot | None = job_from(data)
     except BackendUnavailable:
@@ -124,26 +125,28 @@ def _has_ended(session: Session, dispatch: Dispatch) -> bool:
     return session.get_one(Bot, (dispatch.tenant_id, dispatch.bot_id)).state in TERMINAL_STATES
 
 
-def apply_answer(database: Database, seen: Bot, answer: BackendBot | None, *, now: datetime) -> None:
-    """Apply what a backend answered about a bot; None if it did not answer.
+def apply_answer(database: Database, seen: Bot | SilentBot, answer: BackendBot | None, *, now: datetime) -> bool:
+    """Apply what a backend answered about a bot; return whether its workflow has to know.
 
-    ``seen`` is the bot as it was when the backend was asked. An answer about a bot that was recalled meanwhile changes nothing.
+    The answer is None if there was none. ``seen`` is the bot as it was when the backend was asked. An answer about a bot that
+    was recalled meanwhile changes nothing.
     """
     with database.transaction(seen.tenant_id) as session:
         bots.lock_meeting(session, seen.tenant_id, seen.meeting_key)
         bot = session.get_one(Bot, (seen.tenant_id, seen.id), populate_existing=True)
         dispatch = bots.dispatch_of(session, bot)
         if dispatch is None or (bot.generation, bot.backend_bot_id) != (seen.generation, seen.backend_bot_id):
-            return
+            return False
         if answer is not None:
             _apply_progress(session, bot, dispatch, answer, now=now)
         if answer is not None and answer.state in TERMINAL_STATES:
             _relay_end(session, bot, dispatch, answer, now=now)
         elif is_lost(bot, now) and bot.state not in TERMINAL_STATES:
             changes.fail_bot(session, bot, "backend_lost", now)
+        return bot.state in TERMINAL_STATES
 
 
-def is_lost(bot: Bot, now: datetime) -> bool:
+def is_lost(bot: Bot | SilentBot, now: datetime) -> bool:
     """Return whether a bot that has not ended a day after its meeting's end is lost."""
     return now > bot.end_at + _LOST_AFTER
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from meetbot.bots import changes
-from meetbot.bots.claims import counting_claims, lead_of, lead_time, leading_claim
+from meetbot.bots.claims import claim_that_leads, counting_claims, lead_time
 from meetbot.domain.bot_lifecycle import SharedBot
 from meetbot.domain.bot_state import BotState
 from meetbot.domain.dispatch_state import DispatchState, is_being_recalled
@@ -110,7 +110,7 @@ def _still_wanting(
     if heir.suppressed_at is not None:
         return None
     claims = counting_claims(session, MeetingRef(heir.tenant_id, heir.meeting_key), now)
-    leader = leading_claim(claims, lead_of(heir, None))
+    leader = claim_that_leads(claims, heir, None)
     if leader is None or leader.end_at <= now or abs(leader.start_at - sharer.join_at) > lead:
         return None
     room = room_id(heir.tenant_id, leader.meeting_platform, leader.meeting_id)

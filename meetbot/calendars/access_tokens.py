@@ -117,6 +117,15 @@ class AccessTokens:
             self._waits.note(user, refusal)
             raise
 
+    def ready(self, user: CalendarUserContext) -> str | None:
+        """Return the access token if there is one and the provider may be asked. It never waits."""
+        try:
+            self._waits.check(user)
+        except RetryLater:
+            return None
+        token = self._cached(user)
+        return token.text if token is not None else None
+
     def _call(
         self,
         user: CalendarUserContext,

@@ -22,8 +22,8 @@ Resolver = Callable[[str, int, float], Sequence[Address]]
 # Raises for addresses that must not be dialled.
 Guard = Callable[[Sequence[Address]], None]
 
-_DNS_SECONDS = 5.0
-_ADDRESSES_TRIED = 4
+DNS_SECONDS = 5.0
+ADDRESSES_TRIED = 4
 
 
 def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
@@ -76,9 +76,9 @@ class Dialler(httpcore.NetworkBackend):
         Raises `OutboundFailed` or what the guard raises.
         """
         seconds = _left(timeout, httpcore.ConnectTimeout)
-        addresses = self._resolver(host, port, _DNS_SECONDS if seconds is None else min(_DNS_SECONDS, seconds))
+        addresses = self._resolver(host, port, DNS_SECONDS if seconds is None else min(DNS_SECONDS, seconds))
         self._guard(addresses)
-        for address in addresses[:_ADDRESSES_TRIED]:
+        for address in addresses[:ADDRESSES_TRIED]:
             try:
                 seconds = _left(timeout, httpcore.ConnectTimeout)
                 connected = socket.create_connection((str(address), port), timeout=seconds)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import httpx
 
+from meetbot.outbound.call import Answer, Call
 from meetbot.outbound.deadline import Deadline, PhaseSeconds, PhaseTimeouts
 from meetbot.outbound.failures import TRANSPORT_ERRORS, OutboundFailed, failure_of
 
+__all__ = ["Answer", "Call", "exchange"]
+
 _PHASES = PhaseSeconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is one of success."""
-        return 200 <= self.status < 300
 
 
 def exchange(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import zlib
 from collections.abc import Iterable, Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -12,9 +11,8 @@ import httpx
 
 from meetbot.outbound.connections import Dialler
 from meetbot.outbound.trust import trusted_authorities
+from meetbot.outbound.unpacking import gunzip, is_packed
 
-_PIECE_BYTES = 64 * 1024
-_GZIP_FORMAT = zlib.MAX_WBITS | 16
 _FRAMING = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _USER_AGENT = "meetbot-calendar"
 
@@ -29,12 +27,17 @@ def build_http_client(*, connections: int, accept_gzip: bool) -> httpx.Client:
         transport=BoundedTransport(connections=connections),
         trust_env=False,
         follow_redirects=False,
-        headers={
-            "User-Agent": f"{_USER_AGENT} (gzip)" if accept_gzip else _USER_AGENT,
-            "Accept-Encoding": "gzip" if accept_gzip else "identity",
-        },
+        headers=usual_headers(accept_gzip=accept_gzip),
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
     )
+
+
+def usual_headers(*, accept_gzip: bool) -> dict[str, str]:
+    """Return the headers of every request, whichever client sends it."""
+    return {
+        "User-Agent": f"{_USER_AGENT} (gzip)" if accept_gzip else _USER_AGENT,
+        "Accept-Encoding": "gzip" if accept_gzip else "identity",
+    }
 
 
 class BoundedTransport(httpx.BaseTransport):
@@ -76,16 +79,15 @@ class BoundedTransport(httpx.BaseTransport):
 
 
 def _unpacked(answer: httpcore.Response, accepted: str) -> httpx.Response:
-    encodings = [value.strip().lower() for name, value in answer.headers if name.lower() == b"content-encoding"]
+    encodings = [
+        value.decode("latin-1").strip().lower() for name, value in answer.headers if name.lower() == b"content-encoding"
+    ]
     if not isinstance(answer.stream, Iterable):
         raise TypeError("a blocking pool answers with blocking bodies")
-    if encodings in ([], [b"identity"]):
+    if not is_packed(encodings, accepts_gzip="gzip" in accepted):
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, answer.stream))
-    # One layer only: each multiplies by a thousand what the next has to unpack.
-    if encodings not in ([b"gzip"], [b"x-gzip"]) or "gzip" not in accepted:
-        raise httpx.DecodingError("an encoding that was not asked for")
     headers = [(name, value) for name, value in answer.headers if name.lower() not in _FRAMING]
-    return httpx.Response(answer.status, headers=headers, stream=_Body(answer, _gunzip(answer.stream)))
+    return httpx.Response(answer.status, headers=headers, stream=_Body(answer, gunzip(answer.stream)))
 
 
 class _Body(httpx.SyncByteStream):
@@ -98,24 +100,3 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._answer.close()
-
-
-def _gunzip(packed: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack piece by piece.
-
-    So whoever counts the bytes can stop before the next ones exist.
-    """
-    unpacker = zlib.decompressobj(_GZIP_FORMAT)
-    begun = False
-    try:
-        for chunk in packed:
-            rest, begun = chunk, True
-            while rest and not unpacker.eof:
-                yield unpacker.decompress(rest, _PIECE_BYTES)
-                rest = unpacker.unconsumed_tail
-        while piece := unpacker.decompress(b"", _PIECE_BYTES):
-            yield piece
-    except zlib.error:
-        raise httpx.DecodingError("broken compression") from None
-    if begun and not unpacker.eof:
-        raise httpx.DecodingError("the compressed answer has no end")

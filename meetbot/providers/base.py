@@ -13,6 +13,7 @@ from meetbot.domain.account_calendar import PRIMARY as PRIMARY
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import RetryLater
+from meetbot.outbound.call import Answer, Call
 
 RawEvent = Mapping[str, Any]
 
@@ -205,6 +206,22 @@ class CalendarProvider(Protocol):
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
         """Return one occurrence as the provider has it now. Raises `ResourceGone` if it is gone."""
+        ...
+
+    @property
+    def api_url(self) -> str:
+        """Return the address under which events are read."""
+        ...
+
+    def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
+        """Return the request that `get_event` makes, for a client of the caller's."""
+        ...
+
+    def event_in(self, answer: Answer) -> RawEvent:
+        """Return the occurrence that `event_call` was answered with.
+
+        It is as `get_event` returns it, as far as that is known without asking for more. Raises `ProviderError`s.
+        """
         ...
 
     def normalise(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from meetbot.domain.event import Provider
 from meetbot.domain.retry_after import retry_after
 from meetbot.errors import RetryLater
 from meetbot.outbound.deadline import Deadline
-from meetbot.outbound.exchange import Answer, exchange
+from meetbot.outbound.exchange import Answer, Call, exchange
 from meetbot.outbound.failures import OutboundFailed
 from meetbot.outbound.transport import build_http_client as outbound_client
 from meetbot.providers.wire_json import parse_object
@@ -25,10 +26,12 @@ __all__ = [
     "ANSWER_LIMIT_BYTES",
     "Answer",
     "AnswerTooLarge",
+    "Call",
     "Deadline",
     "bearer",
     "build_http_client",
     "error_object",
+    "get_call",
     "identified_object",
     "json_object",
     "requested_wait",
@@ -38,6 +41,7 @@ __all__ = [
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 
 _CONNECTIONS = 200
+_WANTS_JSON = {"Accept": "application/json"}
 _LONGEST_WAIT = timedelta(days=1)
 
 
@@ -53,6 +57,19 @@ def bearer(access_token: str) -> dict[str, str]:
 def build_http_client() -> httpx.Client:
     """Build the one client for all provider calls of a process; safe to use from many threads."""
     return outbound_client(connections=_CONNECTIONS, accept_gzip=True)
+
+
+def get_call(url: str, params: tuple[tuple[str, str], ...], headers: Mapping[str, str]) -> Call:
+    """Return a request for JSON, for a client of the caller's.
+
+    ``params`` are the same again and again.
+    """
+    return Call("GET", f"{url}?{_query(params)}", {**_WANTS_JSON, **headers})
+
+
+@lru_cache(maxsize=16)
+def _query(params: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(params)
 
 
 def send(
@@ -77,7 +94,7 @@ def send(
             method,
             # As an object because httpx parses an address that is given as text twice.
             httpx.URL(f"{url}?{urlencode(params)}" if params else url),
-            headers={"Accept": "application/json", **(headers or {})},
+            headers={**_WANTS_JSON, **(headers or {})},
             data=form,
             json=json,
         )

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, select
 
 from meetbot.domain import bot_state, dispatch_state
@@ -191,6 +192,60 @@ def move_dispatch(dispatch: Dispatch, state: DispatchState) -> None:
     Raises `IllegalTransition` for a change that `DISPATCH_TRANSITIONS` does not allow.
     """
     dispatch.state = dispatch_state.followed_by(dispatch.state, state)
+
+
+# What the bots were before is what this statement sees of them.
+_INTEND = text(
+    """
+    with asked as (
+      select * from unnest(cast(:bots as text[]), cast(:keys as text[]), cast(:generations as int[]),
+                           cast(:external_ids as text[])) asked (bot_id, meeting_key, generation, external_id)),
+    moved as (
+      update bot set state = cast(:dispatching as text), transitions = bot.transitions + 1
+        from asked where bot.tenant_id = :tenant_id and bot.id = asked.bot_id),
+    noted as (
+      insert into bot_transition
+             (tenant_id, bot_id, number, at, change, generation, from_state, to_state, source, code, dispatch_at)
+      select bot.tenant_id, bot.id, bot.transitions + 1, :at, :change, bot.generation, bot.state, cast(:dispatching as text),
+             :source, :code, bot.dispatch_at
+        from asked join bot on bot.tenant_id = :tenant_id and bot.id = asked.bot_id)
+    insert into dispatch (tenant_id, meeting_key, generation, bot_id, external_id, state, requested_at)
+    select :tenant_id, meeting_key, generation, bot_id, external_id, :intended, :at from asked
+    """
+)
+
+
+def begin_to_ask(bot: Bot) -> None:
+    """Have a bot be dispatching for whoever looks at the object, before `intend` stores that.
+
+    Raises `IllegalTransition` as `move_bot` does.
+    """
+    set_committed_value(bot, "state", bot_state.followed_by(bot.state, BotState.DISPATCHING))
+    set_committed_value(bot, "transitions", bot.transitions + 1)
+
+
+def intend(session: Session, tenant_id: str, asked: Mapping[str, Bot], cause: Cause) -> None:
+    """Store that the backend is about to be asked for these bots for the first time.
+
+    It is added to their histories. They come by external id, each after `begin_to_ask`. One statement for all.
+    """
+    if not asked:
+        return
+    bound = asked.values()
+    bounds = {
+        "tenant_id": tenant_id,
+        "bots": [bot.id for bot in bound],
+        "keys": [bot.meeting_key for bot in bound],
+        "generations": [bot.generation for bot in bound],
+        "external_ids": list(asked),
+        "dispatching": BotState.DISPATCHING,
+        "intended": DispatchState.INTENDED,
+        "at": cause.at,
+        "change": cause.change,
+        "source": cause.source,
+        "code": cause.code,
+    }
+    session.execute(_INTEND, bounds)
 
 
 def touch(bot: Bot, now: datetime) -> None:

@@ -99,7 +99,11 @@ TABLES: Mapping[str, TableGrants] = {
         api="select update",
         worker=_ALL,
         hidden=("meeting_url", "room"),
-        relay=RelayGrant(select="tenant_id id meeting_key generation state dispatch_at", rows=_IS_LIVE_BOT),
+        relay=RelayGrant(
+            select="tenant_id id meeting_key generation state dispatch_at end_at heard_at backend_bot_id recorded_seconds",
+            update="heard_at",
+            rows=_IS_LIVE_BOT,
+        ),
     ),
     "bot_claim": TableGrants(api="select update", worker=_ALL),
     "bot_transition": TableGrants(api="select insert", worker="select insert delete"),

@@ -199,12 +199,15 @@ class SyncResult:
 class BotStart:
     """Input of a bot's workflow.
 
-    ``rounds_per_run`` bounds the steps of one run, and with them its history.
+    ``rounds_per_run`` bounds the steps of one run, and with them its history. ``follows_what_was_sent``: a bot that was sent is
+    followed without reconciling it once more.
     """
 
     tenant_id: str
     meeting_key: str
     rounds_per_run: int = 200
+    # Runs that began without it reconcile. New ones always have it.
+    follows_what_was_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ async def start_bot(client: Client, tenant_id: str, meeting_key: str, state: str
     """
     await client.start_workflow(
         WorkflowName.BOT,
-        BotStart(tenant_id, meeting_key),
+        BotStart(tenant_id, meeting_key, follows_what_was_sent=True),
         id=bot_workflow_id(tenant_id, meeting_key),
         task_queue=TaskQueue.BOTS,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -14,6 +14,7 @@ from meetbot.domain.account_calendar import OWN_CALENDARS, CalendarChoice
 from meetbot.domain.erasure import Revocation
 from meetbot.domain.event import Event, Provider
 from meetbot.errors import ProviderError, ReconnectRequired, VaultUnavailable
+from meetbot.outbound.exchange import Answer, Call
 from meetbot.providers.base import Listing, OAuthClient, RawEvent, TokenGrant
 from meetbot.providers.oauth import code_challenge_s256
 from meetbot.storage.calendar_users import CalendarUserRef
@@ -245,6 +246,16 @@ class StandInProvider:
     def get_event(
         self, access_token: str, *, calendar_id: str, provider_event_id: str, timeout_seconds: float
     ) -> RawEvent:
+        raise AssertionError("the front never reads a calendar")
+
+    @property
+    def api_url(self) -> str:
+        raise AssertionError("the front never reads a calendar")
+
+    def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
+        raise AssertionError("the front never reads a calendar")
+
+    def event_in(self, answer: Answer) -> RawEvent:
         raise AssertionError("the front never reads a calendar")
 
     def normalise(

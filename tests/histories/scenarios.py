@@ -78,7 +78,7 @@ def closed(state: str) -> NextStep:
 
 
 async def to_the_end(harness: Harness) -> None:
-    await (await harness.start_bot()).result()
+    await (await harness.start_bot(follows_what_was_sent=False)).result()
 
 
 async def called(harness: Harness, name: ActivityName, times: int) -> None:
@@ -92,7 +92,7 @@ def signalled(*signals: tuple[int, BotSignal], rounds_per_run: int = 200) -> Cal
     """Return a run in which each signal is sent once the bot was reconciled so often."""
 
     async def run(harness: Harness) -> None:
-        await harness.start_bot(rounds_per_run=rounds_per_run)
+        await harness.start_bot(rounds_per_run=rounds_per_run, follows_what_was_sent=False)
         for times, signal in signals:
             await called(harness, ActivityName.BOT_RECONCILE, times)
             arguments = [] if signal in (BotSignal.CANCEL, BotSignal.BACKEND_REPORTED) else [CHANGE]
@@ -100,6 +100,16 @@ def signalled(*signals: tuple[int, BotSignal], rounds_per_run: int = 200) -> Cal
         await harness.bot().result()
 
     return run
+
+
+async def followed_when_sent(harness: Harness) -> None:
+    """The shape of new runs: from the dispatch to the report of its end, nothing."""
+    await harness.start_bot()
+    await called(harness, ActivityName.BOT_DISPATCH, 1)
+    # Its result is a workflow task of its own.
+    await asyncio.sleep(1)
+    await harness.bot().signal(BotSignal.BACKEND_REPORTED)
+    await harness.bot().result()
 
 
 def bots() -> dict[str, Scenario]:
@@ -111,6 +121,10 @@ def bots() -> dict[str, Scenario]:
                 reconcile=[waiting(3 * SECOND), following(), following(), closed("completed")], dispatch=[DISPATCHED]
             ).answer,
             signalled((2, BotSignal.BACKEND_REPORTED), (3, BotSignal.BACKEND_REPORTED)),
+        ),
+        "bot_sent": Scenario(
+            Script(reconcile=[waiting(3 * SECOND), closed("completed")], dispatch=[DISPATCHED]).answer,
+            followed_when_sent,
         ),
         "bot_followed": Scenario(
             Script(reconcile=[following(), closed("completed")], follow=[OUTAGE, OUTAGE]).answer, to_the_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,11 +31,20 @@ class SlowBackend:
         self._meanwhile()
         return created
 
+    async def create_async(self, request: BotRequest) -> BackendBot:
+        return await asyncio.to_thread(self.create, request)
+
+    async def warm(self, connections: int) -> None:
+        """Nothing to prepare."""
+
     def look_up(self, request: BotRequest) -> BackendBot | None:
         return self._backend.look_up(request)
 
     def cancel(self, backend_bot_id: str) -> None:
         self._backend.cancel(backend_bot_id)
+
+    async def progress_async(self, backend_bot_id: str) -> BackendBot:
+        return await asyncio.to_thread(self.progress, backend_bot_id)
 
     def progress(self, backend_bot_id: str) -> BackendBot:
         return self._backend.progress(backend_bot_id)

@@ -8,14 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 
-from activities.dispatch import DispatchSteps
+from activities.dispatch import Armed, Asked, DispatchSteps
 from activities.launcher import Launcher
+from bench.harness import Meter
+from meetbot.backends.base import BackendBot
+from meetbot.domain.bot_state import BotState
 from meetbot.storage.tables import LaunchHold, Meeting
 from meetbot.temporal.messages import DispatchOutcome, DispatchRequest, DispatchResult
 from tests.integration.meetings import report
@@ -96,6 +100,21 @@ def test_bots_that_are_held_together_go_once_each_and_none_before_its_instant(ri
     assert [event for event, _ in rig.webhook_events()].count("bot.dispatched") == len(requests)
     with rig.read() as session:
         assert session.exec(select(LaunchHold)).all() == []
+
+
+def test_a_batch_of_intents_and_answers_takes_no_statements_per_bot(rig: Rig) -> None:
+    steps, meter = DispatchSteps(rig.services), Meter()
+    armed = [one for one in map(steps.arm, due(rig, 12)) if isinstance(one, Armed)]
+    meter.watch(rig.services.database)
+
+    def launch(some: list[Armed]) -> None:
+        intended = [one for one in steps.write_intents(rig.tenant_id, some) if one is not None]
+        answer = BackendBot("job", BotState.DISPATCHED, None, None, {})
+        asked = [Asked(one, replace(answer, id=f"job_{one.request.bot_id}"), rig.clock()) for one in intended]
+        assert len(steps.record_all(rig.tenant_id, asked)) == len(some)
+
+    few, many = meter.measure(lambda: launch(armed[:2])), meter.measure(lambda: launch(armed[2:]))
+    assert few.statements == many.statements <= 20
 
 
 def test_a_meeting_cancelled_by_hand_while_its_bot_is_held_gets_none(rig: Rig) -> None:

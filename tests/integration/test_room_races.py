@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -47,7 +48,7 @@ def test_of_many_sent_in_one_instant_by_several_processes_one_is_sent(rig: Rig) 
         together.wait(timeout=30)
         (intended,) = steps.write_intents(rig.tenant_id, [one])
         if intended is not None:
-            steps.record(steps.ask(intended))
+            steps.record(asyncio.run(steps.ask(intended)))
         return intended is not None
 
     with ThreadPoolExecutor(len(bookings)) as pool:

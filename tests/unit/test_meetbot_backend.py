@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from meetbot.backends.base import BotRequest
+from meetbot.backends.base import BackendBot, BotRequest
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.domain.bot_state import BotState
 from meetbot.errors import BackendRefused, BackendUnavailable
+from meetbot.outbound.deadline import Deadline
+from meetbot.outbound.exchange import Answer, Call
+from meetbot.outbound.failures import OutboundFailed
+from meetbot.outbound.lane import Lane
 
 REQUEST = BotRequest(
     external_id="bot_a.1",
@@ -24,27 +30,59 @@ REQUEST = BotRequest(
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
+class ScriptedLane(Lane):
+    """The asynchronous way out, answered by the handler.
+
+    What the real one does to bytes is tested in `tests/unit/outbound`.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__(connections=1, accept_gzip=False, trust=ssl.create_default_context())
+        self._handler = handler
+
+    async def exchange(self, call: Call, *, deadline: Deadline, limit: int) -> Answer:
+        try:
+            said = self._handler(httpx.Request(call.method, call.url, headers=dict(call.headers), content=call.content))
+        except httpx.ConnectError:
+            raise OutboundFailed("connection_failed", "nobody listens", unsent=True) from None
+        return Answer(said.status_code, said.headers, said.content)
+
+
 def backend(handler: Handler) -> MeetbotBackend:
     return MeetbotBackend(
         base_url="https://bots.example/",
         api_key="secret",
         report_url="https://calendar.example/v1/backends/meetbot/events",
         client=httpx.Client(transport=httpx.MockTransport(handler)),
+        lane=ScriptedLane(handler),
     )
+
+
+def create(asked: MeetbotBackend) -> BackendBot:
+    return asked.create(REQUEST)
+
+
+def create_async(asked: MeetbotBackend) -> BackendBot:
+    return asyncio.run(asked.create_async(REQUEST))
+
+
+Create = Callable[[MeetbotBackend], BackendBot]
+both = pytest.mark.parametrize("creating", [create, create_async])
 
 
 def answering(status: int, body: object = None, **headers: str) -> MeetbotBackend:
     return backend(lambda _: httpx.Response(status, json=body, headers=headers))
 
 
-def test_a_job_is_created_with_the_external_id_as_idempotency_key() -> None:
+@both
+def test_a_job_is_created_with_the_external_id_as_idempotency_key(creating: Create) -> None:
     seen: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(201, json={"id": "job_1", "status": "queued"})
 
-    created = backend(handler).create(REQUEST)
+    created = creating(backend(handler))
     assert (created.id, created.state) == ("job_1", BotState.DISPATCHED)
     (request,) = seen
     assert (request.method, str(request.url)) == ("POST", "https://bots.example/api/v1/jobs")
@@ -62,19 +100,22 @@ def test_a_job_is_created_with_the_external_id_as_idempotency_key() -> None:
     }
 
 
+@both
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 410, 422])
-def test_a_client_error_is_refused_for_good(status: int) -> None:
+def test_a_client_error_is_refused_for_good(status: int, creating: Create) -> None:
     with pytest.raises(BackendRefused) as refused:
-        answering(status, {"error": "no"}).create(REQUEST)
+        creating(answering(status, {"error": "no"}))
     assert refused.value.code == f"backend_refused_{status}"
 
 
+@both
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 302])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_what_may_pass_is_tried_again(status: int, creating: Create) -> None:
     with pytest.raises(BackendUnavailable):
-        answering(status, {"error": "later"}).create(REQUEST)
+        creating(answering(status, {"error": "later"}))
 
 
+@both
 @pytest.mark.parametrize(
     ("stated", "wait"),
     [
@@ -89,26 +130,28 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
     ],
 )
-def test_a_stated_wait_is_kept_within_bounds(stated: str, wait: int | None) -> None:
+def test_a_stated_wait_is_kept_within_bounds(stated: str, wait: int | None, creating: Create) -> None:
     with pytest.raises(BackendUnavailable) as unavailable:
-        answering(429, None, **{"retry-after": stated}).create(REQUEST)
+        creating(answering(429, None, **{"retry-after": stated}))
     assert unavailable.value.retry_after == (None if wait is None else timedelta(seconds=wait))
 
 
+@both
 @pytest.mark.parametrize(
     "body", [b"<html>", b"[]", b"{}", b'{"id": 1, "status": "queued"}', b'{"id": "a", "status": "?"}']
 )
-def test_an_answer_that_is_no_job_is_tried_again(body: bytes) -> None:
+def test_an_answer_that_is_no_job_is_tried_again(body: bytes, creating: Create) -> None:
     with pytest.raises(BackendUnavailable):
-        backend(lambda _: httpx.Response(200, content=body)).create(REQUEST)
+        creating(backend(lambda _: httpx.Response(200, content=body)))
 
 
-def test_no_answer_at_all_is_tried_again_and_quotes_nothing() -> None:
+@both
+def test_no_answer_at_all_is_tried_again_and_quotes_nothing(creating: Create) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("https://zoom.us/j/123456789", request=request)
 
     with pytest.raises(BackendUnavailable) as unavailable:
-        backend(handler).create(REQUEST)
+        creating(backend(handler))
     assert "zoom" not in str(unavailable.value)
 
 

@@ -76,8 +76,12 @@ class Ran:
 
     @property
     def waits(self) -> list[datetime]:
-        """Until when it waited, to the millisecond."""
-        return [timer.due for timer in timers_in(self.history)]
+        """Until when it waited, to the millisecond, before the bot was last sent.
+
+        If none was, all of its waits.
+        """
+        sent = [call.at for call in self.harness.called("bot.dispatch")]
+        return [timer.due for timer in timers_in(self.history) if not sent or timer.due - timer.length < sent[-1]]
 
 
 async def to_the_end(harness: Harness, handle: Handle) -> None:

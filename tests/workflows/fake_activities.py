@@ -184,11 +184,13 @@ class Harness:
         )
         return handle
 
-    async def start_bot(self, key: str = "mtg_1", *, rounds_per_run: int = WITHOUT_END) -> Handle:
+    async def start_bot(
+        self, key: str = "mtg_1", *, rounds_per_run: int = WITHOUT_END, follows_what_was_sent: bool = True
+    ) -> Handle:
         handle = self.bot(key)
         await self.client.start_workflow(
             WorkflowName.BOT,
-            BotStart(self.tenant_id, key, rounds_per_run),
+            BotStart(self.tenant_id, key, rounds_per_run, follows_what_was_sent),
             id=handle.id,
             task_queue=TaskQueue.BOTS,
             search_attributes=_search_attributes(self.tenant_id, "scheduled"),

@@ -34,9 +34,11 @@ def test_a_meeting_nobody_claims_is_closed_at_once(virtual_time: VirtualTime) ->
 
 
 def test_it_waits_until_the_re_check_begins_and_then_dispatches(virtual_time: VirtualTime, meeting: Meeting) -> None:
-    ran = run(virtual_time, Script(reconcile=[meeting.waiting, meeting.closed()], dispatch=[DISPATCHED]))
+    ran = run(
+        virtual_time, Script(reconcile=[meeting.waiting, meeting.closed()], dispatch=[DISPATCHED], follow=[NO_BOT])
+    )
 
-    assert ran.steps == ["reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == [meeting.recheck_at]
     assert ran.harness.called("bot.dispatch")[0].at >= meeting.recheck_at
     assert ran.dispatches == [DispatchRequest(ran.harness.tenant_id, "mtg_1", "bot_1", 1, wait_is_over=False)]
@@ -45,9 +47,11 @@ def test_it_waits_until_the_re_check_begins_and_then_dispatches(virtual_time: Vi
 def test_a_meeting_whose_re_check_is_overdue_is_dispatched_at_once(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE)
 
-    ran = run(virtual_time, Script(reconcile=[running.waiting, running.closed()], dispatch=[DISPATCHED]))
+    ran = run(
+        virtual_time, Script(reconcile=[running.waiting, running.closed()], dispatch=[DISPATCHED], follow=[NO_BOT])
+    )
 
-    assert ran.steps == ["reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == []
 
 
@@ -62,10 +66,10 @@ def test_a_change_while_it_waits_makes_it_reconcile_and_wait_for_the_new_time(
         await handle.signal(signal, CHANGE)
         await harness.end_of(handle)
 
-    script = Script(reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[DISPATCHED])
+    script = Script(reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[DISPATCHED], follow=[NO_BOT])
     ran = run(virtual_time, script, move_after_an_hour)
 
-    assert ran.steps == ["reconcile", "reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == [meeting.recheck_at, later.recheck_at]
 
 
@@ -79,10 +83,12 @@ def test_a_meeting_moved_close_is_dispatched_as_soon_as_it_is_notified(
         await handle.signal(BotSignal.RESCHEDULE, CHANGE)
         await harness.end_of(handle)
 
-    script = Script(reconcile=[meeting.waiting, sooner.waiting, sooner.closed()], dispatch=[DISPATCHED])
+    script = Script(
+        reconcile=[meeting.waiting, sooner.waiting, sooner.closed()], dispatch=[DISPATCHED], follow=[NO_BOT]
+    )
     ran = run(virtual_time, script, move)
 
-    assert ran.steps == ["reconcile", "reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == [meeting.recheck_at]
 
 
@@ -132,11 +138,13 @@ def test_a_signal_while_the_bot_is_held_is_reconciled_at_once(virtual_time: Virt
 
 def test_a_re_check_that_found_a_change_is_followed_by_reconciling(virtual_time: VirtualTime, meeting: Meeting) -> None:
     later = Meeting(meeting.join_at + HOUR)
-    script = Script(reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[CHANGED, DISPATCHED])
+    script = Script(
+        reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[CHANGED, DISPATCHED], follow=[NO_BOT]
+    )
 
     ran = run(virtual_time, script)
 
-    assert ran.steps == ["reconcile", "dispatch", "reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "dispatch", "reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == [meeting.recheck_at, later.recheck_at]
 
 
@@ -144,11 +152,12 @@ def test_a_calendar_that_never_rests_is_asked_more_slowly(virtual_time: VirtualT
     script = Script(
         reconcile=[*[meeting.waiting] * 9, meeting.closed()],
         dispatch=[*[CHANGED] * 8, DISPATCHED],
+        follow=[NO_BOT],
     )
 
     ran = run(virtual_time, script)
 
-    pauses = [timer.length for timer in timers_in(ran.history)][1:]
+    pauses = [timer.length for timer in timers_in(ran.history)][1:-1]
     assert pauses == [2 * SECOND] * 3
 
 
@@ -156,18 +165,21 @@ def test_one_change_after_a_quiet_dispatch_is_not_slowed_down(virtual_time: Virt
     script = Script(
         reconcile=[*[meeting.waiting] * 9, meeting.closed()],
         dispatch=[*[CHANGED] * 5, DISPATCHED, CHANGED, CHANGED, DISPATCHED],
+        follow=[NO_BOT] * 2,
     )
 
     ran = run(virtual_time, script)
 
-    assert ran.waits == [meeting.recheck_at]
+    assert 2 * SECOND not in [timer.length for timer in timers_in(ran.history)]
 
 
 def test_if_nothing_fresh_is_known_it_waits_for_the_start_and_then_goes(
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     script = Script(
-        reconcile=[meeting.waiting, meeting.waiting, meeting.closed()], dispatch=[WAIT_FOR_START, DISPATCHED]
+        reconcile=[meeting.waiting, meeting.waiting, meeting.closed()],
+        dispatch=[WAIT_FOR_START, DISPATCHED],
+        follow=[NO_BOT],
     )
 
     ran = run(virtual_time, script)
@@ -188,10 +200,12 @@ def test_a_claim_that_arrives_while_it_waits_for_the_start_is_checked_at_once(
         await handle.signal(signal, CHANGE)
         await harness.end_of(handle)
 
-    script = Script(reconcile=[*[meeting.waiting] * 3, meeting.closed()], dispatch=[WAIT_FOR_START, DISPATCHED])
+    script = Script(
+        reconcile=[*[meeting.waiting] * 3, meeting.closed()], dispatch=[WAIT_FOR_START, DISPATCHED], follow=[NO_BOT]
+    )
     ran = run(virtual_time, script, claim)
 
-    assert ran.steps == ["reconcile", "dispatch", "reconcile", "reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "dispatch", "reconcile", "reconcile", "dispatch", "follow", "reconcile"]
     assert [request.wait_is_over for request in ran.dispatches] == [False, False]
 
 
@@ -199,7 +213,11 @@ def test_a_meeting_moved_while_it_waits_for_the_start_is_re_checked_at_its_new_t
     virtual_time: VirtualTime, meeting: Meeting
 ) -> None:
     later = Meeting(meeting.join_at + HOUR)
-    script = Script(reconcile=[meeting.waiting, later.waiting, later.closed()], dispatch=[WAIT_FOR_START, DISPATCHED])
+    script = Script(
+        reconcile=[meeting.waiting, later.waiting, later.closed()],
+        dispatch=[WAIT_FOR_START, DISPATCHED],
+        follow=[NO_BOT],
+    )
 
     ran = run(virtual_time, script)
 
@@ -215,11 +233,13 @@ def test_a_refusal_for_good_closes_it(virtual_time: VirtualTime, meeting: Meetin
 
 
 def test_a_backend_that_is_back_before_the_end_is_sent_the_bot(virtual_time: VirtualTime, meeting: Meeting) -> None:
-    script = Script(reconcile=[meeting.waiting, meeting.closed()], dispatch=[OUTAGE, OUTAGE, OUTAGE, DISPATCHED])
+    script = Script(
+        reconcile=[meeting.waiting, meeting.closed()], dispatch=[OUTAGE, OUTAGE, OUTAGE, DISPATCHED], follow=[NO_BOT]
+    )
 
     ran = run(virtual_time, script)
 
-    assert ran.steps == ["reconcile", *["dispatch"] * 4, "reconcile"]
+    assert ran.steps == ["reconcile", *["dispatch"] * 4, "follow", "reconcile"]
 
 
 def test_a_backend_that_is_down_is_tried_until_the_meetings_end_and_then_given_up(virtual_time: VirtualTime) -> None:
@@ -247,9 +267,11 @@ def test_a_meeting_prolonged_while_the_backend_was_down_is_tried_on(virtual_time
         return DISPATCHED
 
     script = Script(
-        reconcile=[short.waiting, longer.waiting, longer.closed()], dispatch=[back_after_the_first_end] * 1000
+        reconcile=[short.waiting, longer.waiting, longer.closed()],
+        dispatch=[back_after_the_first_end] * 1000,
+        follow=[NO_BOT],
     )
     ran = run(virtual_time, script)
 
     assert [step for step in ran.steps if step == "reconcile"] == ["reconcile"] * 3
-    assert ran.steps[-2:] == ["dispatch", "reconcile"]
+    assert ran.steps[-3:] == ["dispatch", "follow", "reconcile"]

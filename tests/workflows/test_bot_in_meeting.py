@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from meetbot.temporal.messages import BotSignal
-from tests.workflows.bot_runs import CHANGE, DISPATCHED, MINUTE, OUTAGE, SECOND, Meeting, run
+from tests.workflows.bot_runs import CHANGE, DISPATCHED, HOUR, MINUTE, NO_BOT, OUTAGE, SECOND, Meeting, run
 from tests.workflows.fake_activities import Handle, Harness, Script
 from tests.workflows.histories import states_shown, timers_in
 from tests.workflows.virtual_time import VirtualTime
 
 
-def test_on_the_way_in_it_asks_every_minute_and_in_the_call_seldom(virtual_time: VirtualTime) -> None:
+def test_it_asks_by_itself_only_when_the_meeting_should_be_over(virtual_time: VirtualTime) -> None:
     running = Meeting(virtual_time.now() - MINUTE, lasts=31 * MINUTE)
-    joining = replace(running.following, state="joining")
-    script = Script(
-        reconcile=[joining, joining, *[running.following] * 4, running.closed()],
-        follow=[joining, *[running.following] * 5],
-    )
+    script = Script(reconcile=[*[running.following] * 3, running.closed()], follow=[running.following] * 3)
 
     ran = run(virtual_time, script)
 
-    assert ran.steps == ["reconcile", *["follow", "reconcile"] * 6]
-    minutes = [round(timer.length / MINUTE) for timer in timers_in(ran.history)]
-    assert minutes[:4] == [1, 1, 10, 10]
-    assert 7 <= minutes[4] <= 8, "not beyond the planned end"
-    assert minutes[5] == 1, "after it every minute"
+    assert ran.steps == ["reconcile", *["follow", "reconcile"] * 3]
+    waits = [timer.length for timer in timers_in(ran.history)]
+    assert ran.waits[0] == running.end_at + 5 * MINUTE
+    assert waits[1:] == [HOUR, HOUR]
+
+
+def test_a_bot_that_was_sent_is_followed_without_another_look(virtual_time: VirtualTime, meeting: Meeting) -> None:
+    until_then = meeting.join_at - virtual_time.now() + 10 * MINUTE
+
+    async def report(harness: Harness, handle: Handle) -> None:
+        await virtual_time.wait(until_then)
+        await handle.signal(BotSignal.BACKEND_REPORTED)
+        await harness.end_of(handle)
+
+    ran = run(virtual_time, Script(reconcile=[meeting.waiting, meeting.closed()], dispatch=[DISPATCHED]), report)
+
+    assert ran.steps == ["reconcile", "dispatch", "reconcile"]
+    assert states_shown(ran.history) == ["dispatched", "completed"]
 
 
 def test_after_a_report_of_the_backend_it_does_not_ask(virtual_time: VirtualTime) -> None:
@@ -82,9 +89,10 @@ def test_a_relocated_bot_is_recalled_first_and_then_sent_again(virtual_time: Vir
         reconcile=[meeting.recalling, meeting.waiting, meeting.closed()],
         recall=[meeting.waiting],
         dispatch=[DISPATCHED],
+        follow=[NO_BOT],
     )
 
     ran = run(virtual_time, script)
 
-    assert ran.steps == ["reconcile", "recall", "reconcile", "dispatch", "reconcile"]
+    assert ran.steps == ["reconcile", "recall", "reconcile", "dispatch", "follow", "reconcile"]
     assert ran.waits == [meeting.recheck_at]

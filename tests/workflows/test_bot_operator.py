@@ -54,10 +54,10 @@ def test_the_state_is_shown_once_per_change(virtual_time: VirtualTime) -> None:
     script = Script(
         reconcile=[running.waiting, *[running.following] * 3, running.closed()],
         dispatch=[DISPATCHED],
-        follow=[running.following] * 3,
+        follow=[running.following] * 4,
     )
 
-    assert states_shown(run(virtual_time, script).history) == ["recording", "completed"]
+    assert states_shown(run(virtual_time, script).history) == ["dispatched", "recording", "completed"]
 
 
 @pytest.mark.parametrize("during", ["wait", "dispatch", "follow", "recall"])

@@ -9,7 +9,7 @@ import pytest
 
 from meetbot.temporal.messages import BotSignal, NextStep
 from meetbot.temporal.search_attributes import MEETBOT_STATE
-from tests.workflows.bot_runs import CHANGE, DISPATCHED, MINUTE, SECOND, WAIT_FOR_START, Meeting, run
+from tests.workflows.bot_runs import CHANGE, DISPATCHED, MINUTE, NO_BOT, SECOND, WAIT_FOR_START, Meeting, run
 from tests.workflows.fake_activities import Call, Handle, Harness, Script
 from tests.workflows.virtual_time import VirtualTime
 
@@ -89,7 +89,9 @@ def test_a_claim_during_a_dispatch_that_has_to_wait_is_checked_at_once(
         await harness.end_of(handle)
         return [call.request.wait_is_over for call in harness.called("bot.dispatch")]
 
-    script = Script(reconcile=[meeting.waiting, *[until_dispatched] * 4], dispatch=[dispatching, DISPATCHED])
+    script = Script(
+        reconcile=[meeting.waiting, *[until_dispatched] * 4], dispatch=[dispatching, DISPATCHED], follow=[NO_BOT]
+    )
 
     assert virtual_time.run(script.answer, whole) == [False, False]
 
@@ -119,10 +121,10 @@ def test_a_new_run_waits_on_for_the_same_instant(virtual_time: VirtualTime, meet
             await harness.bot().signal(BotSignal.CLAIM, CHANGE)
         await harness.end_of(handle)
 
-    script = Script(reconcile=[*[meeting.waiting] * 4, meeting.closed()], dispatch=[DISPATCHED])
+    script = Script(reconcile=[*[meeting.waiting] * 4, meeting.closed()], dispatch=[DISPATCHED], follow=[NO_BOT])
     ran = run(virtual_time, script, disturb, rounds_per_run=2)
 
-    assert ran.steps == ["reconcile"] * 4 + ["dispatch", "reconcile"]
+    assert ran.steps == ["reconcile"] * 4 + ["dispatch", "follow", "reconcile"]
 
 
 def test_a_recalled_bot_that_waits_again_is_shown_as_waiting_in_a_new_run_too(

@@ -26,7 +26,17 @@ from meetbot.providers.google.calendars import (
 )
 from meetbot.providers.google.errors import google_error
 from meetbot.providers.google.events import normalise_google
-from meetbot.providers.http import Answer, Deadline, bearer, error_object, identified_object, json_object, send
+from meetbot.providers.http import (
+    Answer,
+    Call,
+    Deadline,
+    bearer,
+    error_object,
+    get_call,
+    identified_object,
+    json_object,
+    send,
+)
 from meetbot.providers.id_token import Claims
 from meetbot.providers.listed_calendars import ListedCalendar, calendars_to_read
 from meetbot.providers.listing import (
@@ -59,6 +69,7 @@ _READS_CALENDAR_LIST = _WHOLE_CALENDAR | {
 }
 _ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 _LOGIN_HOST = "accounts.google.com"
+_EVENT_QUERY = (("fields", EVENT_FIELDS),)
 
 
 class _EventsPage(msgspec.Struct, rename={"access_role": "accessRole", "next": "nextPageToken"}):
@@ -172,13 +183,26 @@ class GoogleCalendar(OAuthProvider):
 
         Raises `ResourceGone` for one that was deleted, or returns it with the ``status`` cancelled.
         """
-        path = f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
-        answer = self._get(access_token, path, [("fields", EVENT_FIELDS)], Deadline(timeout_seconds))
+        path = _event_path(calendar_id, provider_event_id)
+        answer = self._get(access_token, path, list(_EVENT_QUERY), Deadline(timeout_seconds))
         raw = identified_object(answer, Provider.GOOGLE)
         if calendar_id != PRIMARY and _is_withheld(raw):
             # The calendar's owner shows no details any more. What becomes of the meeting is for the next listing to say.
             raise RetryLater(FREE_BUSY_ONLY, f"{Provider.GOOGLE}: an event without its details")
         return raw
+
+    @property
+    def api_url(self) -> str:
+        """Return the address of the Calendar API."""
+        return self._api
+
+    def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
+        """Return the request that `get_event` makes."""
+        return get_call(self._api + _event_path(calendar_id, provider_event_id), _EVENT_QUERY, bearer(access_token))
+
+    def event_in(self, answer: Answer) -> RawEvent:
+        """Return the occurrence in an answer, as `get_event` does."""
+        return identified_object(self._accepted(answer), Provider.GOOGLE)
 
     def normalise(
         self, calendar_id: str, raw: RawEvent, *, owner_email: str, owner_aliases: Collection[str] = ()
@@ -221,9 +245,16 @@ class GoogleCalendar(OAuthProvider):
             headers=bearer(access_token),
             params=query,
         )
+        return self._accepted(answer)
+
+    def _accepted(self, answer: Answer) -> Answer:
         if not answer.ok:
             raise google_error(answer, self._now())
         return answer
+
+
+def _event_path(calendar_id: str, provider_event_id: str) -> str:
+    return f"/calendars/{quote(calendar_id, safe='')}/events/{quote(provider_event_id, safe='')}"
 
 
 def _is_withheld(raw: RawEvent) -> bool:

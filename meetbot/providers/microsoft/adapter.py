@@ -18,7 +18,7 @@ from meetbot.domain.event import Event, Provider
 from meetbot.errors import ResourceGone, RetryLater
 from meetbot.providers.base import PRIMARY, CalendarRef, Listing, OAuthClient, RawEvent
 from meetbot.providers.event_fields import mapping
-from meetbot.providers.http import Answer, Deadline, bearer, identified_object, json_object, send
+from meetbot.providers.http import Answer, Call, Deadline, bearer, get_call, identified_object, json_object, send
 from meetbot.providers.id_token import Claims
 from meetbot.providers.listed_calendars import ListedCalendar, calendars_to_read
 from meetbot.providers.listing import (
@@ -196,6 +196,20 @@ class MicrosoftCalendar(OAuthProvider):
             raise RetryLater(FREE_BUSY_ONLY, f"{Provider.MICROSOFT}: an event without its details")
         return self._series_kinds.note(raw, lambda series: self._master(access_token, calendar_id, series, deadline))
 
+    @property
+    def api_url(self) -> str:
+        """Return the address of Graph."""
+        return self._graph
+
+    def event_call(self, access_token: str, *, calendar_id: str, provider_event_id: str) -> Call:
+        """Return the request that `get_event` makes."""
+        url = self._graph + _event_path(calendar_id, provider_event_id)
+        return get_call(url, tuple(event_query()), bearer(access_token) | PREFER)
+
+    def event_in(self, answer: Answer) -> RawEvent:
+        """Return the occurrence in an answer, as `get_event` does if its series' kind is known."""
+        return self._series_kinds.note(identified_object(self._accepted(answer), Provider.MICROSOFT), None)
+
     def _master(self, access_token: str, calendar_id: str, series: str, deadline: Deadline) -> RawEvent:
         query = [("$select", "id,isAllDay")]
         answer = self._get(access_token, _event_path(calendar_id, series), query, deadline)
@@ -242,6 +256,9 @@ class MicrosoftCalendar(OAuthProvider):
             headers=bearer(access_token) | PREFER,
             params=query,
         )
+        return self._accepted(answer)
+
+    def _accepted(self, answer: Answer) -> Answer:
         if not answer.ok:
             raise microsoft_error(answer, self._now())
         return answer

@@ -63,13 +63,16 @@ class SeriesKinds:
             noted.append(item if kind is None else _noted(item, all_day=kind))
         return noted
 
-    def note(self, raw: dict[str, Any], read_master: ReadMaster) -> dict[str, Any]:
-        """Return one event with the kind of its series noted, if it is a changed occurrence."""
+    def note(self, raw: dict[str, Any], read_master: ReadMaster | None) -> dict[str, Any]:
+        """Return one event with the kind of its series noted, if it is a changed occurrence.
+
+        Without ``read_master``, only a kind that is known already.
+        """
         series = exact(raw.get("seriesMasterId"), ID_LIMIT) if raw.get("type") == "exception" else None
         if series is None:
             return raw
         kind = self._known_kind(series)
-        if kind is None:
+        if kind is None and read_master is not None:
             kind = self._ask(series, read_master)
         return raw if kind is None else raw | {SERIES_IS_ALL_DAY: kind}
 

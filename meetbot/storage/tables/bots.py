@@ -57,7 +57,8 @@ class Bot(SQLModel, table=True):
     """One recording bot; the partial unique index makes two live ones of a meeting impossible.
 
     ``room`` stands for platform and meeting id, null if there is none. ``shared_bot_id`` is the bot of another meeting in the
-    same room that served this one's meeting instead; its ``outcome`` is ``shared`` then.
+    same room that served this one's meeting instead; its ``outcome`` is ``shared`` then. ``heard_at`` is when its backend last
+    reported it or was last asked about it.
     """
 
     __tablename__ = "bot"
@@ -94,6 +95,7 @@ class Bot(SQLModel, table=True):
     shared_bot_id: str | None = None
     failure_code: str | None = None
     recorded_seconds: int | None = None
+    heard_at: datetime | None = Field(default=None, sa_column=columns.instant(nullable=True))
     sequence: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
     transitions: int = columns.counted(0)
     created_at: datetime | None = Field(default=None, sa_column=columns.now())

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tracemalloc
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from itertools import repeat
 
+import httpx
 import pytest
 
 from meetbot.backends import meetbot as backend_module
+from meetbot.backends.base import BotRequest
 from meetbot.backends.meetbot import MeetbotBackend
 from meetbot.domain.event import Provider
 from meetbot.errors import BackendUnavailable, RetryLater, VaultError
 from meetbot.outbound.deadline import Deadline
 from meetbot.outbound.failures import OutboundFailed
+from meetbot.outbound.lane import Lane
 from meetbot.outbound.transport import build_http_client
 from meetbot.providers.http import json_object, send
 from meetbot.vault.client import TokenAuth, Vault
@@ -24,14 +29,36 @@ from meetbot.webhooks.outbound import Outbound
 from tests.unit.outbound.hostile_peer import DEEP, answer, gzip_bomb, hostile_peer
 
 SECONDS = 0.5
+REQUEST = BotRequest("bot_a.1", "https://zoom.us/j/123456789", datetime(2026, 1, 5, tzinfo=UTC), "Notetaker")
 Call = Callable[[str], object]
 
 
-def ask_backend(url: str) -> object:
+@contextmanager
+def backend_at(url: str) -> Iterator[MeetbotBackend]:
+    lane = Lane(connections=2, accept_gzip=False)
     with build_http_client(connections=2, accept_gzip=False) as http:
-        backend = MeetbotBackend(base_url=url, api_key="k", report_url="https://us.example", client=http)
-        with pytest.raises(BackendUnavailable) as caught:
-            backend.progress("job_1")
+        yield MeetbotBackend(base_url=url, api_key="k", report_url="https://us.example", client=http, lane=lane)
+
+
+def ask_backend(url: str) -> object:
+    with backend_at(url) as backend, pytest.raises(BackendUnavailable) as caught:
+        backend.progress("job_1")
+    assert not caught.value.nothing_done
+    return caught.value.code
+
+
+def ask_backend_in_the_lane(url: str) -> object:
+    async def ask() -> None:
+        lane = Lane(connections=2, accept_gzip=False)
+        try:
+            await MeetbotBackend(
+                base_url=url, api_key="k", report_url="https://us.example", client=httpx.Client(), lane=lane
+            ).create_async(REQUEST)
+        finally:
+            await lane.close()
+
+    with pytest.raises(BackendUnavailable) as caught:
+        asyncio.run(ask())
     assert not caught.value.nothing_done
     return caught.value.code
 
@@ -84,21 +111,21 @@ NONSENSE: dict[str, Iterable[bytes]] = {
 }
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
+@pytest.mark.parametrize("ask", [ask_backend, ask_backend_in_the_lane, ask_provider, ask_vault])
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_slow_peer_is_left_at_the_deadline(kind: str, ask: Call) -> None:
     with hostile_peer(SLOW[kind], pause=0.05) as peer:
         assert ask(peer.url) in {"backend_unreachable", "provider_timeout", "vault_unreachable"}
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
+@pytest.mark.parametrize("ask", [ask_backend, ask_backend_in_the_lane, ask_provider, ask_vault])
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_a_nonsensical_peer_is_an_error_of_ours(kind: str, ask: Call) -> None:
     with hostile_peer(NONSENSE[kind]) as peer:
         ask(peer.url)
 
 
-@pytest.mark.parametrize("ask", [ask_backend, ask_provider, ask_vault])
+@pytest.mark.parametrize("ask", [ask_backend, ask_backend_in_the_lane, ask_provider, ask_vault])
 def test_a_gzip_bomb_costs_no_memory(ask: Call) -> None:
     with hostile_peer([gzip_bomb()]) as peer:
         tracemalloc.start()
@@ -113,8 +140,7 @@ def test_a_gzip_bomb_costs_no_memory(ask: Call) -> None:
 @pytest.mark.parametrize("number", ["1" + "0" * 300, "-1", "true", "9" * 30, "1e30"], ids=lambda number: number[:6])
 def test_a_huge_number_is_no_duration(number: str) -> None:
     body = b'{"id":"job_1","status":"completed","recordedSeconds":%s}' % number.encode()
-    with hostile_peer([answer(body)]) as peer, build_http_client(connections=2, accept_gzip=False) as http:
-        backend = MeetbotBackend(base_url=peer.url, api_key="k", report_url="https://us.example", client=http)
+    with hostile_peer([answer(body)]) as peer, backend_at(peer.url) as backend:
         assert backend.progress("job_1").recorded_seconds is None
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -10,15 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from meetbot.settings import Network
 from meetbot.webhooks import outbound as outbound_module
 from meetbot.webhooks.destinations import Address, DestinationRefused, parse_destination
 from meetbot.webhooks.outbound import EndpointAnswer, Outbound, OutboundFailed, Resolver, resolve
+from tests.unit.outbound.certificates import self_signed
 from tests.unit.webhooks.receiver import Receiver, Reply, running_receiver
 
 ALLOWED: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.1/32"),)
@@ -254,27 +250,7 @@ def test_the_systems_resolver_answers_with_addresses() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key and self-signed certificate for hook.test in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.test")])
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hook.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "hook.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return path
+    return self_signed("hook.test", tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager
