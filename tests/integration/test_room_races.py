@@ -9,7 +9,8 @@ from threading import Barrier
 
 import pytest
 
-from activities.dispatch import Armed, DispatchSteps
+from activities.dispatch import Armed, Asked, DispatchSteps
+from meetbot.bots.launch_batches import Intended
 from meetbot.errors import BackendUnavailable
 from meetbot.storage.bot_reads import meetings_to_cancel, suppress_meeting
 from meetbot.storage.tables import Bot
@@ -38,6 +39,13 @@ def test_of_two_meetings_in_one_batch_one_is_sent(rig: Rig) -> None:
     assert other.reconcile().bot_id == sent.request.bot_id
 
 
+async def asked(steps: DispatchSteps, intended: Intended) -> Asked:
+    try:
+        return await steps.ask(intended)
+    finally:
+        await steps.close()
+
+
 def test_of_many_sent_in_one_instant_by_several_processes_one_is_sent(rig: Rig) -> None:
     bookings = [book(rig, name, starts=60) for name in ("ada", "grace", "mary", "joan")]
     processes = [DispatchSteps(rig.services) for _ in bookings]
@@ -48,7 +56,7 @@ def test_of_many_sent_in_one_instant_by_several_processes_one_is_sent(rig: Rig) 
         together.wait(timeout=30)
         (intended,) = steps.write_intents(rig.tenant_id, [one])
         if intended is not None:
-            steps.record(asyncio.run(steps.ask(intended)))
+            steps.record(asyncio.run(asked(steps, intended)))
         return intended is not None
 
     with ThreadPoolExecutor(len(bookings)) as pool:

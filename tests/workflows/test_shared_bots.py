@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from meetbot.temporal.messages import BotSignal, NextStep
-from tests.workflows.bot_runs import Meeting
-from tests.workflows.fake_activities import Call, Harness
-from tests.workflows.histories import history_of, signals_in
+from tests.workflows.bot_runs import MINUTE, Meeting, run
+from tests.workflows.fake_activities import Call, Harness, Script
+from tests.workflows.histories import history_of, signals_in, timers_in
 from tests.workflows.virtual_time import VirtualTime
 
 WOKEN = ("mtg_2", "mtg_nobody")
@@ -42,3 +42,12 @@ def test_whoever_shared_a_bot_is_woken_when_it_ends(
         return signals_in(await history_of(other))
 
     assert virtual_time.run(answer, whole) == [BotSignal.BACKEND_REPORTED]
+
+
+def test_a_shared_bot_is_looked_at_every_minute(virtual_time: VirtualTime) -> None:
+    running = Meeting(virtual_time.now() - MINUTE, lasts=31 * MINUTE)
+    shared = replace(running.following, state="shared")
+
+    ran = run(virtual_time, Script(reconcile=[shared, shared, running.closed()], follow=[shared] * 2))
+
+    assert [timer.length for timer in timers_in(ran.history)] == [MINUTE, MINUTE]
