@@ -1,6 +1,7 @@
 """What webhooks about calendars hold, for the OpenAPI document.
 
-None of these routes is served.
+None of these routes is served: FastAPI describes webhooks by functions that only have a docstring
+(https://fastapi.tiangolo.com/advanced/openapi-webhooks/).
 """
 
 from __future__ import annotations
@@ -94,35 +95,36 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     WebhookEventType.CALENDAR_EVENTS_CHANGED,
     status_code=204,
+    response_class=Response,
     responses=_ANSWERS,
     tags=["webhooks"],
     summary="Events of a calendar changed",
 )
-def calendar_events_changed(body: EventsChangedMessage, signature: _Signature) -> Response:
+def calendar_events_changed(body: EventsChangedMessage, signature: _Signature) -> None:
     """Told once per sync that changed anything. List the events since the `watermark`."""
-    raise NotImplementedError
 
 
 @router.post(
     WebhookEventType.CALENDAR_USER_CONNECTED,
     status_code=204,
+    response_class=Response,
     responses=_ANSWERS,
     tags=["webhooks"],
     summary="A calendar was connected, or connected again",
 )
-def calendar_user_connected(body: ConnectedMessage, signature: _Signature) -> Response:
+def calendar_user_connected(body: ConnectedMessage, signature: _Signature) -> None:
     """Told after every consent that was stored; one that follows a loss of access heals it."""
-    raise NotImplementedError
 
 
 @router.post(
     WebhookEventType.CALENDAR_USER_NEEDS_RECONNECT,
     status_code=204,
+    response_class=Response,
     responses=_ANSWERS,
     tags=["webhooks"],
     summary="Access to a calendar is lost",
 )
-def calendar_user_needs_reconnect(body: NeedsReconnectMessage, signature: _Signature) -> Response:
+def calendar_user_needs_reconnect(body: NeedsReconnectMessage, signature: _Signature) -> None:
     """Told when the provider says that the grant has ended.
 
     And again after 1, 3 and 7 days while nobody has connected again.
@@ -130,4 +132,3 @@ def calendar_user_needs_reconnect(body: NeedsReconnectMessage, signature: _Signa
     Have the person open the `reconnect_url`, which works until then. `state_detail` and `next_step` say what else is to be
     done: an administrator's consent, or an OAuth client that is in testing mode (`reconnect:oauth_client_in_testing`).
     """
-    raise NotImplementedError
