@@ -143,6 +143,18 @@ def issue_ticket(
     return issued
 
 
+def go_on_at_once(
+    session: Session, services: ApiServices, tenant_id: str, requested: RequestedConnection
+) -> ProviderRedirect | None:
+    """Store the attempt and use its ticket for the browser that is here.
+
+    None as of `redirect_to_provider`.
+    """
+    issued = issue_ticket(session, services, tenant_id, requested)
+    attempt = connect_attempts.find_by_ticket(session, tenant_id, issued.ticket.digest)
+    return redirect_to_provider(services, attempt, session) if attempt is not None else None
+
+
 def requested_reconnection(user: CalendarUser, redirect_url: str | None = None) -> RequestedConnection:
     """Return the request to give access to this very calendar again."""
     return RequestedConnection(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from api.connect.administrators import AdminAnswer, go_on
-from api.connect.authorize import issue_ticket, redirect_to_provider, requested_reconnection
+from api.connect.authorize import go_on_at_once, redirect_to_provider, requested_reconnection
 from api.connect.callback import CallbackParameters, ConsentResult, finish_consent, resume_exchange
 from api.connect.endings import ended_page, is_https, send_to_provider, too_many_tries, unknown_link
 from api.dependencies import ApiServices, InjectedServices
@@ -98,9 +98,7 @@ def reconnect_from_link(token: str, services: InjectedServices) -> Response:
             return unknown_link()
         if connect_attempts.count_open_reconnections(session, claim.tenant_id, user.id) >= _RECONNECTIONS_AT_ONCE:
             return too_many_tries()
-        issued = issue_ticket(session, services, claim.tenant_id, requested_reconnection(user))
-        attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
-        redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
+        redirect = go_on_at_once(session, services, claim.tenant_id, requested_reconnection(user))
     return unknown_link() if redirect is None else send_to_provider(services, redirect)
 
 

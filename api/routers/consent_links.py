@@ -6,13 +6,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.connect.administrators import to_admin_page
-from api.connect.authorize import issue_ticket, redirect_to_provider, requested_continuation
+from api.connect.authorize import go_on_at_once, requested_continuation
 from api.connect.endings import send_to_provider, too_many_tries, unknown_link
 from api.dependencies import InjectedServices
 from api.pages import message_page
 from api.routers.consent import PAGES
 from meetbot.calendars.kept_links import KeptLink, read_kept_link
-from meetbot.storage import connect_attempts
 from meetbot.storage.admin_consents import find_admin_consent
 from meetbot.storage.waiting_users import count_open_attempts, find_waiting, lock_row
 
@@ -74,9 +73,7 @@ def continue_connection(token: str, services: InjectedServices) -> Response:
             return unknown_link()
         if count_open_attempts(session, claim.tenant_id, waiting_user_id=row.id) >= _CONTINUATIONS_AT_ONCE:
             return too_many_tries()
-        issued = issue_ticket(session, services, claim.tenant_id, requested_continuation(row))
-        attempt = connect_attempts.find_by_ticket(session, claim.tenant_id, issued.ticket.digest)
-        redirect = redirect_to_provider(services, attempt, session) if attempt is not None else None
+        redirect = go_on_at_once(session, services, claim.tenant_id, requested_continuation(row))
     return unknown_link() if redirect is None else send_to_provider(services, redirect)
 
 
